@@ -1,0 +1,7 @@
+"""Clients and servers that exchange Python objects over TCP, TLS, UDP and Unix sockets."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
+
+__version__ = "0.1.0"
