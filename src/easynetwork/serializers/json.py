@@ -1,0 +1,200 @@
+"""JSON (RFC 8259), one document per packet."""
+
+from __future__ import annotations
+
+__all__ = ["JSONDecoderConfig", "JSONEncoderConfig", "JSONSerializer"]
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from json import JSONDecodeError, JSONDecoder, JSONEncoder
+from typing import Any, Final, final
+
+from easynetwork._typing import ReadableBuffer
+from easynetwork.exceptions import DeserializeError
+from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
+
+from ._copying import deserialize_from_buffer
+from ._json_frames import JSON_WHITESPACE, read_json_frame
+from .framing import FramedPacketSerializer, SeparatedFrames, deserialize_frame
+
+_WHITESPACE: Final[str] = JSON_WHITESPACE.decode("ascii")
+
+
+@dataclass(kw_only=True)
+class JSONEncoderConfig:
+    """Arguments of `json.JSONEncoder`; look there for what they mean."""
+
+    skipkeys: bool = False
+    check_circular: bool = True
+    ensure_ascii: bool = True
+    allow_nan: bool = True
+    default: Callable[..., Any] | None = None
+
+
+@dataclass(kw_only=True)
+class JSONDecoderConfig:
+    """Arguments of `json.JSONDecoder`; look there for what they mean."""
+
+    object_hook: Callable[..., Any] | None = None
+    parse_int: Callable[[str], Any] | None = None
+    parse_float: Callable[[str], Any] | None = None
+    parse_constant: Callable[[str], Any] | None = None
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
+    strict: bool = True
+
+
+class JSONSerializer(FramedPacketSerializer[Any, Any]):
+    """A packet is a JSON document, written without spaces.
+
+    Parameters:
+        encoder_config: how documents are written.
+        decoder_config: how documents are read.
+        encoding: how text is encoded. UTF-8 or another superset of ASCII, if packets travel in a stream.
+        unicode_errors: the error handler of the encoding, as for ``str.encode()``.
+        limit: how many bytes a document may have in a stream.
+        use_lines: a document is followed by a newline (JSON Lines). If false, documents follow each other directly:
+            brackets and quotation marks show where one ends; only numbers and words are followed by a newline.
+        debug: add ``error_info`` to exceptions.
+
+    Raises:
+        TypeError: a config is no object of its class.
+        ValueError: *limit* is not strictly positive.
+    """
+
+    __slots__ = (
+        "_debug",
+        "_decoder",
+        "_encode",
+        "_encoding",
+        "_frames",
+        "_raw_decode",
+        "_unicode_errors",
+        "_use_lines",
+    )
+
+    def __init__(
+        self,
+        encoder_config: JSONEncoderConfig | None = None,
+        decoder_config: JSONDecoderConfig | None = None,
+        *,
+        encoding: str = "utf-8",
+        unicode_errors: str = "strict",
+        limit: int = DEFAULT_SERIALIZER_LIMIT,
+        use_lines: bool = True,
+        debug: bool = False,
+    ) -> None:
+        super().__init__()
+        if encoder_config is None:
+            encoder_config = JSONEncoderConfig()
+        elif not isinstance(encoder_config, JSONEncoderConfig):
+            raise TypeError(f"encoder_config must be a JSONEncoderConfig, got {encoder_config!r}")
+        if decoder_config is None:
+            decoder_config = JSONDecoderConfig()
+        elif not isinstance(decoder_config, JSONDecoderConfig):
+            raise TypeError(f"decoder_config must be a JSONDecoderConfig, got {decoder_config!r}")
+        self._decoder: JSONDecoder = JSONDecoder(**vars(decoder_config))
+        # Bound once: both are called for each packet.
+        self._encode: Callable[[Any], str] = JSONEncoder(**vars(encoder_config), separators=(",", ":")).encode
+        self._raw_decode: Callable[[str, int], tuple[Any, int]] = self._decoder.raw_decode
+        self._encoding: str = encoding
+        self._unicode_errors: str = unicode_errors
+        self._frames: SeparatedFrames = SeparatedFrames(b"\n", limit)
+        self._use_lines: bool = bool(use_lines)
+        self._debug: bool = bool(debug)
+
+    @property
+    def buffer_limit(self) -> int:
+        """How many bytes a document may have in a stream."""
+        return self._frames.limit
+
+    @property
+    def debug(self) -> bool:
+        """Whether exceptions have an ``error_info``."""
+        return self._debug
+
+    @final
+    def serialize(self, packet: Any) -> bytes:
+        """Returns the encoded document. What `json.JSONEncoder` and ``str.encode()`` raise goes through."""
+        return self._encode(packet).encode(self._encoding, self._unicode_errors)
+
+    @final
+    def deserialize(self, data: bytes) -> Any:
+        """Returns the content of the document, which may have whitespace around.
+
+        Raises:
+            DeserializeError: *data* cannot be decoded, or is no JSON document, or one that is nested too deeply, or
+                has an integer with too many digits for ``int()``.
+        """
+        try:
+            document = data.decode(self._encoding, self._unicode_errors)
+        except UnicodeError as exc:
+            raise DeserializeError(str(exc), {"data": data} if self._debug else None) from exc
+        # Like JSONDecoder.decode(), whose regular expressions for whitespace cost as much as a small document.
+        start = len(document) - len(document.lstrip(_WHITESPACE))
+        try:
+            packet, end = self._raw_decode(document, start)
+        except JSONDecodeError as exc:
+            raise self._invalid(exc) from exc
+        except RecursionError as exc:
+            raise self._invalid(JSONDecodeError("Nested too deeply", document, start)) from exc
+        except ValueError as exc:
+            if self._is_refused_by_int(document, start):
+                raise self._invalid(JSONDecodeError("Integer with too many digits", document, start)) from exc
+            raise  # by a hook of the user
+        if end != len(document) and (extra := document[end:].lstrip(_WHITESPACE)):
+            raise self._invalid(JSONDecodeError("Extra data", document, len(document) - len(extra)))
+        return packet
+
+    def frame_format(self) -> SeparatedFrames | None:
+        """Says: frames followed by a newline; None if not ``use_lines``."""
+        return self._frames if self._use_lines else None
+
+    def encode_frame(self, packet: Any, /) -> bytes:
+        """Returns the encoded document, with a newline where one is needed. Raises as `serialize`."""
+        document = self._encode(packet)
+        data = document.encode(self._encoding, self._unicode_errors)
+        return data if not self._use_lines and document.startswith(("{", "[", '"')) else data + b"\n"
+
+    def incremental_deserialize(self) -> Generator[None, bytes, tuple[Any, bytes]]:
+        """Waits for one document.
+
+        Raises:
+            IncrementalDeserializeError: `deserialize` has raised `DeserializeError`.
+            LimitOverrunError: the document is larger than allowed.
+        """
+        return super().incremental_deserialize() if self._use_lines else self._deserialize_enclosed()
+
+    def create_deserializer_buffer(self, sizehint: int) -> bytearray | memoryview:
+        """Returns a ``bytearray`` of exactly the limit; a ``memoryview`` over *sizehint* bytes if not ``use_lines``."""
+        if self._use_lines:
+            return super().create_deserializer_buffer(sizehint)
+        return memoryview(bytearray(max(sizehint, 1)))
+
+    def buffered_incremental_deserialize(
+        self, buffer: bytearray | memoryview
+    ) -> Generator[int | None, int, tuple[Any, ReadableBuffer]]:
+        """Waits for one document in *buffer*.
+
+        Raises:
+            IncrementalDeserializeError: `deserialize` has raised `DeserializeError`.
+            LimitOverrunError: the document is larger than allowed.
+        """
+        if self._use_lines:
+            return super().buffered_incremental_deserialize(buffer)
+        return deserialize_from_buffer(self._deserialize_enclosed(), memoryview(buffer))
+
+    def _deserialize_enclosed(self) -> Generator[None, bytes, tuple[Any, bytes]]:
+        frame, remaining = yield from read_json_frame(self._frames.limit)
+        return deserialize_frame(self, frame, remaining), remaining
+
+    def _invalid(self, exc: JSONDecodeError) -> DeserializeError:
+        info = {"document": exc.doc, "position": exc.pos, "lineno": exc.lineno, "colno": exc.colno}
+        return DeserializeError(str(exc), info if self._debug else None)
+
+    def _is_refused_by_int(self, document: str, start: int) -> bool:
+        """Whether a `ValueError` is due to the document (`sys.set_int_max_str_digits`), not to a user's hook."""
+        try:
+            JSONDecoder(strict=self._decoder.strict).raw_decode(document, start)
+        except ValueError:
+            return True
+        return False

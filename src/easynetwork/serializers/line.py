@@ -1,0 +1,116 @@
+"""Lines of text."""
+
+from __future__ import annotations
+
+__all__ = ["StringLineSerializer"]
+
+from typing import Final, Literal
+
+from easynetwork.exceptions import DeserializeError
+from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
+
+from .framing import FramedPacketSerializer, SeparatedFrames
+
+_NEWLINES: Final[dict[str, bytes]] = {"LF": b"\n", "CR": b"\r", "CRLF": b"\r\n"}
+
+
+class StringLineSerializer(FramedPacketSerializer[str, str]):
+    r"""A packet is a line: a ``str``, normally without its newline.
+
+    Newlines inside a packet are not refused: it arrives as several packets.
+
+    Parameters:
+        newline: what ends a line: ``"LF"`` (``\n``), ``"CR"`` (``\r``) or ``"CRLF"`` (``\r\n``).
+        encoding: how text is encoded: ASCII or a superset of it. UTF-16 and UTF-32 have newline bytes inside letters.
+        unicode_errors: the error handler of the encoding, as for ``str.encode()``.
+        limit: how many bytes may come before the newline.
+        keep_end: received packets keep their newline.
+        debug: add ``error_info`` to exceptions.
+
+    Raises:
+        ValueError: *newline* is none of the three, or *limit* is not strictly positive.
+    """
+
+    __slots__ = ("_debug", "_encoding", "_frames", "_separator", "_unicode_errors")
+
+    def __init__(
+        self,
+        newline: Literal["LF", "CR", "CRLF"] = "LF",
+        *,
+        encoding: str = "ascii",
+        unicode_errors: str = "strict",
+        limit: int = DEFAULT_SERIALIZER_LIMIT,
+        keep_end: bool = False,
+        debug: bool = False,
+    ) -> None:
+        super().__init__()
+        if newline not in _NEWLINES:
+            raise ValueError(f"newline must be one of {', '.join(_NEWLINES)}, got {newline!r}")
+        self._separator: bytes = _NEWLINES[newline]
+        self._frames: SeparatedFrames = SeparatedFrames(self._separator, limit, bool(keep_end))
+        self._encoding: str = encoding
+        self._unicode_errors: str = unicode_errors
+        self._debug: bool = bool(debug)
+
+    @property
+    def separator(self) -> bytes:
+        """What ends a line."""
+        return self._separator
+
+    @property
+    def buffer_limit(self) -> int:
+        """How many bytes may come before the newline."""
+        return self._frames.limit
+
+    @property
+    def keep_end(self) -> bool:
+        """Whether received packets keep their newline."""
+        return self._frames.keep_end
+
+    @property
+    def encoding(self) -> str:
+        """How text is encoded."""
+        return self._encoding
+
+    @property
+    def unicode_errors(self) -> str:
+        """The error handler of the encoding."""
+        return self._unicode_errors
+
+    @property
+    def debug(self) -> bool:
+        """Whether exceptions have an ``error_info``."""
+        return self._debug
+
+    def serialize(self, packet: str) -> bytes:
+        """Returns the encoded text, without adding a newline.
+
+        Raises:
+            TypeError: *packet* is no ``str``.
+            UnicodeError: *packet* cannot be encoded.
+            LookupError: the encoding, or its error handler, is unknown.
+        """
+        return str.encode(packet, self._encoding, self._unicode_errors)
+
+    def deserialize(self, data: bytes) -> str:
+        """Returns the decoded text, without any newlines at its end (with all of them if ``keep_end``).
+
+        Raises:
+            DeserializeError: *data* cannot be decoded.
+            LookupError: the encoding, or its error handler, is unknown.
+        """
+        if data.endswith(self._separator) and not self._frames.keep_end:
+            data = self._frames.strip(data)
+        try:
+            return data.decode(self._encoding, self._unicode_errors)
+        except UnicodeError as exc:
+            raise DeserializeError(str(exc), {"data": data} if self._debug else None) from exc
+
+    def frame_format(self) -> SeparatedFrames | None:
+        """Says: frames followed by a newline."""
+        return self._frames
+
+    def encode_frame(self, packet: str, /) -> bytes:
+        """Returns the encoded text with a newline at its end; ``b""`` if there is no text. Raises as `serialize`."""
+        data = str.encode(packet, self._encoding, self._unicode_errors)
+        return data if not packet or data.endswith(self._separator) else data + self._separator

@@ -1,0 +1,122 @@
+"""Help for those who write an incremental serializer."""
+
+from __future__ import annotations
+
+__all__ = ["GeneratorStreamReader"]
+
+from collections.abc import Generator
+from io import BytesIO
+
+from easynetwork.exceptions import LimitOverrunError
+
+
+class GeneratorStreamReader:
+    """A stream in memory. Where a file would block, its methods ``yield`` and wait for bytes to be sent in.
+
+    Made for `AbstractIncrementalPacketSerializer.incremental_deserialize`::
+
+        def incremental_deserialize(self):
+            reader = GeneratorStreamReader()
+            header = yield from reader.read_exactly(4)
+            body = yield from reader.read_exactly(int.from_bytes(header))
+            return self.make_packet(body), reader.read_all()
+
+    Bytes that arrive in many small pieces cost linear time, and are held once. One method at a time may be waiting.
+    """
+
+    __slots__ = ("__weakref__", "_buffer")
+
+    def __init__(self, initial_bytes: bytes = b"") -> None:
+        self._buffer: bytes = bytes(initial_bytes)
+
+    def read_all(self) -> bytes:
+        """Returns all bytes held, and waits for none."""
+        data, self._buffer = self._buffer, b""
+        return data
+
+    def read(self, size: int) -> Generator[None, bytes, bytes]:
+        """Returns up to *size* bytes; waits only if there are none.
+
+        Raises:
+            ValueError: *size* is negative.
+        """
+        if size < 0:
+            raise ValueError(f"size must not be negative, got {size!r}")
+        if size == 0:
+            return b""
+        while not self._buffer:
+            self._buffer = yield
+        data = self._buffer
+        self._buffer = data[size:]
+        return data[:size]
+
+    def read_exactly(self, n: int) -> Generator[None, bytes, bytes]:
+        """Waits for *n* bytes and returns them.
+
+        Raises:
+            ValueError: *n* is negative.
+        """
+        if n < 0:
+            raise ValueError(f"n must not be negative, got {n!r}")
+        data = self.read_all()
+        missing = n - len(data)
+        if missing > 0:
+            earlier = BytesIO()
+            earlier.write(data)
+            data = b""
+            try:
+                while missing > 0:
+                    data = yield
+                    earlier.write(data[:missing])
+                    missing -= len(data)
+            except BaseException:
+                self._buffer = earlier.getvalue()
+                raise
+            self._buffer = data[len(data) + missing :]
+            return earlier.getvalue()
+        self._buffer = data[n:]
+        return data[:n]
+
+    def read_until(self, separator: bytes, limit: int, *, keep_end: bool = True) -> Generator[None, bytes, bytes]:
+        """Waits for *separator* and returns what comes before it; with the separator if *keep_end*.
+
+        The separator is consumed either way.
+
+        Raises:
+            LimitOverrunError: more than *limit* bytes come before the separator. No byte is consumed.
+            ValueError: *separator* is empty, or *limit* is not strictly positive.
+        """
+        if not separator:
+            raise ValueError("separator must not be empty")
+        if limit <= 0:
+            raise ValueError(f"limit must be strictly positive, got {limit!r}")
+        # Held are `earlier`, where no separator begins, and `chunk`, of which `overlap` bytes may be part of one.
+        # BytesIO because it gives its bytes away without copying them: a frame is never held twice.
+        overlap = len(separator) - 1
+        earlier = BytesIO()
+        chunk = self.read_all()
+        try:
+            while (index := chunk.find(separator)) < 0:
+                consumed = earlier.tell() + len(chunk) - overlap
+                if consumed > limit:
+                    raise _overrun(earlier.getvalue() + chunk, consumed, separator, limit)
+                received = yield
+                searched = max(len(chunk) - overlap, 0)
+                earlier.write(chunk[:searched])
+                chunk = chunk[searched:] + received
+            if earlier.tell() + index > limit:
+                raise _overrun(earlier.getvalue() + chunk, earlier.tell() + index, separator, limit)
+        except BaseException:
+            self._buffer = earlier.getvalue() + chunk
+            raise
+        end = index + len(separator)
+        self._buffer = chunk[end:]
+        frame = chunk[: end if keep_end else index]
+        if not earlier.tell():
+            return frame
+        earlier.write(frame)
+        return earlier.getvalue()
+
+
+def _overrun(buffer: bytes, consumed: int, separator: bytes, limit: int) -> LimitOverrunError:
+    return LimitOverrunError(f"More than {limit} bytes before {separator!r}", buffer, consumed, separator)
