@@ -66,13 +66,13 @@ def _easynetwork(prefix: str, title: str, *, released: bool, default: frozenset[
     return servers
 
 
-BASELINE = Server("protocol", "Protocol by hand, a write per message", "handwritten", ("--write", "message"))
+BASELINE = Server("protocol", "hand-written Protocol", "handwritten", ("--write", "message"))
 
 SERVERS = {
     server.name: server
     for server in (
         BASELINE,
-        Server("protocol-batch", "Protocol by hand, a write per batch", "handwritten", ("--write", "batch")),
+        Server("protocol-batch", "hand-written Protocol, one write per batch", "handwritten", ("--write", "batch")),
         Server("streams", "asyncio streams", "streams"),
         *_easynetwork("released", f"EasyNetwork {EASYNETWORK_VERSION}", released=True, default=frozenset({"tcp"})),
         *_easynetwork("ours", "ours:", released=False),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import resource
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.load import connect, exchange, make_lines
 from benchmarks.process import ServerError, ServerProcess
+from benchmarks.progress import Progress
 from benchmarks.results import MemorySample, Results
 from benchmarks.rounds import Candidate, Cores
 
@@ -21,11 +22,11 @@ _SETTLE_TIMEOUT = 10.0
 _MESSAGE = make_lines(100, 1, seed=0)
 
 
-def run_memory(candidates: list[Candidate], cores: Cores, results: Results, *, progress: Callable[[str], None]) -> None:
+def run_memory(candidates: list[Candidate], cores: Cores, results: Results, *, progress: Progress) -> None:
     """Add a memory sample to *results* for each candidate."""
     allow_descriptors(IDLE_CONNECTIONS + 200)
     for candidate in candidates:
-        progress(f"memory: {candidate.server.name} on {candidate.loop}")
+        progress("memory of idle connections", f"{candidate.server.name} on {candidate.loop}")
         try:
             results.memory.append(measure_memory(candidate, IDLE_CONNECTIONS, cores.server))
         except (ServerError, OSError) as error:

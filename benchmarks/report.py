@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
-from benchmarks.catalogue import BASELINE, SERVERS, WORKLOADS
+from benchmarks.catalogue import BASELINE, LOOPS, SERVERS, WORKLOADS
 from benchmarks.results import Results
 from benchmarks.targets import Verdict, evaluate
 
-__all__ = ["markdown"]
+__all__ = ["markdown", "number"]
 
 
 def markdown(results: Results) -> str:
@@ -21,7 +22,7 @@ def markdown(results: Results) -> str:
         parts += [f"### {results.memory[0].connections} idle connections", _memory_table(results)]
     parts += ["### Bars", _verdict_table(evaluate(results))]
     if results.failures:
-        rows = [[_title(failure.server), failure.loop, failure.reason] for failure in results.failures]
+        rows = [[SERVERS[failure.server].title, failure.loop, failure.reason] for failure in results.failures]
         parts += ["### Not measured", _table(["server", "loop", "why"], rows)]
     return "\n\n".join(parts) + "\n"
 
@@ -31,31 +32,40 @@ def _machine(results: Results) -> str:
     rounds = max((sample.round for sample in results.samples), default=0)
     return (
         f"{ours['python']}, uvloop {ours['uvloop']}, {machine['cpu']} ({machine['cores']} cores), "
-        f"{machine['system']}, {machine['date']}; medians of {rounds} rounds."
+        f"{machine['system']}, {machine['date']}; medians of {rounds} rounds.\n\n"
+        "Ratio: the CPU that the hand-written Protocol on uvloop takes for a message, divided by the CPU that this one "
+        "takes: higher is better. Spread: how far the rounds lie apart."
     )
 
 
 def _workload_table(results: Results, workload: str) -> str:
-    header = ["server", "loop", "CPU µs/msg", "ratio", "msg/s", "p50 µs", "p99 µs", "server busy"]
-    rows = []
-    for server, loop in results.rows():
-        cpu = results.cpu_us(server, loop, workload)
-        if cpu is None:
-            continue
-        median = [
-            results.median(server, loop, workload, figure)
-            for figure in (lambda s: s.rate, lambda s: s.p50_us, lambda s: s.p99_us, lambda s: s.utilisation)
-        ]
-        rate, p50, p99, busy = (0.0 if value is None else value for value in median)
-        ratio = results.cpu_ratio(server, BASELINE.name, loop, workload, peer_loop="uvloop")
-        cells = [_number(cpu), _number(ratio), f"{rate:,.0f}", f"{p50:,.0f}", f"{p99:,.0f}", f"{busy:.0%}"]
-        rows.append((cpu, [_title(server), loop, *cells]))
+    """The servers under one workload, the cheapest first."""
+    header = ["server", "loop", "CPU µs/msg", "spread", "ratio", "msg/s", "p50 µs", "p99 µs", "server busy"]
+    rows: list[tuple[float, list[str]]] = []
+    for server in SERVERS.values():
+        for loop in LOOPS:
+            samples = results.select(server.name, loop, workload)
+            if not samples:
+                continue
+            cpu = median(sample.cpu_us for sample in samples)
+            cells = [
+                server.title,
+                loop,
+                number(cpu),
+                f"{results.spread(server.name, loop, workload):.0%}",
+                number(results.cpu_ratio(server.name, BASELINE.name, loop, workload, peer_loop="uvloop")),
+                f"{median(sample.rate for sample in samples):,.0f}",
+                f"{median(sample.p50_us for sample in samples):,.0f}",
+                f"{median(sample.p99_us for sample in samples):,.0f}",
+                f"{median(sample.utilisation for sample in samples):.0%}",
+            ]
+            rows.append((cpu, cells))
     return _table(header, [cells for _, cells in sorted(rows)])
 
 
 def _memory_table(results: Results) -> str:
     ordered = sorted(results.memory, key=lambda sample: sample.used_kib)
-    rows = [[_title(m.server), m.loop, f"{m.used_kib:.1f}", f"{m.silent_kib:.1f}"] for m in ordered]
+    rows = [[SERVERS[m.server].title, m.loop, f"{m.used_kib:.1f}", f"{m.silent_kib:.1f}"] for m in ordered]
     return _table(["server", "loop", "KiB each, after a message", "KiB each, never used"], rows)
 
 
@@ -67,16 +77,12 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> str:
         words = {None: "not measured", True: "pass", False: "short of the aim" if target.aim else "**FAIL**"}
         kind = "aim " if target.aim else ""
         rows.append(
-            [target.title, f"{kind}{bound} {target.unit}".strip(), _number(verdict.value), words[verdict.passed]]
+            [target.title, f"{kind}{bound} {target.unit}".strip(), number(verdict.value), words[verdict.passed]]
         )
     return _table(["CPU for a message on uvloop, and memory", "bar", "measured", ""], rows)
 
 
-def _title(server: str) -> str:
-    return SERVERS[server].title if server in SERVERS else server
-
-
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     """Three digits that count."""
     if value is None:
         return "–"

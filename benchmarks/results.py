@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -64,6 +63,7 @@ class Failure:
 @dataclass
 class Results:
     machine: dict[str, Any]
+    settings: dict[str, Any]
     samples: list[Sample] = field(default_factory=list)
     memory: list[MemorySample] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
@@ -71,13 +71,15 @@ class Results:
     def select(self, server: str, loop: str, workload: str) -> list[Sample]:
         return [s for s in self.samples if (s.server, s.loop, s.workload) == (server, loop, workload)]
 
-    def median(self, server: str, loop: str, workload: str, figure: Callable[[Sample], float]) -> float | None:
-        """The median over the rounds, or None for what was not measured."""
-        values = [figure(sample) for sample in self.select(server, loop, workload)]
+    def cpu_us(self, server: str, loop: str, workload: str) -> float | None:
+        """Microseconds of server CPU for each message: the median over the rounds, None if it was not measured."""
+        values = [sample.cpu_us for sample in self.select(server, loop, workload)]
         return statistics.median(values) if values else None
 
-    def cpu_us(self, server: str, loop: str, workload: str) -> float | None:
-        return self.median(server, loop, workload, lambda sample: sample.cpu_us)
+    def spread(self, server: str, loop: str, workload: str) -> float:
+        """How far the rounds lie apart in CPU for each message: highest minus lowest, as a share of the median."""
+        values = [sample.cpu_us for sample in self.select(server, loop, workload)]
+        return (max(values) - min(values)) / statistics.median(values)
 
     def cpu_ratio(self, server: str, peer: str, loop: str, workload: str, peer_loop: str | None = None) -> float | None:
         """How many times the CPU of *server* its *peer* takes for a message: higher is better for *server*."""
@@ -87,11 +89,6 @@ class Results:
     def memory_of(self, server: str, loop: str) -> MemorySample | None:
         return next((m for m in self.memory if (m.server, m.loop) == (server, loop)), None)
 
-    def rows(self) -> Iterable[tuple[str, str]]:
-        """Server and loop of all that was measured, in the order of their first sample."""
-        measured = [(sample.server, sample.loop) for sample in self.samples]
-        return dict.fromkeys([*measured, *((sample.server, sample.loop) for sample in self.memory)])
-
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"
 
@@ -100,6 +97,7 @@ class Results:
         raw = json.loads(text)
         return cls(
             raw["machine"],
+            raw["settings"],
             [Sample(**sample) for sample in raw["samples"]],
             [MemorySample(**sample) for sample in raw["memory"]],
             [Failure(**failure) for failure in raw["failures"]],

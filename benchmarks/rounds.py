@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from benchmarks.catalogue import Server, Workload
 from benchmarks.load import EchoLoad
 from benchmarks.peers import Interpreter
 from benchmarks.process import ServerError, ServerProcess
+from benchmarks.progress import Progress
 from benchmarks.results import Failure, Results, Sample, percentile
 
 __all__ = ["Candidate", "Cores", "Timing", "measure", "run_rounds"]
@@ -24,6 +25,10 @@ class Candidate:
     server: Server
     loop: str
     interpreter: Interpreter
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.server.name, self.loop
 
     def start(self, core: int | None) -> ServerProcess:
         return ServerProcess(self.server, self.loop, self.interpreter, core=core)
@@ -72,7 +77,7 @@ def run_rounds(
     results: Results,
     *,
     seed: int,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> None:
     """Add a sample to *results* for each candidate, workload and round. A candidate that fails is not tried again."""
     rng = random.Random(seed)
@@ -91,7 +96,7 @@ def run_rounds(
             for workload in workloads.values():
                 for candidate in rng.sample(alive, len(alive)):
                     server = candidate.server.name
-                    progress(f"round {number}/{timing.rounds}, {workload.title}: {server} on {candidate.loop}")
+                    progress(f"round {number} of {timing.rounds}, {workload.title}", f"{server} on {candidate.loop}")
                     try:
                         sample = measure(processes[candidate], candidate, workload, timing, number)
                     except (ServerError, OSError) as error:

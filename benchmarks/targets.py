@@ -69,10 +69,10 @@ def _memory(server: str) -> Callable[[Results], float | None]:
 
 # The bars hold for the low-level server; the last two bound what the high-level one may add to it.
 TARGETS = (
-    Target("1 in flight, 100 B: vs Protocol by hand", _ratio("ours-bare", "protocol", "1x100"), at_least=0.80),
-    Target("16 in flight, 100 B: vs Protocol by hand", _ratio("ours-bare", "protocol", "16x100"), at_least=4.0),
+    Target("1 in flight, 100 B: vs hand-written Protocol", _ratio("ours-bare", "protocol", "1x100"), at_least=0.80),
+    Target("16 in flight, 100 B: vs hand-written Protocol", _ratio("ours-bare", "protocol", "16x100"), at_least=4.0),
     Target(
-        "16 in flight, 100 B: vs Protocol by hand, a write per batch",
+        "16 in flight, 100 B: vs hand-written Protocol, one write per batch",
         _ratio("ours-bare", "protocol-batch", "16x100"),
         at_least=0.5,
         aim=True,
