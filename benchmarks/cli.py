@@ -10,17 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from benchmarks.catalogue import BASELINE, LOOPS, SERVERS, WORKLOADS, Server, Workload
 from benchmarks.load import CONNECTIONS
 from benchmarks.machine import describe
 from benchmarks.memory import run_memory
-from benchmarks.peers import our_interpreter, peer_interpreter
+from benchmarks.peers import Interpreter, InterpreterError, our_interpreter, peer_interpreter
 from benchmarks.progress import Progress
 from benchmarks.publish import save, update_docs
 from benchmarks.report import markdown
-from benchmarks.results import Results
+from benchmarks.results import Failure, Results
 from benchmarks.rounds import Candidate, Cores, Timing, run_rounds
 from benchmarks.targets import evaluate
 
@@ -38,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return 130
+    except InterpreterError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 2
     print(markdown(results))
     if options.json is not None:
         options.json.write_text(results.to_json())
@@ -121,8 +123,9 @@ def _measure(options: argparse.Namespace) -> Results:
     timing = QUICK if options.quick else FULL
     timing = replace(timing, rounds=options.rounds or timing.rounds, window=options.window or timing.window)
     workloads: dict[str, Workload] = {name: WORKLOADS[name] for name in _matching(WORKLOADS, options.workloads)}
-    candidates, machine = _candidates(options, progress)
-    results = Results(machine, {**asdict(timing), "connections": CONNECTIONS, "seed": options.seed})
+    ours = our_interpreter(options.python)
+    results = Results(describe(ours), {**asdict(timing), "connections": CONNECTIONS, "seed": options.seed})
+    candidates = _candidates(options, ours, results, progress)
     cores = Cores.choose()
     with cores.pin_load():
         run_rounds(candidates, workloads, timing, cores, results, seed=options.seed, progress=progress)
@@ -134,21 +137,25 @@ def _measure(options: argparse.Namespace) -> Results:
     return results
 
 
-def _candidates(options: argparse.Namespace, progress: Progress) -> tuple[list[Candidate], dict[str, Any]]:
-    """What to measure, and what runs it."""
+def _candidates(
+    options: argparse.Namespace, ours: Interpreter, results: Results, progress: Progress
+) -> list[Candidate]:
+    """What to measure. Without the release (no network, say) the others are measured all the same."""
     servers = [server for server in SERVERS.values() if _is_chosen(server, options.only)]
-    ours = our_interpreter(options.python)
-    peer = None
+    interpreters = {False: ours}
     if any(server.released for server in servers):
         progress("preparing the venv of the EasyNetwork release")
-        peer = peer_interpreter(ours)
-    candidates = []
-    for loop in options.loops:
-        for server in servers:
-            interpreter = peer if server.released else ours
-            assert interpreter is not None
-            candidates.append(Candidate(server, loop, interpreter))
-    return candidates, describe(ours, peer)
+        try:
+            interpreters[True] = peer_interpreter(ours)
+        except InterpreterError as error:
+            absent = [server.name for server in servers if server.released]
+            results.failures += [Failure(name, loop, str(error)) for name in absent for loop in options.loops]
+    return [
+        Candidate(server, loop, interpreters[server.released])
+        for loop in options.loops
+        for server in servers
+        if server.released in interpreters
+    ]
 
 
 def _is_chosen(server: Server, patterns: Sequence[str] | None) -> bool:

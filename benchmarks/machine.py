@@ -8,20 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import Interpreter
+from benchmarks.peers import EASYNETWORK_VERSION, Interpreter
 
 __all__ = ["describe"]
 
 
-def describe(ours: Interpreter, peer: Interpreter | None) -> dict[str, Any]:
+def describe(ours: Interpreter) -> dict[str, Any]:
     """Machine, versions and date, as they go into the JSON."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
         "system": f"{platform.system()} {platform.release()}",
-        "ours": ours.versions,
-        "released": peer.versions if peer else None,
+        "released": EASYNETWORK_VERSION,
+        **ours.versions,
     }
 
 

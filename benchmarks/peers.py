@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["EASYNETWORK_VERSION", "ROOT", "Interpreter", "our_interpreter", "peer_interpreter"]
+__all__ = ["EASYNETWORK_VERSION", "ROOT", "Interpreter", "InterpreterError", "our_interpreter", "peer_interpreter"]
 
 ROOT = Path(__file__).resolve().parent.parent
 EASYNETWORK_VERSION = "1.2.0"
@@ -27,6 +27,10 @@ print(json.dumps({
     "uvloop": v("uvloop"), "easynetwork": easynetwork.__version__,
 }))
 """
+
+
+class InterpreterError(Exception):
+    """An interpreter could not be started, or its venv not be made."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,11 @@ def _probe(python: str, environment: dict[str, str]) -> Interpreter:
 
 
 def _run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    try:
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InterpreterError(f"cannot run {command[0]}: {error}") from error
     if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
+        last_words = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InterpreterError(f"{' '.join(command[:4])} failed: {last_words[0]}")
     return done.stdout

@@ -28,10 +28,10 @@ def markdown(results: Results) -> str:
 
 
 def _machine(results: Results) -> str:
-    machine, ours = results.machine, results.machine["ours"]
+    machine = results.machine
     rounds = max((sample.round for sample in results.samples), default=0)
     return (
-        f"{ours['python']}, uvloop {ours['uvloop']}, {machine['cpu']} ({machine['cores']} cores), "
+        f"{machine['python']}, uvloop {machine['uvloop']}, {machine['cpu']} ({machine['cores']} cores), "
         f"{machine['system']}, {machine['date']}; medians of {rounds} rounds.\n\n"
         "Ratio: the CPU that the hand-written Protocol on uvloop takes for a message, divided by the CPU that this one "
         "takes: higher is better. Spread: how far the rounds lie apart."

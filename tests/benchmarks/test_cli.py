@@ -26,6 +26,11 @@ def test_wrong_options_are_refused_with_status_2(arguments: list[str], capsys: p
     assert arguments[1].split(",")[-1] in capsys.readouterr().err
 
 
+def test_an_interpreter_that_does_not_run_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--python", "/nonexistent/python"]) == 2
+    assert capsys.readouterr().err.strip().splitlines()[0].startswith("cannot run /nonexistent/python")
+
+
 def replay(results: Results, folder: Path, *arguments: str) -> int:
     path = folder / "run.json"
     path.write_text(results.to_json())

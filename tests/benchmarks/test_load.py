@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from benchmarks.catalogue import SERVERS, Server, Workload
+from benchmarks.catalogue import LOOPS, SERVERS, Server, Workload
 from benchmarks.load import EchoLoad, connect, exchange, make_lines
 from benchmarks.memory import measure_memory
 from benchmarks.peers import Interpreter, our_interpreter
@@ -56,16 +56,17 @@ def test_lines_have_their_length_and_no_two_are_alike() -> None:
     assert len(set(lines)) == 8 * 16
 
 
+@pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("server", ["protocol", "protocol-batch", "streams"])
-def test_a_round_counts_the_answers_of_a_real_server(server: str, interpreter: Interpreter) -> None:
+def test_a_round_counts_the_answers_of_a_real_server(server: str, loop: str, interpreter: Interpreter) -> None:
     results = Results({}, {})
-    candidate = Candidate(SERVERS[server], "asyncio", interpreter)
-    timing = Timing(rounds=1, warmup=0.01, window=0.05)
+    candidate = Candidate(SERVERS[server], loop, interpreter)
+    timing = Timing(rounds=1, warmup=0.01, window=0.1)
     run_rounds([candidate], {"4x50": SMALL}, timing, Cores(None, None), results, seed=1, progress=Progress())
     assert results.failures == []
     [sample] = results.samples
-    assert sample.messages >= 100
-    assert sample.seconds >= 0.05
+    assert sample.messages > 0
+    assert sample.seconds >= 0.1
     assert sample.cpu_seconds > 0
     assert 0 < sample.p50_us <= sample.p99_us
 
@@ -81,7 +82,7 @@ def test_a_server_that_cannot_start_is_reported_and_the_others_are_measured(inte
     results = Results({}, {})
     broken = Candidate(Server("streams", "broken", "streams", ("--no-such-option",)), "asyncio", interpreter)
     sound = Candidate(SERVERS["protocol"], "asyncio", interpreter)
-    timing = Timing(rounds=2, warmup=0.01, window=0.01)
+    timing = Timing(rounds=2, warmup=0.01, window=0.1)
     run_rounds([broken, sound], {"4x50": SMALL}, timing, Cores(None, None), results, seed=1, progress=Progress())
     [failure] = results.failures
     assert "--no-such-option" in failure.reason
