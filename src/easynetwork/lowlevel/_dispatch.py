@@ -41,6 +41,11 @@ class _Nothing(enum.Enum):
     SPENT = "what the generator has yielded allows no further read"
 
 
+_STARTED: Final = _Nothing.STARTED
+_NO_PACKETS: Final[list[Any]] = []
+_EXHAUSTED: Final[Iterator[Any]] = iter(())
+
+
 class RequestDispatcher(Generic[_T_Request]):
     """Feeds the requests of one connection to handler generators, one generator after the other."""
 
@@ -71,8 +76,8 @@ class RequestDispatcher(Generic[_T_Request]):
     ) -> None:
         self._decoder = decoder
         self._is_disconnection = is_disconnection
-        self._decoded: list[_T_Request] = []
-        self._packets: Iterator[_T_Request] = iter(self._decoded)  # what is not yet handed over
+        self._decoded: list[_T_Request] = _NO_PACKETS
+        self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over
         self._yielded: object = None  # at the current yield
 
         self.feed: Final = decoder.feed
@@ -114,7 +119,7 @@ class RequestDispatcher(Generic[_T_Request]):
         steps = 0
         dry = False  # no packet is left of those that were decoded
         while (agen := next_generator()) is not None:
-            self._yielded = _Nothing.STARTED
+            self._yielded = _STARTED
             asend = agen.asend
             try:
                 yielded = yield from _first_step(agen)
@@ -128,15 +133,16 @@ class RequestDispatcher(Generic[_T_Request]):
                             if steps >= STEPS_PER_TURN:
                                 steps = 0
                                 yield from pass_turn()
-                            while not (packets := self._decoder.next_packets(STEPS_PER_TURN)):
+                            while not (decoded := self._decoder.next_packets(STEPS_PER_TURN)):
                                 if self.disconnected:
                                     break
                                 if not (yield from more()):  # type: ignore[func-returns-value]  # None is false
                                     steps = 0
                             else:
                                 dry = False
-                                self._decoded, self._packets = packets, iter(packets)
-                                steps += len(packets)
+                                steps += len(decoded)
+                                self._decoded, self._packets = decoded, iter(decoded)
+                                del decoded
                     except GeneratorExit:
                         raise
                     except BaseException as exc:
@@ -153,9 +159,11 @@ class RequestDispatcher(Generic[_T_Request]):
                             if yielded is not self._yielded:
                                 break
                         else:
+                            # Whoever waits keeps no packet alive.
                             dry = True
+                            packet, self._decoded, self._packets = None, _NO_PACKETS, _EXHAUSTED
             except StopAsyncIteration:
-                if self._yielded is _Nothing.STARTED:
+                if self._yielded is _STARTED:
                     return Ending.NEVER_YIELDED
         return Ending.RETURNED
 

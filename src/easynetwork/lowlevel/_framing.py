@@ -137,20 +137,21 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
         return self._decode_last(frames) if frames else NEED_DATA
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
-        frames = self._frames or self._split_received()
-        packets: list[_T_Packet] = []
+        frames = self._frames
         if not frames:
-            return packets
-        if len(frames) == 1 or self._has_large_frames:
-            packets.append(self._decode_last(frames))
-            return packets
+            if not self._received and not self._tail:
+                self._chunk = b""  # nobody keeps the last chunk of an idle connection
+                return []
+            frames = self._split_received()
+        if len(frames) <= 1 or self._has_large_frames:
+            return [self._decode_last(frames)] if frames else []
+        packets: list[_T_Packet] = []
         try:
             packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
         except Exception:
             # Those before the bad one are in the list. It will be met again, as the first one.
             if not packets:
-                packets.append(self._decode_last(frames))
-                return packets
+                return [self._decode_last(frames)]
         del frames[-len(packets) :]
         return packets
 
@@ -175,9 +176,12 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
             if tail and len(tail) - len(self._separator) >= self._limit:
                 self._refuse_tail()
             return self._frames
-        chunk = received.pop() if len(received) == 1 else b"".join(received)
-        received.clear()
-        first: list[bytes] = []
+        if len(received) == 1:
+            chunk = received.pop()
+        else:
+            chunk = b"".join(received)
+            received.clear()
+        first = None
         if tail:
             if isinstance(tail, bytearray):
                 searched = max(len(tail) - len(self._separator) + 1, 0)
@@ -185,20 +189,23 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
                 end = tail.find(self._separator, searched)
                 if end < 0:
                     return self._split_received()
-                first.append(bytes(tail[:end]))
+                first = bytes(tail[:end])
                 chunk = bytes(tail[end + len(self._separator) :])
             else:
                 chunk = tail + chunk
         frames = chunk.split(self._separator)
         self._tail = frames.pop()
-        if not frames and not first:
+        if len(frames) > 1:
+            frames.reverse()
+        self._has_large_frames = len(chunk) > self._limit
+        if first is not None:
+            frames.append(first)
+            self._has_large_frames = True
+        elif not frames:
             self._tail = bytearray(chunk)
             return self._split_received()
-        frames.reverse()
-        frames += first
         self._chunk = chunk
         self._frames = frames
-        self._has_large_frames = bool(first) or len(chunk) > self._limit
         self._remaining_sizes = None
         return frames
 

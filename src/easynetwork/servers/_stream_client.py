@@ -4,8 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ConnectedClient"]
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel.api_async._packets import PacketSender
@@ -14,25 +13,19 @@ from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.servers.handlers import AsyncStreamClient
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, ILock
+    from easynetwork.lowlevel.api_async.backend.abc import ILock
 
 _T_Response = TypeVar("_T_Response")
 
 
-@final
 class ConnectedClient(PacketSender[_T_Response], AsyncStreamClient[_T_Response]):
     """Sends like the client of the low-level server, but has many tasks wait in a queue instead of refusing them."""
 
-    __slots__ = ("_extra_attributes", "_is_over", "_lock", "_lowlevel_client")
+    __slots__ = ("_is_over", "_lock", "_lowlevel_client")
 
-    def __init__(
-        self,
-        lowlevel_client: ConnectedStreamClient[_T_Response],
-        extra_attributes: Callable[[], Mapping[Any, Callable[[], Any]]],
-    ) -> None:
+    def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
         super().__init__(lowlevel_client._transport, lowlevel_client._encode)
         self._lowlevel_client = lowlevel_client
-        self._extra_attributes = extra_attributes
         self._lock: ILock | None = None  # most clients are never waited for
         self._is_over = False
 
@@ -52,13 +45,6 @@ class ConnectedClient(PacketSender[_T_Response], AsyncStreamClient[_T_Response])
             if not self._transport.is_closing():
                 await aclose_forcefully(self._lowlevel_client)
             raise
-
-    def backend(self) -> AsyncBackend:
-        return self._transport.backend()
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return self._extra_attributes()
 
     async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
         async with self._queue():

@@ -5,9 +5,10 @@ from __future__ import annotations
 __all__ = ["AsyncTCPNetworkServer"]
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import TypedAttributeLookupError
@@ -134,38 +135,69 @@ class AsyncTCPNetworkServer(BaseAsyncNetworkServer[AsyncStreamServer[Any, Any]],
         handler = build_lowlevel_stream_server_handler(self._new_client, self._request_handler, logger=self.logger)
         await server.serve(handler, client_tasks, disconnect_error_filter=_is_connection_error)
 
-    @asynccontextmanager
-    async def _new_client(
-        self, lowlevel_client: ConnectedStreamClient[_T_Response]
-    ) -> AsyncIterator[ConnectedClient[_T_Response] | None]:
+    def _new_client(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> _Connection[_T_Response]:
+        return _Connection(lowlevel_client, self.logger, self._client_log_level)
+
+
+class _TCPClient(ConnectedClient[_T_Response]):
+    """A client whose addresses outlive the connection."""
+
+    __slots__ = ("_local_address", "remote_address")
+
+    def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
+        super().__init__(lowlevel_client)
+        family = lowlevel_client.extra(INETSocketAttribute.family)
+        self._local_address = new_socket_address(lowlevel_client.extra(INETSocketAttribute.sockname), family)
+        self.remote_address = new_socket_address(lowlevel_client.extra(INETSocketAttribute.peername), family)
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return {
+            **super().extra_attributes,
+            INETClientAttribute.local_address: lambda: self._local_address,
+            INETClientAttribute.remote_address: lambda: self.remote_address,
+        }
+
+
+class _Connection(Generic[_T_Response]):
+    """The time between a client's coming and going: a context manager. A class, since there is one per connection, and
+    an idle generator would take three times its memory."""
+
+    __slots__ = ("_client", "_log_level", "_logger", "_lowlevel_client")
+
+    _client: _TCPClient[_T_Response]
+
+    def __init__(
+        self, lowlevel_client: ConnectedStreamClient[_T_Response], logger: logging.Logger, log_level: int
+    ) -> None:
+        self._lowlevel_client = lowlevel_client
+        self._logger = logger
+        self._log_level = log_level
+
+    async def __aenter__(self) -> _TCPClient[_T_Response] | None:
         try:
-            attributes = _client_attributes(lowlevel_client)
+            self._client = client = _TCPClient(self._lowlevel_client)
         except TypedAttributeLookupError:  # the peer has gone already
-            yield None
-            return
-        address = attributes[INETClientAttribute.remote_address]()
-        client = ConnectedClient(lowlevel_client, lambda: {**lowlevel_client.extra_attributes, **attributes})
-        self.logger.log(self._client_log_level, "Accepted new connection from %s", address)
-        try:
-            yield client
-        except Exception as exc:
-            log_stream_handler_error(self.logger, exc, address)
-            await aclose_forcefully(lowlevel_client)
-        finally:
-            client.connection_is_over()
-            self.logger.log(self._client_log_level, "%s disconnected", address)
+            return None
+        sock = self._lowlevel_client.extra(INETSocketAttribute.socket)
+        with suppress(OSError):
+            set_tcp_nodelay(sock, True)
+            set_tcp_keepalive(sock, True)
+        self._logger.log(self._log_level, "Accepted new connection from %s", client.remote_address)
+        return client
 
-
-def _client_attributes(client: ConnectedStreamClient[Any]) -> Mapping[Any, Callable[[], Any]]:
-    """Prepares the socket; returns the attributes that outlive it."""
-    sock = client.extra(INETSocketAttribute.socket)
-    with suppress(OSError):
-        set_tcp_nodelay(sock, True)
-        set_tcp_keepalive(sock, True)
-    family = client.extra(INETSocketAttribute.family)
-    local = new_socket_address(client.extra(INETSocketAttribute.sockname), family)
-    remote = new_socket_address(client.extra(INETSocketAttribute.peername), family)
-    return {INETClientAttribute.local_address: lambda: local, INETClientAttribute.remote_address: lambda: remote}
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool:
+        client: _TCPClient[_T_Response] | None = getattr(self, "_client", None)
+        if client is None:
+            return False
+        if isinstance(exc_val, Exception):
+            log_stream_handler_error(self._logger, exc_val, client.remote_address)
+            await aclose_forcefully(self._lowlevel_client)
+        client.connection_is_over()
+        self._logger.log(self._log_level, "%s disconnected", client.remote_address)
+        return isinstance(exc_val, Exception)
 
 
 def _is_connection_error(exc: Exception) -> bool:

@@ -5,14 +5,15 @@ from __future__ import annotations
 __all__ = ["build_lowlevel_stream_server_handler"]
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator
-from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, Drive, NextGenerator
+from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, Drive, NextGenerator, single
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
@@ -66,81 +67,96 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
         self, lowlevel_client: ConnectedStreamClient[_T_Response], drive: Drive[_T_Request], /
     ) -> None:
         """Has the server feed the handler's own generators."""
-        async with aclosing(self._life(lowlevel_client)) as life:
+        async with self._new_client(lowlevel_client) as client:
+            if client is None:
+                return
+            greeting = self._request_handler.on_connection(client)
+            if not isinstance(greeting, AsyncGenerator):
+                await greeting
+            elif await drive(single(greeting)) is Ending.DISCONNECTED:
+                return
+            del greeting
             try:
-                next_generator = await anext(life)
-                while True:
-                    try:
-                        ending = await drive(next_generator)
-                    except BaseException as exc:
-                        next_generator = await life.athrow(exc)
-                    else:
-                        next_generator = await life.asend(ending)
-            except StopAsyncIteration:
-                pass
+                if await drive(partial(self._next_generator, client)) is Ending.NEVER_YIELDED:
+                    await aclose_forcefully(client)
+            finally:
+                await self._disconnected(client)
+
+    def _next_generator(self, client: AsyncStreamClient[_T_Response]) -> HandlerGenerator[_T_Request] | None:
+        return None if client.is_closing() else self._request_handler.handle(client)
 
     async def __call__(
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
-        """Hands requests on to the handler's generators, one after the other."""
-        async with aclosing(self._life(lowlevel_client)) as life:
+        """Hands requests on to the handler's generators, for whoever drives this generator instead."""
+        run = self.run_connection(lowlevel_client, _drive_by_hand)
+        step: Callable[[], Any] = partial(run.send, None)
+        while True:
             try:
-                next_generator = await anext(life)
-                while True:
-                    ending = Ending.RETURNED
-                    try:
-                        while ending is Ending.RETURNED and (agen := next_generator()) is not None:
-                            async with aclosing(agen):
-                                step = agen.__anext__()
-                                ending = Ending.NEVER_YIELDED
-                                while True:
-                                    try:
-                                        yielded = await step
-                                    except StopAsyncIteration:
-                                        break
-                                    ending = Ending.RETURNED
-                                    try:
-                                        request = yield yielded
-                                    except GeneratorExit:
-                                        raise
-                                    except BaseException as exc:
-                                        step = agen.athrow(exc)
-                                    else:
-                                        step = agen.asend(request)
-                    except BaseException as exc:
-                        next_generator = await life.athrow(exc)
-                    else:
-                        next_generator = await life.asend(ending)
-            except StopAsyncIteration:
-                pass
-
-    async def _life(
-        self, lowlevel_client: ConnectedStreamClient[_T_Response]
-    ) -> AsyncGenerator[NextGenerator[_T_Request], Ending]:
-        """Yields where the generators come from that are to get the requests; is told how that ended."""
-        request_handler = self._request_handler
-        async with self._new_client(lowlevel_client) as client:
-            if client is None:
+                item = step()
+            except StopIteration:
                 return
-            greeting = request_handler.on_connection(client)
-            if isinstance(greeting, AsyncGenerator):
-                greetings = iter((greeting,))
-                if (yield lambda: next(greetings, None)) is Ending.DISCONNECTED:
-                    return
-            else:
-                await greeting
-
-            def next_generator() -> HandlerGenerator[_T_Request] | None:
-                return None if client.is_closing() else request_handler.handle(client)
-
             try:
-                if (yield next_generator) is Ending.NEVER_YIELDED:
-                    await aclose_forcefully(client)
-            finally:
-                await self._disconnected(client)
+                if isinstance(item, _RequestWanted):
+                    answer: Any = yield item.yielded
+                else:
+                    answer = await _PassedOn(item)
+            except BaseException as exc:
+                step = partial(run.throw, exc)
+            else:
+                step = partial(run.send, answer)
 
     async def _disconnected(self, client: AsyncStreamClient[_T_Response]) -> None:
         try:
             await self._request_handler.on_disconnection(client)
         except* ConnectionError as exc:
             self._logger.warning("The connection ended in on_disconnection(): %s", exc.exceptions[0])
+
+
+class _PassedOn:
+    """Awaits what a coroutine that is stepped by hand has yielded for the event loop."""
+
+    __slots__ = ("yielded",)
+
+    def __init__(self, yielded: Any) -> None:
+        self.yielded = yielded
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return (yield self.yielded)
+
+
+class _RequestWanted:
+    """What a handler's generator has yielded, on its way to who has the requests."""
+
+    __slots__ = ("yielded",)
+
+    def __init__(self, yielded: float | RecvParams | None) -> None:
+        self.yielded = yielded
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return (yield self)
+
+
+async def _drive_by_hand(next_generator: NextGenerator[Any]) -> Ending:
+    while (agen := next_generator()) is not None:
+        ending = Ending.NEVER_YIELDED
+        async with aclosing(agen):
+            try:
+                yielded = await anext(agen)
+                ending = Ending.RETURNED
+                while True:
+                    try:
+                        request = await _RequestWanted(yielded)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as exc:
+                        error = exc
+                    else:
+                        yielded = await agen.asend(request)
+                        continue
+                    yielded = await agen.athrow(error)
+            except StopAsyncIteration:
+                pass
+        if ending is Ending.NEVER_YIELDED:
+            return ending
+    return Ending.RETURNED

@@ -55,14 +55,14 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
     A packet is encoded at once and handed over in one piece: nothing can come between its bytes.
     """
 
-    __slots__ = ("_encode", "_send_guard", "_write_nowait")
+    __slots__ = ("_batch", "_encode", "_send_guard")
 
     _transport: AsyncStreamWriteTransport
 
     def __init__(self, transport: AsyncStreamWriteTransport, encode: Callable[[_T_SentPacket], bytes]) -> None:
         super().__init__(transport)
         self._encode = encode
-        self._write_nowait = transport._nowait_writer()
+        self._batch = transport._write_batch()
         self._send_guard = ResourceGuard("Another task is sending or closing")
 
     async def send_packet(self, packet: _T_SentPacket) -> None:
@@ -80,7 +80,11 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             data = self._encode(packet)
         except Exception as exc:
             raise _encoding_crash() from exc
-        if not self._write_nowait(data):
+        batch = self._batch
+        if (room := batch.room - len(data)) > 0:
+            batch.room = room
+            batch.append(data)
+        elif not batch.write_nowait(data):
             await self._send_slowly(data)
 
     async def _send_slowly(self, data: bytes) -> None:

@@ -143,9 +143,9 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
         """
         if ancillary_bufsize is not None:
             check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
-        run_connection = getattr(client_connected_cb, "run_connection", None)
-        if run_connection is None:
-            run_connection = partial(_run_generator, client_connected_cb)
+        runner: Any = client_connected_cb
+        if not hasattr(runner, "run_connection"):
+            runner = _SingleGenerator(client_connected_cb)
 
         def new_dispatcher() -> RequestDispatcher[_T_Request]:
             return RequestDispatcher(
@@ -156,23 +156,21 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
             )
 
         with self._serve_guard:
-            await self._listener.serve(partial(_serve_client, run_connection, self._encode, new_dispatcher), task_group)
+            await self._listener.serve(partial(_serve_client, runner, self._encode, new_dispatcher), task_group)
 
 
 async def _serve_client(
-    run_connection: Callable[[ConnectedStreamClient[Any], Drive[Any]], Awaitable[None]],
+    handler: ConnectionRunner,
     encode: Callable[[Any], bytes],
     new_dispatcher: Callable[[], RequestDispatcher[Any]],
     transport: AsyncStreamTransport,
 ) -> None:
     """The life of one connection, in a task of its own."""
-    dispatcher = new_dispatcher()
-
-    def drive(next_generator: NextGenerator[Any]) -> Awaitable[Ending]:
-        return transport._run_requests(dispatcher, next_generator)
-
     try:
-        await run_connection(ConnectedStreamClient(_transport=transport, _encode=encode), drive)
+        await handler.run_connection(
+            ConnectedStreamClient(_transport=transport, _encode=encode),
+            partial(transport._run_requests, new_dispatcher()),
+        )
     except BaseException as exc:
         await aclose_forcefully(transport)
         if not isinstance(exc, Exception):
@@ -182,11 +180,17 @@ async def _serve_client(
         await transport.aclose()
 
 
-async def _run_generator(
-    client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]],
-    client: ConnectedStreamClient[Any],
-    drive: Drive[Any],
-) -> None:
-    generators = iter((client_connected_cb(client),))
-    if await drive(lambda: next(generators, None)) is Ending.NEVER_YIELDED:
-        await aclose_forcefully(client)
+class _SingleGenerator:
+    """An ordinary `client_connected_cb`: one generator gets all requests."""
+
+    def __init__(self, client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]]) -> None:
+        self._client_connected_cb = client_connected_cb
+
+    async def run_connection(self, client: ConnectedStreamClient[Any], drive: Drive[Any], /) -> None:
+        if await drive(single(self._client_connected_cb(client))) is Ending.NEVER_YIELDED:
+            await aclose_forcefully(client)
+
+
+def single(generator: HandlerGenerator[_T_Request]) -> NextGenerator[_T_Request]:
+    """Returns a function that returns *generator*, and None afterwards."""
+    return partial(next, iter((generator,)), None)

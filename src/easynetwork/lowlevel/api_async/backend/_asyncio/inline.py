@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
 from easynetwork.lowlevel.api_async.transports import _pull
 
+from .watermarks import HIGH_WATER
+
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
@@ -33,7 +35,9 @@ class _Token(enum.Enum):
     WAITING = "what the dispatcher yields when it waits for bytes, or for its turn"
 
 
-_WAITING: Final = (_Token.WAITING,)
+# Constants: looking a member up in its enumeration takes as long as calling a function.
+_TOKEN: Final = _Token.WAITING
+_WAITING: Final = (_TOKEN,)
 
 
 class InlineDriver:
@@ -45,6 +49,7 @@ class InlineDriver:
         "_context",
         "_dispatcher",
         "_failure",
+        "_feed",
         "_parked",
         "_run",
         "_send",
@@ -58,6 +63,7 @@ class InlineDriver:
     _context: contextvars.Context
     _run: Generator[Any, Any, Ending]
     _send: Callable[[None], Any]
+    _feed: Callable[[bytes], None]
 
     def __init__(
         self, transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: RequestDispatcher[Any]
@@ -69,7 +75,7 @@ class InlineDriver:
         self._turn_due = False  # it waits for its turn, not for bytes
         # What a callback leaves for the carrier. It cannot be the result of the parked future: a handler that cancels
         # its own task has cancelled that future by then.
-        self._suspended: Any = _Token.WAITING  # what a handler has suspended with: a future, or None for ``sleep(0)``
+        self._suspended: Any = _TOKEN  # what a handler has suspended with: a future, or None for ``sleep(0)``
         self._failure: BaseException | None = None  # how the dispatcher ended; StopIteration if well
         self._timer: asyncio.TimerHandle | None = None  # fires at the deadline or before
 
@@ -86,11 +92,12 @@ class InlineDriver:
         run: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self._more, self._pass_turn)
         self._run = run
         self._send = run.send
+        self._feed = self._dispatcher.feed
         callbacks.receiver = self
         try:
             yielded = run.send(None)
             while True:
-                if yielded is _Token.WAITING:
+                if yielded is _TOKEN:
                     self._parked = parked = callbacks.loop.create_future()
                     try:
                         yield from parked
@@ -123,8 +130,8 @@ class InlineDriver:
                 raise failure
             finally:
                 del failure  # no cycle of an exception and its own traceback
-        suspended, self._suspended = self._suspended, _Token.WAITING
-        return self._run.send(None) if suspended is _Token.WAITING else suspended
+        suspended, self._suspended = self._suspended, _TOKEN
+        return self._run.send(None) if suspended is _TOKEN else suspended
 
     def _unpark_cancelled(self, exc: asyncio.CancelledError) -> Any:
         """Does what `asyncio.Task.cancel` does: it goes to what is waited for first."""
@@ -133,8 +140,8 @@ class InlineDriver:
             self._carrier.uncancel()
             self._carrier.cancel(*exc.args)
             return self._unpark()
-        suspended, self._suspended = self._suspended, _Token.WAITING
-        if suspended in (_Token.WAITING, None) or not suspended.cancel(*exc.args):
+        suspended, self._suspended = self._suspended, _TOKEN
+        if suspended in (_TOKEN, None) or not suspended.cancel(*exc.args):
             return self._run.throw(exc)
         return suspended
 
@@ -187,14 +194,15 @@ class InlineDriver:
             self.wake()
             return False
         callbacks.flush_due = True
+        callbacks.room = HIGH_WATER if callbacks.writable else 0
         try:
             if data:
-                self._dispatcher.feed(data)
+                self._feed(data)
             if error is None:
                 suspended = self._context.run(self._send, None)
             else:
                 suspended = self._context.run(self._run.throw, error)
-            if suspended is not _Token.WAITING:
+            if suspended is not _TOKEN:
                 self._suspended = suspended
                 self.wake()
         except BaseException as exc:
@@ -205,6 +213,8 @@ class InlineDriver:
             callbacks.flush_due = False
             if callbacks.batch:
                 callbacks.flush()
+            else:
+                callbacks.room = 0
         return True
 
     def wake(self) -> None:

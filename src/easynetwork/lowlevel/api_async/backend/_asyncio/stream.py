@@ -15,9 +15,10 @@ from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._bytes_queue import BytesQueue
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import socket_attributes
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
 from .inline import InlineDriver
+from .watermarks import HIGH_WATER, LOW_WATER
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
-HIGH_WATER: Final = 64 * 1024
-"""With more bytes than this waiting, received or to be sent, the other side has to wait."""
-LOW_WATER: Final = 16 * 1024
-"""Few enough bytes to go on. Set by hand: uvloop's default is 16 *bytes*, which pauses and resumes at each write."""
 CLOSE_TIMEOUT: Final = 30.0
 """Seconds a graceful close may take. On both loops, a peer that never reads would keep the connection for ever."""
+
+
+_EMPTY: Final = BytesQueue()
+"""The queue of all who have received nothing that waits: most connections of a server, most of the time."""
 
 
 class StreamReceiver(Protocol):
@@ -43,15 +44,13 @@ class StreamReceiver(Protocol):
         """The stream has ended, one way or another."""
 
 
-class StreamCallbacks(asyncio.Protocol):
+class StreamCallbacks(WriteBatch, asyncio.Protocol):
     """What the loop tells about one stream, kept until a coroutine asks or a receiver takes it; and its write batch."""
 
     __slots__ = (
-        "_batch_size",
         "_closers",
         "_on_connection",
         "_reader",
-        "_writable",
         "_writers",
         "batch",
         "closing",
@@ -66,6 +65,7 @@ class StreamCallbacks(asyncio.Protocol):
         "received",
         "receiver",
         "transport",
+        "writable",
     )
 
     transport: asyncio.Transport
@@ -76,7 +76,7 @@ class StreamCallbacks(asyncio.Protocol):
         self.loop = loop
         self._on_connection = on_connection
 
-        self.received = BytesQueue()
+        self.received = _EMPTY
         self.receiver: StreamReceiver | None = None
         self._reader: asyncio.Future[None] | None = None
         self.reading_paused = False
@@ -86,10 +86,10 @@ class StreamCallbacks(asyncio.Protocol):
         """Set by who has looked for received bytes, an end, and paused reading: there is none of them since."""
 
         self.batch: list[bytes] = []
-        self._batch_size = 0
+        super().__init__(self.batch.append)
         self.flush_due = False
-        """Set while somebody is going to flush the batch within this turn of the loop."""
-        self._writable = False
+        """Set while somebody is going to flush the batch within this turn of the loop. Only then is there any room."""
+        self.writable = False
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # what waits to be written, in order
         self._closers: list[asyncio.Future[None]] | None = None  # who waits until the connection is lost
         self.eof_sent = False
@@ -104,7 +104,7 @@ class StreamCallbacks(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        self._writable = True
+        self.writable = True
         on_connection, self._on_connection = self._on_connection, None
         if on_connection is not None:
             on_connection(self)
@@ -114,6 +114,8 @@ class StreamCallbacks(asyncio.Protocol):
         if receiver is not None and receiver.receive(data):
             return
         self.quiet = False
+        if self.received is _EMPTY:
+            self.received = BytesQueue()
         self.received.append(data)
         if self.received.nbytes > HIGH_WATER:
             self.pause_reading()
@@ -129,7 +131,8 @@ class StreamCallbacks(asyncio.Protocol):
         self.lost = self.ended = True
         self.quiet = False
         self.error = exc
-        self._writable = False
+        self.writable = False
+        self.room = 0
         self.batch.clear()
         self._wake_reader()
         self._refuse_writers()
@@ -139,12 +142,13 @@ class StreamCallbacks(asyncio.Protocol):
                 waiter.set_result(None)
 
     def pause_writing(self) -> None:
-        self._writable = False
+        self.writable = False
+        self.room = 0
 
     def resume_writing(self) -> None:
-        self._writable = not (self.closing or self.lost or self.eof_sent)
+        self.writable = not (self.closing or self.lost or self.eof_sent)
         # Those who wait come before all others, in the order in which they came.
-        while self._writers and self._writable:
+        while self._writers and self.writable:
             waiter, data = self._writers.popleft()
             if not waiter.done():
                 self.write_nowait(data)
@@ -166,6 +170,8 @@ class StreamCallbacks(asyncio.Protocol):
     def take_received(self, size: int | None = None) -> bytes:
         """Returns at most *size* bytes of what was received; all of it for None."""
         data = self.received.take_all() if size is None else self.received.take(size)
+        if not self.received.nbytes:
+            self.received = _EMPTY
         if self.reading_paused and self.received.nbytes <= LOW_WATER:
             self.resume_reading()
         return data
@@ -201,15 +207,16 @@ class StreamCallbacks(asyncio.Protocol):
 
     def write_nowait(self, data: bytes) -> bool:
         """Takes *data* into the batch of this turn; returns false, without taking it, if one has to wait first."""
-        if not self._writable:
+        if not self.writable:
             return False
         self.batch.append(data)
-        self._batch_size = size = self._batch_size + len(data)
-        if size >= HIGH_WATER:
-            self.flush()
-        elif not self.flush_due:
-            self.flush_due = True
+        self.room -= len(data)
+        if not self.flush_due:
+            self.cork()
+            self.room -= len(data)
             self.loop.call_soon(self.uncork)
+        if self.room <= 0:
+            self.flush()
         return True
 
     async def write(self, data: bytes) -> None:
@@ -250,15 +257,22 @@ class StreamCallbacks(asyncio.Protocol):
             return
         self.uncork()
         self.eof_sent = True
-        self._writable = False
+        self.writable = False
+        self.room = 0
         self.transport.write_eof()
         self._refuse_writers()
 
+    def cork(self) -> None:
+        """Lets the batch grow until `uncork`, within the same turn of the loop."""
+        self.flush_due = True
+        if self.writable:
+            self.room = HIGH_WATER
+
     def uncork(self) -> None:
-        """Ends the time in which the batch could grow because `flush_due` was set."""
         self.flush_due = False
         if self.batch:
             self.flush()
+        self.room = 0
 
     def flush(self) -> None:
         """Gives the batch to the loop in one write.
@@ -268,7 +282,7 @@ class StreamCallbacks(asyncio.Protocol):
         batch = self.batch
         data = batch[0] if len(batch) == 1 else b"".join(batch)
         batch.clear()
-        self._batch_size = 0
+        self.room = HIGH_WATER if self.flush_due else 0
         if data and not self.transport.is_closing():  # uvloop raises there, asyncio is silent
             self.transport.write(data)
 
@@ -299,7 +313,8 @@ class StreamCallbacks(asyncio.Protocol):
     def _stop(self) -> None:
         self.closing = self.ended = True
         self.quiet = False
-        self._writable = False
+        self.writable = False
+        self.room = 0
         self._wake_reader()
         self._refuse_writers()
 
@@ -379,8 +394,8 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return socket_attributes(self._callbacks.transport.get_extra_info("socket"))
 
-    def _nowait_writer(self) -> Callable[[bytes], bool]:
-        return self._callbacks.write_nowait
+    def _write_batch(self) -> WriteBatch:
+        return self._callbacks
 
     def _run_requests(
         self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
