@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -71,9 +72,13 @@ def test_python_m_easynetwork_is_the_command() -> None:
     assert subprocess.check_output(command, text=True) == f"easynetwork-uvloop {__version__}\n"
 
 
-def test_output_that_nobody_reads_any_more_ends_the_command_quietly() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_that_nobody_reads_any_more_ends_the_command_quietly(unbuffered: str) -> None:
     command = [sys.executable, "-m", "easynetwork", "--help"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -26,9 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without "µ" is no reason to fail
     try:
-        options = _parser().parse_args(argv)
-        status: int = options.run(options)
-        sys.stdout.flush()
+        try:
+            options = _parser().parse_args(argv)
+            status: int = options.run(options)
+        finally:
+            sys.stdout.flush()  # now, not when the interpreter exits and can only complain
     except CommandError as error:
         print(f"easynetwork: error: {error}", file=sys.stderr)
         return error.status
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\r" if sys.stderr.isatty() else "", "easynetwork: interrupted", sep="", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Who read our output has gone (`| head`). The interpreter flushes stdout once more when it exits: let it.
+        # Who read our output has gone (`| head`). What is still buffered must go somewhere when the interpreter exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
