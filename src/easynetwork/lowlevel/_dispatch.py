@@ -1,8 +1,8 @@
 """One connection's handler generators and what they wait for, without any I/O.
 
 A handler is an asynchronous generator: ``request = yield``. The dispatcher turns received bytes into requests and takes
-the generator from one ``yield`` to the next. It knows no transport and no event loop. A driver, which does, awaits `run`,
-and tells it how to wait for more bytes.
+the generator from one ``yield`` to the next. It knows no transport and no event loop. A driver, which does, awaits
+`RequestDispatcher.run`, and tells it how to wait for more bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from ._framing import NEED_DATA, StreamDecoder
+from ._framing import StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
 _T_Request = TypeVar("_T_Request")
@@ -55,6 +55,7 @@ class RequestDispatcher(Generic[_T_Request]):
         "deadline",
         "disconnected",
         "feed",
+        "is_plain",
         "max_recv_size",
         "spent",
         "timeout",
@@ -86,6 +87,8 @@ class RequestDispatcher(Generic[_T_Request]):
         """Set when the next request is to be received together with ancillary data, in one read."""
         self.spent: bool = False
         """Whether that one read was made."""
+        self.is_plain: bool = True
+        """Whether the current ``yield`` asks for no more than the next request: no time-out, no ancillary data."""
         self.disconnected: bool = False
         """Set by the driver when no more bytes will come."""
 
@@ -102,52 +105,55 @@ class RequestDispatcher(Generic[_T_Request]):
 
         Parameters:
             next_generator: makes a generator, or returns None.
-            more: waits for bytes (``yield from more()``) and feeds them, or sets `disconnected`. What it raises is thrown
-                at the current ``yield`` of the generator. Returns true if it may not have let others run.
+            more: waits for bytes (``yield from more()``) and feeds them, or sets `disconnected`. What it raises is
+                thrown at the current ``yield`` of the generator. Returns true if it may not have let others run.
             pass_turn: lets others run.
         """
         # A generator-based coroutine, so that a driver can have it wait by a plain ``yield`` of a token, which costs
         # nothing: most callbacks of a connection begin and end at that very ``yield``.
         steps = 0
+        dry = False  # no packet is left of those that were decoded
         while (agen := next_generator()) is not None:
             self._yielded = _Nothing.STARTED
             asend = agen.asend
-            step = _first_step(agen)
             try:
+                yielded = yield from _first_step(agen)
                 while True:
-                    yielded = yield from step
-                    if yielded is self._yielded:
+                    error: BaseException | None = None
+                    try:
+                        if yielded is not self._yielded:
+                            self._wait_as(yielded)
+                        if dry:
+                            self.deadline = None
+                            if steps >= STEPS_PER_TURN:
+                                steps = 0
+                                yield from pass_turn()
+                            while not (packets := self._decoder.next_packets(STEPS_PER_TURN)):
+                                if self.disconnected:
+                                    break
+                                if not (yield from more()):  # type: ignore[func-returns-value]  # None is false
+                                    steps = 0
+                            else:
+                                dry = False
+                                self._decoded, self._packets = packets, iter(packets)
+                                steps += len(packets)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as exc:
+                        error = exc
+                    if error is not None:
+                        steps += 1
+                        yielded = yield from agen.athrow(error)
+                    elif dry:
+                        yield from agen.aclose()
+                        return Ending.DISCONNECTED
+                    else:
                         for packet in self._packets:  # the way of every packet
                             yielded = yield from asend(packet)
                             if yielded is not self._yielded:
                                 break
-                    steps += 1
-                    try:
-                        if yielded is not self._yielded:
-                            self._wait_as(yielded)
-                        if steps >= STEPS_PER_TURN:
-                            steps = 0
-                            yield from pass_turn()
-                        request = next(self._packets, NEED_DATA)
-                        if request is NEED_DATA:
-                            self.deadline = None
-                            while not (packets := self._decoder.next_packets(STEPS_PER_TURN)):
-                                if self.disconnected:
-                                    break
-                                if not (yield from more()):  # type: ignore[func-returns-value]  # a plain iterable: None
-                                    steps = 0
-                            steps += len(packets)
-                            self._decoded, self._packets = packets, iter(packets)
-                            request = next(self._packets, NEED_DATA)
-                    except GeneratorExit:
-                        raise
-                    except BaseException as exc:
-                        step = agen.athrow(exc)
-                    else:
-                        if request is NEED_DATA:
-                            yield from agen.aclose()
-                            return Ending.DISCONNECTED
-                        step = asend(request)
+                        else:
+                            dry = True
             except StopAsyncIteration:
                 if self._yielded is _Nothing.STARTED:
                     return Ending.NEVER_YIELDED
@@ -181,6 +187,7 @@ class RequestDispatcher(Generic[_T_Request]):
         if yielded is None:
             self.timeout = self.ancillary = self._yielded = None
             self.spent = False
+            self.is_plain = True
             return
         self._yielded = _Nothing.REFUSED
         params = RecvParams(timeout=yielded) if isinstance(yielded, (int, float)) else yielded
@@ -192,6 +199,7 @@ class RequestDispatcher(Generic[_T_Request]):
         self.timeout = None if timeout == math.inf else timeout
         self.ancillary = params.recv_with_ancillary
         self.spent = False
+        self.is_plain = self.timeout is None and self.ancillary is None
         self._yielded = yielded
 
 

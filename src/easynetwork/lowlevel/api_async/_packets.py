@@ -81,10 +81,14 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         except Exception as exc:
             raise _encoding_crash() from exc
         if not self._write_nowait(data):
-            with self._send_guard:
-                self._check_can_send()
-                if data:
-                    await self._transport.send_all_from_iterable((data,))
+            await self._send_slowly(data)
+
+    async def _send_slowly(self, data: bytes) -> None:
+        """Sends what the transport does not take without waiting."""
+        with self._send_guard:
+            self._check_can_send()
+            if data:
+                await self._transport.send_all_from_iterable((data,))
 
     async def send_packet_with_ancillary(self, packet: _T_SentPacket, ancillary_data: Any) -> None:
         """Sends *packet* and *ancillary_data* in one :manpage:`sendmsg(2)`.

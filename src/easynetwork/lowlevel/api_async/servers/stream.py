@@ -128,9 +128,9 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
         """Serves clients until cancelled or closed.
 
         Parameters:
-            client_connected_cb: makes the asynchronous generator that handles the requests of one client. Each ``yield``
-                asks for a request, and says how long to wait for it: None, a number of seconds, or `RecvParams`.
-                What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task.
+            client_connected_cb: makes the asynchronous generator that handles the requests of one client. Each
+                ``yield`` asks for a request, and says how long to wait for it: None, a number of seconds, or
+                `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task.
             task_group: where the tasks of the clients live; a private one if None.
             disconnect_error_filter: tells the errors that mean "the client has left". Then, as at the end of the
                 stream, the generator is closed, and nothing is raised at its ``yield``.

@@ -2,8 +2,8 @@
 
 The task that awaits `InlineDriver.run` is the connection's *carrier*. It is parked on a future while the dispatcher
 waits for bytes. A callback that brings some resumes the dispatcher itself, as if it were the carrier: the same current
-task, the same context. Only when a handler suspends (or fails, or the stream has ended) is the carrier woken, and goes on
-from there as an ordinary task. See "Extending asyncio" in Python's documentation.
+task, the same context. Only when a handler suspends (or fails, or the stream has ended) is the carrier woken, and goes
+on from there as an ordinary task. See "Extending asyncio" in Python's documentation.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ class InlineDriver:
         "_failure",
         "_parked",
         "_run",
+        "_send",
         "_suspended",
         "_timer",
         "_transport",
@@ -56,6 +57,7 @@ class InlineDriver:
     _carrier: asyncio.Task[Any]
     _context: contextvars.Context
     _run: Generator[Any, Any, Ending]
+    _send: Callable[[None], Any]
 
     def __init__(
         self, transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: RequestDispatcher[Any]
@@ -83,6 +85,7 @@ class InlineDriver:
         self._context = _context_of(carrier)
         run: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self._more, self._pass_turn)
         self._run = run
+        self._send = run.send
         callbacks.receiver = self
         try:
             yielded = run.send(None)
@@ -139,6 +142,12 @@ class InlineDriver:
 
     def _more(self) -> Iterable[Any]:
         """Waits for bytes."""
+        if self._dispatcher.is_plain and self._callbacks.quiet:
+            return _WAITING
+        return self._look_around()
+
+    def _look_around(self) -> Iterable[Any]:
+        """Looks for anything that is there already, or is asked for and seldom."""
         callbacks, dispatcher = self._callbacks, self._dispatcher
         if callbacks.received.nbytes:
             dispatcher.feed(callbacks.take_received())
@@ -151,8 +160,8 @@ class InlineDriver:
             return ()
         if dispatcher.ancillary is not None or dispatcher.spent:
             return _pull.receive(self._transport, dispatcher).__await__()
-        if callbacks.reading_paused:
-            callbacks.resume_reading()
+        callbacks.quiet = True
+        callbacks.resume_reading()
         if dispatcher.timeout is not None and dispatcher.deadline is None:
             self._begin_timeout(dispatcher.timeout)
         return _WAITING
@@ -166,19 +175,10 @@ class InlineDriver:
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
-    def receive(self, data: bytes) -> bool:
-        return not self._turn_due and self._resume(data)
-
-    def wake(self) -> None:
-        if self._callbacks.closing:
-            self._dispatcher.stop_feeding()
-        if self._parked is not None and not self._parked.done():
-            self._parked.set_result(None)
-
-    def _resume(self, data: bytes = b"", error: Exception | None = None) -> bool:
-        """Resumes the dispatcher as if in the carrier; returns false if the carrier is busy."""
+    def receive(self, data: bytes, error: Exception | None = None) -> bool:
+        """Resumes the dispatcher, as if in the carrier, with *data* or with *error*; returns false if it is busy."""
         parked = self._parked
-        if parked is None or parked.done():
+        if parked is None or self._turn_due or parked.done():
             return False
         callbacks = self._callbacks
         try:
@@ -191,7 +191,7 @@ class InlineDriver:
             if data:
                 self._dispatcher.feed(data)
             if error is None:
-                suspended = self._context.run(self._run.send, None)
+                suspended = self._context.run(self._send, None)
             else:
                 suspended = self._context.run(self._run.throw, error)
             if suspended is not _Token.WAITING:
@@ -207,9 +207,15 @@ class InlineDriver:
                 callbacks.flush()
         return True
 
+    def wake(self) -> None:
+        if self._callbacks.closing:
+            self._dispatcher.stop_feeding()
+        if self._parked is not None and not self._parked.done():
+            self._parked.set_result(None)
+
     def _take_turn(self) -> None:
         self._turn_due = False
-        self._resume()
+        self.receive(b"")
 
     # ------------------------------------------------------------------------------------------------------- time-outs
 
@@ -235,12 +241,12 @@ class InlineDriver:
 
     def _check_deadline(self) -> None:
         deadline = self._dispatcher.deadline
-        if deadline is None or self._parked is None or self._turn_due:
+        if deadline is None or self._parked is None:
             return
         if self._callbacks.loop.time() < deadline:
             self._arm_timer(deadline)
         else:
-            self._resume(error=TimeoutError("No request was received in time"))
+            self.receive(b"", TimeoutError("No request was received in time"))
 
 
 def _context_of(task: asyncio.Task[Any]) -> contextvars.Context:

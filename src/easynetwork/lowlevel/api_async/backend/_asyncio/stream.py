@@ -61,6 +61,7 @@ class StreamCallbacks(asyncio.Protocol):
         "flush_due",
         "loop",
         "lost",
+        "quiet",
         "reading_paused",
         "received",
         "receiver",
@@ -81,6 +82,8 @@ class StreamCallbacks(asyncio.Protocol):
         self.reading_paused = False
         self.ended = False
         """Nothing more will be received, for whatever reason."""
+        self.quiet = False
+        """Set by who has looked for received bytes, an end, and paused reading: there is none of them since."""
 
         self.batch: list[bytes] = []
         self._batch_size = 0
@@ -110,6 +113,7 @@ class StreamCallbacks(asyncio.Protocol):
         receiver = self.receiver
         if receiver is not None and receiver.receive(data):
             return
+        self.quiet = False
         self.received.append(data)
         if self.received.nbytes > HIGH_WATER:
             self.pause_reading()
@@ -117,11 +121,13 @@ class StreamCallbacks(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.ended = True
+        self.quiet = False
         self._wake_reader()
         return True  # a peer that half-closes still wants its answers
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = self.ended = True
+        self.quiet = False
         self.error = exc
         self._writable = False
         self.batch.clear()
@@ -149,6 +155,7 @@ class StreamCallbacks(asyncio.Protocol):
     def pause_reading(self) -> None:
         if not self.reading_paused and not self.transport.is_closing():
             self.reading_paused = True
+            self.quiet = False
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
@@ -254,7 +261,10 @@ class StreamCallbacks(asyncio.Protocol):
             self.flush()
 
     def flush(self) -> None:
-        """Gives the batch to the loop in one write, as ``bytes``: since 3.12, asyncio keeps mutable buffers as they are."""
+        """Gives the batch to the loop in one write.
+
+        As ``bytes``: since 3.12, asyncio keeps mutable buffers as they are.
+        """
         batch = self.batch
         data = batch[0] if len(batch) == 1 else b"".join(batch)
         batch.clear()
@@ -288,6 +298,7 @@ class StreamCallbacks(asyncio.Protocol):
 
     def _stop(self) -> None:
         self.closing = self.ended = True
+        self.quiet = False
         self._writable = False
         self._wake_reader()
         self._refuse_writers()

@@ -63,8 +63,8 @@ class AsyncioThreadsPortal(ThreadsPortal):
         assert self._group is not None
         self._loop = None
         try:
-            while self._calls:  # scheduled, and not begun
-                await asyncio.sleep(0)  # noqa: ASYNC110  # other threads fill the set: no event of asyncio could tell
+            while self._calls:  # noqa: ASYNC110  # filled by other threads: no event of asyncio could tell
+                await asyncio.sleep(0)
         finally:
             try:
                 await self._group.__aexit__(exc_type, exc_val, exc_tb)
