@@ -20,7 +20,7 @@ def add_command(commands: Commands) -> None:
         "demo", help="run a server under load and show what it costs", description=_DESCRIPTION, epilog=_EXIT_STATUS
     )
     _add_integer(parser, "--connections", 32, 20_000, "clients, each with a connection of its own")
-    _add_integer(parser, "--packets", 150_000, 10_000_000, "packets to send, all clients together")
+    _add_integer(parser, "--packets", 500_000, 10_000_000, "packets to send, all clients together")
     _add_integer(parser, "--in-flight", 16, 100_000, "packets that each client sends ahead of the answers")
     _add_integer(parser, "--payload", 100, 1 << 20, "bytes of text in each packet")
     parser.add_argument(
