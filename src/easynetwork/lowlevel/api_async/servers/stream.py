@@ -173,11 +173,13 @@ async def _serve_client(
 
     try:
         await run_connection(ConnectedStreamClient(_transport=transport, _encode=encode), drive)
-    except BaseException as exc:
-        await aclose_forcefully(transport)
-        if not isinstance(exc, Exception):
-            raise
+    except Exception as exc:
+        # Before anything is awaited: a cancellation that is on its way would take the message with it.
         logging.getLogger(__name__).error("Unhandled exception in the handler of %r", transport, exc_info=exc)
+        await aclose_forcefully(transport)
+    except BaseException:
+        await aclose_forcefully(transport)
+        raise
     else:
         await transport.aclose()
 
