@@ -47,20 +47,30 @@ class ConnectionRunner(Protocol):
 class ConnectedStreamClient(PacketSender[_T_Response]):
     """One client of an `AsyncStreamServer`, as its handler sees it. Made by the server only."""
 
-    __slots__ = ()
+    __slots__ = ("_stop_feeding",)
 
     _transport: AsyncStreamTransport
 
-    def __init__(self, *, _transport: AsyncStreamTransport, _encode: Callable[[_T_Response], bytes]) -> None:
+    def __init__(
+        self,
+        *,
+        _transport: AsyncStreamTransport,
+        _encode: Callable[[_T_Response], bytes],
+        _stop_feeding: Callable[[], None],
+    ) -> None:
         super().__init__(_transport, _encode)
+        self._stop_feeding = _stop_feeding
 
     async def aclose(self) -> None:
         """Sends what is to be sent, then closes the connection. A cancelled call closes abruptly.
+
+        Requests that were received and not yet handled are dropped.
 
         Raises:
             BusyResourceError: another task is sending or closing.
         """
         with self._send_guard:
+            self._stop_feeding()
             await self._transport.aclose()
 
 
@@ -171,8 +181,9 @@ async def _serve_client(
     def drive(next_generator: NextGenerator[Any]) -> Awaitable[Ending]:
         return transport._run_requests(dispatcher, next_generator)
 
+    client = ConnectedStreamClient(_transport=transport, _encode=encode, _stop_feeding=dispatcher.stop_feeding)
     try:
-        await run_connection(ConnectedStreamClient(_transport=transport, _encode=encode), drive)
+        await run_connection(client, drive)
     except Exception as exc:
         # Before anything is awaited: a cancellation that is on its way would take the message with it.
         logging.getLogger(__name__).error("Unhandled exception in the handler of %r", transport, exc_info=exc)

@@ -140,7 +140,7 @@ class InlineDriver:
     def _more(self) -> Iterable[Any]:
         """Waits for bytes."""
         callbacks, dispatcher = self._callbacks, self._dispatcher
-        if callbacks.received.nbytes:
+        if callbacks.received.nbytes and not callbacks.closing:
             dispatcher.feed(callbacks.take_received())
             return ()
         if callbacks.ended:
@@ -170,8 +170,6 @@ class InlineDriver:
         return not self._turn_due and self._resume(data)
 
     def wake(self) -> None:
-        if self._callbacks.closing:
-            self._dispatcher.stop_feeding()
         if self._parked is not None and not self._parked.done():
             self._parked.set_result(None)
 
