@@ -136,6 +136,9 @@ class RequestDispatcher(Generic[_T_Request]):
                                     break
                                 if not (yield from more()):  # type: ignore[func-returns-value]  # a plain iterable: None
                                     steps = 0
+                                elif (steps := steps + 1) >= STEPS_PER_TURN:
+                                    steps = 0
+                                    yield from pass_turn()
                             steps += len(packets)
                             self._decoded, self._packets = packets, iter(packets)
                             request = next(self._packets, NEED_DATA)
