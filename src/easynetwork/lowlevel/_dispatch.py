@@ -138,6 +138,9 @@ class RequestDispatcher(Generic[_T_Request]):
                                     break
                                 if not (yield from more()):  # type: ignore[func-returns-value]  # None is false
                                     steps = 0
+                                elif (steps := steps + 1) >= STEPS_PER_TURN:
+                                    steps = 0
+                                    yield from pass_turn()
                             else:
                                 dry = False
                                 steps += len(decoded)

@@ -47,20 +47,30 @@ class ConnectionRunner(Protocol):
 class ConnectedStreamClient(PacketSender[_T_Response]):
     """One client of an `AsyncStreamServer`, as its handler sees it. Made by the server only."""
 
-    __slots__ = ()
+    __slots__ = ("_dispatcher",)
 
     _transport: AsyncStreamTransport
 
-    def __init__(self, *, _transport: AsyncStreamTransport, _encode: Callable[[_T_Response], bytes]) -> None:
+    def __init__(
+        self,
+        *,
+        _transport: AsyncStreamTransport,
+        _encode: Callable[[_T_Response], bytes],
+        _dispatcher: RequestDispatcher[Any],
+    ) -> None:
         super().__init__(_transport, _encode)
+        self._dispatcher = _dispatcher
 
     async def aclose(self) -> None:
         """Sends what is to be sent, then closes the connection. A cancelled call closes abruptly.
+
+        Requests that were received and not yet handled are dropped.
 
         Raises:
             BusyResourceError: another task is sending or closing.
         """
         with self._send_guard:
+            self._dispatcher.stop_feeding()
             await self._transport.aclose()
 
 
@@ -166,16 +176,17 @@ async def _serve_client(
     transport: AsyncStreamTransport,
 ) -> None:
     """The life of one connection, in a task of its own."""
+    dispatcher = new_dispatcher()
+    client = ConnectedStreamClient(_transport=transport, _encode=encode, _dispatcher=dispatcher)
     try:
-        await handler.run_connection(
-            ConnectedStreamClient(_transport=transport, _encode=encode),
-            partial(transport._run_requests, new_dispatcher()),
-        )
-    except BaseException as exc:
-        await aclose_forcefully(transport)
-        if not isinstance(exc, Exception):
-            raise
+        await handler.run_connection(client, partial(transport._run_requests, dispatcher))
+    except Exception as exc:
+        # Before anything is awaited: a cancellation that is on its way would take the message with it.
         logging.getLogger(__name__).error("Unhandled exception in the handler of %r", transport, exc_info=exc)
+        await aclose_forcefully(transport)
+    except BaseException:
+        await aclose_forcefully(transport)
+        raise
     else:
         await transport.aclose()
 

@@ -156,7 +156,7 @@ class InlineDriver:
     def _look_around(self) -> Iterable[Any]:
         """Looks for anything that is there already, or is asked for and seldom."""
         callbacks, dispatcher = self._callbacks, self._dispatcher
-        if callbacks.received.nbytes:
+        if callbacks.received.nbytes and not callbacks.closing:
             dispatcher.feed(callbacks.take_received())
             return ()
         if callbacks.ended:
@@ -218,8 +218,6 @@ class InlineDriver:
         return True
 
     def wake(self) -> None:
-        if self._callbacks.closing:
-            self._dispatcher.stop_feeding()
         if self._parked is not None and not self._parked.done():
             self._parked.set_result(None)
 
