@@ -182,13 +182,9 @@ class AbstractCompressorSerializer(
             try:
                 piece = self.decompress_at_most(stream, chunk, room + 1)
             except self.__expected_error as exc:
-                raise IncrementalDeserializeError(
-                    str(exc),
-                    b"",
-                    {"already_decompressed_chunks": [decompressed.getvalue()], "invalid_chunk": chunk}
-                    if self.__debug
-                    else None,
-                ) from exc
+                already = [decompressed.getvalue()] if decompressed.tell() else []
+                info = {"already_decompressed_chunks": already, "invalid_chunk": chunk} if self.__debug else None
+                raise IncrementalDeserializeError(str(exc), b"", info) from exc
             if len(piece) > room:
                 raise LimitOverrunError(self.__too_large(), chunk, len(chunk))
             decompressed.write(piece)
