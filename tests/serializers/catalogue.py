@@ -155,7 +155,7 @@ CASES: list[Case] = [
         lambda: Base64EncoderSerializer(JSONSerializer(), alphabet="standard", separator=b"\n"),
         _json,
     ),
-    Case("zlib", lambda: ZlibCompressorSerializer(PickleSerializer()), _binary_objects),
+    Case("zlib", lambda: ZlibCompressorSerializer(MessagePackSerializer()), _binary_objects),
     Case("bz2", lambda: BZ2CompressorSerializer(JSONSerializer()), _json),
     Case(
         "own-separated",
