@@ -60,9 +60,21 @@ def test_mutated_streams_cause_documented_errors_only(capsys: pytest.CaptureFixt
 
 @pytest.mark.fuzz
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
-def test_inputs_found_by_coverage_cause_documented_errors_only(capsys: pytest.CaptureFixture[str]) -> None:
-    command = [sys.executable, "-m", "tests.fuzz.coverage_guided", f"-runs={EXECUTIONS // 4}", "-seed=1"]
+def test_inputs_found_by_coverage_cause_documented_errors_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, target in enumerate(make_targets()):
+        for seed_number, seed in enumerate(target.seeds):
+            (tmp_path / f"{target.name}-{seed_number}").write_bytes(bytes([number, seed_number % 60]) + seed)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz.coverage_guided",
+        f"-runs={EXECUTIONS // 10}",
+        "-seed=1",
+        str(tmp_path),
+    ]
     fuzzer = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert fuzzer.returncode == 0, fuzzer.stderr[-5000:]
     with capsys.disabled():
-        sys.stdout.write(f"\n{fuzzer.stderr.splitlines()[-1]}\n")
+        sys.stdout.write(f"\natheris: {fuzzer.stderr.splitlines()[-1]}, each in four ways\n")
