@@ -1,0 +1,79 @@
+"""The interpreters that run the servers: the caller's own, and a venv with the EasyNetwork release to compare with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["EASYNETWORK_VERSION", "ROOT", "Interpreter", "InterpreterError", "our_interpreter", "peer_interpreter"]
+
+ROOT = Path(__file__).resolve().parent.parent
+EASYNETWORK_VERSION = "1.2.0"
+
+_PEERS = ROOT / "benchmarks" / ".peers"
+_PROBE = """
+import json, platform
+from importlib.metadata import version, PackageNotFoundError
+def v(name):
+    try: return version(name)
+    except PackageNotFoundError: return None
+import easynetwork
+print(json.dumps({
+    "python": platform.python_implementation() + " " + platform.python_version(),
+    "uvloop": v("uvloop"), "easynetwork": easynetwork.__version__,
+}))
+"""
+
+
+class InterpreterError(Exception):
+    """An interpreter could not be started, or its venv not be made."""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that runs server scripts, and what is installed in it."""
+
+    python: str
+    environment: dict[str, str]
+    versions: dict[str, str | None]
+
+
+def our_interpreter(python: str) -> Interpreter:
+    """*python* with this project's `src` in front of everything else, installed there or not."""
+    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+    return _probe(python, {**os.environ, "PYTHONPATH": path})
+
+
+def peer_interpreter(ours: Interpreter) -> Interpreter:
+    """A venv of the same Python and the same uvloop as *ours*, with the released EasyNetwork; made once, then kept."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    uvloop = ours.versions["uvloop"]
+    name = f"easynetwork-{EASYNETWORK_VERSION} {ours.versions['python']} uvloop-{uvloop}".replace(" ", "-").lower()
+    venv = _PEERS / name
+    python = venv / "bin" / "python"
+    if not (venv / "complete").exists():
+        shutil.rmtree(venv, ignore_errors=True)
+        _run([ours.python, "-m", "venv", str(venv)], environment)
+        requirements = [f"easynetwork=={EASYNETWORK_VERSION}", *([f"uvloop=={uvloop}"] if uvloop else [])]
+        _run([str(python), "-m", "pip", "install", "--quiet", *requirements], environment)
+        (venv / "complete").touch()
+    return _probe(str(python), environment)
+
+
+def _probe(python: str, environment: dict[str, str]) -> Interpreter:
+    return Interpreter(python, environment, json.loads(_run([python, "-c", _PROBE], environment)))
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    try:
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InterpreterError(f"cannot run {command[0]}: {error}") from error
+    if done.returncode != 0:
+        last_words = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise InterpreterError(f"{' '.join(command[:4])} failed: {last_words[0]}")
+    return done.stdout

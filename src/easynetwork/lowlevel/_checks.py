@@ -1,0 +1,11 @@
+"""Arguments that are refused in several places."""
+
+from __future__ import annotations
+
+__all__ = ["check_strictly_positive"]
+
+
+def check_strictly_positive(name: str, value: object) -> None:
+    """Raises `ValueError` unless *value* is an integer above 0."""
+    if not isinstance(value, int) or value <= 0:
+        raise ValueError(f"{name!r} must be a strictly positive integer, got {value!r}")

@@ -1,0 +1,208 @@
+"""One connection's handler generators and what they wait for, without any I/O.
+
+A handler is an asynchronous generator: ``request = yield``. The dispatcher turns received bytes into requests and takes
+the generator from one ``yield`` to the next. It knows no transport and no event loop. A driver, which does, awaits `run`,
+and tells it how to wait for more bytes.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Ending", "HandlerGenerator", "RequestDispatcher"]
+
+import enum
+import math
+import sys
+import types
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from ._framing import NEED_DATA, StreamDecoder
+from .request_handler import RecvAncillaryDataParams, RecvParams
+
+_T_Request = TypeVar("_T_Request")
+
+HandlerGenerator: TypeAlias = AsyncGenerator[float | RecvParams | None, _T_Request]
+
+STEPS_PER_TURN: Final = 64
+"""How many steps one connection may take before all others get their turn."""
+
+
+class Ending(enum.Enum):
+    """Why there is nothing more to do."""
+
+    RETURNED = "the last generator has returned"
+    NEVER_YIELDED = "a generator has returned before its first yield"
+    DISCONNECTED = "the connection ended"
+
+
+class _Nothing(enum.Enum):
+    STARTED = "the generator has not reached its first yield"
+    REFUSED = "the generator has yielded something that is not allowed"
+    SPENT = "what the generator has yielded allows no further read"
+
+
+class RequestDispatcher(Generic[_T_Request]):
+    """Feeds the requests of one connection to handler generators, one generator after the other."""
+
+    __slots__ = (
+        "_decoded",
+        "_decoder",
+        "_is_disconnection",
+        "_packets",
+        "_yielded",
+        "ancillary",
+        "ancillary_bufsize",
+        "deadline",
+        "disconnected",
+        "feed",
+        "max_recv_size",
+        "spent",
+        "timeout",
+    )
+
+    def __init__(
+        self,
+        decoder: StreamDecoder[_T_Request],
+        max_recv_size: int,
+        *,
+        ancillary_bufsize: int | None = None,
+        is_disconnection: Callable[[Exception], bool] | None = None,
+    ) -> None:
+        self._decoder = decoder
+        self._is_disconnection = is_disconnection
+        self._decoded: list[_T_Request] = []
+        self._packets: Iterator[_T_Request] = iter(self._decoded)  # what is not yet handed over
+        self._yielded: object = None  # at the current yield
+
+        self.feed: Final = decoder.feed
+        """Takes received bytes."""
+        self.max_recv_size: Final = max_recv_size
+        self.ancillary_bufsize: Final = ancillary_bufsize
+        self.timeout: float | None = None
+        """Longest time to wait for the next request, in seconds; None for ever."""
+        self.deadline: float | None = None
+        """When that time is over, noted here by the driver; None again once a request came."""
+        self.ancillary: RecvAncillaryDataParams | None = None
+        """Set when the next request is to be received together with ancillary data, in one read."""
+        self.spent: bool = False
+        """Whether that one read was made."""
+        self.disconnected: bool = False
+        """Set by the driver when no more bytes will come."""
+
+    @types.coroutine
+    def run(
+        self,
+        next_generator: Callable[[], HandlerGenerator[_T_Request] | None],
+        more: Callable[[], Generator[Any, Any, bool] | Iterable[Any]],
+        pass_turn: Callable[[], Iterable[Any]],
+    ) -> Generator[Any, Any, Ending]:
+        """Feeds requests to the generators that *next_generator* makes, one after the other, until it makes none.
+
+        What a generator raises propagates. The last one is closed in all cases.
+
+        Parameters:
+            next_generator: makes a generator, or returns None.
+            more: waits for bytes (``yield from more()``) and feeds them, or sets `disconnected`. What it raises is thrown
+                at the current ``yield`` of the generator. Returns true if it may not have let others run.
+            pass_turn: lets others run.
+        """
+        # A generator-based coroutine, so that a driver can have it wait by a plain ``yield`` of a token, which costs
+        # nothing: most callbacks of a connection begin and end at that very ``yield``.
+        steps = 0
+        while (agen := next_generator()) is not None:
+            self._yielded = _Nothing.STARTED
+            asend = agen.asend
+            step = _first_step(agen)
+            try:
+                while True:
+                    yielded = yield from step
+                    if yielded is self._yielded:
+                        for packet in self._packets:  # the way of every packet
+                            yielded = yield from asend(packet)
+                            if yielded is not self._yielded:
+                                break
+                    steps += 1
+                    try:
+                        if yielded is not self._yielded:
+                            self._wait_as(yielded)
+                        if steps >= STEPS_PER_TURN:
+                            steps = 0
+                            yield from pass_turn()
+                        request = next(self._packets, NEED_DATA)
+                        if request is NEED_DATA:
+                            self.deadline = None
+                            while not (packets := self._decoder.next_packets(STEPS_PER_TURN)):
+                                if self.disconnected:
+                                    break
+                                if not (yield from more()):  # type: ignore[func-returns-value]  # a plain iterable: None
+                                    steps = 0
+                            steps += len(packets)
+                            self._decoded, self._packets = packets, iter(packets)
+                            request = next(self._packets, NEED_DATA)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as exc:
+                        step = agen.athrow(exc)
+                    else:
+                        if request is NEED_DATA:
+                            yield from agen.aclose()
+                            return Ending.DISCONNECTED
+                        step = asend(request)
+            except StopAsyncIteration:
+                if self._yielded is _Nothing.STARTED:
+                    return Ending.NEVER_YIELDED
+        return Ending.RETURNED
+
+    def stop_feeding(self) -> None:
+        """Drops what was received: the connection is being closed from this side."""
+        self._decoder.clear()
+        self._decoded.clear()  # this ends the iterator as well
+
+    def feed_with_ancillary(self, chunk: bytes, ancillary_data: Any) -> None:
+        """Takes bytes received together with *ancillary_data*, in the one read that the current ``yield`` allows.
+
+        Raises:
+            RuntimeError: the callback has failed. The bytes are dropped.
+        """
+        assert self.ancillary is not None
+        self.spent = True
+        self._yielded = _Nothing.SPENT
+        try:
+            self.ancillary.data_received(ancillary_data)
+        except Exception as exc:
+            raise RuntimeError("The callback for ancillary data has failed") from exc
+        self.feed(chunk)
+
+    def is_disconnection(self, exc: BaseException) -> bool:
+        """Whether *exc*, raised while waiting for bytes, is how this connection ends."""
+        return isinstance(exc, Exception) and self._is_disconnection is not None and self._is_disconnection(exc)
+
+    def _wait_as(self, yielded: object) -> None:
+        if yielded is None:
+            self.timeout = self.ancillary = self._yielded = None
+            self.spent = False
+            return
+        self._yielded = _Nothing.REFUSED
+        params = RecvParams(timeout=yielded) if isinstance(yielded, (int, float)) else yielded
+        if not isinstance(params, RecvParams):
+            raise TypeError(f"A request handler may yield None, a number or RecvParams, got {yielded!r}")
+        timeout = params.timeout
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
+        self.timeout = None if timeout == math.inf else timeout
+        self.ancillary = params.recv_with_ancillary
+        self.spent = False
+        self._yielded = yielded
+
+
+def _first_step(agen: HandlerGenerator[Any]) -> Coroutine[Any, Any, Any]:
+    """Begins a generator without the hooks of the event loop, which would keep a list of all that were begun.
+
+    They are made for generators that are forgotten half-way; `RequestDispatcher.run` brings each one to its end.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return agen.__anext__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)

@@ -1,0 +1,177 @@
+"""Packets over a stream transport: the halves that endpoints and servers are made of."""
+
+from __future__ import annotations
+
+__all__ = ["PacketReceiver", "PacketSender", "TransportWrapper"]
+
+import errno
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._framing import NEED_DATA, BufferedDecoder, StreamDecoder
+from easynetwork.lowlevel._resource_guard import ResourceGuard
+
+from .transports.abc import AsyncBaseTransport, AsyncStreamReadTransport, AsyncStreamWriteTransport
+
+if TYPE_CHECKING:
+    from .backend.abc import AsyncBackend
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+
+
+class TransportWrapper(AsyncBaseTransport):
+    """Base of what has a transport, and delegates to it."""
+
+    __slots__ = ("_transport",)
+
+    _transport: AsyncBaseTransport
+
+    def __init__(self, transport: AsyncBaseTransport) -> None:
+        self._transport = transport
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_transport', None)!r}>"
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    async def aclose(self) -> None:
+        """Closes the transport. A cancelled call closes abruptly."""
+        await self._transport.aclose()
+
+    def backend(self) -> AsyncBackend:
+        return self._transport.backend()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return self._transport.extra_attributes
+
+
+class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
+    """Base of what sends packets to one peer: endpoints, and the clients of a server.
+
+    A packet is encoded at once and handed over in one piece: nothing can come between its bytes.
+    """
+
+    __slots__ = ("_encode", "_send_guard", "_write_nowait")
+
+    _transport: AsyncStreamWriteTransport
+
+    def __init__(self, transport: AsyncStreamWriteTransport, encode: Callable[[_T_SentPacket], bytes]) -> None:
+        super().__init__(transport)
+        self._encode = encode
+        self._write_nowait = transport._nowait_writer()
+        self._send_guard = ResourceGuard("Another task is sending or closing")
+
+    async def send_packet(self, packet: _T_SentPacket) -> None:
+        """Sends *packet*. Waits only while the transport has more to send than it should keep in memory.
+
+        If cancelled, it is unknown how much was sent.
+
+        Raises:
+            BusyResourceError: another task is sending or closing.
+            RuntimeError: the protocol object crashed (its exception is the cause), or ``send_eof()`` was called before.
+                Nothing was sent.
+            OSError: the connection broke or is closed.
+        """
+        try:
+            data = self._encode(packet)
+        except Exception as exc:
+            raise _encoding_crash() from exc
+        if not self._write_nowait(data):
+            with self._send_guard:
+                self._check_can_send()
+                if data:
+                    await self._transport.send_all_from_iterable((data,))
+
+    async def send_packet_with_ancillary(self, packet: _T_SentPacket, ancillary_data: Any) -> None:
+        """Sends *packet* and *ancillary_data* in one :manpage:`sendmsg(2)`.
+
+        Raises:
+            UnsupportedOperation: the transport carries no ancillary data.
+            OSError: ``EMSGSIZE``: the packet does not fit in one call.
+
+        Besides these, all that `send_packet` raises.
+        """
+        with self._send_guard:
+            self._check_can_send()
+            try:
+                data = self._encode(packet)
+            except Exception as exc:
+                raise _encoding_crash() from exc
+            await self._transport.send_all_with_ancillary((data,), ancillary_data)
+
+    def _check_can_send(self) -> None:
+        """Raises `RuntimeError` if the sending direction was closed on its own."""
+
+
+def _encoding_crash() -> RuntimeError:
+    return RuntimeError("The protocol object crashed while it was making the bytes of a packet")
+
+
+class PacketReceiver(Generic[_T_ReceivedPacket]):
+    """Decodes packets out of what a transport receives, for one task at a time."""
+
+    __slots__ = ("_decoder", "_eof", "_guard", "_max_recv_size", "_transport")
+
+    def __init__(
+        self, transport: AsyncStreamReadTransport, decoder: StreamDecoder[_T_ReceivedPacket], max_recv_size: int
+    ) -> None:
+        self._transport = transport
+        self._decoder = decoder
+        self._max_recv_size = max_recv_size
+        self._eof = False
+        self._guard = ResourceGuard("Another task is receiving")
+
+    async def receive(self) -> _T_ReceivedPacket:
+        """Returns the next packet. If cancelled, the bytes received so far stay for the next call."""
+        with self._guard:
+            while (packet := self._decoder.next_packet()) is NEED_DATA:
+                await self._read()
+            return packet
+
+    async def receive_with_ancillary(
+        self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
+    ) -> _T_ReceivedPacket:
+        """Returns the next packet, made of the bytes of one read, unless it is complete already."""
+        with self._guard:
+            if (packet := self._decoder.next_packet()) is not NEED_DATA:
+                return packet
+            self._check_eof()
+            chunk, ancillary_data = await self._transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize)
+            self._note_size(len(chunk))
+            try:
+                ancillary_data_received(ancillary_data)
+            except Exception as exc:
+                raise RuntimeError("The callback for ancillary data has failed") from exc
+            self._decoder.feed(chunk)
+            if (packet := self._decoder.next_packet()) is NEED_DATA:
+                raise EOFError("The data received with ancillary data does not hold a whole packet")
+            return packet
+
+    def clear(self) -> None:
+        """Forgets what was received."""
+        self._decoder.clear()
+
+    async def _read(self) -> None:
+        self._check_eof()
+        decoder = self._decoder
+        if isinstance(decoder, BufferedDecoder):
+            nbytes = await self._transport.recv_into(decoder.get_buffer())
+            decoder.buffer_updated(nbytes)
+        else:
+            chunk = await self._transport.recv(self._max_recv_size)
+            decoder.feed(chunk)
+            nbytes = len(chunk)
+        self._note_size(nbytes)
+
+    def _note_size(self, nbytes: int) -> None:
+        if not nbytes:
+            self._eof = True
+            self._check_eof()
+
+    def _check_eof(self) -> None:
+        if self._eof:
+            raise error_from_errno(errno.ECONNABORTED, "the stream has ended")

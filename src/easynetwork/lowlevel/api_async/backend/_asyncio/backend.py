@@ -1,0 +1,182 @@
+"""The backend on asyncio, with whatever event loop is running: its own, or uvloop."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncIOBackend"]
+
+import asyncio
+import math
+import socket as _socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+import sniffio
+from typing_extensions import TypeVarTuple, Unpack
+
+from easynetwork.lowlevel.api_async.backend.abc import (
+    AsyncBackend,
+    CancelScope,
+    ICondition,
+    IEvent,
+    ILock,
+    TaskGroup,
+    TaskInfo,
+    ThreadsPortal,
+)
+from easynetwork.lowlevel.api_async.transports.abc import (
+    AsyncDatagramListener,
+    AsyncDatagramTransport,
+    AsyncListener,
+    AsyncStreamTransport,
+)
+
+from . import tcp
+from .scopes import AsyncioCancelScope, ignore_cancellation
+from .tasks import AsyncioTaskGroup, task_info
+from .threads import AsyncioThreadsPortal, run_in_thread
+
+try:
+    import uvloop
+except ImportError:
+    _new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+else:
+    _new_event_loop = uvloop.new_event_loop
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_T_PosArgs = TypeVarTuple("_T_PosArgs")
+
+
+class AsyncIOBackend(AsyncBackend):
+    """The backend on asyncio."""
+
+    __slots__ = ()
+
+    def bootstrap(
+        self,
+        coro_func: Callable[[Unpack[_T_PosArgs]], Coroutine[Any, Any, _T]],
+        *args: *_T_PosArgs,
+        runner_options: Mapping[str, Any] | None = None,
+    ) -> _T:
+        """Runs ``coro_func(*args)`` by `asyncio.Runner`, on uvloop where that is installed.
+
+        Parameters:
+            coro_func: what to run.
+            args: its arguments.
+            runner_options: keyword arguments of `asyncio.Runner`. Give ``loop_factory`` for another event loop, for
+                instance `asyncio.new_event_loop`.
+        """
+        options: dict[str, Any] = {"loop_factory": _new_event_loop, **(runner_options or {})}
+        name_before = sniffio.thread_local.name
+        with asyncio.Runner(**options) as runner:
+            sniffio.thread_local.name = "asyncio"
+            try:
+                return runner.run(coro_func(*args))
+            finally:
+                sniffio.thread_local.name = name_before
+
+    async def coro_yield(self) -> None:
+        await asyncio.sleep(0)
+
+    async def cancel_shielded_coro_yield(self) -> None:
+        await ignore_cancellation(asyncio.sleep(0))
+
+    def get_cancelled_exc_class(self) -> type[BaseException]:
+        return asyncio.CancelledError
+
+    async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:
+        return await ignore_cancellation(coroutine)
+
+    def open_cancel_scope(self, *, deadline: float = math.inf) -> CancelScope:
+        return AsyncioCancelScope(deadline)
+
+    def current_time(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+
+    async def sleep_forever(self) -> NoReturn:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("unreachable")
+
+    def create_task_group(self) -> TaskGroup:
+        return AsyncioTaskGroup()
+
+    def get_current_task(self) -> TaskInfo:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("No task is running")
+        return task_info(task)
+
+    def create_lock(self) -> ILock:
+        return asyncio.Lock()
+
+    def create_fair_lock(self) -> ILock:
+        return asyncio.Lock()  # first come, first served
+
+    def create_event(self) -> IEvent:
+        return asyncio.Event()
+
+    def create_condition_var(self, lock: ILock | None = None) -> ICondition:
+        if lock is not None and not isinstance(lock, asyncio.Lock):
+            raise TypeError(f"Expected an asyncio.Lock object, got {lock!r}")
+        return asyncio.Condition(lock)
+
+    async def run_in_thread(
+        self,
+        func: Callable[[Unpack[_T_PosArgs]], _T],
+        /,
+        *args: *_T_PosArgs,
+        abandon_on_cancel: bool = False,
+    ) -> _T:
+        return await run_in_thread(partial(func, *args), abandon_on_cancel=abandon_on_cancel)
+
+    def create_threads_portal(self) -> ThreadsPortal:
+        return AsyncioThreadsPortal()
+
+    async def create_tcp_connection(
+        self,
+        host: str,
+        port: int,
+        *,
+        local_address: tuple[str, int] | None = None,
+        happy_eyeballs_delay: float | None = None,
+    ) -> AsyncStreamTransport:
+        return await tcp.connect(self, host, port, local_address, happy_eyeballs_delay)
+
+    async def wrap_stream_socket(self, socket: _socket.socket) -> AsyncStreamTransport:
+        return await tcp.wrap_stream_socket(self, socket)
+
+    async def create_tcp_listeners(
+        self,
+        host: str | Sequence[str] | None,
+        port: int,
+        backlog: int,
+        *,
+        reuse_port: bool = False,
+    ) -> Sequence[AsyncListener[AsyncStreamTransport]]:
+        return await tcp.open_listeners(self, host, port, backlog, reuse_port=reuse_port)
+
+    async def create_udp_endpoint(
+        self,
+        remote_host: str,
+        remote_port: int,
+        *,
+        local_address: tuple[str, int] | None = None,
+        family: int = _socket.AF_UNSPEC,
+    ) -> AsyncDatagramTransport:
+        raise NotImplementedError("UDP is not available in this version")
+
+    async def wrap_connected_datagram_socket(self, socket: _socket.socket) -> AsyncDatagramTransport:
+        raise NotImplementedError("Datagram sockets are not available in this version")
+
+    async def create_udp_listeners(
+        self,
+        host: str | Sequence[str] | None,
+        port: int,
+        *,
+        reuse_port: bool = False,
+    ) -> Sequence[AsyncDatagramListener[tuple[Any, ...]]]:
+        raise NotImplementedError("UDP is not available in this version")

@@ -1,0 +1,257 @@
+"""The inline driver: handlers run right in the callback that delivers their bytes.
+
+The task that awaits `InlineDriver.run` is the connection's *carrier*. It is parked on a future while the dispatcher
+waits for bytes. A callback that brings some resumes the dispatcher itself, as if it were the carrier: the same current
+task, the same context. Only when a handler suspends (or fails, or the stream has ended) is the carrier woken, and goes on
+from there as an ordinary task. See "Extending asyncio" in Python's documentation.
+"""
+
+from __future__ import annotations
+
+__all__ = ["InlineDriver"]
+
+import asyncio
+import contextvars
+import enum
+import gc
+import sys
+import types
+from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+from easynetwork.lowlevel.api_async.transports import _pull
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+
+    from .stream import StreamCallbacks
+
+
+class _Token(enum.Enum):
+    WAITING = "what the dispatcher yields when it waits for bytes, or for its turn"
+
+
+_WAITING: Final = (_Token.WAITING,)
+
+
+class InlineDriver:
+    """Resumes one dispatcher from the callbacks of one stream."""
+
+    __slots__ = (
+        "_callbacks",
+        "_carrier",
+        "_context",
+        "_dispatcher",
+        "_failure",
+        "_parked",
+        "_run",
+        "_suspended",
+        "_timer",
+        "_transport",
+        "_turn_due",
+    )
+
+    _carrier: asyncio.Task[Any]
+    _context: contextvars.Context
+    _run: Generator[Any, Any, Ending]
+
+    def __init__(
+        self, transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: RequestDispatcher[Any]
+    ) -> None:
+        self._transport = transport
+        self._callbacks = callbacks
+        self._dispatcher = dispatcher
+        self._parked: asyncio.Future[None] | None = None  # the carrier, while the dispatcher waits
+        self._turn_due = False  # it waits for its turn, not for bytes
+        # What a callback leaves for the carrier. It cannot be the result of the parked future: a handler that cancels
+        # its own task has cancelled that future by then.
+        self._suspended: Any = _Token.WAITING  # what a handler has suspended with: a future, or None for ``sleep(0)``
+        self._failure: BaseException | None = None  # how the dispatcher ended; StopIteration if well
+        self._timer: asyncio.TimerHandle | None = None  # fires at the deadline or before
+
+    # ------------------------------------------------------------------------------------------------- in the carrier
+
+    @types.coroutine
+    def run(self, next_generator: Callable[[], HandlerGenerator[Any] | None]) -> Generator[Any, Any, Ending]:
+        """Runs the dispatcher until its generators or the stream end."""
+        callbacks = self._callbacks
+        carrier = asyncio.current_task()
+        assert carrier is not None
+        self._carrier = carrier
+        self._context = _context_of(carrier)
+        run: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self._more, self._pass_turn)
+        self._run = run
+        callbacks.receiver = self
+        try:
+            yielded = run.send(None)
+            while True:
+                if yielded is _Token.WAITING:
+                    self._parked = parked = callbacks.loop.create_future()
+                    try:
+                        yield from parked
+                    except asyncio.CancelledError as exc:
+                        self._parked = None
+                        yielded = self._unpark_cancelled(exc)
+                    else:
+                        self._parked = None
+                        yielded = self._unpark()
+                else:
+                    try:
+                        yield yielded
+                    except BaseException as exc:
+                        yielded = run.throw(exc)
+                    else:
+                        yielded = run.send(None)
+        except StopIteration as stop:
+            ending: Ending = stop.value
+            return ending
+        finally:
+            callbacks.receiver = None
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _unpark(self) -> Any:
+        """Goes on from where a callback has left off."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            try:
+                raise failure
+            finally:
+                del failure  # no cycle of an exception and its own traceback
+        suspended, self._suspended = self._suspended, _Token.WAITING
+        return self._run.send(None) if suspended is _Token.WAITING else suspended
+
+    def _unpark_cancelled(self, exc: asyncio.CancelledError) -> Any:
+        """Does what `asyncio.Task.cancel` does: it goes to what is waited for first."""
+        if self._failure is not None:
+            # The dispatcher has ended before: that comes first. The request stays in force for the next await.
+            self._carrier.uncancel()
+            self._carrier.cancel(*exc.args)
+            return self._unpark()
+        suspended, self._suspended = self._suspended, _Token.WAITING
+        if suspended in (_Token.WAITING, None) or not suspended.cancel(*exc.args):
+            return self._run.throw(exc)
+        return suspended
+
+    # ---------------------------------------------------------------------------------- called by the dispatcher's run
+
+    def _more(self) -> Iterable[Any]:
+        """Waits for bytes."""
+        callbacks, dispatcher = self._callbacks, self._dispatcher
+        if callbacks.received.nbytes:
+            dispatcher.feed(callbacks.take_received())
+            return ()
+        if callbacks.ended:
+            error = callbacks.error
+            if error is not None and not callbacks.closing and not dispatcher.is_disconnection(error):
+                raise error
+            dispatcher.disconnected = True
+            return ()
+        if dispatcher.ancillary is not None or dispatcher.spent:
+            return _pull.receive(self._transport, dispatcher).__await__()
+        if callbacks.reading_paused:
+            callbacks.resume_reading()
+        if dispatcher.timeout is not None and dispatcher.deadline is None:
+            self._begin_timeout(dispatcher.timeout)
+        return _WAITING
+
+    def _pass_turn(self) -> Iterable[Any]:
+        """One connection must not keep all others waiting: the rest of its packets, in the next turn of the loop."""
+        self._turn_due = True
+        self._callbacks.pause_reading()
+        self._callbacks.loop.call_soon(self._take_turn)
+        return _WAITING
+
+    # ----------------------------------------------------------------------------------------------- in the callbacks
+
+    def receive(self, data: bytes) -> bool:
+        return not self._turn_due and self._resume(data)
+
+    def wake(self) -> None:
+        if self._callbacks.closing:
+            self._dispatcher.stop_feeding()
+        if self._parked is not None and not self._parked.done():
+            self._parked.set_result(None)
+
+    def _resume(self, data: bytes = b"", error: Exception | None = None) -> bool:
+        """Resumes the dispatcher as if in the carrier; returns false if the carrier is busy."""
+        parked = self._parked
+        if parked is None or parked.done():
+            return False
+        callbacks = self._callbacks
+        try:
+            _enter_task(callbacks.loop, self._carrier)
+        except RuntimeError:  # within another task: no handler runs on top of it
+            self.wake()
+            return False
+        callbacks.flush_due = True
+        try:
+            if data:
+                self._dispatcher.feed(data)
+            if error is None:
+                suspended = self._context.run(self._run.send, None)
+            else:
+                suspended = self._context.run(self._run.throw, error)
+            if suspended is not _Token.WAITING:
+                self._suspended = suspended
+                self.wake()
+        except BaseException as exc:
+            self._failure = exc
+            self.wake()
+        finally:
+            _leave_task(callbacks.loop, self._carrier)
+            callbacks.flush_due = False
+            if callbacks.batch:
+                callbacks.flush()
+        return True
+
+    def _take_turn(self) -> None:
+        self._turn_due = False
+        self._resume()
+
+    # ------------------------------------------------------------------------------------------------------- time-outs
+
+    def _begin_timeout(self, timeout: float) -> None:
+        loop = self._callbacks.loop
+        deadline = self._dispatcher.deadline = loop.time() + timeout
+        if timeout > 0:
+            self._arm_timer(deadline)
+        else:
+            # Two turns: the loop looks at the socket in between, so that what has arrived is not "too late".
+            loop.call_soon(loop.call_soon, self._check_deadline)
+
+    def _arm_timer(self, deadline: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return  # it will be armed again when it fires: cheaper than a new timer for each packet
+            self._timer.cancel()
+        self._timer = self._callbacks.loop.call_at(deadline, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self._check_deadline()
+
+    def _check_deadline(self) -> None:
+        deadline = self._dispatcher.deadline
+        if deadline is None or self._parked is None or self._turn_due:
+            return
+        if self._callbacks.loop.time() < deadline:
+            self._arm_timer(deadline)
+        else:
+            self._resume(error=TimeoutError("No request was received in time"))
+
+
+def _context_of(task: asyncio.Task[Any]) -> contextvars.Context:
+    """Returns the context that *task*, the current one, runs in: the object, not a copy."""
+    if sys.version_info >= (3, 12):
+        return task.get_context()
+    # Python 3.11 hides it. The garbage collector knows it, and only the current one refuses to be entered again.
+    for obj in gc.get_referents(task):
+        if type(obj) is contextvars.Context:
+            try:
+                obj.run(int)
+            except RuntimeError:
+                return obj
+    raise RuntimeError(f"The context of {task!r} cannot be found")

@@ -1,0 +1,102 @@
+"""Accepting connections with ``loop.create_server``."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncioStreamListener"]
+
+import asyncio
+import errno
+import socket
+import warnings
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._socket_attributes import socket_attributes
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+
+from .stream import AsyncioStreamTransport, StreamCallbacks
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+
+class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
+    """Owns a socket that is listening already. Each `serve` lends a duplicate to the loop: a server of asyncio that was
+    stopped closes its socket, ours is to be served again."""
+
+    __slots__ = ("_backend", "_backlog", "_closed", "_socket", "_stopped")
+
+    def __init__(self, backend: AsyncBackend, sock: socket.socket, backlog: int) -> None:
+        self._backend = backend
+        self._socket = sock
+        self._backlog = backlog
+        self._closed = False
+        self._stopped: asyncio.Future[None] | None = None  # while serving
+
+    def __del__(self) -> None:
+        sock: socket.socket | None = getattr(self, "_socket", None)
+        if sock is not None and not self._closed:
+            warnings.warn(f"unclosed listener {self!r}", ResourceWarning, stacklevel=2, source=self)
+            sock.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_socket', None)!r}>"
+
+    async def serve(
+        self,
+        handler: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]],
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        if task_group is None:
+            async with self._backend.create_task_group() as task_group:
+                await self._serve(handler, task_group)
+        await self._serve(handler, task_group)
+
+    async def _serve(
+        self, handler: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]], task_group: TaskGroup
+    ) -> NoReturn:
+        if self._closed:
+            raise error_from_errno(errno.EBADF)
+        if self._stopped is not None:
+            raise BusyResourceError("Another task is serving this listener")
+        loop = asyncio.get_running_loop()
+        stopped = self._stopped = loop.create_future()
+
+        def on_connection(callbacks: StreamCallbacks) -> None:
+            if stopped.done():
+                callbacks.abort()
+            else:
+                task_group.start_soon(handler, AsyncioStreamTransport(self._backend, callbacks))
+
+        try:
+            server = await loop.create_server(
+                lambda: StreamCallbacks(loop, on_connection), sock=self._socket.dup(), backlog=self._backlog
+            )
+            try:
+                await stopped
+            finally:
+                stopped.cancel()
+                server.close()
+        finally:
+            self._stopped = None
+        raise error_from_errno(errno.EBADF)
+
+    def is_closing(self) -> bool:
+        return self._closed
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._socket.close()
+            if self._stopped is not None and not self._stopped.done():
+                self._stopped.set_result(None)
+        await self._backend.coro_yield()
+
+    def backend(self) -> AsyncBackend:
+        return self._backend
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return socket_attributes(self._socket)

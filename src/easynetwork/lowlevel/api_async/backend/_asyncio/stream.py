@@ -1,0 +1,377 @@
+"""A byte stream on asyncio's callbacks, and the coroutine-facing transport in front of them."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncioStreamTransport", "StreamCallbacks", "StreamReceiver"]
+
+import asyncio
+import errno
+import warnings
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel._bytes_queue import BytesQueue
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._socket_attributes import socket_attributes
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+
+from .inline import InlineDriver
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+HIGH_WATER: Final = 64 * 1024
+"""With more bytes than this waiting, received or to be sent, the other side has to wait."""
+LOW_WATER: Final = 16 * 1024
+"""Few enough bytes to go on. Set by hand: uvloop's default is 16 *bytes*, which pauses and resumes at each write."""
+CLOSE_TIMEOUT: Final = 30.0
+"""Seconds a graceful close may take. On both loops, a peer that never reads would keep the connection for ever."""
+
+
+class StreamReceiver(Protocol):
+    """Who wants the bytes of a stream in the very callback that delivers them."""
+
+    def receive(self, data: bytes) -> bool:
+        """Takes *data*, or returns false if it is busy: the bytes are then kept for it."""
+
+    def wake(self) -> None:
+        """The stream has ended, one way or another."""
+
+
+class StreamCallbacks(asyncio.Protocol):
+    """What the loop tells about one stream, kept until a coroutine asks or a receiver takes it; and its write batch."""
+
+    __slots__ = (
+        "_batch_size",
+        "_closers",
+        "_on_connection",
+        "_reader",
+        "_writable",
+        "_writers",
+        "batch",
+        "closing",
+        "ended",
+        "eof_sent",
+        "error",
+        "flush_due",
+        "loop",
+        "lost",
+        "reading_paused",
+        "received",
+        "receiver",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], None] | None = None
+    ) -> None:
+        self.loop = loop
+        self._on_connection = on_connection
+
+        self.received = BytesQueue()
+        self.receiver: StreamReceiver | None = None
+        self._reader: asyncio.Future[None] | None = None
+        self.reading_paused = False
+        self.ended = False
+        """Nothing more will be received, for whatever reason."""
+
+        self.batch: list[bytes] = []
+        self._batch_size = 0
+        self.flush_due = False
+        """Set while somebody is going to flush the batch within this turn of the loop."""
+        self._writable = False
+        self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # what waits to be written, in order
+        self._closers: list[asyncio.Future[None]] | None = None  # who waits until the connection is lost
+        self.eof_sent = False
+
+        self.closing = False
+        self.lost = False
+        self.error: Exception | None = None
+        """Why the connection was lost; None if it ended in an orderly way."""
+
+    # --------------------------------------------------------------------------------------- called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
+        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self._writable = True
+        on_connection, self._on_connection = self._on_connection, None
+        if on_connection is not None:
+            on_connection(self)
+
+    def data_received(self, data: bytes) -> None:
+        receiver = self.receiver
+        if receiver is not None and receiver.receive(data):
+            return
+        self.received.append(data)
+        if self.received.nbytes > HIGH_WATER:
+            self.pause_reading()
+        self._wake_reader()
+
+    def eof_received(self) -> bool:
+        self.ended = True
+        self._wake_reader()
+        return True  # a peer that half-closes still wants its answers
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = self.ended = True
+        self.error = exc
+        self._writable = False
+        self.batch.clear()
+        self._wake_reader()
+        self._refuse_writers()
+        closers, self._closers = self._closers, None
+        for waiter in closers or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = not (self.closing or self.lost or self.eof_sent)
+        # Those who wait come before all others, in the order in which they came.
+        while self._writers and self._writable:
+            waiter, data = self._writers.popleft()
+            if not waiter.done():
+                self.write_nowait(data)
+                waiter.set_result(True)
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def pause_reading(self) -> None:
+        if not self.reading_paused and not self.transport.is_closing():
+            self.reading_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.reading_paused and not self.transport.is_closing():
+            self.reading_paused = False
+            self.transport.resume_reading()
+
+    def take_received(self, size: int | None = None) -> bytes:
+        """Returns at most *size* bytes of what was received; all of it for None."""
+        data = self.received.take_all() if size is None else self.received.take(size)
+        if self.reading_paused and self.received.nbytes <= LOW_WATER:
+            self.resume_reading()
+        return data
+
+    async def wait_readable(self) -> bool:
+        """Waits for received bytes. Returns false at the end of the stream.
+
+        The bytes are not taken: a cancelled call loses none.
+        """
+        while self.closing or not self.received.nbytes:
+            if self.closing:
+                raise error_from_errno(errno.EBADF)
+            if self.error is not None:
+                raise self.error
+            if self.ended:
+                return False
+            if self._reader is not None:
+                raise BusyResourceError("Another task is receiving from this transport")
+            self._reader = self.loop.create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return True
+
+    def _wake_reader(self) -> None:
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+        if self.receiver is not None:
+            self.receiver.wake()
+
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    def write_nowait(self, data: bytes) -> bool:
+        """Takes *data* into the batch of this turn; returns false, without taking it, if one has to wait first."""
+        if not self._writable:
+            return False
+        self.batch.append(data)
+        self._batch_size = size = self._batch_size + len(data)
+        if size >= HIGH_WATER:
+            self.flush()
+        elif not self.flush_due:
+            self.flush_due = True
+            self.loop.call_soon(self.uncork)
+        return True
+
+    async def write(self, data: bytes) -> None:
+        """Takes *data* into the batch as soon as the peer has read enough. If cancelled before, nothing of it is sent.
+
+        Raises:
+            OSError: nothing can be sent any more.
+        """
+        if self.write_nowait(data):
+            return
+        self._check_sendable()
+        if self._writers is None:
+            self._writers = deque()
+        waiter = self.loop.create_future()
+        entry = (waiter, data)
+        self._writers.append(entry)
+        try:
+            taken = await waiter
+        except asyncio.CancelledError:
+            if waiter.cancelled() and entry in self._writers:
+                self._writers.remove(entry)
+            raise
+        if not taken:
+            self._check_sendable()
+
+    def _check_sendable(self) -> None:
+        if self.error is not None:
+            raise self.error
+        if self.closing:
+            raise error_from_errno(errno.EBADF)
+        if self.lost:
+            raise error_from_errno(errno.ECONNABORTED)
+        if self.eof_sent:
+            raise error_from_errno(errno.EPIPE)
+
+    def write_eof(self) -> None:
+        if self.eof_sent or self.transport.is_closing():
+            return
+        self.uncork()
+        self.eof_sent = True
+        self._writable = False
+        self.transport.write_eof()
+        self._refuse_writers()
+
+    def uncork(self) -> None:
+        """Ends the time in which the batch could grow because `flush_due` was set."""
+        self.flush_due = False
+        if self.batch:
+            self.flush()
+
+    def flush(self) -> None:
+        """Gives the batch to the loop in one write, as ``bytes``: since 3.12, asyncio keeps mutable buffers as they are."""
+        batch = self.batch
+        data = batch[0] if len(batch) == 1 else b"".join(batch)
+        batch.clear()
+        self._batch_size = 0
+        if data and not self.transport.is_closing():  # uvloop raises there, asyncio is silent
+            self.transport.write(data)
+
+    # ------------------------------------------------------------------------------------------------------- closing
+
+    def close(self) -> None:
+        """Sends what was written, then closes. `connection_lost` tells the end of it."""
+        if not self.closing:
+            self.uncork()
+            self._stop()
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Closes now; what was written and is not sent is lost."""
+        self.batch.clear()
+        self._stop()
+        self.transport.abort()
+
+    async def wait_lost(self) -> None:
+        if self.lost:
+            return
+        if self._closers is None:
+            self._closers = []
+        waiter = self.loop.create_future()
+        self._closers.append(waiter)
+        await waiter
+
+    def _stop(self) -> None:
+        self.closing = self.ended = True
+        self._writable = False
+        self._wake_reader()
+        self._refuse_writers()
+
+    def _refuse_writers(self) -> None:
+        while self._writers:
+            waiter, _ = self._writers.popleft()
+            if not waiter.done():
+                waiter.set_result(False)
+
+
+class AsyncioStreamTransport(AsyncStreamTransport):
+    """The transport in front of `StreamCallbacks`.
+
+    It is an object of its own, which the loop does not know, so that it can be missed: dropped while open, it warns and
+    closes the connection.
+    """
+
+    __slots__ = ("_backend", "_callbacks")
+
+    def __init__(self, backend: AsyncBackend, callbacks: StreamCallbacks) -> None:
+        self._backend = backend
+        self._callbacks = callbacks
+
+    def __del__(self) -> None:
+        callbacks = getattr(self, "_callbacks", None)
+        if callbacks is None or callbacks.closing or callbacks.lost:
+            return
+        warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
+        if not callbacks.loop.is_closed():
+            callbacks.abort()
+
+    def __repr__(self) -> str:
+        transport = getattr(getattr(self, "_callbacks", None), "transport", None)
+        return f"<{type(self).__name__} {transport!r}>"
+
+    async def recv(self, bufsize: int) -> bytes:
+        if bufsize <= 0:
+            return await super().recv(bufsize)
+        callbacks = self._callbacks
+        if (callbacks.closing or not callbacks.received.nbytes) and not await callbacks.wait_readable():
+            return b""
+        return callbacks.take_received(bufsize)
+
+    async def recv_into(self, buffer: WriteableBuffer) -> int:
+        with memoryview(buffer).cast("B") as view:
+            data = await self.recv(len(view))
+            view[: len(data)] = data
+            return len(data)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._callbacks.write(bytes(data))
+
+    async def send_eof(self) -> None:
+        self._callbacks.write_eof()
+
+    def is_closing(self) -> bool:
+        return self._callbacks.closing
+
+    async def aclose(self) -> None:
+        callbacks = self._callbacks
+        callbacks.close()
+        if callbacks.lost:
+            return
+        deadline = callbacks.loop.call_later(CLOSE_TIMEOUT, callbacks.abort)
+        try:
+            await callbacks.wait_lost()
+        except BaseException:
+            callbacks.abort()
+            raise
+        finally:
+            deadline.cancel()
+
+    def backend(self) -> AsyncBackend:
+        return self._backend
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return socket_attributes(self._callbacks.transport.get_extra_info("socket"))
+
+    def _nowait_writer(self) -> Callable[[bytes], bool]:
+        return self._callbacks.write_nowait
+
+    def _run_requests(
+        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
+    ) -> Coroutine[Any, Any, Ending]:
+        return InlineDriver(self, self._callbacks, dispatcher).run(next_generator)

@@ -1,0 +1,109 @@
+"""Opening TCP connections and listeners on asyncio."""
+
+from __future__ import annotations
+
+__all__ = ["connect", "open_listeners", "wrap_stream_socket"]
+
+import asyncio
+import errno
+import socket as _socket
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, cast
+
+import aiohappyeyeballs
+
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._inet import (
+    AddressInfo,
+    check_stream_socket,
+    listener_hosts,
+    numeric_addresses,
+    open_listener_sockets,
+)
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.constants import HAPPY_EYEBALLS_DELAY
+
+from .listener import AsyncioStreamListener
+from .stream import AsyncioStreamTransport, StreamCallbacks
+
+
+async def connect(
+    backend: AsyncBackend,
+    host: str,
+    port: int,
+    local_address: tuple[str, int] | None,
+    happy_eyeballs_delay: float | None,
+) -> AsyncioStreamTransport:
+    """Connects to the first address that answers. See `AsyncBackend.create_tcp_connection`."""
+    addresses = await _resolve(backend, host, port)
+    local_addresses = None if local_address is None else await _resolve(backend, *local_address)
+    attempts = _Attempts()
+    try:
+        sock = await aiohappyeyeballs.start_connection(
+            cast("Any", addresses),
+            local_addr_infos=cast("Any", local_addresses),
+            happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY if happy_eyeballs_delay is None else happy_eyeballs_delay,
+            interleave=1,
+            loop=cast("asyncio.AbstractEventLoop", attempts),
+        )
+    except OSError as exc:
+        errors = attempts.errors
+        if len(errors) < len(addresses):  # some did not get as far as connecting
+            errors.append(exc)
+        raise ExceptionGroup(f"Cannot connect to {host!r}, port {port}", errors) from None
+    return await wrap_stream_socket(backend, sock)
+
+
+class _Attempts:
+    """The only method of an event loop that `aiohappyeyeballs` calls, so that we know how each attempt has ended."""
+
+    def __init__(self) -> None:
+        self.errors: list[OSError] = []
+
+    async def sock_connect(self, sock: _socket.socket, address: Any) -> None:
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, address)
+        except OSError as exc:
+            self.errors.append(exc)
+            raise
+
+
+async def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioStreamTransport:
+    """Makes a transport of a connected socket, which it owns from now on. See `AsyncBackend.wrap_stream_socket`."""
+    loop = asyncio.get_running_loop()
+    try:
+        check_stream_socket(sock)
+        sock.setblocking(False)
+        _, callbacks = await loop.create_connection(partial(StreamCallbacks, loop), sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return AsyncioStreamTransport(backend, callbacks)
+
+
+async def open_listeners(
+    backend: AsyncBackend,
+    host: str | Sequence[str] | None,
+    port: int,
+    backlog: int,
+    *,
+    reuse_port: bool,
+) -> list[AsyncioStreamListener]:
+    """Opens listening sockets. See `AsyncBackend.create_tcp_listeners`."""
+    if backlog < 1:
+        raise ValueError(f"'backlog' must be strictly positive, got {backlog}")
+    hosts = listener_hosts(host)
+    addresses = await backend.gather(*(_resolve(backend, item, port, _socket.AI_PASSIVE) for item in hosts))
+    sockets = open_listener_sockets(chain.from_iterable(addresses), backlog=backlog, reuse_port=reuse_port)
+    return [AsyncioStreamListener(backend, sock, backlog) for sock in sockets]
+
+
+async def _resolve(backend: AsyncBackend, host: str | None, port: int, flags: int = 0) -> Sequence[AddressInfo]:
+    addresses = numeric_addresses(host, port, _socket.SOCK_STREAM, flags)
+    if addresses is None:
+        addresses = await backend.getaddrinfo(host, port, type=_socket.SOCK_STREAM, flags=flags)
+    if not addresses:
+        raise error_from_errno(errno.EADDRNOTAVAIL, f"{host!r} has no address")
+    return addresses

@@ -1,0 +1,61 @@
+"""Choosing a backend."""
+
+from __future__ import annotations
+
+__all__ = ["BuiltinAsyncBackendLiteral", "ensure_backend", "new_builtin_backend"]
+
+from importlib.util import find_spec
+from typing import Literal, TypeAlias
+
+import sniffio
+
+from .abc import AsyncBackend
+
+BuiltinAsyncBackendLiteral: TypeAlias = Literal["asyncio", "trio"]
+
+
+def ensure_backend(backend: AsyncBackend | BuiltinAsyncBackendLiteral | None) -> AsyncBackend:
+    """Returns *backend*, or a new one of that name; for None, one for the library that runs the current task.
+
+    Raises:
+        TypeError: *backend* is none of these.
+        NotImplementedError: there is no backend of that name.
+        sniffio.AsyncLibraryNotFoundError: None was given, and no asynchronous library is running.
+        ModuleNotFoundError: the library is not installed.
+    """
+    match backend:
+        case AsyncBackend():
+            return backend
+        case None:
+            return _new_backend(sniffio.current_async_library())
+        case str():
+            return _new_backend(backend)
+        case _:
+            raise TypeError(f"Expected an AsyncBackend object or the name of a backend, got {backend!r}")
+
+
+def new_builtin_backend(name: BuiltinAsyncBackendLiteral) -> AsyncBackend:
+    """Returns a new backend.
+
+    Raises:
+        NotImplementedError: there is no backend of that name.
+        ModuleNotFoundError: the library is not installed.
+    """
+    return _new_backend(name)
+
+
+def _new_backend(name: str) -> AsyncBackend:
+    match name:
+        case "asyncio":
+            from ._asyncio.backend import AsyncIOBackend
+
+            return AsyncIOBackend()
+        case "trio":
+            try:
+                import trio
+            except ModuleNotFoundError as exc:
+                exc.add_note("Install the extra 'trio': pip install 'easynetwork-uvloop[trio]'")
+                raise
+            raise NotImplementedError("The trio backend is not available in this version")
+        case _:
+            raise NotImplementedError(f"There is no backend for {name!r}")

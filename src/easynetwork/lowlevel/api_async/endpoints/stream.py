@@ -1,0 +1,176 @@
+"""Packets over a stream transport."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncStreamEndpoint", "AsyncStreamReceiverEndpoint", "AsyncStreamSenderEndpoint"]
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
+from easynetwork.lowlevel.api_async._packets import PacketReceiver, PacketSender, TransportWrapper
+from easynetwork.lowlevel.api_async.transports.abc import (
+    AsyncBaseTransport,
+    AsyncStreamReadTransport,
+    AsyncStreamTransport,
+    AsyncStreamWriteTransport,
+)
+from easynetwork.protocol import AnyStreamProtocolType
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+
+
+class _Endpoint(AsyncBaseTransport):
+    """An endpoint that is forgotten while it is open can only warn: closing needs an event loop."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        transport: AsyncBaseTransport | None = getattr(self, "_transport", None)
+        if transport is not None and not transport.is_closing():
+            warnings.warn(f"unclosed endpoint {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+
+class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
+    """The receiving methods of an endpoint."""
+
+    __slots__ = ()
+
+    _receiver: PacketReceiver[_T_ReceivedPacket]
+
+    async def recv_packet(self) -> _T_ReceivedPacket:
+        """Receives the next packet.
+
+        If cancelled, what was received so far stays, and the next call goes on from there.
+
+        Raises:
+            ConnectionAbortedError: the stream has ended; what was received of an incomplete packet is lost.
+            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+            BusyResourceError: another task is receiving.
+            RuntimeError: the protocol object crashed.
+            OSError: the connection broke or the endpoint is closed.
+        """
+        return await self._receiver.receive()
+
+    async def recv_packet_with_ancillary(
+        self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
+    ) -> _T_ReceivedPacket:
+        """Receives the next packet in one read, together with ancillary data.
+
+        Parameters:
+            ancillary_bufsize: room for ancillary data, in bytes.
+            ancillary_data_received: called with the ancillary data, before the packet is parsed. Not called for a
+                packet that was complete before.
+
+        Raises:
+            EOFError: what was read does not complete a packet; it is kept.
+            UnsupportedOperation: the transport carries no ancillary data.
+            RuntimeError: the protocol object or *ancillary_data_received* has failed.
+
+        Besides these, all that `recv_packet` raises.
+        """
+        return await self._receiver.receive_with_ancillary(ancillary_bufsize, ancillary_data_received)
+
+
+def _check_type(transport: object, expected: type[Any]) -> None:
+    if not isinstance(transport, expected):
+        raise TypeError(f"Expected an object of type {expected.__name__}, got {transport!r}")
+
+
+class AsyncStreamReceiverEndpoint(_Endpoint, TransportWrapper, _Receiving[_T_ReceivedPacket]):
+    """Receives packets from a read-only stream.
+
+    Raises:
+        TypeError: wrong type of *transport* or *protocol*.
+        ValueError: *max_recv_size* is no strictly positive integer.
+    """
+
+    __slots__ = ("_receiver",)
+
+    def __init__(
+        self,
+        transport: AsyncStreamReadTransport,
+        protocol: AnyStreamProtocolType[Any, _T_ReceivedPacket],
+        max_recv_size: int,
+    ) -> None:
+        _check_type(transport, AsyncStreamReadTransport)
+        decoder = decoder_factory(protocol, max_recv_size)()
+        super().__init__(transport)
+        self._receiver = PacketReceiver(transport, decoder, max_recv_size)
+
+    async def aclose(self) -> None:
+        try:
+            await super().aclose()
+        finally:
+            self._receiver.clear()
+
+
+class AsyncStreamSenderEndpoint(_Endpoint, PacketSender[_T_SentPacket]):
+    """Sends packets to a write-only stream.
+
+    Raises:
+        TypeError: wrong type of *transport* or *protocol*.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self, transport: AsyncStreamWriteTransport, protocol: AnyStreamProtocolType[_T_SentPacket, Any]
+    ) -> None:
+        _check_type(transport, AsyncStreamWriteTransport)
+        super().__init__(transport, packet_encoder(protocol))
+
+
+class AsyncStreamEndpoint(_Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
+    """Sends and receives packets. One task may send while another one receives.
+
+    Raises:
+        TypeError: wrong type of *transport* or *protocol*.
+        ValueError: *max_recv_size* is no strictly positive integer.
+    """
+
+    __slots__ = ("_eof_sent", "_receiver")
+
+    _transport: AsyncStreamTransport
+
+    def __init__(
+        self,
+        transport: AsyncStreamTransport,
+        protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
+        max_recv_size: int,
+    ) -> None:
+        _check_type(transport, AsyncStreamTransport)
+        decoder = decoder_factory(protocol, max_recv_size)()
+        super().__init__(transport, packet_encoder(protocol))
+        self._receiver = PacketReceiver(transport, decoder, max_recv_size)
+        self._eof_sent = False
+
+    async def send_eof(self) -> None:
+        """Closes the sending direction once what was sent has left. Receiving stays possible. Idempotent.
+
+        Raises:
+            BusyResourceError: another task is sending.
+            UnsupportedOperation: the transport cannot do that (TLS).
+        """
+        with self._send_guard:
+            if not self._eof_sent:
+                await self._transport.send_eof()
+                self._eof_sent = True
+
+    async def aclose(self) -> None:
+        """Closes the transport and forgets what was received. A cancelled call closes abruptly.
+
+        Raises:
+            BusyResourceError: another task is sending.
+        """
+        with self._send_guard:
+            try:
+                await super().aclose()
+            finally:
+                self._receiver.clear()
+
+    def _check_can_send(self) -> None:
+        if self._eof_sent:
+            raise RuntimeError("send_eof() was called: nothing can be sent any more")

@@ -1,0 +1,192 @@
+"""A server of packets on any stream listener."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncStreamServer", "ConnectedStreamClient"]
+
+import logging
+import warnings
+from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar, final
+
+from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
+from easynetwork.lowlevel._resource_guard import ResourceGuard
+from easynetwork.lowlevel.api_async._packets import PacketSender
+from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport, AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.request_handler import RecvParams
+from easynetwork.protocol import AnyStreamProtocolType
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+
+NextGenerator: TypeAlias = "Callable[[], HandlerGenerator[_T_Request] | None]"
+Drive: TypeAlias = "Callable[[NextGenerator[_T_Request]], Awaitable[Ending]]"
+
+
+class ConnectionRunner(Protocol):
+    """A `client_connected_cb` that knows a shorter way: it says by itself which generators get the requests.
+
+    A generator around another generator costs as much as the rest of a packet's way. This one stays off that way.
+    """
+
+    async def run_connection(self, client: ConnectedStreamClient[Any], drive: Drive[Any], /) -> None:
+        """Does what ``client_connected_cb(client)`` would do. ``await drive(next_generator)`` feeds requests to the
+        generators that *next_generator* makes, until it makes none or the connection ends."""
+
+
+@final
+class ConnectedStreamClient(PacketSender[_T_Response]):
+    """One client of an `AsyncStreamServer`, as its handler sees it. Made by the server only."""
+
+    __slots__ = ()
+
+    _transport: AsyncStreamTransport
+
+    def __init__(self, *, _transport: AsyncStreamTransport, _encode: Callable[[_T_Response], bytes]) -> None:
+        super().__init__(_transport, _encode)
+
+    async def aclose(self) -> None:
+        """Sends what is to be sent, then closes the connection. A cancelled call closes abruptly.
+
+        Raises:
+            BusyResourceError: another task is sending or closing.
+        """
+        with self._send_guard:
+            await self._transport.aclose()
+
+
+class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
+    """Serves packets to the clients that a listener accepts.
+
+    Parameters:
+        listener: accepts the connections. Owned by the server.
+        protocol: what a packet is.
+        max_recv_size: largest number of bytes to read at once.
+
+    Raises:
+        TypeError: wrong type of *listener* or *protocol*.
+        ValueError: *max_recv_size* is no strictly positive integer.
+    """
+
+    __slots__ = ("_encode", "_listener", "_make_decoder", "_max_recv_size", "_serve_guard")
+
+    def __init__(
+        self,
+        listener: AsyncListener[AsyncStreamTransport],
+        protocol: AnyStreamProtocolType[_T_Response, _T_Request],
+        max_recv_size: int,
+    ) -> None:
+        if not isinstance(listener, AsyncListener):
+            raise TypeError(f"Expected an AsyncListener object, got {listener!r}")
+        self._make_decoder = decoder_factory(protocol, max_recv_size)
+        self._encode = packet_encoder(protocol)
+        self._max_recv_size = max_recv_size
+        self._serve_guard = ResourceGuard("Another task is serving")
+        self._listener = listener
+
+    def __del__(self) -> None:
+        listener: AsyncListener[Any] | None = getattr(self, "_listener", None)
+        if listener is not None and not listener.is_closing():
+            warnings.warn(f"unclosed server {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_listener', None)!r}>"
+
+    def is_closing(self) -> bool:
+        return self._listener.is_closing()
+
+    async def aclose(self) -> None:
+        """Closes the listener. Connected clients are not touched."""
+        await self._listener.aclose()
+
+    def backend(self) -> AsyncBackend:
+        return self._listener.backend()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return self._listener.extra_attributes
+
+    async def serve(
+        self,
+        client_connected_cb: Callable[
+            [ConnectedStreamClient[_T_Response]], AsyncGenerator[float | RecvParams | None, _T_Request]
+        ],
+        task_group: TaskGroup | None = None,
+        *,
+        disconnect_error_filter: Callable[[Exception], bool] | None = None,
+        ancillary_bufsize: int | None = None,
+    ) -> NoReturn:
+        """Serves clients until cancelled or closed.
+
+        Parameters:
+            client_connected_cb: makes the asynchronous generator that handles the requests of one client. Each ``yield``
+                asks for a request, and says how long to wait for it: None, a number of seconds, or `RecvParams`.
+                What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task.
+            task_group: where the tasks of the clients live; a private one if None.
+            disconnect_error_filter: tells the errors that mean "the client has left". Then, as at the end of the
+                stream, the generator is closed, and nothing is raised at its ``yield``.
+            ancillary_bufsize: room for ancillary data in bytes, if a handler may ask for it.
+
+        Raises:
+            ValueError: *ancillary_bufsize* is no strictly positive integer.
+            BusyResourceError: another task is serving.
+            OSError: ``EBADF``: the server is closed.
+        """
+        if ancillary_bufsize is not None:
+            check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
+        run_connection = getattr(client_connected_cb, "run_connection", None)
+        if run_connection is None:
+            run_connection = partial(_run_generator, client_connected_cb)
+
+        def new_dispatcher() -> RequestDispatcher[_T_Request]:
+            return RequestDispatcher(
+                self._make_decoder(),
+                self._max_recv_size,
+                ancillary_bufsize=ancillary_bufsize,
+                is_disconnection=disconnect_error_filter,
+            )
+
+        with self._serve_guard:
+            await self._listener.serve(partial(_serve_client, run_connection, self._encode, new_dispatcher), task_group)
+
+
+async def _serve_client(
+    run_connection: Callable[[ConnectedStreamClient[Any], Drive[Any]], Awaitable[None]],
+    encode: Callable[[Any], bytes],
+    new_dispatcher: Callable[[], RequestDispatcher[Any]],
+    transport: AsyncStreamTransport,
+) -> None:
+    """The life of one connection, in a task of its own."""
+    dispatcher = new_dispatcher()
+
+    def drive(next_generator: NextGenerator[Any]) -> Awaitable[Ending]:
+        return transport._run_requests(dispatcher, next_generator)
+
+    try:
+        await run_connection(ConnectedStreamClient(_transport=transport, _encode=encode), drive)
+    except BaseException as exc:
+        await aclose_forcefully(transport)
+        if not isinstance(exc, Exception):
+            raise
+        logging.getLogger(__name__).error("Unhandled exception in the handler of %r", transport, exc_info=exc)
+    else:
+        await transport.aclose()
+
+
+async def _run_generator(
+    client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]],
+    client: ConnectedStreamClient[Any],
+    drive: Drive[Any],
+) -> None:
+    generators = iter((client_connected_cb(client),))
+    if await drive(lambda: next(generators, None)) is Ending.NEVER_YIELDED:
+        await aclose_forcefully(client)

@@ -1,0 +1,334 @@
+"""What an asynchronous transport has to offer. Subclass these to bring a transport of your own."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AsyncBaseTransport",
+    "AsyncDatagramListener",
+    "AsyncDatagramReadTransport",
+    "AsyncDatagramTransport",
+    "AsyncDatagramWriteTransport",
+    "AsyncListener",
+    "AsyncStreamReadTransport",
+    "AsyncStreamTransport",
+    "AsyncStreamWriteTransport",
+]
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Coroutine, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel import typed_attr
+
+from . import _pull
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from _typeshed import WriteableBuffer
+
+    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+_T_co = TypeVar("_T_co", covariant=True)
+_T_Address = TypeVar("_T_Address")
+
+
+class AsyncBaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
+    """What all transports, listeners, endpoints and low-level servers have in common.
+
+    ``async with`` closes on exit.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Closes gracefully: what was accepted for sending is sent first.
+
+        Idempotent. If cancelled, the transport is closed at once, unsent data is lost, and the cancellation propagates.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def is_closing(self) -> bool:
+        """Returns true as soon as `aclose` was called. A connection that broke is not closing by that alone."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def backend(self) -> AsyncBackend:
+        """Returns the backend this object works with."""
+        raise NotImplementedError
+
+
+class AsyncStreamReadTransport(AsyncBaseTransport):
+    """The receiving direction of a byte stream."""
+
+    __slots__ = ()
+
+    async def recv(self, bufsize: int) -> bytes:
+        """Receives at least one byte and at most *bufsize* bytes.
+
+        A cancelled call loses no data.
+
+        Returns:
+            The bytes; ``b""`` at the end of the stream, and for a *bufsize* of 0, which waits for nothing.
+
+        Raises:
+            ValueError: *bufsize* is negative.
+            BusyResourceError: another task is receiving.
+            OSError: the connection broke or the transport is closed.
+        """
+        if bufsize == 0:
+            return b""
+        if bufsize < 0:
+            raise ValueError(f"'bufsize' must not be negative, got {bufsize}")
+        buffer = bytearray(bufsize)
+        nbytes = await self.recv_into(buffer)
+        if nbytes < 0:
+            raise RuntimeError("recv_into() returned a negative number of bytes")
+        return bytes(memoryview(buffer)[:nbytes])
+
+    @abstractmethod
+    async def recv_into(self, buffer: WriteableBuffer) -> int:
+        """Receives at least one byte into *buffer*, a writable contiguous buffer.
+
+        Returns:
+            The number of bytes written; 0 at the end of the stream, and for an empty *buffer*, which waits for nothing.
+
+        Raises:
+            BusyResourceError: another task is receiving.
+            OSError: the connection broke or the transport is closed.
+        """
+        raise NotImplementedError
+
+    async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
+        """Like `recv`, together with ancillary data: a list of ``(level, type, data)`` as :manpage:`recvmsg(2)` gives.
+
+        Raises:
+            UnsupportedOperation: this transport carries no ancillary data.
+        """
+        raise UnsupportedOperation("This transport does not support receiving ancillary data")
+
+    async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
+        """Like `recv_into`, together with ancillary data.
+
+        Raises:
+            UnsupportedOperation: this transport carries no ancillary data.
+        """
+        raise UnsupportedOperation("This transport does not support receiving ancillary data")
+
+
+class AsyncStreamWriteTransport(AsyncBaseTransport):
+    """The sending direction of a byte stream."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends *data*, any contiguous buffer of bytes.
+
+        Returns when the data was accepted for sending and no more than a bounded amount waits in memory. If cancelled,
+        it is unknown how much was sent.
+
+        Raises:
+            OSError: the connection broke or the transport is closed.
+        """
+        raise NotImplementedError
+
+    async def send_all_from_iterable(self, iterable_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Sends several pieces as one. The iterable is consumed before the first byte is sent."""
+        await self.send_all(b"".join(iterable_of_data))
+
+    async def send_all_with_ancillary(
+        self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
+    ) -> None:
+        """Sends all pieces together with *ancillary_data* in one :manpage:`sendmsg(2)`.
+
+        Raises:
+            UnsupportedOperation: this transport carries no ancillary data.
+            OSError: ``EMSGSIZE``: the data does not fit in one call.
+        """
+        raise UnsupportedOperation("This transport does not support sending ancillary data")
+
+    def _nowait_writer(self) -> Callable[[bytes], bool]:
+        """Returns a function that takes bytes to send without waiting, if that is possible right now.
+
+        It returns false when it took nothing, because of flow control or because the transport cannot do it at all:
+        `send_all` is to be awaited then. Packets go this way at no cost for a coroutine.
+        """
+        return _takes_nothing
+
+
+def _takes_nothing(data: bytes) -> bool:
+    return False
+
+
+class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
+    """A byte stream in both directions."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def send_eof(self) -> None:
+        """Sends what was accepted, then closes the sending direction. Receiving stays possible.
+
+        Raises:
+            UnsupportedOperation: the transport cannot be closed in one direction only (TLS).
+        """
+        raise NotImplementedError
+
+    async def _run_requests(
+        self,
+        dispatcher: RequestDispatcher[Any],
+        next_generator: Callable[[], HandlerGenerator[Any] | None],
+    ) -> Ending:
+        """Awaits ``dispatcher.run()`` and feeds it with what this transport receives.
+
+        How that is done is the transport's own business. By default, received bytes are pulled.
+        """
+        return await _pull.run_requests(self, dispatcher, next_generator)
+
+
+class AsyncDatagramReadTransport(AsyncBaseTransport):
+    """The receiving direction of a datagram socket."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def recv(self) -> bytes:
+        """Receives one datagram; an empty one is a datagram like any other.
+
+        Raises:
+            BusyResourceError: another task is receiving.
+            OSError: the transport is closed, or the network reported an error.
+        """
+        raise NotImplementedError
+
+    async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
+        """Like `recv`, together with ancillary data.
+
+        Raises:
+            UnsupportedOperation: this transport carries no ancillary data.
+        """
+        raise UnsupportedOperation("This transport does not support receiving ancillary data")
+
+
+class AsyncDatagramWriteTransport(AsyncBaseTransport):
+    """The sending direction of a datagram socket."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends one datagram.
+
+        Raises:
+            OSError: the transport is closed, the datagram is too long (``EMSGSIZE``), or the network reported an error.
+        """
+        raise NotImplementedError
+
+    async def send_with_ancillary(self, data: bytes | bytearray | memoryview, ancillary_data: Any) -> None:
+        """Like `send`, together with ancillary data.
+
+        Raises:
+            UnsupportedOperation: this transport carries no ancillary data.
+        """
+        raise UnsupportedOperation("This transport does not support sending ancillary data")
+
+
+class AsyncDatagramTransport(AsyncDatagramWriteTransport, AsyncDatagramReadTransport):
+    """Datagrams to and from one peer."""
+
+    __slots__ = ()
+
+
+class AsyncListener(AsyncBaseTransport, Generic[_T_co]):
+    """Accepts connections."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def serve(
+        self,
+        handler: Callable[[_T_co], Coroutine[Any, Any, None]],
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        """Accepts connections until cancelled or closed; each is handed to *handler* in a task of its own.
+
+        Parameters:
+            handler: gets the transport of the new connection, and owns it.
+            task_group: where the tasks live; a private one if None.
+
+        Raises:
+            BusyResourceError: another task is serving.
+            OSError: ``EBADF``: the listener is closed.
+        """
+        raise NotImplementedError
+
+
+class AsyncDatagramListener(AsyncBaseTransport, Generic[_T_Address]):
+    """Receives datagrams from anyone and sends to anyone."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    async def serve(
+        self,
+        handler: Callable[[bytes, _T_Address], Coroutine[Any, Any, None]],
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        """Receives datagrams until cancelled or closed; each is handed to *handler* in a task of its own.
+
+        The tasks are started in the order of reception.
+
+        Raises:
+            BusyResourceError: another task is serving.
+            OSError: ``EBADF``: the listener is closed.
+        """
+        raise NotImplementedError
+
+    async def serve_with_ancillary(
+        self,
+        handler: Callable[[bytes, Any | None, _T_Address], Coroutine[Any, Any, None]],
+        ancillary_bufsize: int,
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        """Like `serve`; *handler* also gets the ancillary data of the datagram.
+
+        Raises:
+            UnsupportedOperation: this listener carries no ancillary data.
+        """
+        raise UnsupportedOperation("This listener does not support receiving ancillary data")
+
+    @abstractmethod
+    async def send_to(self, data: bytes | bytearray | memoryview, address: _T_Address) -> None:
+        """Sends one datagram to *address*. Many tasks may do so at once.
+
+        Raises:
+            OSError: the listener is closed (``EBADF``), the datagram is too long (``EMSGSIZE``), ...
+        """
+        raise NotImplementedError
+
+    async def send_with_ancillary_to(
+        self, data: bytes | bytearray | memoryview, ancillary_data: Any, address: _T_Address
+    ) -> None:
+        """Like `send_to`, together with ancillary data.
+
+        Raises:
+            UnsupportedOperation: this listener carries no ancillary data.
+        """
+        raise UnsupportedOperation("This listener does not support sending ancillary data")

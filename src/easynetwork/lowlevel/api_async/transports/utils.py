@@ -1,0 +1,26 @@
+"""What can be done with anything that closes asynchronously."""
+
+from __future__ import annotations
+
+__all__ = ["aclose_forcefully"]
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+
+class _TransportLike(Protocol):
+    def aclose(self) -> Awaitable[None]: ...
+
+    def backend(self) -> AsyncBackend: ...
+
+
+async def aclose_forcefully(transport: _TransportLike) -> None:
+    """Closes *transport* abruptly: at once, and what it has not sent is lost.
+
+    It is closed by an ``aclose()`` that is cancelled from the start. That cancellation does not reach the caller.
+    """
+    with transport.backend().move_on_after(0):
+        await transport.aclose()

@@ -1,0 +1,82 @@
+"""Typed attributes: facts about a connection, asked for by a key that knows the type of its value.
+
+The keys are attributes of a class and their annotations are the types::
+
+    class ConnectionAttribute(TypedAttributeSet):
+        peer_name: str = typed_attribute()
+
+    transport.extra(ConnectionAttribute.peer_name)
+"""
+
+from __future__ import annotations
+
+__all__ = ["TypedAttributeProvider", "TypedAttributeSet", "typed_attribute"]
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, final, overload
+
+from easynetwork.exceptions import TypedAttributeLookupError
+
+_T_Attr = TypeVar("_T_Attr")
+_T_Default = TypeVar("_T_Default")
+
+_NO_DEFAULT: Final = object()
+
+
+def typed_attribute() -> Any:
+    """Returns a new key, equal to itself only."""
+    return object()
+
+
+class TypedAttributeSet:
+    """Base of classes that group keys. Each public attribute needs an annotation."""
+
+    __slots__ = ()
+
+    def __init_subclass__(cls) -> None:
+        annotations = getattr(cls, "__annotations__", {})
+        for name in vars(cls):
+            if not name.startswith("_") and name not in annotations:
+                raise TypeError(f"Attribute {name!r} of {cls.__name__} has no annotation")
+        super().__init_subclass__()
+
+
+class TypedAttributeProvider:
+    """Base of what answers to keys."""
+
+    __slots__ = ()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """A mapping from each known key to a function that returns its value.
+
+        Such a function may raise `TypedAttributeLookupError` if there is no value at present.
+        """
+        return {}
+
+    @overload
+    def extra(self, attribute: _T_Attr) -> _T_Attr: ...
+
+    @overload
+    def extra(self, attribute: _T_Attr, default: _T_Default) -> _T_Attr | _T_Default: ...
+
+    @final
+    def extra(self, attribute: Any, default: object = _NO_DEFAULT) -> object:
+        """Returns the value of *attribute*.
+
+        Parameters:
+            attribute: a key.
+            default: what to return if there is no value.
+
+        Raises:
+            TypedAttributeLookupError: there is no value, and no *default*.
+        """
+        try:
+            get_value = self.extra_attributes.get(attribute)
+            if get_value is None:
+                raise TypedAttributeLookupError("The attribute is unknown")
+            return get_value()
+        except TypedAttributeLookupError:
+            if default is _NO_DEFAULT:
+                raise
+            return default

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmarks.chart import svg
+from benchmarks.publish import save, update_docs
+from benchmarks.report import markdown, number
+from benchmarks.results import Results
+
+from .conftest import results_of
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_tables_give_each_server_its_figures_cheapest_first(results: Results) -> None:
+    table = markdown(results).partition("### 1 in flight, 100 B\n\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert [row[:3] for row in rows[:2]] == [
+        ["hand-written Protocol", "uvloop", "7.00"],
+        ["ours: AsyncStreamServer", "uvloop", "8.00"],
+    ]
+    assert rows[1][4] == "0.88"
+    assert rows[-1][:5] == ["hand-written Protocol", "asyncio", "20.0", "0%", "0.35"]
+
+
+def test_report_shows_bars_and_what_failed(results: Results) -> None:
+    text = markdown(results)
+    assert "short of the aim" in text
+    assert "| pass " in text
+    assert "FAIL" not in text
+    assert "a <reason>" in text
+
+
+def test_lines_of_a_table_are_equally_long(results: Results) -> None:
+    for block in markdown(results).split("\n\n"):
+        if block.startswith("|"):
+            assert len({len(line) for line in block.splitlines()}) == 1
+
+
+@pytest.mark.parametrize(("value", "text"), [(None, "–"), (0.8, "0.80"), (12.34, "12.3"), (276.4, "276")])
+def test_numbers_show_the_digits_that_count(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_chart_is_well_formed_and_has_a_bar_for_each_figure(results: Results) -> None:
+    root = ET.fromstring(svg(results))
+    assert root.tag == f"{SVG}svg"
+    background, legend, figures = 1, 4, len(results.samples) + len(results.memory)
+    assert len(root.findall(f"{SVG}rect")) == background + legend + figures
+    words = [element.text for element in root.findall(f"{SVG}text")]
+    assert "17.0" in words
+    assert "EasyNetwork 1.2.0 AsyncTCPNetworkServer" in words
+
+
+def test_bars_of_a_panel_are_as_long_as_their_figures(results: Results) -> None:
+    bars = [float(bar.get("width", "")) for bar in ET.fromstring(svg(results)).findall(f"{SVG}rect")][5:]
+    # The first panel: hand-written on uvloop (7 µs) and on asyncio (20 µs).
+    assert bars[0] / bars[1] == pytest.approx(7 / 20, rel=0.01)
+
+
+def test_chart_of_nothing_is_well_formed() -> None:
+    assert ET.fromstring(svg(results_of())).tag == f"{SVG}svg"
+
+
+def test_saved_files_hold_the_same_run(results: Results, tmp_path: Path) -> None:
+    save(results, tmp_path)
+    assert Results.from_json((tmp_path / "latest.json").read_text()) == results
+    assert markdown(results) in (tmp_path / "latest.md").read_text()
+    assert (tmp_path / "latest.svg").read_text() == svg(results)
+
+
+def test_docs_keep_what_was_written_around_the_tables(results: Results, tmp_path: Path) -> None:
+    update_docs(results_of(), tmp_path)
+    page = tmp_path / "benchmarks.md"
+    page.write_text("My words.\n\n" + page.read_text() + "\nMore words.\n")
+    update_docs(results, tmp_path)
+    text = page.read_text()
+    assert text.startswith("My words.\n")
+    assert text.endswith("\nMore words.\n")
+    assert text.count(markdown(results)) == 1
+    assert markdown(results_of()) not in text
+
+
+def test_docs_refuse_a_page_without_a_place_for_the_tables(results: Results, tmp_path: Path) -> None:
+    (tmp_path / "benchmarks.md").write_text("only prose")
+    with pytest.raises(ValueError, match=r"benchmarks\.md"):
+        update_docs(results, tmp_path)
+    assert (tmp_path / "benchmarks.md").read_text() == "only prose"
