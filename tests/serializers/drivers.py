@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from easynetwork.exceptions import StreamProtocolParseError
+from easynetwork.lowlevel._framing import decoder_factory
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer
 
@@ -90,6 +91,24 @@ def receive_buffered(
     """Returns the packets and parse errors (as objects) that a `BufferedStreamProtocol` makes of *chunks*."""
     receiver = BufferedReceiver(BufferedStreamProtocol(serializer), sizehint)
     return [result for chunk in chunks for result in receiver.feed(chunk)]
+
+
+def receive_decoded(serializer: AbstractIncrementalPacketSerializer[Any, Any], chunks: Iterable[bytes]) -> list[Any]:
+    """Returns the packets and parse errors (as objects) that the library's own decoder makes of *chunks*."""
+    decoder = decoder_factory(StreamProtocol(serializer), 2**16)()
+    results: list[Any] = []
+    for chunk in chunks:
+        decoder.feed(chunk)
+        while True:
+            try:
+                packets = decoder.next_packets(100)
+            except StreamProtocolParseError as exc:
+                results.append(exc)
+            else:
+                if not packets:
+                    break
+                results += packets
+    return results
 
 
 def send(serializer: AbstractIncrementalPacketSerializer[Any, Any], packets: Iterable[Any]) -> bytes:

@@ -53,7 +53,7 @@ def test_large_packet_that_drips_into_a_buffer_does_not_take_ages(serializer: An
 
 @pytest.mark.parametrize("base", [CBORSerializer, MessagePackSerializer])
 @pytest.mark.parametrize("size", [1, 10, 1000])
-def test_incomplete_packet_is_loaded_twice_at_most(base: Any, size: int) -> None:
+def test_incomplete_packet_is_not_loaded_each_time_that_bytes_arrive(base: Any, size: int) -> None:
     class Counting(base):  # type: ignore[misc] # whichever it is
         loads = 0
 
@@ -64,7 +64,7 @@ def test_incomplete_packet_is_loaded_twice_at_most(base: Any, size: int) -> None
     serializer = Counting()
     packet = [{"a": list(range(100)), "b": "x" * 100}] * 20
     assert receive(serializer, pieces(send(serializer, [packet]), size)) == [packet]
-    assert serializer.loads <= 2
+    assert serializer.loads <= 4
 
 
 def peak_of(function: Callable[[], object]) -> int:

@@ -95,7 +95,7 @@ class ItemEndFinder:
 
 
 class SelfDelimitingSerializer(FileBasedPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """A file-based serializer which loads an incomplete packet only twice: when it begins, and when it is complete."""
+    """A file-based serializer which does not load an incomplete packet each time that bytes arrive."""
 
     __slots__ = ()
 
@@ -106,9 +106,13 @@ class SelfDelimitingSerializer(FileBasedPacketSerializer[SentDTOPacketT_contra, 
 
     def receive_more(self, data: bytes, /) -> Generator[None, bytes, bytes]:
         """Waits until the packet is complete, or more bytes are held than allowed."""
+        received = yield
+        if len(received) >= len(data):
+            # Loading is faster than looking for the end, and what doubles each time cannot be loaded too often.
+            return data + received
         held = BytesIO()
         held.write(data)
-        del data
-        held.write((yield))
+        held.write(received)
+        del data, received
         yield from receive_to_end(self.new_end_finder(), held, self.buffer_limit)
         return held.getvalue()
