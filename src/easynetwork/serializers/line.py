@@ -31,7 +31,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         ValueError: *newline* is none of the three, or *limit* is not strictly positive.
     """
 
-    __slots__ = ("_debug", "_encoding", "_frames", "_separator", "_unicode_errors")
+    __slots__ = ("_debug", "_encoding", "_frames", "_last_byte", "_separator", "_unicode_errors")
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         if newline not in _NEWLINES:
             raise ValueError(f"newline must be one of {', '.join(_NEWLINES)}, got {newline!r}")
         self._separator: bytes = _NEWLINES[newline]
+        self._last_byte: int = self._separator[-1]  # comparing one byte is half the price of bytes.endswith()
         self._frames: SeparatedFrames = SeparatedFrames(self._separator, limit, bool(keep_end))
         self._encoding: str = encoding
         self._unicode_errors: str = unicode_errors
@@ -99,7 +100,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
             DeserializeError: *data* cannot be decoded.
             LookupError: the encoding, or its error handler, is unknown.
         """
-        if data.endswith(self._separator) and not self._frames.keep_end:
+        if data and data[-1] == self._last_byte and not self._frames.keep_end:
             data = self._frames.strip(data)
         try:
             return data.decode(self._encoding, self._unicode_errors)
@@ -113,4 +114,6 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
     def encode_frame(self, packet: str, /) -> bytes:
         """Returns the encoded text with a newline at its end; ``b""`` if there is no text. Raises as `serialize`."""
         data = str.encode(packet, self._encoding, self._unicode_errors)
-        return data if not packet or data.endswith(self._separator) else data + self._separator
+        if not packet or (data and data[-1] == self._last_byte and data.endswith(self._separator)):
+            return data
+        return data + self._separator

@@ -79,7 +79,6 @@ class AbstractStructSerializer(FixedSizePacketSerializer[SentDTOPacketT_contra, 
         """Returns the packed values: they always have the right size. Raises as `serialize`."""
         return self.__struct.pack(*self.iter_values(packet))
 
-    @final
     def deserialize(self, data: bytes) -> ReceivedDTOPacketT_co:
         """Returns the packet made of the unpacked values.
 
@@ -89,14 +88,42 @@ class AbstractStructSerializer(FixedSizePacketSerializer[SentDTOPacketT_contra, 
         try:
             values = self.__unpack(data)
         except StructError as exc:
-            raise DeserializeError(str(exc), {"data": data} if self.debug else None) from exc
+            raise self._wrong_size(data, exc) from exc
         return self.from_tuple(values)
+
+    def _wrong_size(self, data: bytes, exc: StructError) -> DeserializeError:
+        return DeserializeError(str(exc), {"data": data} if self.debug else None)
 
 
 class StructSerializer(AbstractStructSerializer[tuple[Any, ...], tuple[Any, ...]]):
-    """A packet is the tuple of the values."""
+    """A packet is the tuple of the values.
 
-    __slots__ = ()
+    Parameters:
+        format: the format, as for `struct.Struct`; network byte order (``!``) unless it says another.
+        debug: add ``error_info`` to exceptions.
+
+    Raises:
+        struct.error: *format* is invalid.
+        ValueError: *format* is empty.
+    """
+
+    __slots__ = ("_unpack",)
+
+    def __init__(self, format: str, *, debug: bool = False) -> None:
+        super().__init__(format, debug=debug)
+        self._unpack: Callable[[bytes], tuple[Any, ...]] = self.struct.unpack
+
+    @final
+    def deserialize(self, data: bytes) -> tuple[Any, ...]:
+        """Returns the unpacked values. (Without asking `from_tuple`, which takes as long as to unpack them.)
+
+        Raises:
+            DeserializeError: *data* does not have the size of the structure.
+        """
+        try:
+            return self._unpack(data)
+        except StructError as exc:
+            raise self._wrong_size(data, exc) from exc
 
     @final
     def iter_values(self, packet: tuple[Any, ...], /) -> tuple[Any, ...]:
