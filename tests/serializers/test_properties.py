@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.serializers.catalogue import CASES, Case, OwnFixedSize, OwnSeparated
-from tests.serializers.drivers import cut, receive, receive_buffered, send
+from tests.serializers.drivers import comparable, cut, receive, receive_buffered, receive_decoded, send
 
 from easynetwork.exceptions import (
     DeserializeError,
@@ -19,7 +19,7 @@ from easynetwork.serializers import JSONSerializer, StringLineSerializer, Struct
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer
 from easynetwork.serializers.framing import FramedPacketSerializer, SeparatedFrames
 
-reproducible = settings(derandomize=True, deadline=None, max_examples=40)
+reproducible = settings(derandomize=True, deadline=None, max_examples=25)
 each_case = pytest.mark.parametrize("case", CASES, ids=repr)
 positions = st.lists(st.integers(0, 2**16), max_size=20)
 sizehints = st.integers(0, 300)
@@ -33,6 +33,7 @@ def test_any_packets_in_any_pieces_arrive_unchanged(case: Case, data: st.DataObj
     packets = data.draw(st.lists(case.packets, max_size=6))
     chunks = cut(send(serializer, packets), data.draw(positions))
     assert receive(serializer, chunks) == packets
+    assert receive_decoded(serializer, chunks) == packets
     if isinstance(serializer, BufferedIncrementalPacketSerializer):
         assert receive_buffered(serializer, chunks, data.draw(sizehints)) == packets
 
@@ -72,7 +73,9 @@ def test_arbitrary_bytes_cause_documented_errors_only(case: Case, data: st.DataO
     except DeserializeError:
         pass
     chunks = cut(garbage, data.draw(positions))
-    check_results(receive(serializer, chunks), garbage)
+    results = receive(serializer, chunks)
+    check_results(results, garbage)
+    assert comparable(receive_decoded(serializer, chunks)) == comparable(results)
     if isinstance(serializer, BufferedIncrementalPacketSerializer):
         check_results(receive_buffered(serializer, chunks, data.draw(sizehints)), garbage)
 
@@ -128,7 +131,8 @@ def test_bad_frames_do_not_harm_the_good_ones_around(
         sent = b"".join(frames)
     expected = [outcome(serializer, frame) for frame in frames]
     chunks = cut(sent, data.draw(positions))
-    for results in (receive(serializer, chunks), receive_buffered(serializer, chunks)):
+    for receive_all in (receive, receive_buffered, receive_decoded):
+        results = receive_all(serializer, chunks)
         assert list(map(packet_or_text, results)) == expected
 
 
@@ -157,7 +161,8 @@ def test_bad_documents_do_not_harm_the_good_ones_around(documents: list[bytes], 
         except DeserializeError:
             expected.append(StreamProtocolParseError)
     chunks = cut(b"".join(documents), positions)
-    for results in (receive(serializer, chunks), receive_buffered(serializer, chunks)):
+    for receive_all in (receive, receive_buffered, receive_decoded):
+        results = receive_all(serializer, chunks)
         assert [type(result) if isinstance(result, Exception) else result for result in results] == expected
 
 
