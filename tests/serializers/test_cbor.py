@@ -69,7 +69,17 @@ class _Odd:
 
 
 def test_decoder_config_is_obeyed() -> None:
-    assert CBORSerializer(None, CBORDecoderConfig(str_errors="replace")).deserialize(b"\x61\xff") == "\ufffd"
+    config = CBORDecoderConfig(object_hook=lambda *_: "an object", tag_hook=lambda *_: "a tag")
+    assert CBORSerializer(None, config).deserialize(b"\x82\xa0\xd9\x17\x70\x01") == ["an object", "a tag"]
+
+
+def test_hook_that_refuses_is_seen() -> None:
+    def hook(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    # cbor2 6 makes a decoding error of it.
+    with pytest.raises((ZeroDivisionError, DeserializeError)):
+        CBORSerializer(None, CBORDecoderConfig(object_hook=hook)).deserialize(b"\xa0")
 
 
 @pytest.mark.parametrize(
