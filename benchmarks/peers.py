@@ -48,17 +48,21 @@ def our_interpreter(python: str) -> Interpreter:
     return _probe(python, {**os.environ, "PYTHONPATH": path})
 
 
-def peer_interpreter(ours: Interpreter) -> Interpreter:
-    """A venv of the same Python and the same uvloop as *ours*, with the released EasyNetwork; made once, then kept."""
+def peer_interpreter(ours: Interpreter, *also: str) -> Interpreter:
+    """A venv of the same Python and the same uvloop as *ours*, with the released EasyNetwork; made once, then kept.
+
+    *also* are other requirements to install there.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     uvloop = ours.versions["uvloop"]
-    name = f"easynetwork-{EASYNETWORK_VERSION} {ours.versions['python']} uvloop-{uvloop}".replace(" ", "-").lower()
+    parts = [f"easynetwork-{EASYNETWORK_VERSION}", str(ours.versions["python"]), f"uvloop-{uvloop}", *also]
+    name = "-".join(parts).replace(" ", "-").lower()
     venv = _PEERS / name
     python = venv / "bin" / "python"
     if not (venv / "complete").exists():
         shutil.rmtree(venv, ignore_errors=True)
         _run([ours.python, "-m", "venv", str(venv)], environment)
-        requirements = [f"easynetwork=={EASYNETWORK_VERSION}", *([f"uvloop=={uvloop}"] if uvloop else [])]
+        requirements = [f"easynetwork=={EASYNETWORK_VERSION}", *([f"uvloop=={uvloop}"] if uvloop else []), *also]
         _run([str(python), "-m", "pip", "install", "--quiet", *requirements], environment)
         (venv / "complete").touch()
     return _probe(str(python), environment)

@@ -9,7 +9,7 @@ from benchmarks.catalogue import BASELINE, LOOPS, SERVERS, WORKLOADS
 from benchmarks.results import Results
 from benchmarks.targets import Verdict, evaluate
 
-__all__ = ["markdown", "number"]
+__all__ = ["markdown", "number", "table"]
 
 
 def markdown(results: Results) -> str:
@@ -23,7 +23,7 @@ def markdown(results: Results) -> str:
     parts += ["### Bars", _verdict_table(evaluate(results))]
     if results.failures:
         rows = [[SERVERS[failure.server].title, failure.loop, failure.reason] for failure in results.failures]
-        parts += ["### Not measured", _table(["server", "loop", "why"], rows)]
+        parts += ["### Not measured", table(["server", "loop", "why"], rows)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -60,13 +60,13 @@ def _workload_table(results: Results, workload: str) -> str:
                 f"{median(sample.utilisation for sample in samples):.0%}",
             ]
             rows.append((cpu, cells))
-    return _table(header, [cells for _, cells in sorted(rows)])
+    return table(header, [cells for _, cells in sorted(rows)])
 
 
 def _memory_table(results: Results) -> str:
     ordered = sorted(results.memory, key=lambda sample: sample.used_kib)
     rows = [[SERVERS[m.server].title, m.loop, f"{m.used_kib:.1f}", f"{m.silent_kib:.1f}"] for m in ordered]
-    return _table(["server", "loop", "KiB each, after a message", "KiB each, never used"], rows)
+    return table(["server", "loop", "KiB each, after a message", "KiB each, never used"], rows)
 
 
 def _verdict_table(verdicts: Sequence[Verdict]) -> str:
@@ -79,7 +79,7 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> str:
         rows.append(
             [target.title, f"{kind}{bound} {target.unit}".strip(), number(verdict.value), words[verdict.passed]]
         )
-    return _table(["CPU for a message on uvloop, and memory", "bar", "measured", ""], rows)
+    return table(["CPU for a message on uvloop, and memory", "bar", "measured", ""], rows)
 
 
 def number(value: float | None) -> str:
@@ -89,7 +89,7 @@ def number(value: float | None) -> str:
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
+def table(header: list[str], rows: list[list[str]]) -> str:
     """A Markdown table; columns whose cells begin with a digit are aligned to the right."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(3, *map(len, column)) for column in columns]

@@ -189,8 +189,9 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
                 end = tail.find(self._separator, searched)
                 if end < 0:
                     return self._split_received()
-                first = bytes(tail[:end])
-                chunk = bytes(tail[end + len(self._separator) :])
+                with memoryview(tail) as view:  # a slice of a bytearray would be one more copy
+                    first = bytes(view[:end])
+                    chunk = bytes(view[end + len(self._separator) :])
             else:
                 chunk = tail + chunk
         frames = chunk.split(self._separator)
@@ -256,6 +257,23 @@ class _FixedSizeDecoder(_FrameDecoder[_T_Packet]):
             return self._decode(self._chunk[start:end])
         except Exception as exc:
             self._fail(exc, memoryview(self._chunk)[end:])
+
+    def next_packets(self, limit: int) -> list[_T_Packet]:
+        size = self._size
+        if self._position + size > len(self._chunk) and not (self._received and self._next_chunk()):
+            return []
+        chunk, start = self._chunk, self._position
+        end = min(start + limit * size, len(chunk) - size + 1)
+        packets: list[_T_Packet] = []
+        try:
+            packets.extend(map(self._decode, [chunk[i : i + size] for i in range(start, end, size)]))
+        except Exception as exc:
+            # Those before it have been decoded, and stay in the list. It will be met again as the first one.
+            if not packets:
+                self._position += size
+                self._fail(exc, memoryview(chunk)[self._position :])
+        self._position += size * len(packets)
+        return packets
 
     def clear(self) -> None:
         super().clear()

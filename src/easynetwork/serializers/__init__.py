@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["JSONSerializer", "StringLineSerializer"]
+__all__ = [
+    "CBORSerializer",
+    "JSONSerializer",
+    "MessagePackSerializer",
+    "NamedTupleStructSerializer",
+    "PickleSerializer",
+    "StringLineSerializer",
+    "StructSerializer",
+]
 
+from .cbor import CBORSerializer
 from .json import JSONSerializer
 from .line import StringLineSerializer
+from .msgpack import MessagePackSerializer
+from .pickle import PickleSerializer
+from .struct import NamedTupleStructSerializer, StructSerializer

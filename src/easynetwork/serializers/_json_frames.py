@@ -11,6 +11,8 @@ from typing import Final
 
 from easynetwork.exceptions import LimitOverrunError
 
+from ._self_delimiting import EndFinder, receive_to_end
+
 JSON_WHITESPACE: Final[bytes] = b" \t\n\r"
 
 _BACKSLASH: Final[int] = ord("\\")
@@ -25,10 +27,10 @@ _BRACKET_OR_STRING: Final = {
 
 
 def read_json_frame(limit: int) -> Generator[None, bytes, tuple[bytes, bytes]]:
-    """Waits for a document; returns it with the whitespace before it, and the bytes after it without theirs.
+    """Waits for a document; returns it, and the bytes after it. Whitespace before each is dropped.
 
     Nothing is validated: a document that begins with a bracket or a quotation mark ends where that is closed, any other
-    (a number, a word) before the first byte that is not printable ASCII. Each byte is looked at once, and held once.
+    (a number, a word) before the first byte that is not printable ASCII. Each byte is looked at once.
 
     Raises:
         LimitOverrunError: the document has, or will have, more than *limit* bytes.
@@ -36,79 +38,61 @@ def read_json_frame(limit: int) -> Generator[None, bytes, tuple[bytes, bytes]]:
     chunk = b""
     while not (document := chunk.lstrip(JSON_WHITESPACE)):
         chunk = yield
-    start = len(chunk) - len(document)
-    if _NOT_PRINTABLE.match(chunk, start):
-        return chunk, b""  # No document begins like this. Nothing says where the next one begins either.
-    tokens = _BRACKET_OR_STRING.get(document[:1])
-    search = _EndOfPlain() if tokens is None else _EndOfEnclosed(tokens)
-    earlier = BytesIO()
-    while (end := search.find_end(chunk, start)) < 0:
-        if earlier.tell() + len(chunk) > limit:
-            raise _overrun(earlier.getvalue() + chunk, earlier.tell() + len(chunk), limit)
-        earlier.write(chunk)
-        chunk = yield
-        start = 0
-    if earlier.tell() + end > limit:
-        raise _overrun(earlier.getvalue() + chunk, earlier.tell() + end, limit)
-    earlier.write(chunk[:end])
-    return earlier.getvalue(), chunk[end:].lstrip(JSON_WHITESPACE)
+    if _NOT_PRINTABLE.match(document):
+        return document, b""  # No document begins like this. Nothing says where the next one begins either.
+    limit -= len(chunk) - len(document)
+    held = BytesIO()
+    held.write(document)
+    end = yield from receive_to_end(_new_end_finder(document[:1]), held, limit)
+    document = held.getvalue()
+    if end < 0 or end > limit:
+        message = f"More than {limit} bytes in a JSON document"
+        raise LimitOverrunError(message, document, end if end >= 0 else len(document))
+    return document[:end], document[end:].lstrip(JSON_WHITESPACE)
 
 
-def _overrun(buffer: bytes, consumed: int, limit: int) -> LimitOverrunError:
-    return LimitOverrunError(f"More than {limit} bytes in a JSON document", buffer, consumed)
+def _new_end_finder(first_byte: bytes) -> EndFinder:
+    tokens = _BRACKET_OR_STRING.get(first_byte)
+    return _EndOfPlain() if tokens is None else _EndOfEnclosed(tokens)
 
 
 class _EndOfPlain:
     """Finds the end of a number or a word."""
 
-    __slots__ = ()
+    __slots__ = ("_position",)
 
-    def find_end(self, chunk: bytes, start: int) -> int:
-        """Returns where the document ends, or -1 if not in *chunk*."""
-        match = _NOT_PRINTABLE.search(chunk, start)
+    def __init__(self) -> None:
+        self._position: int = 0
+
+    def find_end(self, held: memoryview, /) -> int:
+        match = _NOT_PRINTABLE.search(held, self._position)
+        self._position = len(held)
         return -1 if match is None else match.start()
 
 
 class _EndOfEnclosed:
-    """Finds the end of an object, an array or a string; remembers between two chunks how deep it is inside."""
+    """Finds the end of an object, an array or a string."""
 
-    __slots__ = ("_depth", "_in_string", "_is_escaped", "_tokens")
+    __slots__ = ("_depth", "_in_string", "_position", "_tokens")
 
     def __init__(self, tokens: re.Pattern[bytes]) -> None:
         self._tokens = tokens
+        self._position: int = 0
         self._depth: int = 0
         self._in_string: bool = False
-        self._is_escaped: bool = False  # by a backslash which was the last byte
 
-    def find_end(self, chunk: bytes, start: int) -> int:
-        """Returns where the document ends, or -1 if not in *chunk*."""
-        while True:
-            if self._in_string:
-                start = self._end_of_string(chunk, start)
-                if start < 0:
-                    return -1
-                self._in_string = False
+    def find_end(self, held: memoryview, /) -> int:
+        while match := (_ESCAPE_OR_END_OF_STRING if self._in_string else self._tokens).search(held, self._position):
+            self._position = match.end()
+            token = held[match.start()]
+            if token == _BACKSLASH:
+                self._position += 1  # past the escaped byte, which may not have arrived
+                continue
+            if token == _QUOTATION_MARK:
+                self._in_string = not self._in_string
             else:
-                match = self._tokens.search(chunk, start)
-                if match is None:
-                    return -1
-                start = match.end()
-                token = chunk[start - 1]
-                if token == _QUOTATION_MARK:
-                    self._in_string = True
-                    continue
                 self._depth += 1 if token in b"{[" else -1
-            if self._depth == 0:
-                return start
-
-    def _end_of_string(self, chunk: bytes, start: int) -> int:
-        if self._is_escaped:
-            self._is_escaped = False
-            start += 1
-        while match := _ESCAPE_OR_END_OF_STRING.search(chunk, start):
-            start = match.end()
-            if chunk[start - 1] != _BACKSLASH:
-                return start
-            self._is_escaped = start == len(chunk)
-            start += 1
+            if not self._depth and not self._in_string:
+                return self._position
+        self._position = max(self._position, len(held))
         return -1

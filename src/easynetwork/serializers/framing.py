@@ -124,13 +124,13 @@ class FramedPacketSerializer(
             LimitOverrunError: the frame is larger than allowed.
         """
         reader = GeneratorStreamReader()
-        match self.frame_format():
-            case SeparatedFrames(separator, limit, keep_end):
-                frame = yield from reader.read_until(separator, limit, keep_end=keep_end)
-            case FixedSizeFrames(size):
-                frame = yield from reader.read_exactly(size)
-            case None:
-                raise _no_frame_format(self)
+        frames = self.frame_format()
+        if isinstance(frames, SeparatedFrames):
+            frame = yield from reader.read_until(frames.separator, frames.limit, keep_end=frames.keep_end)
+        elif frames is not None:
+            frame = yield from reader.read_exactly(frames.size)
+        else:
+            raise _no_frame_format(self)
         remaining = reader.read_all()
         return deserialize_frame(self, frame, remaining), remaining
 
@@ -139,13 +139,12 @@ class FramedPacketSerializer(
 
         For frames of a fixed size: a ``memoryview`` over *sizehint* bytes, or one frame if that is more.
         """
-        match self.frame_format():
-            case SeparatedFrames(separator, limit):
-                return bytearray(max(limit, len(separator)))
-            case FixedSizeFrames(size):
-                return memoryview(bytearray(max(size, sizehint)))
-            case None:
-                raise _no_frame_format(self)
+        frames = self.frame_format()
+        if isinstance(frames, SeparatedFrames):
+            return bytearray(max(frames.limit, len(frames.separator)))
+        if frames is not None:
+            return memoryview(bytearray(max(frames.size, sizehint)))
+        raise _no_frame_format(self)
 
     def buffered_incremental_deserialize(
         self, buffer: bytearray | memoryview
@@ -156,19 +155,19 @@ class FramedPacketSerializer(
             IncrementalDeserializeError: `deserialize` has raised `DeserializeError`.
             LimitOverrunError: the buffer is full, and the frame incomplete.
         """
-        match self.frame_format():
-            case SeparatedFrames(separator, _, keep_end):
-                assert isinstance(buffer, bytearray), "expected what create_deserializer_buffer() has returned"
-                index, received = yield from _receive_until(separator, buffer)
-                end = index + len(separator)
-                size = end if keep_end else index
-            case FixedSizeFrames(size):
-                end = size
-                received = 0
-                while received < size:
-                    received += yield received
-            case None:
-                raise _no_frame_format(self)
+        frames = self.frame_format()
+        if isinstance(frames, SeparatedFrames):
+            assert isinstance(buffer, bytearray), "expected what create_deserializer_buffer() has returned"
+            index, received = yield from _receive_until(frames.separator, buffer)
+            end = index + len(frames.separator)
+            size = end if frames.keep_end else index
+        elif frames is not None:
+            end = size = frames.size
+            received = 0
+            while received < size:
+                received += yield received
+        else:
+            raise _no_frame_format(self)
         view = memoryview(buffer)
         remaining = view[end:received]
         return deserialize_frame(self, bytes(view[:size]), remaining), remaining

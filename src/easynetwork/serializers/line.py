@@ -31,7 +31,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         ValueError: *newline* is none of the three, or *limit* is not strictly positive.
     """
 
-    __slots__ = ("_debug", "_encoding", "_frames", "_newline", "_separator", "_unicode_errors")
+    __slots__ = ("_debug", "_encoding", "_frames", "_last_byte", "_newline", "_separator", "_unicode_errors")
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
             raise ValueError(f"newline must be one of {', '.join(_NEWLINES)}, got {newline!r}")
         self._separator: bytes = _NEWLINES[newline]
         self._newline: str = self._separator.decode("ascii")
+        self._last_byte: int = self._separator[-1]  # comparing one byte is half the price of bytes.endswith()
         self._frames: SeparatedFrames = SeparatedFrames(self._separator, limit, bool(keep_end))
         self._encoding: str = encoding
         self._unicode_errors: str = unicode_errors
@@ -100,7 +101,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
             DeserializeError: *data* cannot be decoded.
             LookupError: the encoding, or its error handler, is unknown.
         """
-        if data and data[-1] == self._separator[-1] and not self._frames.keep_end:
+        if data and data[-1] == self._last_byte and not self._frames.keep_end:
             data = self._frames.strip(data)
         try:
             return data.decode(self._encoding, self._unicode_errors)

@@ -58,24 +58,25 @@ class GeneratorStreamReader:
         """
         if n < 0:
             raise ValueError(f"n must not be negative, got {n!r}")
+        if n and not self._buffer:
+            self._buffer = yield
         data = self.read_all()
         missing = n - len(data)
-        if missing > 0:
-            earlier = BytesIO()
-            earlier.write(data)
-            data = b""
-            try:
-                while missing > 0:
-                    data = yield
-                    earlier.write(data[:missing])
-                    missing -= len(data)
-            except BaseException:
-                self._buffer = earlier.getvalue()
-                raise
-            self._buffer = data[len(data) + missing :]
-            return earlier.getvalue()
-        self._buffer = data[n:]
-        return data[:n]
+        if missing <= 0:
+            self._buffer = data[n:]
+            return data[:n]
+        earlier = BytesIO()  # gives its bytes away without copying them: a frame is never held twice
+        earlier.write(data)
+        try:
+            while missing > 0:
+                data = yield
+                earlier.write(data[:missing])
+                missing -= len(data)
+        except BaseException:
+            self._buffer = earlier.getvalue()
+            raise
+        self._buffer = data[len(data) + missing :]
+        return earlier.getvalue()
 
     def read_until(self, separator: bytes, limit: int, *, keep_end: bool = True) -> Generator[None, bytes, bytes]:
         """Waits for *separator* and returns what comes before it; with the separator if *keep_end*.
@@ -90,8 +91,18 @@ class GeneratorStreamReader:
             raise ValueError("separator must not be empty")
         if limit <= 0:
             raise ValueError(f"limit must be strictly positive, got {limit!r}")
+        if not self._buffer:
+            self._buffer = yield
+        data = self._buffer
+        index = data.find(separator)
+        if 0 <= index <= limit:
+            end = index + len(separator)
+            self._buffer = data[end:]
+            return data[: end if keep_end else index]
+        return (yield from self._read_until(separator, limit, keep_end))
+
+    def _read_until(self, separator: bytes, limit: int, keep_end: bool) -> Generator[None, bytes, bytes]:
         # Held are `earlier`, where no separator begins, and `chunk`, of which `overlap` bytes may be part of one.
-        # BytesIO because it gives its bytes away without copying them: a frame is never held twice.
         overlap = len(separator) - 1
         earlier = BytesIO()
         chunk = self.read_all()
@@ -111,10 +122,7 @@ class GeneratorStreamReader:
             raise
         end = index + len(separator)
         self._buffer = chunk[end:]
-        frame = chunk[: end if keep_end else index]
-        if not earlier.tell():
-            return frame
-        earlier.write(frame)
+        earlier.write(chunk[: end if keep_end else index])
         return earlier.getvalue()
 
 

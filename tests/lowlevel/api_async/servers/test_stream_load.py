@@ -15,7 +15,8 @@ from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.lowlevel._dispatch import STEPS_PER_TURN, RequestDispatcher
 from easynetwork.lowlevel.api_async.backend._asyncio.inline import InlineDriver
-from easynetwork.lowlevel.api_async.backend._asyncio.stream import HIGH_WATER, AsyncioStreamTransport, StreamCallbacks
+from easynetwork.lowlevel.api_async.backend._asyncio.stream import AsyncioStreamTransport, StreamCallbacks
+from easynetwork.lowlevel.api_async.backend._asyncio.watermarks import HIGH_WATER
 from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
 
 

@@ -1,0 +1,120 @@
+"""Pickles: for peers that trust each other completely."""
+
+from __future__ import annotations
+
+__all__ = ["PickleSerializer", "PicklerConfig", "UnpicklerConfig"]
+
+import pickle
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, final
+
+from easynetwork.exceptions import DeserializeError
+
+from .abc import AbstractPacketSerializer
+
+if TYPE_CHECKING:
+    from pickle import Pickler, Unpickler
+
+
+@dataclass(kw_only=True)
+class PicklerConfig:
+    """Arguments of `pickle.Pickler`; look there for what they mean."""
+
+    protocol: int = field(default_factory=lambda: pickle.DEFAULT_PROTOCOL)
+    fix_imports: bool = False
+
+
+@dataclass(kw_only=True)
+class UnpicklerConfig:
+    """Arguments of `pickle.Unpickler`; look there for what they mean."""
+
+    fix_imports: bool = False
+    encoding: str = "utf-8"
+    errors: str = "strict"
+
+
+class PickleSerializer(AbstractPacketSerializer[Any, Any]):
+    """A packet is any object that can be pickled.
+
+    Warning:
+        Whoever can send a pickle can run any code here. Only use it between processes which trust each other, over
+        connections that nobody else can write to; sign packets with `Base64EncoderSerializer` and its *checksum* key.
+
+    It has no framing: wrap it (`easynetwork.serializers.wrapper`) for a stream.
+
+    Parameters:
+        pickler_config: how objects are written.
+        unpickler_config: how objects are read.
+        pickler_cls: a replacement of `pickle.Pickler`.
+        unpickler_cls: a replacement of `pickle.Unpickler`; it may refuse what should not be loaded.
+        pickler_optimize: make pickles smaller with `pickletools.optimize`, which takes time.
+        debug: add ``error_info`` to exceptions.
+
+    Raises:
+        TypeError: a config is no object of its class.
+    """
+
+    __slots__ = ("_debug", "_new_pickler", "_new_unpickler", "_optimizes")
+
+    def __init__(
+        self,
+        pickler_config: PicklerConfig | None = None,
+        unpickler_config: UnpicklerConfig | None = None,
+        *,
+        pickler_cls: type[Pickler] | None = None,
+        unpickler_cls: type[Unpickler] | None = None,
+        pickler_optimize: bool = False,
+        debug: bool = False,
+    ) -> None:
+        super().__init__()
+        if pickler_config is None:
+            pickler_config = PicklerConfig()
+        elif not isinstance(pickler_config, PicklerConfig):
+            raise TypeError(f"pickler_config must be a PicklerConfig, got {pickler_config!r}")
+        if unpickler_config is None:
+            unpickler_config = UnpicklerConfig()
+        elif not isinstance(unpickler_config, UnpicklerConfig):
+            raise TypeError(f"unpickler_config must be an UnpicklerConfig, got {unpickler_config!r}")
+        self._new_pickler: Callable[[BytesIO], Pickler] = partial(
+            pickler_cls or pickle.Pickler, **vars(pickler_config), buffer_callback=None
+        )
+        self._new_unpickler: Callable[[BytesIO], Unpickler] = partial(
+            unpickler_cls or pickle.Unpickler, **vars(unpickler_config), buffers=None
+        )
+        self._optimizes: bool = bool(pickler_optimize)
+        self._debug: bool = bool(debug)
+
+    @property
+    def debug(self) -> bool:
+        """Whether exceptions have an ``error_info``."""
+        return self._debug
+
+    @final
+    def serialize(self, packet: Any) -> bytes:
+        """Returns the pickle of *packet*. What the pickler raises goes through."""
+        file = BytesIO()
+        self._new_pickler(file).dump(packet)
+        data = file.getvalue()
+        return pickletools.optimize(data) if self._optimizes else data
+
+    @final
+    def deserialize(self, data: bytes) -> Any:
+        """Returns the object.
+
+        Raises:
+            DeserializeError: the unpickler has raised an exception, whichever, or has left bytes.
+        """
+        file = BytesIO(data)
+        try:
+            packet = self._new_unpickler(file).load()
+        except Exception as exc:
+            message = str(exc) or type(exc).__name__
+            raise DeserializeError(message, {"data": data} if self._debug else None) from exc
+        if extra := file.read():
+            info = {"packet": packet, "extra": extra} if self._debug else None
+            raise DeserializeError("There are bytes after the pickle", info)
+        return packet

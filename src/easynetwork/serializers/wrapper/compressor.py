@@ -1,0 +1,301 @@
+"""Compression: zlib, bz2, and whatever has an interface like theirs."""
+
+from __future__ import annotations
+
+__all__ = [
+    "AbstractCompressorSerializer",
+    "BZ2CompressorSerializer",
+    "CompressorInterface",
+    "DecompressorInterface",
+    "ZlibCompressorSerializer",
+]
+
+from abc import abstractmethod
+from collections.abc import Generator
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final, Protocol, final
+
+from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra
+from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
+from easynetwork.serializers._copying import deserialize_from_buffer
+from easynetwork.serializers.abc import AbstractPacketSerializer, BufferedIncrementalPacketSerializer
+from easynetwork.serializers.framing import deserialize_frame
+
+if TYPE_CHECKING:
+    from bz2 import BZ2Compressor, BZ2Decompressor
+    from zlib import _Compress as ZLibCompress
+    from zlib import _Decompress as ZLibDecompress
+
+DEFAULT_DECOMPRESSED_LIMIT: Final[int] = 16 * 1024 * 1024
+"""How large a packet may get by decompression, in bytes, unless told otherwise."""
+
+
+class CompressorInterface(Protocol):
+    """What compresses one packet."""
+
+    @abstractmethod
+    def compress(self, data: ReadableBuffer, /) -> bytes:
+        """Takes bytes; returns what is ready of the compressed ones."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def flush(self) -> bytes:
+        """Returns the rest of the compressed bytes."""
+        raise NotImplementedError
+
+
+class DecompressorInterface(Protocol):
+    """What decompresses one packet."""
+
+    @abstractmethod
+    def decompress(self, data: ReadableBuffer, /) -> bytes:
+        """Takes compressed bytes; returns what can be decompressed."""
+        raise NotImplementedError
+
+    @property
+    @abstractmethod
+    def eof(self) -> bool:
+        """Whether the end of the compressed packet has been seen."""
+        raise NotImplementedError
+
+    @property
+    @abstractmethod
+    def unused_data(self) -> bytes:
+        """The bytes after that end."""
+        raise NotImplementedError
+
+
+class AbstractCompressorSerializer(
+    BufferedIncrementalPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co, memoryview]
+):
+    """Base of serializers that compress the bytes of another one. The compressed data shows where it ends.
+
+    Parameters:
+        serializer: makes the bytes of a packet, and a packet of bytes.
+        expected_decompress_error: what ``decompress()`` raises if the data is invalid.
+        decompressed_limit: how large a packet may get by decompression, in bytes. A few bytes received may say that
+            millions follow; this is what keeps a peer from filling the memory.
+        debug: add ``error_info`` to exceptions.
+
+    Raises:
+        TypeError: *serializer* is no serializer.
+        ValueError: *decompressed_limit* is not strictly positive.
+    """
+
+    __slots__ = ("__debug", "__decompressed_limit", "__expected_error", "__serializer")
+
+    def __init__(
+        self,
+        serializer: AbstractPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co],
+        expected_decompress_error: type[Exception] | tuple[type[Exception], ...],
+        *,
+        decompressed_limit: int = DEFAULT_DECOMPRESSED_LIMIT,
+        debug: bool = False,
+    ) -> None:
+        super().__init__()
+        if not isinstance(serializer, AbstractPacketSerializer):
+            raise TypeError(f"A serializer was expected, got {serializer!r}")
+        if decompressed_limit <= 0:
+            raise ValueError(f"decompressed_limit must be strictly positive, got {decompressed_limit!r}")
+        self.__serializer = serializer
+        self.__expected_error: type[Exception] | tuple[type[Exception], ...] = expected_decompress_error
+        self.__decompressed_limit: int = decompressed_limit
+        self.__debug: bool = bool(debug)
+
+    @property
+    def debug(self) -> bool:
+        """Whether exceptions have an ``error_info``."""
+        return self.__debug
+
+    @property
+    def decompressed_limit(self) -> int:
+        """How large a packet may get by decompression, in bytes."""
+        return self.__decompressed_limit
+
+    @abstractmethod
+    def new_compressor_stream(self) -> CompressorInterface:
+        """Returns what compresses one packet."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def new_decompressor_stream(self) -> DecompressorInterface:
+        """Returns what decompresses one packet."""
+        raise NotImplementedError
+
+    def decompress_at_most(self, stream: Any, data: bytes, max_length: int, /) -> bytes:
+        """Decompresses *data* with *stream*, an object that `new_decompressor_stream` has returned.
+
+        Here, without any bound: the limit is checked when it is done. If ``stream.decompress()`` can stop after
+        *max_length* bytes, override this method: ``return stream.decompress(data, max_length)``.
+        """
+        decompressed: bytes = stream.decompress(data)
+        return decompressed
+
+    @final
+    def serialize(self, packet: SentDTOPacketT_contra) -> bytes:
+        """Returns the compressed bytes of *packet*. What the wrapped serializer raises goes through."""
+        return b"".join(self.incremental_serialize(packet))
+
+    @final
+    def incremental_serialize(self, packet: SentDTOPacketT_contra) -> Generator[bytes]:
+        """Yields the compressed bytes of *packet* in two pieces, of which one may be empty."""
+        stream = self.new_compressor_stream()
+        yield stream.compress(self.__serializer.serialize(packet))
+        yield stream.flush()
+
+    @final
+    def deserialize(self, data: bytes) -> ReceivedDTOPacketT_co:
+        """Decompresses *data* and returns the packet.
+
+        Raises:
+            DeserializeError: *data* is invalid, incomplete, too large when decompressed, or followed by other bytes; or
+                the wrapped serializer has raised it.
+        """
+        stream = self.new_decompressor_stream()
+        try:
+            decompressed = self.decompress_at_most(stream, data, self.__decompressed_limit + 1)
+        except self.__expected_error as exc:
+            raise DeserializeError(str(exc), {"data": data} if self.__debug else None) from exc
+        if len(decompressed) > self.__decompressed_limit:
+            raise DeserializeError(self.__too_large())
+        if not stream.eof:
+            info = {"already_decompressed_data": decompressed} if self.__debug else None
+            raise DeserializeError("The compressed data is incomplete", info)
+        if extra := stream.unused_data:
+            info = {"decompressed_data": decompressed, "extra": extra} if self.__debug else None
+            raise DeserializeError("There are bytes after the compressed data", info)
+        return self.__serializer.deserialize(decompressed)
+
+    @final
+    def incremental_deserialize(self) -> Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]]:
+        """Decompresses what arrives up to the end of the compressed data.
+
+        Raises:
+            IncrementalDeserializeError: it is invalid, or the wrapped serializer has raised `DeserializeError`.
+            LimitOverrunError: it is too large when decompressed.
+        """
+        stream = self.new_decompressor_stream()
+        decompressed = BytesIO()
+        while not stream.eof:
+            chunk = yield
+            room = self.__decompressed_limit - decompressed.tell()
+            try:
+                piece = self.decompress_at_most(stream, chunk, room + 1)
+            except self.__expected_error as exc:
+                already = [decompressed.getvalue()] if decompressed.tell() else []
+                info = {"already_decompressed_chunks": already, "invalid_chunk": chunk} if self.__debug else None
+                raise IncrementalDeserializeError(str(exc), b"", info) from exc
+            if len(piece) > room:
+                raise LimitOverrunError(self.__too_large(), chunk, len(chunk))
+            decompressed.write(piece)
+        data, remaining = decompressed.getvalue(), stream.unused_data
+        return deserialize_frame(self.__serializer, data, remaining), remaining
+
+    @final
+    def create_deserializer_buffer(self, sizehint: int) -> memoryview:
+        """Returns a view of *sizehint* bytes."""
+        return memoryview(bytearray(max(sizehint, 1)))
+
+    @final
+    def buffered_incremental_deserialize(
+        self, buffer: memoryview
+    ) -> Generator[None, int, tuple[ReceivedDTOPacketT_co, bytes]]:
+        """Copies *buffer* for `incremental_deserialize`."""
+        return deserialize_from_buffer(self.incremental_deserialize(), buffer)
+
+    def __too_large(self) -> str:
+        return f"The compressed data contains more than {self.__decompressed_limit} bytes"
+
+
+class BZ2CompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
+    """Compresses with `bz2`.
+
+    Parameters:
+        serializer: makes the bytes of a packet, and a packet of bytes.
+        compress_level: from 1 to 9, the default.
+        decompressed_limit: how large a packet may get by decompression, in bytes.
+        debug: add ``error_info`` to exceptions.
+
+    Raises:
+        TypeError: *serializer* is no serializer.
+        ValueError: *decompressed_limit* is not strictly positive.
+    """
+
+    __slots__ = ("_compress_level", "_new_compressor", "_new_decompressor")
+
+    def __init__(
+        self,
+        serializer: AbstractPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co],
+        *,
+        compress_level: int | None = None,
+        decompressed_limit: int = DEFAULT_DECOMPRESSED_LIMIT,
+        debug: bool = False,
+    ) -> None:
+        import bz2  # Python may have been built without it.
+
+        super().__init__(serializer, OSError, decompressed_limit=decompressed_limit, debug=debug)
+        self._compress_level: int = 9 if compress_level is None else compress_level
+        self._new_compressor = bz2.BZ2Compressor
+        self._new_decompressor = bz2.BZ2Decompressor
+
+    @final
+    def new_compressor_stream(self) -> BZ2Compressor:
+        """Returns a `bz2.BZ2Compressor`."""
+        return self._new_compressor(self._compress_level)
+
+    @final
+    def new_decompressor_stream(self) -> BZ2Decompressor:
+        """Returns a `bz2.BZ2Decompressor`."""
+        return self._new_decompressor()
+
+    @final
+    def decompress_at_most(self, stream: BZ2Decompressor, data: bytes, max_length: int, /) -> bytes:
+        """Decompresses *data*; stops after *max_length* bytes."""
+        return stream.decompress(data, max_length)
+
+
+class ZlibCompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
+    """Compresses with `zlib` (RFC 1950).
+
+    Parameters:
+        serializer: makes the bytes of a packet, and a packet of bytes.
+        compress_level: from 0 (not at all) to 9, the default.
+        decompressed_limit: how large a packet may get by decompression, in bytes.
+        debug: add ``error_info`` to exceptions.
+
+    Raises:
+        TypeError: *serializer* is no serializer.
+        ValueError: *decompressed_limit* is not strictly positive.
+    """
+
+    __slots__ = ("_compress_level", "_new_compressor", "_new_decompressor")
+
+    def __init__(
+        self,
+        serializer: AbstractPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co],
+        *,
+        compress_level: int | None = None,
+        decompressed_limit: int = DEFAULT_DECOMPRESSED_LIMIT,
+        debug: bool = False,
+    ) -> None:
+        import zlib  # Python may have been built without it.
+
+        super().__init__(serializer, zlib.error, decompressed_limit=decompressed_limit, debug=debug)
+        self._compress_level: int = zlib.Z_BEST_COMPRESSION if compress_level is None else compress_level
+        self._new_compressor = zlib.compressobj
+        self._new_decompressor = zlib.decompressobj
+
+    @final
+    def new_compressor_stream(self) -> ZLibCompress:
+        """Returns what `zlib.compressobj` returns."""
+        return self._new_compressor(self._compress_level)
+
+    @final
+    def new_decompressor_stream(self) -> ZLibDecompress:
+        """Returns what `zlib.decompressobj` returns."""
+        return self._new_decompressor()
+
+    @final
+    def decompress_at_most(self, stream: ZLibDecompress, data: bytes, max_length: int, /) -> bytes:
+        """Decompresses *data*; stops after *max_length* bytes."""
+        return stream.decompress(data, max_length)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.codec_worker import (
+    PACKETS_PER_CHUNK,
+    decode_by_generators,
+    decode_function,
+    encode_function,
+    packets_per_second,
+    workloads,
+)
+from benchmarks.codecs import BARS, _verdict
+from easynetwork.protocol import StreamProtocol
+
+
+@pytest.mark.parametrize("name", workloads())
+def test_all_ways_of_decoding_that_are_compared_give_the_same_packets(name: str) -> None:
+    serializer, packet, _, plain_decode = workloads()[name]
+    protocol: StreamProtocol[Any, Any] = StreamProtocol(serializer)
+    chunk = encode_function(protocol)(packet) * PACKETS_PER_CHUNK
+    assert decode_function(protocol)(chunk) == [packet] * PACKETS_PER_CHUNK
+    assert decode_by_generators(protocol, chunk) == [packet] * PACKETS_PER_CHUNK
+    assert plain_decode(serializer.serialize(packet)) == packet
+
+
+def test_sizes_are_those_that_the_names_say() -> None:
+    sizes = {name: len(encode_function(StreamProtocol(case[0]))(case[1])) for name, case in workloads().items()}
+    assert (sizes["line, 100 B"], sizes["struct, 16 B"]) == (100, 16)
+    assert all(1000 <= size <= 1048 for name, size in sizes.items() if "1 KiB" in name)
+
+
+def test_rate_is_that_of_the_packets() -> None:
+    calls: list[None] = []
+    assert packets_per_second(lambda: calls.append(None), 100) > 100
+    assert calls
+
+
+@pytest.mark.parametrize("name", BARS)
+def test_bar_is_missed_by_less_and_met_by_as_much(name: str) -> None:
+    against, at_least = BARS[name]
+    assert _verdict(name, {against: at_least})[1] is False
+    assert _verdict(name, {against: at_least * 0.99})[1] is True
+    assert _verdict(name, {}) == ("", False)

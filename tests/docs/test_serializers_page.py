@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from tests.serializers.drivers import pieces, receive, receive_buffered, send
+
+PAGE = Path(__file__).parents[2] / "docs" / "serializers.md"
+
+
+def run_examples() -> dict[str, Any]:
+    """Runs all examples of the page, one after the other as a reader would; returns what they have defined."""
+    namespace: dict[str, Any] = {"__name__": "examples"}
+    text = PAGE.read_text()
+    for match in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        line = text.count("\n", 0, match.start(1))
+        exec(compile("\n" * line + match[1], str(PAGE), "exec", dont_inherit=True), namespace)
+    return namespace
+
+
+def test_examples_run() -> None:
+    assert "ColorSerializer" in run_examples()
+
+
+def test_serializers_of_the_examples_work_in_streams() -> None:
+    examples = run_examples()
+    point = examples["Point"]
+    for name, packets in {
+        "WordsSerializer": [["hello", "world"], ["again"]],
+        "PointSerializer": [point(1, 2), point(-3, 4)],
+        "NetstringSerializer": [b"abc", b"", b"x" * 200],
+        "ChunkSerializer": [b"abc", b"x" * 300],
+        "ColorSerializer": ["#ff8000", "#000000"],
+    }.items():
+        serializer = examples[name]()
+        for size in (1, 3, 1000):
+            chunks = pieces(send(serializer, packets), size)
+            assert receive(serializer, chunks) == packets
+            if name != "ChunkSerializer":
+                assert receive_buffered(serializer, chunks) == packets

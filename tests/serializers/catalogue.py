@@ -1,0 +1,174 @@
+"""Every serializer for streams, each with packets that it can carry: what the properties and the fuzzer run through."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import IO, Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from easynetwork.exceptions import DeserializeError
+from easynetwork.serializers import (
+    CBORSerializer,
+    JSONSerializer,
+    MessagePackSerializer,
+    NamedTupleStructSerializer,
+    PickleSerializer,
+    StringLineSerializer,
+    StructSerializer,
+)
+from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
+from easynetwork.serializers.base_stream import (
+    AutoSeparatedPacketSerializer,
+    FileBasedPacketSerializer,
+    FixedSizePacketSerializer,
+)
+from easynetwork.serializers.composite import StapledPacketSerializer
+from easynetwork.serializers.json import JSONEncoderConfig
+from easynetwork.serializers.msgpack import MessageUnpackerConfig
+from easynetwork.serializers.wrapper import (
+    Base64EncoderSerializer,
+    BZ2CompressorSerializer,
+    ZlibCompressorSerializer,
+)
+
+
+class OwnSeparated(AutoSeparatedPacketSerializer[bytes, bytes]):
+    """Refuses what begins with ``!``."""
+
+    def serialize(self, packet: bytes, /) -> bytes:
+        return packet
+
+    def deserialize(self, data: bytes, /) -> bytes:
+        if data.startswith(b"!"):
+            raise DeserializeError("refused")
+        return data
+
+
+class OwnFixedSize(FixedSizePacketSerializer[bytes, bytes]):
+    """Refuses what begins with ``!``."""
+
+    def serialize(self, packet: bytes, /) -> bytes:
+        return packet
+
+    def deserialize(self, data: bytes, /) -> bytes:
+        if data.startswith(b"!"):
+            raise DeserializeError("refused")
+        return data
+
+
+class OwnFileBased(FileBasedPacketSerializer[bytes, bytes]):
+    """A byte that says how many follow; zero is refused."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(ValueError, **kwargs)
+
+    def dump_to_file(self, packet: bytes, file: IO[bytes], /) -> None:
+        file.write(bytes([len(packet)]) + packet)
+
+    def load_from_file(self, file: IO[bytes], /) -> bytes:
+        size = file.read(1)
+        if size == b"\0":
+            raise ValueError("zero")
+        data = file.read(size[0]) if size else b""
+        if not size or len(data) < size[0]:
+            raise EOFError
+        return data
+
+
+class OwnIncremental(AbstractIncrementalPacketSerializer[bytes, bytes]):
+    """Pairs of bytes, of which the first is the second plus one."""
+
+    def incremental_serialize(self, packet: bytes, /) -> Generator[bytes]:
+        yield bytes([(packet[0] + 1) % 256])
+        yield packet
+
+    def incremental_deserialize(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
+        data = yield
+        while len(data) < 2:
+            data += yield
+        return data[1:2], data[2:]
+
+
+class Reading(NamedTuple):
+    sensor: str
+    number: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """A serializer and its packets."""
+
+    name: str
+    make: Callable[[], AbstractIncrementalPacketSerializer[Any, Any]]
+    packets: st.SearchStrategy[Any]
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+_words = st.text(string.ascii_letters + " ", min_size=1, max_size=30)
+_texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1, max_size=30)
+_integers = st.integers(-(2**63), 2**64 - 1)
+_floats = st.floats(allow_nan=False)
+_single_bytes = st.binary(min_size=1, max_size=1)
+_scalars = st.none() | st.booleans() | _integers | _floats | st.text(max_size=30)
+
+
+def _nested(scalars: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+        max_leaves=20,
+    )
+
+
+_json = _nested(_scalars)
+_binary_objects = _nested(_scalars | st.binary(max_size=300))
+_tuples = st.recursive(st.binary(max_size=30) | _integers, lambda inner: st.lists(inner, max_size=20).map(tuple))
+_structures = st.tuples(st.integers(0, 2**32 - 1), st.integers(-9, 9), _floats)
+_readings = st.builds(Reading, st.text(string.ascii_letters, max_size=8), st.integers(0, 65535), _floats)
+
+CASES: list[Case] = [
+    Case("line-lf", StringLineSerializer, _words),
+    Case("line-cr", lambda: StringLineSerializer("CR"), _words),
+    Case("line-crlf", lambda: StringLineSerializer("CRLF", encoding="utf-8"), _texts),
+    Case("line-keep-end", lambda: StringLineSerializer("CRLF", keep_end=True), _words.map(lambda word: word + "\r\n")),
+    Case("json-lines", JSONSerializer, _json),
+    Case("json-lines-utf8", lambda: JSONSerializer(JSONEncoderConfig(ensure_ascii=False)), _json),
+    Case("json", lambda: JSONSerializer(use_lines=False), _json),
+    Case("struct", lambda: StructSerializer("Ihd"), _structures),
+    Case(
+        "named-tuple",
+        lambda: NamedTupleStructSerializer(Reading, {"sensor": "8s", "number": "H", "value": "d"}),
+        _readings,
+    ),
+    Case("cbor", CBORSerializer, _binary_objects),
+    Case("msgpack", MessagePackSerializer, _binary_objects),
+    Case("msgpack-tuples", lambda: MessagePackSerializer(None, MessageUnpackerConfig(use_list=False)), _tuples),
+    Case("base64", lambda: Base64EncoderSerializer(PickleSerializer(), checksum=True), _binary_objects),
+    Case(
+        "base64-standard",
+        lambda: Base64EncoderSerializer(JSONSerializer(), alphabet="standard", separator=b"\n"),
+        _json,
+    ),
+    Case("zlib", lambda: ZlibCompressorSerializer(MessagePackSerializer()), _binary_objects),
+    Case("bz2", lambda: BZ2CompressorSerializer(JSONSerializer()), _json),
+    Case(
+        "own-separated",
+        lambda: OwnSeparated(b"aab"),
+        st.binary(min_size=1, max_size=30).filter(lambda packet: b"aab" not in packet and packet[:1] != b"!"),
+    ),
+    Case(
+        "own-fixed-size",
+        lambda: OwnFixedSize(5),
+        st.binary(min_size=5, max_size=5).filter(lambda packet: packet[:1] != b"!"),
+    ),
+    Case("own-file-based", OwnFileBased, st.binary(min_size=1, max_size=255)),
+    Case("own-incremental", OwnIncremental, _single_bytes),
+    Case("stapled", lambda: StapledPacketSerializer(StringLineSerializer(), StringLineSerializer()), _words),
+    Case("stapled-incremental", lambda: StapledPacketSerializer(OwnIncremental(), OwnIncremental()), _single_bytes),
+]

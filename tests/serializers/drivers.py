@@ -1,0 +1,147 @@
+"""What an endpoint does with a protocol object, without any transport: bytes in, packets and parse errors out."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from easynetwork.exceptions import StreamProtocolParseError
+from easynetwork.lowlevel._framing import decoder_factory
+from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
+from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer
+
+
+class StreamReceiver:
+    """Receives through ``build_packet_from_chunks()``."""
+
+    def __init__(self, protocol: StreamProtocol[Any, Any]) -> None:
+        self._build = protocol.build_packet_from_chunks
+        self._generator: Any = None
+        self.kept = b""
+
+    def feed(self, chunk: bytes) -> Iterator[Any]:
+        """Yields packets, and parse errors as objects."""
+        self.kept += chunk
+        while self.kept:
+            if self._generator is None:
+                self._generator = self._build()
+                assert next(self._generator) is None
+            data, self.kept = self.kept, b""
+            try:
+                assert self._generator.send(data) is None
+                return
+            except StopIteration as exc:
+                packet, self.kept = exc.value
+                assert type(self.kept) is bytes
+                result = packet
+            except StreamProtocolParseError as exc:
+                self.kept = bytes(exc.remaining_data)
+                result = exc
+            self._generator = None
+            yield result
+
+
+class BufferedReceiver:
+    """Receives through ``build_packet_from_buffer()``: bytes are written where the generator says."""
+
+    def __init__(self, protocol: BufferedStreamProtocol[Any, Any, Any], sizehint: int) -> None:
+        self._protocol = protocol
+        self._sizehint = sizehint
+        self._generator: Any = None
+        self._window = memoryview(b"")
+        self.kept = b""
+
+    def feed(self, chunk: bytes) -> Iterator[Any]:
+        """Yields packets, and parse errors as objects."""
+        self.kept += chunk
+        while self.kept:
+            if self._generator is None:
+                buffer = self._protocol.create_buffer(self._sizehint)
+                self._generator = self._protocol.build_packet_from_buffer(buffer)
+                self._buffer = memoryview(buffer).cast("B")
+                assert not self._buffer.readonly
+                self._window = self._buffer[next(self._generator) or 0 :]
+            assert self._window, "nothing fits into the buffer"
+            piece, self.kept = self.kept[: len(self._window)], self.kept[len(self._window) :]
+            self._window[: len(piece)] = piece
+            try:
+                self._window = self._buffer[self._generator.send(len(piece)) or 0 :]
+                continue
+            except StopIteration as exc:
+                packet, remaining = exc.value
+                result = packet
+            except StreamProtocolParseError as exc:
+                remaining = exc.remaining_data
+                result = exc
+            self.kept = bytes(remaining) + self.kept
+            self._generator = None
+            yield result
+
+
+def receive(serializer: AbstractIncrementalPacketSerializer[Any, Any], chunks: Iterable[bytes]) -> list[Any]:
+    """Returns the packets and parse errors (as objects) that a `StreamProtocol` makes of *chunks*."""
+    receiver = StreamReceiver(StreamProtocol(serializer))
+    return [result for chunk in chunks for result in receiver.feed(chunk)]
+
+
+def receive_buffered(
+    serializer: BufferedIncrementalPacketSerializer[Any, Any, Any], chunks: Iterable[bytes], sizehint: int = 1024
+) -> list[Any]:
+    """Returns the packets and parse errors (as objects) that a `BufferedStreamProtocol` makes of *chunks*."""
+    receiver = BufferedReceiver(BufferedStreamProtocol(serializer), sizehint)
+    return [result for chunk in chunks for result in receiver.feed(chunk)]
+
+
+def receive_decoded(serializer: AbstractIncrementalPacketSerializer[Any, Any], chunks: Iterable[bytes]) -> list[Any]:
+    """Returns the packets and parse errors (as objects) that the library's own decoder makes of *chunks*."""
+    decoder = decoder_factory(StreamProtocol(serializer), 2**16)()
+    results: list[Any] = []
+    for chunk in chunks:
+        decoder.feed(chunk)
+        while True:
+            try:
+                packets = decoder.next_packets(100)
+            except StreamProtocolParseError as exc:
+                results.append(exc)
+            else:
+                if not packets:
+                    break
+                results += packets
+    return results
+
+
+def comparable(results: Iterable[Any]) -> list[Any]:
+    """Replaces parse errors by their class and what remains, and what cannot be compared by its text."""
+    return [
+        (type(result.error), bytes(result.remaining_data))
+        if isinstance(result, StreamProtocolParseError)
+        else _without_addresses(result)
+        for result in results
+    ]
+
+
+def _without_addresses(packet: Any) -> str:
+    """NaN is not equal to itself, and some objects show their address."""
+    try:
+        return re.sub(r" at 0x[0-9a-f]+", "", repr(packet))
+    except RecursionError:  # deeper than repr() can go; the packet is legal
+        return "deep"
+
+
+def send(serializer: AbstractIncrementalPacketSerializer[Any, Any], packets: Iterable[Any]) -> bytes:
+    """Returns the bytes that a stream of *packets* carries."""
+    protocol = StreamProtocol(serializer)
+    return b"".join(chunk for packet in packets for chunk in protocol.generate_chunks(packet))
+
+
+def pieces(data: bytes, size: int) -> list[bytes]:
+    """Cuts *data* into pieces of *size* bytes."""
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def cut(data: bytes, positions: Iterable[int]) -> list[bytes]:
+    """Cuts *data* at *positions*, which are taken modulo its size."""
+    cuts = sorted({position % len(data) for position in positions} | {0, len(data)}) if data else []
+    return [data[start:end] for start, end in itertools.pairwise(cuts)]
