@@ -14,7 +14,7 @@ import math
 import sys
 import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from ._framing import StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
@@ -41,6 +41,20 @@ class _Nothing(enum.Enum):
     SPENT = "what the generator has yielded allows no further read"
 
 
+class RequestDriver(Protocol):
+    """Who brings the bytes to a dispatcher."""
+
+    def more(self) -> Generator[Any, Any, bool] | Iterable[Any]:
+        """Waits for bytes (by ``yield from``) and feeds them, or sets `RequestDispatcher.disconnected`.
+
+        What it raises is thrown at the current ``yield`` of the handler. Returns true if it may not have let others
+        run.
+        """
+
+    def pass_turn(self) -> Iterable[Any]:
+        """Lets others run (by ``yield from``)."""
+
+
 _STARTED: Final = _Nothing.STARTED
 _NO_PACKETS: Final[list[Any]] = []
 _EXHAUSTED: Final[Iterator[Any]] = iter(())
@@ -60,10 +74,10 @@ class RequestDispatcher(Generic[_T_Request]):
         "deadline",
         "disconnected",
         "feed",
-        "is_plain",
         "max_recv_size",
         "spent",
         "timeout",
+        "waiting_token",
     )
 
     def __init__(
@@ -92,8 +106,8 @@ class RequestDispatcher(Generic[_T_Request]):
         """Set when the next request is to be received together with ancillary data, in one read."""
         self.spent: bool = False
         """Whether that one read was made."""
-        self.is_plain: bool = True
-        """Whether the current ``yield`` asks for no more than the next request: no time-out, no ancillary data."""
+        self.waiting_token: object = None
+        """What to yield instead of asking the driver, who set it, since nothing but bytes can come at present."""
         self.disconnected: bool = False
         """Set by the driver when no more bytes will come."""
 
@@ -101,8 +115,7 @@ class RequestDispatcher(Generic[_T_Request]):
     def run(
         self,
         next_generator: Callable[[], HandlerGenerator[_T_Request] | None],
-        more: Callable[[], Generator[Any, Any, bool] | Iterable[Any]],
-        pass_turn: Callable[[], Iterable[Any]],
+        driver: RequestDriver,
     ) -> Generator[Any, Any, Ending]:
         """Feeds requests to the generators that *next_generator* makes, one after the other, until it makes none.
 
@@ -110,9 +123,7 @@ class RequestDispatcher(Generic[_T_Request]):
 
         Parameters:
             next_generator: makes a generator, or returns None.
-            more: waits for bytes (``yield from more()``) and feeds them, or sets `disconnected`. What it raises is
-                thrown at the current ``yield`` of the generator. Returns true if it may not have let others run.
-            pass_turn: lets others run.
+            driver: who knows how to wait.
         """
         # A generator-based coroutine, so that a driver can have it wait by a plain ``yield`` of a token, which costs
         # nothing: most callbacks of a connection begin and end at that very ``yield``.
@@ -132,15 +143,18 @@ class RequestDispatcher(Generic[_T_Request]):
                             self.deadline = None
                             if steps >= STEPS_PER_TURN:
                                 steps = 0
-                                yield from pass_turn()
+                                yield from driver.pass_turn()
                             while not (decoded := self._decoder.next_packets(STEPS_PER_TURN)):
                                 if self.disconnected:
                                     break
-                                if not (yield from more()):  # type: ignore[func-returns-value]  # None is false
+                                if (token := self.waiting_token) is not None:
+                                    yield token
+                                    steps = 0
+                                elif not (yield from driver.more()):  # type: ignore[func-returns-value]  # None is false
                                     steps = 0
                                 elif (steps := steps + 1) >= STEPS_PER_TURN:
                                     steps = 0
-                                    yield from pass_turn()
+                                    yield from driver.pass_turn()
                             else:
                                 dry = False
                                 steps += len(decoded)
@@ -198,9 +212,9 @@ class RequestDispatcher(Generic[_T_Request]):
         if yielded is None:
             self.timeout = self.ancillary = self._yielded = None
             self.spent = False
-            self.is_plain = True
             return
         self._yielded = _Nothing.REFUSED
+        self.waiting_token = None
         params = RecvParams(timeout=yielded) if isinstance(yielded, (int, float)) else yielded
         if not isinstance(params, RecvParams):
             raise TypeError(f"A request handler may yield None, a number or RecvParams, got {yielded!r}")
@@ -210,7 +224,6 @@ class RequestDispatcher(Generic[_T_Request]):
         self.timeout = None if timeout == math.inf else timeout
         self.ancillary = params.recv_with_ancillary
         self.spent = False
-        self.is_plain = self.timeout is None and self.ancillary is None
         self._yielded = yielded
 
 

@@ -143,8 +143,13 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
                 self._chunk = b""  # nobody keeps the last chunk of an idle connection
                 return []
             frames = self._split_received()
-        if len(frames) <= 1 or self._has_large_frames:
-            return [self._decode_last(frames)] if frames else []
+        if len(frames) == 1 and not self._has_large_frames:
+            try:
+                return [self._decode(frames.pop())]
+            except Exception as exc:
+                self._fail(exc, self._remaining())
+        if self._has_large_frames or not frames:
+            return super().next_packets(limit)
         packets: list[_T_Packet] = []
         try:
             packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
@@ -172,8 +177,20 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
     def _split_received(self) -> list[bytes]:
         """Makes frames of what was received. Called when there are none."""
         received, tail = self._received, self._tail
+        if not tail and len(received) == 1:  # by far the most
+            self._chunk = chunk = received.pop()
+            self._remaining_sizes = None
+            self._frames = frames = chunk.split(self._separator)
+            self._tail = frames.pop()
+            self._has_large_frames = len(chunk) > self._limit
+            if len(frames) > 1:
+                frames.reverse()
+            elif not frames:
+                self._tail = bytearray(chunk)
+                return self._split_received()
+            return frames
         if not received:
-            if tail and len(tail) - len(self._separator) >= self._limit:
+            if len(tail) - len(self._separator) >= self._limit:
                 self._refuse_tail()
             return self._frames
         if len(received) == 1:

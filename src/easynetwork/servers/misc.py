@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["build_lowlevel_stream_server_handler"]
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator
-from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, Drive, NextGenerator, single
+from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, NextGenerator, SingleGenerator
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
@@ -63,17 +63,22 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
         self._request_handler = request_handler
         self._logger = logger
 
-    async def run_connection(
-        self, lowlevel_client: ConnectedStreamClient[_T_Response], drive: Drive[_T_Request], /
-    ) -> None:
+    async def run_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> None:
         """Has the server feed the handler's own generators."""
+        return await self._run(lowlevel_client, lowlevel_client._drive)
+
+    async def _run(
+        self,
+        lowlevel_client: ConnectedStreamClient[_T_Response],
+        drive: Callable[[NextGenerator[_T_Request]], Awaitable[Ending]],
+    ) -> None:
         async with self._new_client(lowlevel_client) as client:
             if client is None:
                 return
             greeting = self._request_handler.on_connection(client)
             if not isinstance(greeting, AsyncGenerator):
                 await greeting
-            elif await drive(single(greeting)) is Ending.DISCONNECTED:
+            elif await drive(SingleGenerator(greeting)) is Ending.DISCONNECTED:
                 return
             del greeting
             try:
@@ -89,7 +94,7 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
         """Hands requests on to the handler's generators, for whoever drives this generator instead."""
-        run = self.run_connection(lowlevel_client, _drive_by_hand)
+        run = self._run(lowlevel_client, _drive_by_hand)
         step: Callable[[], Any] = partial(run.send, None)
         while True:
             try:

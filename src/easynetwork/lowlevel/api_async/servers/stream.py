@@ -29,7 +29,6 @@ _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
 
 NextGenerator: TypeAlias = "Callable[[], HandlerGenerator[_T_Request] | None]"
-Drive: TypeAlias = "Callable[[NextGenerator[_T_Request]], Awaitable[Ending]]"
 
 
 class ConnectionRunner(Protocol):
@@ -38,9 +37,8 @@ class ConnectionRunner(Protocol):
     A generator around another generator costs as much as the rest of a packet's way. This one stays off that way.
     """
 
-    async def run_connection(self, client: ConnectedStreamClient[Any], drive: Drive[Any], /) -> None:
-        """Does what ``client_connected_cb(client)`` would do. ``await drive(next_generator)`` feeds requests to the
-        generators that *next_generator* makes, until it makes none or the connection ends."""
+    async def run_connection(self, client: ConnectedStreamClient[Any], /) -> None:
+        """Does what ``client_connected_cb(client)`` would do, by awaiting `ConnectedStreamClient._drive`."""
 
 
 @final
@@ -72,6 +70,10 @@ class ConnectedStreamClient(PacketSender[_T_Response]):
         with self._send_guard:
             self._dispatcher.stop_feeding()
             await self._transport.aclose()
+
+    def _drive(self, next_generator: NextGenerator[Any]) -> Awaitable[Ending]:
+        """Feeds requests to the generators that *next_generator* makes, until it makes none or the connection ends."""
+        return self._transport._run_requests(self._dispatcher, next_generator)
 
 
 class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
@@ -155,7 +157,7 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
             check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
         runner: Any = client_connected_cb
         if not hasattr(runner, "run_connection"):
-            runner = _SingleGenerator(client_connected_cb)
+            runner = _PlainCallback(client_connected_cb)
 
         def new_dispatcher() -> RequestDispatcher[_T_Request]:
             return RequestDispatcher(
@@ -179,7 +181,7 @@ async def _serve_client(
     dispatcher = new_dispatcher()
     client = ConnectedStreamClient(_transport=transport, _encode=encode, _dispatcher=dispatcher)
     try:
-        await handler.run_connection(client, partial(transport._run_requests, dispatcher))
+        await handler.run_connection(client)
     except Exception as exc:
         # Before anything is awaited: a cancellation that is on its way would take the message with it.
         logging.getLogger(__name__).error("Unhandled exception in the handler of %r", transport, exc_info=exc)
@@ -191,17 +193,25 @@ async def _serve_client(
         await transport.aclose()
 
 
-class _SingleGenerator:
+class _PlainCallback:
     """An ordinary `client_connected_cb`: one generator gets all requests."""
 
     def __init__(self, client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]]) -> None:
         self._client_connected_cb = client_connected_cb
 
-    async def run_connection(self, client: ConnectedStreamClient[Any], drive: Drive[Any], /) -> None:
-        if await drive(single(self._client_connected_cb(client))) is Ending.NEVER_YIELDED:
+    async def run_connection(self, client: ConnectedStreamClient[Any], /) -> None:
+        if await client._drive(SingleGenerator(self._client_connected_cb(client))) is Ending.NEVER_YIELDED:
             await aclose_forcefully(client)
 
 
-def single(generator: HandlerGenerator[_T_Request]) -> NextGenerator[_T_Request]:
-    """Returns a function that returns *generator*, and None afterwards."""
-    return partial(next, iter((generator,)), None)
+class SingleGenerator(Generic[_T_Request]):
+    """A function that returns one generator, and None afterwards."""
+
+    __slots__ = ("_generator",)
+
+    def __init__(self, generator: HandlerGenerator[_T_Request]) -> None:
+        self._generator: HandlerGenerator[_T_Request] | None = generator
+
+    def __call__(self) -> HandlerGenerator[_T_Request] | None:
+        generator, self._generator = self._generator, None
+        return generator

@@ -216,7 +216,7 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
 
         How that is done is the transport's own business. By default, received bytes are pulled.
         """
-        return await _pull.run_requests(self, dispatcher, next_generator)
+        return await _pull.PullingDriver(self, dispatcher).run(next_generator)
 
 
 class AsyncDatagramReadTransport(AsyncBaseTransport):

@@ -89,7 +89,7 @@ class InlineDriver:
         assert carrier is not None
         self._carrier = carrier
         self._context = _context_of(carrier)
-        run: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self._more, self._pass_turn)
+        run: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self)
         self._run = run
         self._send = run.send
         self._feed = self._dispatcher.feed
@@ -147,14 +147,8 @@ class InlineDriver:
 
     # ---------------------------------------------------------------------------------- called by the dispatcher's run
 
-    def _more(self) -> Iterable[Any]:
-        """Waits for bytes."""
-        if self._dispatcher.is_plain and self._callbacks.quiet:
-            return _WAITING
-        return self._look_around()
-
-    def _look_around(self) -> Iterable[Any]:
-        """Looks for anything that is there already, or is asked for and seldom."""
+    def more(self) -> Iterable[Any]:
+        """Waits for bytes. Looks first for anything that is there already, or is asked for seldom."""
         callbacks, dispatcher = self._callbacks, self._dispatcher
         if callbacks.received.nbytes and not callbacks.closing:
             dispatcher.feed(callbacks.take_received())
@@ -167,15 +161,17 @@ class InlineDriver:
             return ()
         if dispatcher.ancillary is not None or dispatcher.spent:
             return _pull.receive(self._transport, dispatcher).__await__()
-        callbacks.quiet = True
         callbacks.resume_reading()
-        if dispatcher.timeout is not None and dispatcher.deadline is None:
+        if dispatcher.timeout is None:
+            dispatcher.waiting_token = _TOKEN  # until `wake` is called, or another wait is asked for
+        elif dispatcher.deadline is None:
             self._begin_timeout(dispatcher.timeout)
         return _WAITING
 
-    def _pass_turn(self) -> Iterable[Any]:
+    def pass_turn(self) -> Iterable[Any]:
         """One connection must not keep all others waiting: the rest of its packets, in the next turn of the loop."""
         self._turn_due = True
+        self._dispatcher.waiting_token = None
         self._callbacks.pause_reading()
         self._callbacks.loop.call_soon(self._take_turn)
         return _WAITING
@@ -218,6 +214,8 @@ class InlineDriver:
         return True
 
     def wake(self) -> None:
+        """Something other than bytes for the dispatcher has come: the carrier looks after it."""
+        self._dispatcher.waiting_token = None
         if self._parked is not None and not self._parked.done():
             self._parked.set_result(None)
 

@@ -60,7 +60,6 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         "flush_due",
         "loop",
         "lost",
-        "quiet",
         "reading_paused",
         "received",
         "receiver",
@@ -82,8 +81,6 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         self.reading_paused = False
         self.ended = False
         """Nothing more will be received, for whatever reason."""
-        self.quiet = False
-        """Set by who has looked for received bytes, an end, and paused reading: there is none of them since."""
 
         self.batch: list[bytes] = []
         super().__init__(self.batch.append)
@@ -113,7 +110,6 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         receiver = self.receiver
         if receiver is not None and receiver.receive(data):
             return
-        self.quiet = False
         if self.received is _EMPTY:
             self.received = BytesQueue()
         self.received.append(data)
@@ -123,13 +119,11 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.ended = True
-        self.quiet = False
         self._wake_reader()
         return True  # a peer that half-closes still wants its answers
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = self.ended = True
-        self.quiet = False
         self.error = exc
         self.writable = False
         self.room = 0
@@ -159,7 +153,6 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
     def pause_reading(self) -> None:
         if not self.reading_paused and not self.transport.is_closing():
             self.reading_paused = True
-            self.quiet = False
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
@@ -280,8 +273,11 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         As ``bytes``: since 3.12, asyncio keeps mutable buffers as they are.
         """
         batch = self.batch
-        data = batch[0] if len(batch) == 1 else b"".join(batch)
-        batch.clear()
+        if len(batch) == 1:
+            data = batch.pop()
+        else:
+            data = b"".join(batch)
+            batch.clear()
         self.room = HIGH_WATER if self.flush_due else 0
         if data and not self.transport.is_closing():  # uvloop raises there, asyncio is silent
             self.transport.write(data)
@@ -312,7 +308,6 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
     def _stop(self) -> None:
         self.closing = self.ended = True
-        self.quiet = False
         self.writable = False
         self.room = 0
         self._wake_reader()
