@@ -556,7 +556,7 @@ async def test_scopes_of_different_tasks_do_not_know_each_other(backend: AsyncBa
             await backend.sleep(0.02)
         return scope.cancelled_caught()
 
-    assert await asyncio.gather(run(0.001), run(3600), run(0)) == [True, False, True]
+    assert await backend.gather(run(0.001), run(3600), run(0)) == [True, False, True]
 
 
 async def test_a_thousand_random_nestings_leave_no_trace(backend: AsyncBackend, rng: Any) -> None:
