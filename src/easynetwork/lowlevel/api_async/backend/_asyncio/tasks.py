@@ -106,7 +106,7 @@ class AsyncioTaskGroup(TaskGroup):
         *args: *_T_PosArgs,
         name: str | None = None,
     ) -> None:
-        _ = self._create_task(coro_func(*args), name)
+        _ = self.create_task(coro_func(*args), name)
 
     async def start(
         self,
@@ -123,7 +123,7 @@ class AsyncioTaskGroup(TaskGroup):
             started.set_result(None)
             return await coro_func(*args)
 
-        task = AsyncioTask(self._create_task(run(), name))
+        task = AsyncioTask(self.create_task(run(), name))
         try:
             await started
         except asyncio.CancelledError:
@@ -132,7 +132,8 @@ class AsyncioTaskGroup(TaskGroup):
             raise
         return task
 
-    def _create_task(self, coroutine: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
+    def create_task(self, coroutine: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
+        """Returns a new task of the group. *coroutine* is closed if the group is not open."""
         try:
             return self._group.create_task(coroutine, name=name)
         except RuntimeError:
