@@ -257,6 +257,22 @@ async def test_a_task_group_within_works(backend: AsyncBackend) -> None:
     assert task.cancelled()
 
 
+async def test_a_failing_task_ends_the_block_of_its_group_within(backend: AsyncBackend) -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async def work() -> None:
+        async with backend.create_task_group() as group:
+            group.start_soon(fail)
+            await backend.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as info:
+        await asyncio.wait_for(backend.ignore_cancellation(work()), 5)
+    assert [type(exc) for exc in info.value.exceptions] == [ZeroDivisionError]
+    await backend.coro_yield()
+    assert current_task().cancelling() == 0
+
+
 async def test_shields_can_be_nested(backend: AsyncBackend) -> None:
     async def inner() -> str:
         await backend.sleep(0.002)
