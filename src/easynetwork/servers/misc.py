@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["build_lowlevel_stream_server_handler"]
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -63,9 +63,9 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
         self._request_handler = request_handler
         self._logger = logger
 
-    async def run_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> None:
+    def run_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> Coroutine[Any, Any, None]:
         """Has the server feed the handler's own generators."""
-        return await self._run(lowlevel_client, lowlevel_client._drive)
+        return self._run(lowlevel_client, lowlevel_client._drive)
 
     async def _run(
         self,
@@ -82,13 +82,10 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
                 return
             del greeting
             try:
-                if await drive(partial(self._next_generator, client)) is Ending.NEVER_YIELDED:
+                if await drive(_HandlerGenerators(self._request_handler, client)) is Ending.NEVER_YIELDED:
                     await aclose_forcefully(client)
             finally:
                 await self._disconnected(client)
-
-    def _next_generator(self, client: AsyncStreamClient[_T_Response]) -> HandlerGenerator[_T_Request] | None:
-        return None if client.is_closing() else self._request_handler.handle(client)
 
     async def __call__(
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
@@ -116,6 +113,23 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
             await self._request_handler.on_disconnection(client)
         except* ConnectionError as exc:
             self._logger.warning("The connection ended in on_disconnection(): %s", exc.exceptions[0])
+
+
+class _HandlerGenerators(Generic[_T_Request, _T_Response]):
+    """A function that returns a new generator of the handler, until the client is closed."""
+
+    __slots__ = ("_client", "_request_handler")
+
+    def __init__(
+        self,
+        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
+        client: AsyncStreamClient[_T_Response],
+    ) -> None:
+        self._request_handler = request_handler
+        self._client = client
+
+    def __call__(self) -> HandlerGenerator[_T_Request] | None:
+        return None if self._client.is_closing() else self._request_handler.handle(self._client)
 
 
 class _PassedOn:

@@ -63,7 +63,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         super().__init__(transport)
         self._encode = encode
         self._batch = transport._write_batch()
-        self._send_guard = ResourceGuard("Another task is sending or closing")
+        self._send_guard: ResourceGuard | None = None  # most clients of a server are never waited for
 
     async def send_packet(self, packet: _T_SentPacket) -> None:
         """Sends *packet*. Waits only while the transport has more to send than it should keep in memory.
@@ -89,7 +89,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
 
     async def _send_slowly(self, data: bytes) -> None:
         """Sends what the transport does not take without waiting."""
-        with self._send_guard:
+        with self._guard():
             self._check_can_send()
             if data:
                 await self._transport.send_all_from_iterable((data,))
@@ -103,13 +103,18 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
 
         Besides these, all that `send_packet` raises.
         """
-        with self._send_guard:
+        with self._guard():
             self._check_can_send()
             try:
                 data = self._encode(packet)
             except Exception as exc:
                 raise _encoding_crash() from exc
             await self._transport.send_all_with_ancillary((data,), ancillary_data)
+
+    def _guard(self) -> ResourceGuard:
+        if self._send_guard is None:
+            self._send_guard = ResourceGuard("Another task is sending or closing")
+        return self._send_guard
 
     def _check_can_send(self) -> None:
         """Raises `RuntimeError` if the sending direction was closed on its own."""

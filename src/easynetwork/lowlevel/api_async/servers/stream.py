@@ -37,8 +37,9 @@ class ConnectionRunner(Protocol):
     A generator around another generator costs as much as the rest of a packet's way. This one stays off that way.
     """
 
-    async def run_connection(self, client: ConnectedStreamClient[Any], /) -> None:
+    def run_connection(self, client: ConnectedStreamClient[Any], /) -> Awaitable[None]:
         """Does what ``client_connected_cb(client)`` would do, by awaiting `ConnectedStreamClient._drive`."""
+        raise NotImplementedError
 
 
 @final
@@ -67,7 +68,7 @@ class ConnectedStreamClient(PacketSender[_T_Response]):
         Raises:
             BusyResourceError: another task is sending or closing.
         """
-        with self._send_guard:
+        with self._guard():
             self._dispatcher.stop_feeding()
             await self._transport.aclose()
 

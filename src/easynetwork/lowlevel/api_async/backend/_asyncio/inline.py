@@ -40,8 +40,8 @@ _TOKEN: Final = _Token.WAITING
 _WAITING: Final = (_TOKEN,)
 
 
-class InlineDriver:
-    """Resumes one dispatcher from the callbacks of one stream."""
+class InlineDriver(asyncio.Protocol):
+    """Resumes one dispatcher from the callbacks of one stream. While it runs, it is the protocol of the transport."""
 
     __slots__ = (
         "_callbacks",
@@ -94,6 +94,7 @@ class InlineDriver:
         self._send = run.send
         self._feed = self._dispatcher.feed
         callbacks.receiver = self
+        callbacks.set_protocol(self)
         try:
             yielded = run.send(None)
             while True:
@@ -119,6 +120,7 @@ class InlineDriver:
             return ending
         finally:
             callbacks.receiver = None
+            callbacks.set_protocol(callbacks)
             if self._timer is not None:
                 self._timer.cancel()
 
@@ -178,17 +180,17 @@ class InlineDriver:
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
-    def receive(self, data: bytes, error: Exception | None = None) -> bool:
-        """Resumes the dispatcher, as if in the carrier, with *data* or with *error*; returns false if it is busy."""
-        parked = self._parked
+    def data_received(self, data: bytes, error: Exception | None = None) -> None:
+        """Resumes the dispatcher, as if in the carrier, with *data*, or with *error*."""
+        callbacks, parked = self._callbacks, self._parked
         if parked is None or self._turn_due or parked.done():
-            return False
-        callbacks = self._callbacks
+            callbacks.keep(data)  # the carrier is busy
+            return
         try:
             _enter_task(callbacks.loop, self._carrier)
         except RuntimeError:  # within another task: no handler runs on top of it
-            self.wake()
-            return False
+            callbacks.keep(data)
+            return
         callbacks.flush_due = True
         callbacks.room = HIGH_WATER if callbacks.writable else 0
         try:
@@ -211,7 +213,18 @@ class InlineDriver:
                 callbacks.flush()
             else:
                 callbacks.room = 0
-        return True
+
+    def eof_received(self) -> bool:
+        return self._callbacks.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._callbacks.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._callbacks.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._callbacks.resume_writing()
 
     def wake(self) -> None:
         """Something other than bytes for the dispatcher has come: the carrier looks after it."""
@@ -221,7 +234,7 @@ class InlineDriver:
 
     def _take_turn(self) -> None:
         self._turn_due = False
-        self.receive(b"")
+        self.data_received(b"")
 
     # ------------------------------------------------------------------------------------------------------- time-outs
 
@@ -251,8 +264,10 @@ class InlineDriver:
             return
         if self._callbacks.loop.time() < deadline:
             self._arm_timer(deadline)
-        elif not self.receive(b"", TimeoutError("No request was received in time")):
-            self._arm_timer(deadline)  # the carrier is about to run: the question is the same after it
+        else:
+            self.data_received(b"", TimeoutError("No request was received in time"))
+            if self._dispatcher.deadline == deadline:
+                self._arm_timer(deadline)  # the carrier is about to run: the question is the same after it
 
 
 def _context_of(task: asyncio.Task[Any]) -> contextvars.Context:

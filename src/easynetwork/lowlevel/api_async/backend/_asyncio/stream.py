@@ -35,13 +35,10 @@ _EMPTY: Final = BytesQueue()
 
 
 class StreamReceiver(Protocol):
-    """Who wants the bytes of a stream in the very callback that delivers them."""
-
-    def receive(self, data: bytes) -> bool:
-        """Takes *data*, or returns false if it is busy: the bytes are then kept for it."""
+    """Who gets the bytes of a stream in the very callback that delivers them."""
 
     def wake(self) -> None:
-        """The stream has ended, one way or another."""
+        """Something else has come: bytes that were kept, the end of the stream."""
 
 
 class StreamCallbacks(WriteBatch, asyncio.Protocol):
@@ -107,15 +104,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
             on_connection(self)
 
     def data_received(self, data: bytes) -> None:
-        receiver = self.receiver
-        if receiver is not None and receiver.receive(data):
-            return
-        if self.received is _EMPTY:
-            self.received = BytesQueue()
-        self.received.append(data)
-        if self.received.nbytes > HIGH_WATER:
-            self.pause_reading()
-        self._wake_reader()
+        self.keep(data)
 
     def eof_received(self) -> bool:
         self.ended = True
@@ -149,6 +138,22 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
                 waiter.set_result(True)
 
     # ------------------------------------------------------------------------------------------------------- reading
+
+    def keep(self, data: bytes) -> None:
+        """Keeps received bytes for who is going to ask for them."""
+        if not data:
+            return
+        if self.received is _EMPTY:
+            self.received = BytesQueue()
+        self.received.append(data)
+        if self.received.nbytes > HIGH_WATER:
+            self.pause_reading()
+        self._wake_reader()
+
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        """Has the loop call *protocol* from now on."""
+        if not self.lost:
+            self.transport.set_protocol(protocol)
 
     def pause_reading(self) -> None:
         if not self.reading_paused and not self.transport.is_closing():

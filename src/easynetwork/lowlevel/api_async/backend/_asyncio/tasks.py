@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["AsyncioTask", "AsyncioTaskGroup", "task_info"]
 
 import asyncio
+import contextvars
 import math
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -80,11 +81,14 @@ class AsyncioTaskGroup(TaskGroup):
     cannot be told from one that comes from outside, and does not reach it.
     """
 
-    __slots__ = ("_block", "_group")
+    __slots__ = ("_block", "_context", "_group", "_on_task_end")
 
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
         self._block = AsyncioCancelScope(math.inf)
+        # The same two objects for all tasks: a server has a task for each idle connection.
+        self._on_task_end = self._end_block
+        self._context = contextvars.copy_context()
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -149,7 +153,7 @@ class AsyncioTaskGroup(TaskGroup):
         except RuntimeError:
             coroutine.close()
             raise
-        task.add_done_callback(self._end_block)
+        task.add_done_callback(self._on_task_end, context=self._context)
         return task
 
     def _end_block(self, task: asyncio.Task[Any]) -> None:
