@@ -13,7 +13,7 @@ import enum
 import math
 import sys
 import types
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from ._framing import StreamDecoder
@@ -36,7 +36,6 @@ class Ending(enum.Enum):
 
 
 class _Nothing(enum.Enum):
-    STARTED = "the generator has not reached its first yield"
     REFUSED = "the generator has yielded something that is not allowed"
     SPENT = "what the generator has yielded allows no further read"
 
@@ -55,7 +54,6 @@ class RequestDriver(Protocol):
         """Lets others run (by ``yield from``)."""
 
 
-_STARTED: Final = _Nothing.STARTED
 _NO_PACKETS: Final[list[Any]] = []
 _EXHAUSTED: Final[Iterator[Any]] = iter(())
 
@@ -68,12 +66,13 @@ class RequestDispatcher(Generic[_T_Request]):
         "_decoder",
         "_is_disconnection",
         "_packets",
+        "_stopped",
         "_yielded",
         "ancillary",
         "ancillary_bufsize",
         "deadline",
         "disconnected",
-        "feed",
+        "input",
         "max_recv_size",
         "spent",
         "timeout",
@@ -93,8 +92,9 @@ class RequestDispatcher(Generic[_T_Request]):
         self._decoded: list[_T_Request] = _NO_PACKETS
         self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over
         self._yielded: object = None  # at the current yield
+        self._stopped = False
 
-        self.feed: Final = decoder.feed
+        self.input: Final = decoder.input
         """Takes received bytes."""
         self.max_recv_size: Final = max_recv_size
         self.ancillary_bufsize: Final = ancillary_bufsize
@@ -129,11 +129,21 @@ class RequestDispatcher(Generic[_T_Request]):
         # nothing: most callbacks of a connection begin and end at that very ``yield``.
         steps = 0
         dry = False  # no packet is left of those that were decoded
-        while (agen := next_generator()) is not None:
-            self._yielded = _STARTED
+        firstiter, finalizer = sys.get_asyncgen_hooks()
+        while not self._stopped and (agen := next_generator()) is not None:
+            has_yielded = False
             asend = agen.asend
             try:
-                yielded = yield from _first_step(agen)
+                # Begun without the hooks of the event loop, which would keep a list of all generators, for those that
+                # are forgotten half-way. Each of these is brought to its end here.
+                sys.set_asyncgen_hooks(None, None)
+                try:
+                    step = agen.__anext__()
+                finally:
+                    sys.set_asyncgen_hooks(firstiter, finalizer)
+                yielded = yield from step
+                del step
+                has_yielded = True
                 while True:
                     error: BaseException | None = None
                     try:
@@ -180,12 +190,13 @@ class RequestDispatcher(Generic[_T_Request]):
                             dry = True
                             packet, self._decoded, self._packets = None, _NO_PACKETS, _EXHAUSTED
             except StopAsyncIteration:
-                if self._yielded is _STARTED:
+                if not has_yielded:
                     return Ending.NEVER_YIELDED
         return Ending.RETURNED
 
-    def stop_feeding(self) -> None:
-        """Drops what was received: the connection is being closed from this side."""
+    def stop(self) -> None:
+        """Drops what was received, and begins no other generator: the connection is being closed from this side."""
+        self._stopped = True
         self._decoder.clear()
         self._decoded.clear()  # this ends the iterator as well
 
@@ -202,7 +213,7 @@ class RequestDispatcher(Generic[_T_Request]):
             self.ancillary.data_received(ancillary_data)
         except Exception as exc:
             raise RuntimeError("The callback for ancillary data has failed") from exc
-        self.feed(chunk)
+        self.input.append(chunk)
 
     def is_disconnection(self, exc: BaseException) -> bool:
         """Whether *exc*, raised while waiting for bytes, is how this connection ends."""
@@ -225,16 +236,3 @@ class RequestDispatcher(Generic[_T_Request]):
         self.ancillary = params.recv_with_ancillary
         self.spent = False
         self._yielded = yielded
-
-
-def _first_step(agen: HandlerGenerator[Any]) -> Coroutine[Any, Any, Any]:
-    """Begins a generator without the hooks of the event loop, which would keep a list of all that were begun.
-
-    They are made for generators that are forgotten half-way; `RequestDispatcher.run` brings each one to its end.
-    """
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        return agen.__anext__()
-    finally:
-        sys.set_asyncgen_hooks(*hooks)

@@ -9,14 +9,22 @@ others, and all that a user has overridden, by their generators. Both ways give 
 
 from __future__ import annotations
 
-__all__ = ["NEED_DATA", "BufferedDecoder", "NeedData", "StreamDecoder", "decoder_factory", "packet_encoder"]
+__all__ = [
+    "NEED_DATA",
+    "BufferedDecoder",
+    "NeedData",
+    "StreamDecoder",
+    "SupportsAppend",
+    "decoder_factory",
+    "packet_encoder",
+]
 
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from functools import partial
 from itertools import accumulate
-from typing import Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Literal, NoReturn, Protocol, TypeAlias, TypeVar
 
 from easynetwork._typing import ReadableBuffer
 from easynetwork.exceptions import (
@@ -44,14 +52,25 @@ NEED_DATA: Final = _Token.NEED_DATA
 """What a decoder answers while the next packet is incomplete. A token, since any object may be a packet."""
 
 
+class SupportsAppend(Protocol):
+    """What chunks can be appended to."""
+
+    def append(self, chunk: bytes, /) -> None:
+        """Takes a chunk."""
+
+
 class StreamDecoder(ABC, Generic[_T_Packet]):
     """The receiving half of one stream."""
 
-    __slots__ = ("feed",)
+    __slots__ = ("input",)
 
-    def __init__(self, feed: Callable[[bytes], None]) -> None:
-        self.feed: Final = feed
-        """Takes bytes as received. Parses nothing: a packet costs nothing before somebody wants it."""
+    def __init__(self, input: SupportsAppend) -> None:
+        self.input: Final = input
+        """Takes chunks as received. Parses nothing: a packet costs nothing before somebody wants it."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes received bytes."""
+        self.input.append(chunk)
 
     @abstractmethod
     def next_packet(self) -> _T_Packet | NeedData:
@@ -95,7 +114,7 @@ class _FrameDecoder(StreamDecoder[_T_Packet]):
 
     def __init__(self, decode: Callable[[bytes], _T_Packet]) -> None:
         self._received: list[bytes] = []
-        super().__init__(self._received.append)
+        super().__init__(self._received)
         self._decode = decode
         self._chunk: bytes = b""
 
@@ -330,7 +349,7 @@ class _GeneratorDecoder(StreamDecoder[_T_Packet]):
 
     def __init__(self, protocol: StreamProtocol[Any, _T_Packet], max_recv_size: int) -> None:
         self._received = BytesQueue()
-        super().__init__(self._received.append)
+        super().__init__(self._received)
         self._build = protocol.build_packet_from_chunks
         self._max_recv_size = max_recv_size
         self._generator: Generator[None, bytes, tuple[_T_Packet, bytes]] | None = None
@@ -377,7 +396,7 @@ class BufferedDecoder(StreamDecoder[_T_Packet]):
 
     def __init__(self, protocol: BufferedStreamProtocol[Any, _T_Packet, Any], max_recv_size: int) -> None:
         self._received = BytesQueue()
-        super().__init__(self._received.append)
+        super().__init__(self._received)
         self._protocol = protocol
         self._sizehint = max_recv_size
         self._user_buffer: Any = None

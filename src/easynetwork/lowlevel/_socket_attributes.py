@@ -5,29 +5,38 @@ from __future__ import annotations
 __all__ = ["socket_attributes"]
 
 import errno
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from easynetwork.exceptions import TypedAttributeLookupError
 
+from ._errors import error_from_errno
 from .socket import ISocket, SocketAttribute, SocketProxy
 
 
-def socket_attributes(sock: ISocket) -> Mapping[Any, Callable[[], Any]]:
-    """Returns the `SocketAttribute` values of *sock*. Nothing is looked up before it is asked for."""
+def socket_attributes(
+    get_socket: Callable[[], ISocket], get_address: Callable[[str], Any] | None = None
+) -> Mapping[Any, Callable[[], Any]]:
+    """Returns the `SocketAttribute` values of a socket. Nothing is looked up before it is asked for.
+
+    Parameters:
+        get_socket: returns the socket.
+        get_address: returns its address named ``"sockname"`` or ``"peername"``, None if there is none; for who knows it
+            without the socket.
+    """
+
+    def address(name: str) -> Any:
+        try:
+            value = get_address(name) if get_address else getattr(get_socket(), f"get{name}")()
+            if value is None:
+                raise error_from_errno(errno.ENOTCONN)
+            return value
+        except OSError as exc:
+            raise TypedAttributeLookupError("The socket has no such address, or is closed") from exc
+
     return {
-        SocketAttribute.socket: lambda: SocketProxy(sock),
-        SocketAttribute.family: lambda: SocketProxy(sock).family,
-        SocketAttribute.sockname: lambda: _address(sock, sock.getsockname),
-        SocketAttribute.peername: lambda: _address(sock, sock.getpeername),
+        SocketAttribute.socket: lambda: SocketProxy(get_socket()),
+        SocketAttribute.family: lambda: SocketProxy(get_socket()).family,
+        SocketAttribute.sockname: lambda: address("sockname"),
+        SocketAttribute.peername: lambda: address("peername"),
     }
-
-
-def _address(sock: ISocket, get: Callable[[], Any]) -> Any:
-    try:
-        if sock.fileno() < 0:  # uvloop still knows the addresses of a socket that it has closed
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        return get()
-    except OSError as exc:
-        raise TypedAttributeLookupError("The socket has no such address, or is closed") from exc

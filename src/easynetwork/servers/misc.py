@@ -91,7 +91,7 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
         """Hands requests on to the handler's generators, for whoever drives this generator instead."""
-        run = self._run(lowlevel_client, _drive_by_hand)
+        run = self._run(lowlevel_client, partial(_drive_by_hand, lowlevel_client.is_closing))
         step: Callable[[], Any] = partial(run.send, None)
         while True:
             try:
@@ -116,7 +116,7 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
 
 
 class _HandlerGenerators(Generic[_T_Request, _T_Response]):
-    """A function that returns a new generator of the handler, until the client is closed."""
+    """A function that returns a new generator of the handler."""
 
     __slots__ = ("_client", "_request_handler")
 
@@ -129,7 +129,7 @@ class _HandlerGenerators(Generic[_T_Request, _T_Response]):
         self._client = client
 
     def __call__(self) -> HandlerGenerator[_T_Request] | None:
-        return None if self._client.is_closing() else self._request_handler.handle(self._client)
+        return self._request_handler.handle(self._client)
 
 
 class _PassedOn:
@@ -156,8 +156,8 @@ class _RequestWanted:
         return (yield self)
 
 
-async def _drive_by_hand(next_generator: NextGenerator[Any]) -> Ending:
-    while (agen := next_generator()) is not None:
+async def _drive_by_hand(is_closing: Callable[[], bool], next_generator: NextGenerator[Any]) -> Ending:
+    while not is_closing() and (agen := next_generator()) is not None:
         ending = Ending.NEVER_YIELDED
         async with aclosing(agen):
             try:

@@ -83,7 +83,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         batch = self._batch
         if (room := batch.room - len(data)) > 0:
             batch.room = room
-            batch.append(data)
+            batch.parts.append(data)
         elif not batch.write_nowait(data):
             await self._send_slowly(data)
 

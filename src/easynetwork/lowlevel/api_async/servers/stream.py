@@ -69,7 +69,7 @@ class ConnectedStreamClient(PacketSender[_T_Response]):
             BusyResourceError: another task is sending or closing.
         """
         with self._guard():
-            self._dispatcher.stop_feeding()
+            self._dispatcher.stop()
             await self._transport.aclose()
 
     def _drive(self, next_generator: NextGenerator[Any]) -> Awaitable[Ending]:

@@ -73,7 +73,7 @@ async def _receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispa
     if dispatcher.ancillary is None:
         chunk = await transport.recv(dispatcher.max_recv_size)
         if chunk:
-            dispatcher.feed(chunk)
+            dispatcher.input.append(chunk)
         return bool(chunk)
     if dispatcher.spent:
         raise EOFError("The data received with ancillary data does not hold a whole request")

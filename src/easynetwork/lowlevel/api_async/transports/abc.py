@@ -177,11 +177,11 @@ class AsyncStreamWriteTransport(AsyncBaseTransport):
 class WriteBatch:
     """Bytes that are going to be sent in one piece. As it is: one that takes none."""
 
-    __slots__ = ("append", "room")
+    __slots__ = ("parts", "room")
 
-    def __init__(self, append: Callable[[bytes], None]) -> None:
-        self.append = append
-        """Takes bytes; who calls it lessens `room` by their number."""
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        """What is going to be sent. Who appends something lessens `room` by its size."""
         self.room = 0
         """How many bytes may be appended right now. For more than that, `write_nowait` decides."""
 
@@ -190,7 +190,7 @@ class WriteBatch:
         return False
 
 
-_NO_BATCH: Final = WriteBatch(list[bytes]().append)
+_NO_BATCH: Final = WriteBatch()
 
 
 class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):

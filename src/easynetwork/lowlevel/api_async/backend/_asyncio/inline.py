@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+from easynetwork.lowlevel._framing import SupportsAppend
 from easynetwork.lowlevel.api_async.transports import _pull
 
 from .watermarks import HIGH_WATER
@@ -47,9 +48,9 @@ class InlineDriver(asyncio.Protocol):
         "_callbacks",
         "_carrier",
         "_context",
+        "_decoder_input",
         "_dispatcher",
         "_failure",
-        "_feed",
         "_parked",
         "_run",
         "_send",
@@ -63,7 +64,7 @@ class InlineDriver(asyncio.Protocol):
     _context: contextvars.Context
     _run: Generator[Any, Any, Ending]
     _send: Callable[[None], Any]
-    _feed: Callable[[bytes], None]
+    _decoder_input: SupportsAppend
 
     def __init__(
         self, transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: RequestDispatcher[Any]
@@ -92,7 +93,7 @@ class InlineDriver(asyncio.Protocol):
         run: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self)
         self._run = run
         self._send = run.send
-        self._feed = self._dispatcher.feed
+        self._decoder_input = self._dispatcher.input
         callbacks.receiver = self
         callbacks.set_protocol(self)
         try:
@@ -153,7 +154,7 @@ class InlineDriver(asyncio.Protocol):
         """Waits for bytes. Looks first for anything that is there already, or is asked for seldom."""
         callbacks, dispatcher = self._callbacks, self._dispatcher
         if callbacks.received.nbytes and not callbacks.closing:
-            dispatcher.feed(callbacks.take_received())
+            dispatcher.input.append(callbacks.take_received())
             return ()
         if callbacks.ended:
             error = callbacks.error
@@ -195,7 +196,7 @@ class InlineDriver(asyncio.Protocol):
         callbacks.room = HIGH_WATER if callbacks.writable else 0
         try:
             if data:
-                self._feed(data)
+                self._decoder_input.append(data)
             if error is None:
                 suspended = self._context.run(self._send, None)
             else:
@@ -209,7 +210,7 @@ class InlineDriver(asyncio.Protocol):
         finally:
             _leave_task(callbacks.loop, self._carrier)
             callbacks.flush_due = False
-            if callbacks.batch:
+            if callbacks.parts:
                 callbacks.flush()
             else:
                 callbacks.room = 0

@@ -102,4 +102,4 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return socket_attributes(self._socket)
+        return socket_attributes(lambda: self._socket)

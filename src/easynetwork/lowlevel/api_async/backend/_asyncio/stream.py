@@ -49,7 +49,6 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         "_on_connection",
         "_reader",
         "_writers",
-        "batch",
         "closing",
         "ended",
         "eof_sent",
@@ -79,8 +78,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         self.ended = False
         """Nothing more will be received, for whatever reason."""
 
-        self.batch: list[bytes] = []
-        super().__init__(self.batch.append)
+        super().__init__()
         self.flush_due = False
         """Set while somebody is going to flush the batch within this turn of the loop. Only then is there any room."""
         self.writable = False
@@ -116,7 +114,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         self.error = exc
         self.writable = False
         self.room = 0
-        self.batch.clear()
+        self.parts.clear()
         self._wake_reader()
         self._refuse_writers()
         closers, self._closers = self._closers, None
@@ -207,7 +205,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         """Takes *data* into the batch of this turn; returns false, without taking it, if one has to wait first."""
         if not self.writable:
             return False
-        self.batch.append(data)
+        self.parts.append(data)
         self.room -= len(data)
         if not self.flush_due:
             self.cork()
@@ -268,7 +266,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
     def uncork(self) -> None:
         self.flush_due = False
-        if self.batch:
+        if self.parts:
             self.flush()
         self.room = 0
 
@@ -277,12 +275,12 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
         As ``bytes``: since 3.12, asyncio keeps mutable buffers as they are.
         """
-        batch = self.batch
-        if len(batch) == 1:
-            data = batch.pop()
+        parts = self.parts
+        if len(parts) == 1:
+            data = parts.pop()
         else:
-            data = b"".join(batch)
-            batch.clear()
+            data = b"".join(parts)
+            parts.clear()
         self.room = HIGH_WATER if self.flush_due else 0
         if data and not self.transport.is_closing():  # uvloop raises there, asyncio is silent
             self.transport.write(data)
@@ -298,7 +296,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
     def abort(self) -> None:
         """Closes now; what was written and is not sent is lost."""
-        self.batch.clear()
+        self.parts.clear()
         self._stop()
         self.transport.abort()
 
@@ -392,7 +390,14 @@ class AsyncioStreamTransport(AsyncStreamTransport):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return socket_attributes(self._callbacks.transport.get_extra_info("socket"))
+        callbacks = self._callbacks
+
+        def get_address(name: str) -> Any:
+            if callbacks.lost:
+                raise error_from_errno(errno.EBADF)
+            return callbacks.transport.get_extra_info(name)
+
+        return socket_attributes(lambda: callbacks.transport.get_extra_info("socket"), get_address)
 
     def _write_batch(self) -> WriteBatch:
         return self._callbacks
