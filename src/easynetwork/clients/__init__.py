@@ -1,1 +1,7 @@
+"""Clients."""
+
 from __future__ import annotations
+
+__all__ = ["AsyncTCPNetworkClient"]
+
+from easynetwork.clients.async_tcp import AsyncTCPNetworkClient

@@ -6,7 +6,7 @@ __all__ = ["BytesQueue"]
 
 
 class BytesQueue:
-    """A queue of chunks. An empty one owns no buffer: a server has one per idle connection."""
+    """A queue of chunks."""
 
     __slots__ = ("_chunk", "_newer", "_position", "nbytes")
 

@@ -1,8 +1,8 @@
 """One connection's handler generators and what they wait for, without any I/O.
 
 A handler is an asynchronous generator: ``request = yield``. The dispatcher turns received bytes into requests and takes
-the generator from one ``yield`` to the next. It knows no transport and no event loop. A driver, which does, awaits `run`,
-and tells it how to wait for more bytes.
+the generator from one ``yield`` to the next. It knows no transport and no event loop. A driver, which does, awaits
+`RequestDispatcher.run`, and tells it how to wait for more bytes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import math
 import sys
 import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from ._framing import NEED_DATA, StreamDecoder
+from ._framing import StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
 _T_Request = TypeVar("_T_Request")
@@ -41,6 +41,25 @@ class _Nothing(enum.Enum):
     SPENT = "what the generator has yielded allows no further read"
 
 
+class RequestDriver(Protocol):
+    """Who brings the bytes to a dispatcher."""
+
+    def more(self) -> Generator[Any, Any, bool] | Iterable[Any]:
+        """Waits for bytes (by ``yield from``) and feeds them, or sets `RequestDispatcher.disconnected`.
+
+        What it raises is thrown at the current ``yield`` of the handler. Returns true if it may not have let others
+        run.
+        """
+
+    def pass_turn(self) -> Iterable[Any]:
+        """Lets others run (by ``yield from``)."""
+
+
+_STARTED: Final = _Nothing.STARTED
+_NO_PACKETS: Final[list[Any]] = []
+_EXHAUSTED: Final[Iterator[Any]] = iter(())
+
+
 class RequestDispatcher(Generic[_T_Request]):
     """Feeds the requests of one connection to handler generators, one generator after the other."""
 
@@ -58,6 +77,7 @@ class RequestDispatcher(Generic[_T_Request]):
         "max_recv_size",
         "spent",
         "timeout",
+        "waiting_token",
     )
 
     def __init__(
@@ -70,8 +90,8 @@ class RequestDispatcher(Generic[_T_Request]):
     ) -> None:
         self._decoder = decoder
         self._is_disconnection = is_disconnection
-        self._decoded: list[_T_Request] = []
-        self._packets: Iterator[_T_Request] = iter(self._decoded)  # what is not yet handed over
+        self._decoded: list[_T_Request] = _NO_PACKETS
+        self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over
         self._yielded: object = None  # at the current yield
 
         self.feed: Final = decoder.feed
@@ -86,6 +106,8 @@ class RequestDispatcher(Generic[_T_Request]):
         """Set when the next request is to be received together with ancillary data, in one read."""
         self.spent: bool = False
         """Whether that one read was made."""
+        self.waiting_token: object = None
+        """What to yield instead of asking the driver, who set it, since nothing but bytes can come at present."""
         self.disconnected: bool = False
         """Set by the driver when no more bytes will come."""
 
@@ -93,8 +115,7 @@ class RequestDispatcher(Generic[_T_Request]):
     def run(
         self,
         next_generator: Callable[[], HandlerGenerator[_T_Request] | None],
-        more: Callable[[], Generator[Any, Any, bool] | Iterable[Any]],
-        pass_turn: Callable[[], Iterable[Any]],
+        driver: RequestDriver,
     ) -> Generator[Any, Any, Ending]:
         """Feeds requests to the generators that *next_generator* makes, one after the other, until it makes none.
 
@@ -102,54 +123,64 @@ class RequestDispatcher(Generic[_T_Request]):
 
         Parameters:
             next_generator: makes a generator, or returns None.
-            more: waits for bytes (``yield from more()``) and feeds them, or sets `disconnected`. What it raises is thrown
-                at the current ``yield`` of the generator. Returns true if it may not have let others run.
-            pass_turn: lets others run.
+            driver: who knows how to wait.
         """
         # A generator-based coroutine, so that a driver can have it wait by a plain ``yield`` of a token, which costs
         # nothing: most callbacks of a connection begin and end at that very ``yield``.
         steps = 0
+        dry = False  # no packet is left of those that were decoded
         while (agen := next_generator()) is not None:
-            self._yielded = _Nothing.STARTED
+            self._yielded = _STARTED
             asend = agen.asend
-            step = _first_step(agen)
             try:
+                yielded = yield from _first_step(agen)
                 while True:
-                    yielded = yield from step
-                    if yielded is self._yielded:
+                    error: BaseException | None = None
+                    try:
+                        if yielded is not self._yielded:
+                            self._wait_as(yielded)
+                        if dry:
+                            self.deadline = None
+                            if steps >= STEPS_PER_TURN:
+                                steps = 0
+                                yield from driver.pass_turn()
+                            while not (decoded := self._decoder.next_packets(STEPS_PER_TURN)):
+                                if self.disconnected:
+                                    break
+                                if (token := self.waiting_token) is not None:
+                                    yield token
+                                    steps = 0
+                                elif not (yield from driver.more()):  # type: ignore[func-returns-value]  # None is false
+                                    steps = 0
+                                elif (steps := steps + 1) >= STEPS_PER_TURN:
+                                    steps = 0
+                                    yield from driver.pass_turn()
+                            else:
+                                dry = False
+                                steps += len(decoded)
+                                self._decoded, self._packets = decoded, iter(decoded)
+                                del decoded
+                    except GeneratorExit:
+                        raise
+                    except BaseException as exc:
+                        error = exc
+                    if error is not None:
+                        steps += 1
+                        yielded = yield from agen.athrow(error)
+                    elif dry:
+                        yield from agen.aclose()
+                        return Ending.DISCONNECTED
+                    else:
                         for packet in self._packets:  # the way of every packet
                             yielded = yield from asend(packet)
                             if yielded is not self._yielded:
                                 break
-                    steps += 1
-                    try:
-                        if yielded is not self._yielded:
-                            self._wait_as(yielded)
-                        if steps >= STEPS_PER_TURN:
-                            steps = 0
-                            yield from pass_turn()
-                        request = next(self._packets, NEED_DATA)
-                        if request is NEED_DATA:
-                            self.deadline = None
-                            while not (packets := self._decoder.next_packets(STEPS_PER_TURN)):
-                                if self.disconnected:
-                                    break
-                                if not (yield from more()):  # type: ignore[func-returns-value]  # a plain iterable: None
-                                    steps = 0
-                            steps += len(packets)
-                            self._decoded, self._packets = packets, iter(packets)
-                            request = next(self._packets, NEED_DATA)
-                    except GeneratorExit:
-                        raise
-                    except BaseException as exc:
-                        step = agen.athrow(exc)
-                    else:
-                        if request is NEED_DATA:
-                            yield from agen.aclose()
-                            return Ending.DISCONNECTED
-                        step = asend(request)
+                        else:
+                            # Whoever waits keeps no packet alive.
+                            dry = True
+                            packet, self._decoded, self._packets = None, _NO_PACKETS, _EXHAUSTED
             except StopAsyncIteration:
-                if self._yielded is _Nothing.STARTED:
+                if self._yielded is _STARTED:
                     return Ending.NEVER_YIELDED
         return Ending.RETURNED
 
@@ -183,6 +214,7 @@ class RequestDispatcher(Generic[_T_Request]):
             self.spent = False
             return
         self._yielded = _Nothing.REFUSED
+        self.waiting_token = None
         params = RecvParams(timeout=yielded) if isinstance(yielded, (int, float)) else yielded
         if not isinstance(params, RecvParams):
             raise TypeError(f"A request handler may yield None, a number or RecvParams, got {yielded!r}")

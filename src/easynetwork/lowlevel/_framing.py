@@ -58,13 +58,15 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
         """Returns the next packet, or `NEED_DATA`.
 
         Raises:
-            StreamProtocolParseError: the bytes are no valid packet. They are consumed; the next call goes on after them.
+            StreamProtocolParseError: the bytes are no valid packet. The next call goes on after them.
             RuntimeError: the protocol object crashed (its exception is the cause).
         """
         raise NotImplementedError
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
-        """Returns at most *limit* of the next packets; none if the next one is incomplete. Raises as `next_packet`.
+        """Returns at most *limit* of the next packets; none if the next one is incomplete.
+
+        Raises as `next_packet`.
 
         More than one only where parsing a packet cannot depend on what is done about the one before.
         """
@@ -101,14 +103,6 @@ class _FrameDecoder(StreamDecoder[_T_Packet]):
         self._received.clear()
         self._chunk = b""
 
-    def _take_received(self) -> bytes:
-        received = self._received
-        if len(received) == 1:
-            return received.pop()
-        chunk = b"".join(received)
-        received.clear()
-        return chunk
-
     def _fail(self, exc: Exception, remaining_data: memoryview) -> NoReturn:
         if isinstance(exc, DeserializeError):
             error = IncrementalDeserializeError(str(exc), remaining_data, exc.error_info)
@@ -134,14 +128,44 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
         self._separator = separator
         self._limit = limit
         self._frames: list[bytes] = []  # complete frames of the chunk, the next one last
-        self._has_large_frames = False
+        self._has_large_frames = False  # perhaps
         self._tail: bytes | bytearray = b""  # what follows the last separator
         self._remaining_sizes: list[int] | None = None
 
     def next_packet(self) -> _T_Packet | NeedData:
         frames = self._frames or self._split_received()
+        return self._decode_last(frames) if frames else NEED_DATA
+
+    def next_packets(self, limit: int) -> list[_T_Packet]:
+        frames = self._frames
         if not frames:
-            return NEED_DATA
+            if not self._received and not self._tail:
+                self._chunk = b""  # nobody keeps the last chunk of an idle connection
+                return []
+            frames = self._split_received()
+        if len(frames) == 1 and not self._has_large_frames:
+            try:
+                return [self._decode(frames.pop())]
+            except Exception as exc:
+                self._fail(exc, self._remaining())
+        if self._has_large_frames or not frames:
+            return super().next_packets(limit)
+        packets: list[_T_Packet] = []
+        try:
+            packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
+        except Exception:
+            # Those before the bad one are in the list. It will be met again, as the first one.
+            if not packets:
+                return [self._decode_last(frames)]
+        del frames[-len(packets) :]
+        return packets
+
+    def clear(self) -> None:
+        super().clear()
+        self._frames.clear()
+        self._tail = b""
+
+    def _decode_last(self, frames: list[bytes]) -> _T_Packet:
         frame = frames.pop()
         if self._has_large_frames and len(frame) > self._limit:
             self._refuse_frame(frame)
@@ -150,57 +174,56 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
         except Exception as exc:
             self._fail(exc, self._remaining())
 
-    def next_packets(self, limit: int) -> list[_T_Packet]:
-        frames = self._frames or self._split_received()
-        packets: list[_T_Packet] = []
-        if self._has_large_frames:
-            return super().next_packets(limit)
-        try:
-            packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
-        except Exception as exc:
-            # Those before it have been decoded, and stay in the list. It will be met again as the first one.
-            if not packets:
-                frames.pop()
-                self._fail(exc, self._remaining())
-        del frames[len(frames) - len(packets) :]
-        return packets
-
-    def clear(self) -> None:
-        super().clear()
-        self._frames.clear()
-        self._tail = b""
-
     def _split_received(self) -> list[bytes]:
-        """Makes frames of what was received, once the last ones are used up."""
-        separator, tail = self._separator, self._tail
-        first: list[bytes] = []
-        if not self._received:
-            if len(tail) - len(separator) >= self._limit:
-                self._refuse_tail()
-            return first
-        chunk = self._take_received()
-        if isinstance(tail, bytearray):
-            searched = max(len(tail) - len(separator) + 1, 0)
-            tail += chunk
-            end = tail.find(separator, searched)
-            if end < 0:
-                return self._split_received()
-            with memoryview(tail) as view:  # a slice of a bytearray would be one more copy
-                first.append(bytes(view[:end]))
-                chunk = bytes(view[end + len(separator) :])
-            frames = chunk.split(separator)
-        else:
-            chunk = tail + chunk
-            frames = chunk.split(separator)
-            if len(frames) == 1:
+        """Makes frames of what was received. Called when there are none."""
+        received, tail = self._received, self._tail
+        if not tail and len(received) == 1:  # by far the most
+            self._chunk = chunk = received.pop()
+            self._remaining_sizes = None
+            self._frames = frames = chunk.split(self._separator)
+            self._tail = frames.pop()
+            self._has_large_frames = len(chunk) > self._limit
+            if len(frames) > 1:
+                frames.reverse()
+            elif not frames:
                 self._tail = bytearray(chunk)
                 return self._split_received()
+            return frames
+        if not received:
+            if len(tail) - len(self._separator) >= self._limit:
+                self._refuse_tail()
+            return self._frames
+        if len(received) == 1:
+            chunk = received.pop()
+        else:
+            chunk = b"".join(received)
+            received.clear()
+        first = None
+        if tail:
+            if isinstance(tail, bytearray):
+                searched = max(len(tail) - len(self._separator) + 1, 0)
+                tail += chunk
+                end = tail.find(self._separator, searched)
+                if end < 0:
+                    return self._split_received()
+                with memoryview(tail) as view:  # a slice of a bytearray would be one more copy
+                    first = bytes(view[:end])
+                    chunk = bytes(view[end + len(self._separator) :])
+            else:
+                chunk = tail + chunk
+        frames = chunk.split(self._separator)
         self._tail = frames.pop()
-        frames.reverse()
-        frames += first
+        if len(frames) > 1:
+            frames.reverse()
+        self._has_large_frames = len(chunk) > self._limit
+        if first is not None:
+            frames.append(first)
+            self._has_large_frames = True
+        elif not frames:
+            self._tail = bytearray(chunk)
+            return self._split_received()
         self._chunk = chunk
         self._frames = frames
-        self._has_large_frames = bool(first) or len(chunk) > self._limit
         self._remaining_sizes = None
         return frames
 
@@ -281,7 +304,8 @@ class _FixedSizeDecoder(_FrameDecoder[_T_Packet]):
             partial = bytearray(memoryview(self._chunk)[self._position :])
             self._chunk = b""
             self._position = 0
-        received = self._take_received()
+        received = b"".join(self._received)
+        self._received.clear()
         if partial:
             partial += received
             if len(partial) < self._size:

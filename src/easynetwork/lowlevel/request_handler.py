@@ -21,7 +21,7 @@ class RecvParams:
     """How to wait for the next request."""
 
     timeout: float | None = None
-    """Longest time to wait, in seconds; None or infinity for ever. After it, `TimeoutError` is raised at the ``yield``."""
+    """Longest time to wait, in seconds; None or infinity for ever. Then `TimeoutError` is raised at the ``yield``."""
 
     recv_with_ancillary: RecvAncillaryDataParams | None = None
     """If given, the request is received in one read, together with ancillary data (Unix sockets)."""

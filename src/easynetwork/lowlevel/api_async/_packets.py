@@ -55,15 +55,15 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
     A packet is encoded at once and handed over in one piece: nothing can come between its bytes.
     """
 
-    __slots__ = ("_encode", "_send_guard", "_write_nowait")
+    __slots__ = ("_batch", "_encode", "_send_guard")
 
     _transport: AsyncStreamWriteTransport
 
     def __init__(self, transport: AsyncStreamWriteTransport, encode: Callable[[_T_SentPacket], bytes]) -> None:
         super().__init__(transport)
         self._encode = encode
-        self._write_nowait = transport._nowait_writer()
-        self._send_guard = ResourceGuard("Another task is sending or closing")
+        self._batch = transport._write_batch()
+        self._send_guard: ResourceGuard | None = None  # most clients of a server are never waited for
 
     async def send_packet(self, packet: _T_SentPacket) -> None:
         """Sends *packet*. Waits only while the transport has more to send than it should keep in memory.
@@ -80,11 +80,19 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             data = self._encode(packet)
         except Exception as exc:
             raise _encoding_crash() from exc
-        if not self._write_nowait(data):
-            with self._send_guard:
-                self._check_can_send()
-                if data:
-                    await self._transport.send_all_from_iterable((data,))
+        batch = self._batch
+        if (room := batch.room - len(data)) > 0:
+            batch.room = room
+            batch.append(data)
+        elif not batch.write_nowait(data):
+            await self._send_slowly(data)
+
+    async def _send_slowly(self, data: bytes) -> None:
+        """Sends what the transport does not take without waiting."""
+        with self._guard():
+            self._check_can_send()
+            if data:
+                await self._transport.send_all_from_iterable((data,))
 
     async def send_packet_with_ancillary(self, packet: _T_SentPacket, ancillary_data: Any) -> None:
         """Sends *packet* and *ancillary_data* in one :manpage:`sendmsg(2)`.
@@ -95,13 +103,18 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
 
         Besides these, all that `send_packet` raises.
         """
-        with self._send_guard:
+        with self._guard():
             self._check_can_send()
             try:
                 data = self._encode(packet)
             except Exception as exc:
                 raise _encoding_crash() from exc
             await self._transport.send_all_with_ancillary((data,), ancillary_data)
+
+    def _guard(self) -> ResourceGuard:
+        if self._send_guard is None:
+            self._send_guard = ResourceGuard("Another task is sending or closing")
+        return self._send_guard
 
     def _check_can_send(self) -> None:
         """Raises `RuntimeError` if the sending direction was closed on its own."""

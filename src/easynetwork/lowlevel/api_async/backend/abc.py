@@ -426,13 +426,21 @@ class AsyncBackend(metaclass=ABCMeta):
         """
         if not coroutines:
             return []
+        waiting = {id(awaitable): awaitable for awaitable in coroutines}
+        results: dict[int, _T_co] = {}
 
-        async def run(awaitable: Awaitable[_T_co]) -> _T_co:
-            return await awaitable
+        async def run(key: int) -> None:
+            results[key] = await waiting.pop(key)
 
-        async with self.create_task_group() as group:
-            tasks = {id(awaitable): await group.start(run, awaitable) for awaitable in dict.fromkeys(coroutines)}
-        return [await tasks[id(awaitable)].join() for awaitable in coroutines]
+        try:
+            async with self.create_task_group() as group:
+                for key in list(waiting):
+                    group.start_soon(run, key)
+        finally:
+            for awaitable in waiting.values():  # cancelled before they have begun
+                if isinstance(awaitable, Coroutine):
+                    awaitable.close()
+        return [results[id(awaitable)] for awaitable in coroutines]
 
     # ----------------------------------------------------------------------------------------------- synchronization
 

@@ -51,11 +51,10 @@ def _new_backend(name: str) -> AsyncBackend:
 
             return AsyncIOBackend()
         case "trio":
-            try:
-                import trio
-            except ModuleNotFoundError as exc:
-                exc.add_note("Install the extra 'trio': pip install 'easynetwork-uvloop[trio]'")
-                raise
+            if find_spec("trio") is None:
+                error = ModuleNotFoundError("No module named 'trio'", name="trio")
+                error.add_note("Install the extra 'trio': pip install 'easynetwork-uvloop[trio]'")
+                raise error
             raise NotImplementedError("The trio backend is not available in this version")
         case _:
             raise NotImplementedError(f"There is no backend for {name!r}")

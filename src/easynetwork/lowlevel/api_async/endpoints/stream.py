@@ -154,7 +154,7 @@ class AsyncStreamEndpoint(_Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_
             BusyResourceError: another task is sending.
             UnsupportedOperation: the transport cannot do that (TLS).
         """
-        with self._send_guard:
+        with self._guard():
             if not self._eof_sent:
                 await self._transport.send_eof()
                 self._eof_sent = True
@@ -165,7 +165,7 @@ class AsyncStreamEndpoint(_Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_
         Raises:
             BusyResourceError: another task is sending.
         """
-        with self._send_guard:
+        with self._guard():
             try:
                 await super().aclose()
             finally:

@@ -29,7 +29,6 @@ _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
 
 NextGenerator: TypeAlias = "Callable[[], HandlerGenerator[_T_Request] | None]"
-Drive: TypeAlias = "Callable[[NextGenerator[_T_Request]], Awaitable[Ending]]"
 
 
 class ConnectionRunner(Protocol):
@@ -38,30 +37,44 @@ class ConnectionRunner(Protocol):
     A generator around another generator costs as much as the rest of a packet's way. This one stays off that way.
     """
 
-    async def run_connection(self, client: ConnectedStreamClient[Any], drive: Drive[Any], /) -> None:
-        """Does what ``client_connected_cb(client)`` would do. ``await drive(next_generator)`` feeds requests to the
-        generators that *next_generator* makes, until it makes none or the connection ends."""
+    def run_connection(self, client: ConnectedStreamClient[Any], /) -> Awaitable[None]:
+        """Does what ``client_connected_cb(client)`` would do, by awaiting `ConnectedStreamClient._drive`."""
+        raise NotImplementedError
 
 
 @final
 class ConnectedStreamClient(PacketSender[_T_Response]):
     """One client of an `AsyncStreamServer`, as its handler sees it. Made by the server only."""
 
-    __slots__ = ()
+    __slots__ = ("_dispatcher",)
 
     _transport: AsyncStreamTransport
 
-    def __init__(self, *, _transport: AsyncStreamTransport, _encode: Callable[[_T_Response], bytes]) -> None:
+    def __init__(
+        self,
+        *,
+        _transport: AsyncStreamTransport,
+        _encode: Callable[[_T_Response], bytes],
+        _dispatcher: RequestDispatcher[Any],
+    ) -> None:
         super().__init__(_transport, _encode)
+        self._dispatcher = _dispatcher
 
     async def aclose(self) -> None:
         """Sends what is to be sent, then closes the connection. A cancelled call closes abruptly.
 
+        Requests that were received and not yet handled are dropped.
+
         Raises:
             BusyResourceError: another task is sending or closing.
         """
-        with self._send_guard:
+        with self._guard():
+            self._dispatcher.stop_feeding()
             await self._transport.aclose()
+
+    def _drive(self, next_generator: NextGenerator[Any]) -> Awaitable[Ending]:
+        """Feeds requests to the generators that *next_generator* makes, until it makes none or the connection ends."""
+        return self._transport._run_requests(self._dispatcher, next_generator)
 
 
 class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
@@ -128,9 +141,9 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
         """Serves clients until cancelled or closed.
 
         Parameters:
-            client_connected_cb: makes the asynchronous generator that handles the requests of one client. Each ``yield``
-                asks for a request, and says how long to wait for it: None, a number of seconds, or `RecvParams`.
-                What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task.
+            client_connected_cb: makes the asynchronous generator that handles the requests of one client. Each
+                ``yield`` asks for a request, and says how long to wait for it: None, a number of seconds, or
+                `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task.
             task_group: where the tasks of the clients live; a private one if None.
             disconnect_error_filter: tells the errors that mean "the client has left". Then, as at the end of the
                 stream, the generator is closed, and nothing is raised at its ``yield``.
@@ -143,9 +156,9 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
         """
         if ancillary_bufsize is not None:
             check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
-        run_connection = getattr(client_connected_cb, "run_connection", None)
-        if run_connection is None:
-            run_connection = partial(_run_generator, client_connected_cb)
+        runner: Any = client_connected_cb
+        if not hasattr(runner, "run_connection"):
+            runner = _PlainCallback(client_connected_cb)
 
         def new_dispatcher() -> RequestDispatcher[_T_Request]:
             return RequestDispatcher(
@@ -156,37 +169,50 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
             )
 
         with self._serve_guard:
-            await self._listener.serve(partial(_serve_client, run_connection, self._encode, new_dispatcher), task_group)
+            await self._listener.serve(partial(_serve_client, runner, self._encode, new_dispatcher), task_group)
 
 
 async def _serve_client(
-    run_connection: Callable[[ConnectedStreamClient[Any], Drive[Any]], Awaitable[None]],
+    handler: ConnectionRunner,
     encode: Callable[[Any], bytes],
     new_dispatcher: Callable[[], RequestDispatcher[Any]],
     transport: AsyncStreamTransport,
 ) -> None:
     """The life of one connection, in a task of its own."""
     dispatcher = new_dispatcher()
-
-    def drive(next_generator: NextGenerator[Any]) -> Awaitable[Ending]:
-        return transport._run_requests(dispatcher, next_generator)
-
+    client = ConnectedStreamClient(_transport=transport, _encode=encode, _dispatcher=dispatcher)
     try:
-        await run_connection(ConnectedStreamClient(_transport=transport, _encode=encode), drive)
-    except BaseException as exc:
-        await aclose_forcefully(transport)
-        if not isinstance(exc, Exception):
-            raise
+        await handler.run_connection(client)
+    except Exception as exc:
+        # Before anything is awaited: a cancellation that is on its way would take the message with it.
         logging.getLogger(__name__).error("Unhandled exception in the handler of %r", transport, exc_info=exc)
+        await aclose_forcefully(transport)
+    except BaseException:
+        await aclose_forcefully(transport)
+        raise
     else:
         await transport.aclose()
 
 
-async def _run_generator(
-    client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]],
-    client: ConnectedStreamClient[Any],
-    drive: Drive[Any],
-) -> None:
-    generators = iter((client_connected_cb(client),))
-    if await drive(lambda: next(generators, None)) is Ending.NEVER_YIELDED:
-        await aclose_forcefully(client)
+class _PlainCallback:
+    """An ordinary `client_connected_cb`: one generator gets all requests."""
+
+    def __init__(self, client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]]) -> None:
+        self._client_connected_cb = client_connected_cb
+
+    async def run_connection(self, client: ConnectedStreamClient[Any], /) -> None:
+        if await client._drive(SingleGenerator(self._client_connected_cb(client))) is Ending.NEVER_YIELDED:
+            await aclose_forcefully(client)
+
+
+class SingleGenerator(Generic[_T_Request]):
+    """A function that returns one generator, and None afterwards."""
+
+    __slots__ = ("_generator",)
+
+    def __init__(self, generator: HandlerGenerator[_T_Request]) -> None:
+        self._generator: HandlerGenerator[_T_Request] | None = generator
+
+    def __call__(self) -> HandlerGenerator[_T_Request] | None:
+        generator, self._generator = self._generator, None
+        return generator

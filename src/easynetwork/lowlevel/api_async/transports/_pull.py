@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["receive", "run_requests"]
+__all__ = ["PullingDriver", "receive"]
 
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
@@ -14,20 +14,26 @@ if TYPE_CHECKING:
     from .abc import AsyncStreamReadTransport
 
 
-async def run_requests(
-    transport: AsyncStreamReadTransport,
-    dispatcher: RequestDispatcher[Any],
-    next_generator: Callable[[], HandlerGenerator[Any] | None],
-) -> Ending:
-    """Feeds *dispatcher* with what *transport* receives until the generators or the stream end."""
+class PullingDriver:
+    """Awaits ``recv()`` of any stream transport."""
 
-    def more() -> Generator[Any, Any, bool]:
-        return receive(transport, dispatcher).__await__()
+    __slots__ = ("_dispatcher", "_transport")
 
-    def pass_turn() -> Generator[Any, Any, None]:
-        return transport.backend().cancel_shielded_coro_yield().__await__()
+    def __init__(self, transport: AsyncStreamReadTransport, dispatcher: RequestDispatcher[Any]) -> None:
+        self._transport = transport
+        self._dispatcher = dispatcher
 
-    return await dispatcher.run(next_generator, more, pass_turn)
+    async def run(self, next_generator: Callable[[], HandlerGenerator[Any] | None]) -> Ending:
+        """Runs the dispatcher until its generators or the stream end."""
+        return await self._dispatcher.run(next_generator, self)
+
+    def more(self) -> Generator[Any, Any, bool]:
+        """Waits for bytes."""
+        return receive(self._transport, self._dispatcher).__await__()
+
+    def pass_turn(self) -> Generator[Any, Any, None]:
+        """Lets others run."""
+        return self._transport.backend().cancel_shielded_coro_yield().__await__()
 
 
 async def receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispatcher[Any]) -> bool:

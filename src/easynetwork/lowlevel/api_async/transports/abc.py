@@ -12,12 +12,13 @@ __all__ = [
     "AsyncStreamReadTransport",
     "AsyncStreamTransport",
     "AsyncStreamWriteTransport",
+    "WriteBatch",
 ]
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel import typed_attr
@@ -164,17 +165,32 @@ class AsyncStreamWriteTransport(AsyncBaseTransport):
         """
         raise UnsupportedOperation("This transport does not support sending ancillary data")
 
-    def _nowait_writer(self) -> Callable[[bytes], bool]:
-        """Returns a function that takes bytes to send without waiting, if that is possible right now.
+    def _write_batch(self) -> WriteBatch:
+        """Returns what takes bytes to send without waiting, if that is possible.
 
-        It returns false when it took nothing, because of flow control or because the transport cannot do it at all:
-        `send_all` is to be awaited then. Packets go this way at no cost for a coroutine.
+        Packets that leave in the same turn of the event loop go this way, at no cost for a coroutine. By default it
+        never takes anything, and `send_all` is awaited for each packet.
         """
-        return _takes_nothing
+        return _NO_BATCH
 
 
-def _takes_nothing(data: bytes) -> bool:
-    return False
+class WriteBatch:
+    """Bytes that are going to be sent in one piece. As it is: one that takes none."""
+
+    __slots__ = ("append", "room")
+
+    def __init__(self, append: Callable[[bytes], None]) -> None:
+        self.append = append
+        """Takes bytes; who calls it lessens `room` by their number."""
+        self.room = 0
+        """How many bytes may be appended right now. For more than that, `write_nowait` decides."""
+
+    def write_nowait(self, data: bytes) -> bool:
+        """Takes bytes if they need not wait; returns whether it did."""
+        return False
+
+
+_NO_BATCH: Final = WriteBatch(list[bytes]().append)
 
 
 class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
@@ -200,7 +216,7 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
 
         How that is done is the transport's own business. By default, received bytes are pulled.
         """
-        return await _pull.run_requests(self, dispatcher, next_generator)
+        return await _pull.PullingDriver(self, dispatcher).run(next_generator)
 
 
 class AsyncDatagramReadTransport(AsyncBaseTransport):

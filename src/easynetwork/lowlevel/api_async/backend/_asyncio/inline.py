@@ -2,8 +2,8 @@
 
 The task that awaits `InlineDriver.run` is the connection's *carrier*. It is parked on a future while the dispatcher
 waits for bytes. A callback that brings some resumes the dispatcher itself, as if it were the carrier: the same current
-task, the same context. Only when a handler suspends (or fails, or the stream has ended) is the carrier woken, and goes on
-from there as an ordinary task. See "Extending asyncio" in Python's documentation.
+task, the same context. Only when a handler suspends (or fails, or the stream has ended) is the carrier woken, and goes
+on from there as an ordinary task. See "Extending asyncio" in Python's documentation.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
 from easynetwork.lowlevel.api_async.transports import _pull
 
+from .watermarks import HIGH_WATER
+
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
@@ -33,11 +35,13 @@ class _Token(enum.Enum):
     WAITING = "what the dispatcher yields when it waits for bytes, or for its turn"
 
 
-_WAITING: Final = (_Token.WAITING,)
+# Constants: looking a member up in its enumeration takes as long as calling a function.
+_TOKEN: Final = _Token.WAITING
+_WAITING: Final = (_TOKEN,)
 
 
-class InlineDriver:
-    """Resumes one dispatcher from the callbacks of one stream."""
+class InlineDriver(asyncio.Protocol):
+    """Resumes one dispatcher from the callbacks of one stream. While it runs, it is the protocol of the transport."""
 
     __slots__ = (
         "_callbacks",
@@ -45,8 +49,10 @@ class InlineDriver:
         "_context",
         "_dispatcher",
         "_failure",
+        "_feed",
         "_parked",
         "_run",
+        "_send",
         "_suspended",
         "_timer",
         "_transport",
@@ -56,6 +62,8 @@ class InlineDriver:
     _carrier: asyncio.Task[Any]
     _context: contextvars.Context
     _run: Generator[Any, Any, Ending]
+    _send: Callable[[None], Any]
+    _feed: Callable[[bytes], None]
 
     def __init__(
         self, transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: RequestDispatcher[Any]
@@ -67,7 +75,7 @@ class InlineDriver:
         self._turn_due = False  # it waits for its turn, not for bytes
         # What a callback leaves for the carrier. It cannot be the result of the parked future: a handler that cancels
         # its own task has cancelled that future by then.
-        self._suspended: Any = _Token.WAITING  # what a handler has suspended with: a future, or None for ``sleep(0)``
+        self._suspended: Any = _TOKEN  # what a handler has suspended with: a future, or None for ``sleep(0)``
         self._failure: BaseException | None = None  # how the dispatcher ended; StopIteration if well
         self._timer: asyncio.TimerHandle | None = None  # fires at the deadline or before
 
@@ -81,13 +89,16 @@ class InlineDriver:
         assert carrier is not None
         self._carrier = carrier
         self._context = _context_of(carrier)
-        run: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self._more, self._pass_turn)
+        run: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self)
         self._run = run
+        self._send = run.send
+        self._feed = self._dispatcher.feed
         callbacks.receiver = self
+        callbacks.set_protocol(self)
         try:
             yielded = run.send(None)
             while True:
-                if yielded is _Token.WAITING:
+                if yielded is _TOKEN:
                     self._parked = parked = callbacks.loop.create_future()
                     try:
                         yield from parked
@@ -109,6 +120,7 @@ class InlineDriver:
             return ending
         finally:
             callbacks.receiver = None
+            callbacks.set_protocol(callbacks)
             if self._timer is not None:
                 self._timer.cancel()
 
@@ -120,8 +132,8 @@ class InlineDriver:
                 raise failure
             finally:
                 del failure  # no cycle of an exception and its own traceback
-        suspended, self._suspended = self._suspended, _Token.WAITING
-        return self._run.send(None) if suspended is _Token.WAITING else suspended
+        suspended, self._suspended = self._suspended, _TOKEN
+        return self._run.send(None) if suspended is _TOKEN else suspended
 
     def _unpark_cancelled(self, exc: asyncio.CancelledError) -> Any:
         """Does what `asyncio.Task.cancel` does: it goes to what is waited for first."""
@@ -130,17 +142,17 @@ class InlineDriver:
             self._carrier.uncancel()
             self._carrier.cancel(*exc.args)
             return self._unpark()
-        suspended, self._suspended = self._suspended, _Token.WAITING
-        if suspended in (_Token.WAITING, None) or not suspended.cancel(*exc.args):
+        suspended, self._suspended = self._suspended, _TOKEN
+        if suspended in (_TOKEN, None) or not suspended.cancel(*exc.args):
             return self._run.throw(exc)
         return suspended
 
     # ---------------------------------------------------------------------------------- called by the dispatcher's run
 
-    def _more(self) -> Iterable[Any]:
-        """Waits for bytes."""
+    def more(self) -> Iterable[Any]:
+        """Waits for bytes. Looks first for anything that is there already, or is asked for seldom."""
         callbacks, dispatcher = self._callbacks, self._dispatcher
-        if callbacks.received.nbytes:
+        if callbacks.received.nbytes and not callbacks.closing:
             dispatcher.feed(callbacks.take_received())
             return ()
         if callbacks.ended:
@@ -151,50 +163,44 @@ class InlineDriver:
             return ()
         if dispatcher.ancillary is not None or dispatcher.spent:
             return _pull.receive(self._transport, dispatcher).__await__()
-        if callbacks.reading_paused:
-            callbacks.resume_reading()
-        if dispatcher.timeout is not None and dispatcher.deadline is None:
+        callbacks.resume_reading()
+        if dispatcher.timeout is None:
+            dispatcher.waiting_token = _TOKEN  # until `wake` is called, or another wait is asked for
+        elif dispatcher.deadline is None:
             self._begin_timeout(dispatcher.timeout)
         return _WAITING
 
-    def _pass_turn(self) -> Iterable[Any]:
+    def pass_turn(self) -> Iterable[Any]:
         """One connection must not keep all others waiting: the rest of its packets, in the next turn of the loop."""
         self._turn_due = True
+        self._dispatcher.waiting_token = None
         self._callbacks.pause_reading()
         self._callbacks.loop.call_soon(self._take_turn)
         return _WAITING
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
-    def receive(self, data: bytes) -> bool:
-        return not self._turn_due and self._resume(data)
-
-    def wake(self) -> None:
-        if self._callbacks.closing:
-            self._dispatcher.stop_feeding()
-        if self._parked is not None and not self._parked.done():
-            self._parked.set_result(None)
-
-    def _resume(self, data: bytes = b"", error: Exception | None = None) -> bool:
-        """Resumes the dispatcher as if in the carrier; returns false if the carrier is busy."""
-        parked = self._parked
-        if parked is None or parked.done():
-            return False
-        callbacks = self._callbacks
+    def data_received(self, data: bytes, error: Exception | None = None) -> None:
+        """Resumes the dispatcher, as if in the carrier, with *data*, or with *error*."""
+        callbacks, parked = self._callbacks, self._parked
+        if parked is None or self._turn_due or parked.done():
+            callbacks.keep(data)  # the carrier is busy
+            return
         try:
             _enter_task(callbacks.loop, self._carrier)
         except RuntimeError:  # within another task: no handler runs on top of it
-            self.wake()
-            return False
+            callbacks.keep(data)
+            return
         callbacks.flush_due = True
+        callbacks.room = HIGH_WATER if callbacks.writable else 0
         try:
             if data:
-                self._dispatcher.feed(data)
+                self._feed(data)
             if error is None:
-                suspended = self._context.run(self._run.send, None)
+                suspended = self._context.run(self._send, None)
             else:
                 suspended = self._context.run(self._run.throw, error)
-            if suspended is not _Token.WAITING:
+            if suspended is not _TOKEN:
                 self._suspended = suspended
                 self.wake()
         except BaseException as exc:
@@ -205,11 +211,30 @@ class InlineDriver:
             callbacks.flush_due = False
             if callbacks.batch:
                 callbacks.flush()
-        return True
+            else:
+                callbacks.room = 0
+
+    def eof_received(self) -> bool:
+        return self._callbacks.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._callbacks.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._callbacks.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._callbacks.resume_writing()
+
+    def wake(self) -> None:
+        """Something other than bytes for the dispatcher has come: the carrier looks after it."""
+        self._dispatcher.waiting_token = None
+        if self._parked is not None and not self._parked.done():
+            self._parked.set_result(None)
 
     def _take_turn(self) -> None:
         self._turn_due = False
-        self._resume()
+        self.data_received(b"")
 
     # ------------------------------------------------------------------------------------------------------- time-outs
 
@@ -235,12 +260,14 @@ class InlineDriver:
 
     def _check_deadline(self) -> None:
         deadline = self._dispatcher.deadline
-        if deadline is None or self._parked is None or self._turn_due:
+        if deadline is None or self._parked is None:
             return
         if self._callbacks.loop.time() < deadline:
             self._arm_timer(deadline)
         else:
-            self._resume(error=TimeoutError("No request was received in time"))
+            self.data_received(b"", TimeoutError("No request was received in time"))
+            if self._dispatcher.deadline == deadline:
+                self._arm_timer(deadline)  # the carrier is about to run: the question is the same after it
 
 
 def _context_of(task: asyncio.Task[Any]) -> contextvars.Context:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["AsyncioStreamListener"]
 
 import asyncio
+import contextvars
 import errno
 import socket
 import warnings
@@ -62,13 +63,15 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         if self._stopped is not None:
             raise BusyResourceError("Another task is serving this listener")
         loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
         stopped = self._stopped = loop.create_future()
 
         def on_connection(callbacks: StreamCallbacks) -> None:
             if stopped.done():
                 callbacks.abort()
             else:
-                task_group.start_soon(handler, AsyncioStreamTransport(self._backend, callbacks))
+                # Not in the context of the event loop's callback.
+                context.run(task_group.start_soon, handler, AsyncioStreamTransport(self._backend, callbacks))
 
         try:
             server = await loop.create_server(

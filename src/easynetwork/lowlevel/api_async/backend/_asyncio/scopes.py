@@ -33,11 +33,34 @@ class _State(enum.Enum):
     LEFT = enum.auto()
 
 
-_scopes_of: weakref.WeakKeyDictionary[asyncio.Task[Any], list[AsyncioCancelScope]] = weakref.WeakKeyDictionary()
-"""The scopes that each task is in, the outermost first."""
+class _TaskState:
+    """What is known of a task that has been in a scope or a shield."""
 
-_shielded: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-"""The tasks that no scope may disturb at present."""
+    __slots__ = ("scopes", "shielded", "swallowed")
+
+    def __init__(self) -> None:
+        self.scopes: list[AsyncioCancelScope] = []  # those the task is in, the outermost first
+        self.shielded = 0  # how many of them, the outermost ones, are outside of a shield
+        self.swallowed = 0  # how many requests of others the current shields keep from the task
+
+    def delivered(self, outermost: int = 0) -> int:
+        """Returns how often the scopes within the *outermost* ones have asked the task."""
+        return sum(scope._delivered for scope in self.scopes[outermost:])
+
+
+_states: weakref.WeakKeyDictionary[asyncio.Task[Any], _TaskState] = weakref.WeakKeyDictionary()
+
+_EAGER_DELIVERIES = 100
+"""So often a scope asks its task in successive turns of the loop; then less and less often, not to keep it busy."""
+_LONGEST_PAUSE = 0.05
+"""Longest time between two requests, in seconds."""
+
+
+def _state_of(task: asyncio.Task[Any]) -> _TaskState:
+    state = _states.get(task)
+    if state is None:
+        state = _states[task] = _TaskState()
+    return state
 
 
 class AsyncioCancelScope(CancelScope):
@@ -50,12 +73,14 @@ class AsyncioCancelScope(CancelScope):
         "_deadline",
         "_delivered",
         "_delivery",
+        "_in_task",
         "_state",
         "_task",
         "_timer",
     )
 
     _task: asyncio.Task[Any]
+    _in_task: _TaskState
 
     def __init__(self, deadline: float) -> None:
         self._deadline = _check_time(deadline)
@@ -78,8 +103,9 @@ class AsyncioCancelScope(CancelScope):
             raise RuntimeError("A cancel scope can be entered only in a task")
         self._task = task
         self._state = _State.ENTERED
-        self._cancelling = task.cancelling()
-        _scopes_of.setdefault(task, []).append(self)
+        self._in_task = state = _state_of(task)
+        self._cancelling = task.cancelling() - state.swallowed
+        state.scopes.append(self)
         self._watch_deadline()
         self._deliver_soon()
         return self
@@ -94,7 +120,7 @@ class AsyncioCancelScope(CancelScope):
             raise RuntimeError("The cancel scope is not active")
         if asyncio.current_task() is not self._task:
             raise RuntimeError("A cancel scope must be left in the task that has entered it")
-        scopes = _scopes_of[self._task]
+        scopes = self._in_task.scopes
         if scopes[-1] is not self:
             raise RuntimeError("The cancel scopes within this one must be left first")
         scopes.pop()
@@ -109,7 +135,8 @@ class AsyncioCancelScope(CancelScope):
         delivered, self._delivered = self._delivered, 0
         for _ in range(delivered):
             self._task.uncancel()
-        if not delivered or exc is None or self._task.cancelling() > self._cancelling:
+        requests = self._task.cancelling() - self._in_task.swallowed
+        if not delivered or exc is None or requests > self._cancelling:
             return False
         ours, others = _split_cancellation(exc)
         self._caught = ours
@@ -152,13 +179,19 @@ class AsyncioCancelScope(CancelScope):
 
     def _deliver(self) -> None:
         self._delivery = None
-        if self._task in _shielded or self._task.done():
+        state, task = self._in_task, self._task
+        if self in state.scopes[: state.shielded] or task.done():
             return  # ignore_cancellation() takes care of it at its end
-        waits_for: Any = getattr(self._task, "_fut_waiter", None)
+        waits_for: Any = getattr(task, "_fut_waiter", None)
         if waits_for is None or not waits_for.done():  # one that has its result already may have it
             self._delivered += 1
-            self._task.cancel(_ScopeCancellation(f"Cancelled by {self!r}"))
-        self._deliver_soon()  # level triggered: who goes on waiting within the scope is cancelled again
+            task.cancel(_ScopeCancellation(f"Cancelled by {self!r}"))
+        # Level triggered: who goes on waiting within the scope is cancelled again.
+        if self._delivered < _EAGER_DELIVERIES:
+            self._deliver_soon()
+        else:
+            pause = min(0.001 * (self._delivered - _EAGER_DELIVERIES + 1), _LONGEST_PAUSE)
+            self._delivery = task.get_loop().call_later(pause, self._deliver)
 
 
 def _check_time(value: float) -> float:
@@ -183,20 +216,22 @@ def ignore_cancellation(awaitable: Awaitable[_T_co]) -> Generator[Any, Any, _T_c
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("No task is running")
-    outermost = task not in _shielded
-    _shielded.add(task)
-    request: asyncio.CancelledError | None = None
+    shield = _Shield(task)
     iterator: Any = awaitable.__await__()
+    is_cancelled = False
     try:
         yielded = iterator.send(None)
         while True:
+            shield.note_requests()
             try:
                 if yielded is None:
                     yield None
                 else:
                     yield from _wait_for(yielded, task).__await__()
             except asyncio.CancelledError as exc:
-                request = exc
+                if shield.is_from_within(exc) and (yielded is None or not yielded.cancel(*exc.args)):
+                    yielded = iterator.throw(exc)
+                    continue
             except RuntimeError as exc:
                 yielded = iterator.throw(exc)
                 continue
@@ -205,17 +240,73 @@ def ignore_cancellation(awaitable: Awaitable[_T_co]) -> Generator[Any, Any, _T_c
     except StopIteration as stop:
         result: _T_co = stop.value
     except asyncio.CancelledError:
-        request = None
+        is_cancelled = True
         raise
     finally:
-        if outermost:
-            _shielded.discard(task)
-            for scope in _scopes_of.get(task, ()):
-                scope._deliver_soon()
-        if request is not None and not (request.args and isinstance(request.args[0], _ScopeCancellation)):
-            task.uncancel()
-            task.cancel(*request.args)
+        shield.leave(ask_again=not is_cancelled)
     return result
+
+
+class _Shield:
+    """Tells requests that concern a shielded awaitable, those of scopes within it, from all others."""
+
+    __slots__ = (
+        "_arguments",
+        "_first_requests",
+        "_from_within",
+        "_outer",
+        "_requests",
+        "_state",
+        "_swallowed",
+        "_task",
+    )
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        self._state = state = _state_of(task)
+        self._outer = state.shielded
+        state.shielded = len(state.scopes)
+        self._first_requests = task.cancelling() - state.delivered()
+        self._swallowed = 0
+        self._arguments: tuple[Any, ...] | None = None  # of a swallowed request
+        self.note_requests()
+
+    def note_requests(self) -> None:
+        """Counts the requests that there are before a wait."""
+        state = self._state
+        self._from_within = state.delivered(state.shielded)
+        self._requests = self._task.cancelling() - state.delivered()
+
+    def is_from_within(self, exc: asyncio.CancelledError) -> bool:
+        """Returns whether the wait was ended by a scope within the shield. Other requests are remembered."""
+        state = self._state
+        requests = self._task.cancelling() - state.delivered() - self._requests
+        from_within = state.delivered(state.shielded) > self._from_within
+        if requests or not from_within:
+            arguments = exc.args
+            is_scope = bool(arguments) and isinstance(arguments[0], _ScopeCancellation)
+            if not is_scope:
+                self._arguments = arguments
+            elif requests:
+                self._arguments = ()  # it came together with that of a scope
+            if not requests and not is_scope:
+                self._first_requests -= 1  # it was made before the shield
+            self._swallowed += requests
+            state.swallowed += requests
+            self.note_requests()
+        return from_within
+
+    def leave(self, *, ask_again: bool) -> None:
+        """Ends the shield. What was asked for, and not taken back, is asked for again."""
+        state, task = self._state, self._task
+        state.swallowed -= self._swallowed
+        state.shielded = self._outer
+        for scope in state.scopes[self._outer :]:
+            scope._deliver_soon()
+        is_wanted = task.cancelling() - state.delivered() > self._first_requests
+        if ask_again and is_wanted and self._arguments is not None:
+            task.uncancel()
+            task.cancel(*self._arguments)
 
 
 async def _wait_for(future: asyncio.Future[Any], task: asyncio.Task[Any]) -> None:

@@ -15,9 +15,10 @@ from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._bytes_queue import BytesQueue
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import socket_attributes
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
 from .inline import InlineDriver
+from .watermarks import HIGH_WATER, LOW_WATER
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -25,33 +26,28 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
-HIGH_WATER: Final = 64 * 1024
-"""With more bytes than this waiting, received or to be sent, the other side has to wait."""
-LOW_WATER: Final = 16 * 1024
-"""Few enough bytes to go on. Set by hand: uvloop's default is 16 *bytes*, which pauses and resumes at each write."""
 CLOSE_TIMEOUT: Final = 30.0
 """Seconds a graceful close may take. On both loops, a peer that never reads would keep the connection for ever."""
 
 
-class StreamReceiver(Protocol):
-    """Who wants the bytes of a stream in the very callback that delivers them."""
+_EMPTY: Final = BytesQueue()
+"""The queue of all who have received nothing that waits: most connections of a server, most of the time."""
 
-    def receive(self, data: bytes) -> bool:
-        """Takes *data*, or returns false if it is busy: the bytes are then kept for it."""
+
+class StreamReceiver(Protocol):
+    """Who gets the bytes of a stream in the very callback that delivers them."""
 
     def wake(self) -> None:
-        """The stream has ended, one way or another."""
+        """Something else has come: bytes that were kept, the end of the stream."""
 
 
-class StreamCallbacks(asyncio.Protocol):
+class StreamCallbacks(WriteBatch, asyncio.Protocol):
     """What the loop tells about one stream, kept until a coroutine asks or a receiver takes it; and its write batch."""
 
     __slots__ = (
-        "_batch_size",
         "_closers",
         "_on_connection",
         "_reader",
-        "_writable",
         "_writers",
         "batch",
         "closing",
@@ -65,6 +61,7 @@ class StreamCallbacks(asyncio.Protocol):
         "received",
         "receiver",
         "transport",
+        "writable",
     )
 
     transport: asyncio.Transport
@@ -75,7 +72,7 @@ class StreamCallbacks(asyncio.Protocol):
         self.loop = loop
         self._on_connection = on_connection
 
-        self.received = BytesQueue()
+        self.received = _EMPTY
         self.receiver: StreamReceiver | None = None
         self._reader: asyncio.Future[None] | None = None
         self.reading_paused = False
@@ -83,10 +80,10 @@ class StreamCallbacks(asyncio.Protocol):
         """Nothing more will be received, for whatever reason."""
 
         self.batch: list[bytes] = []
-        self._batch_size = 0
+        super().__init__(self.batch.append)
         self.flush_due = False
-        """Set while somebody is going to flush the batch within this turn of the loop."""
-        self._writable = False
+        """Set while somebody is going to flush the batch within this turn of the loop. Only then is there any room."""
+        self.writable = False
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # what waits to be written, in order
         self._closers: list[asyncio.Future[None]] | None = None  # who waits until the connection is lost
         self.eof_sent = False
@@ -101,19 +98,13 @@ class StreamCallbacks(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        self._writable = True
+        self.writable = True
         on_connection, self._on_connection = self._on_connection, None
         if on_connection is not None:
             on_connection(self)
 
     def data_received(self, data: bytes) -> None:
-        receiver = self.receiver
-        if receiver is not None and receiver.receive(data):
-            return
-        self.received.append(data)
-        if self.received.nbytes > HIGH_WATER:
-            self.pause_reading()
-        self._wake_reader()
+        self.keep(data)
 
     def eof_received(self) -> bool:
         self.ended = True
@@ -123,7 +114,8 @@ class StreamCallbacks(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = self.ended = True
         self.error = exc
-        self._writable = False
+        self.writable = False
+        self.room = 0
         self.batch.clear()
         self._wake_reader()
         self._refuse_writers()
@@ -133,18 +125,35 @@ class StreamCallbacks(asyncio.Protocol):
                 waiter.set_result(None)
 
     def pause_writing(self) -> None:
-        self._writable = False
+        self.writable = False
+        self.room = 0
 
     def resume_writing(self) -> None:
-        self._writable = not (self.closing or self.lost or self.eof_sent)
+        self.writable = not (self.closing or self.lost or self.eof_sent)
         # Those who wait come before all others, in the order in which they came.
-        while self._writers and self._writable:
+        while self._writers and self.writable:
             waiter, data = self._writers.popleft()
             if not waiter.done():
                 self.write_nowait(data)
                 waiter.set_result(True)
 
     # ------------------------------------------------------------------------------------------------------- reading
+
+    def keep(self, data: bytes) -> None:
+        """Keeps received bytes for who is going to ask for them."""
+        if not data:
+            return
+        if self.received is _EMPTY:
+            self.received = BytesQueue()
+        self.received.append(data)
+        if self.received.nbytes > HIGH_WATER:
+            self.pause_reading()
+        self._wake_reader()
+
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        """Has the loop call *protocol* from now on."""
+        if not self.lost:
+            self.transport.set_protocol(protocol)
 
     def pause_reading(self) -> None:
         if not self.reading_paused and not self.transport.is_closing():
@@ -159,6 +168,8 @@ class StreamCallbacks(asyncio.Protocol):
     def take_received(self, size: int | None = None) -> bytes:
         """Returns at most *size* bytes of what was received; all of it for None."""
         data = self.received.take_all() if size is None else self.received.take(size)
+        if not self.received.nbytes:
+            self.received = _EMPTY
         if self.reading_paused and self.received.nbytes <= LOW_WATER:
             self.resume_reading()
         return data
@@ -194,15 +205,16 @@ class StreamCallbacks(asyncio.Protocol):
 
     def write_nowait(self, data: bytes) -> bool:
         """Takes *data* into the batch of this turn; returns false, without taking it, if one has to wait first."""
-        if not self._writable:
+        if not self.writable:
             return False
         self.batch.append(data)
-        self._batch_size = size = self._batch_size + len(data)
-        if size >= HIGH_WATER:
-            self.flush()
-        elif not self.flush_due:
-            self.flush_due = True
+        self.room -= len(data)
+        if not self.flush_due:
+            self.cork()
+            self.room -= len(data)
             self.loop.call_soon(self.uncork)
+        if self.room <= 0:
+            self.flush()
         return True
 
     async def write(self, data: bytes) -> None:
@@ -243,22 +255,35 @@ class StreamCallbacks(asyncio.Protocol):
             return
         self.uncork()
         self.eof_sent = True
-        self._writable = False
+        self.writable = False
+        self.room = 0
         self.transport.write_eof()
         self._refuse_writers()
 
+    def cork(self) -> None:
+        """Lets the batch grow until `uncork`, within the same turn of the loop."""
+        self.flush_due = True
+        if self.writable:
+            self.room = HIGH_WATER
+
     def uncork(self) -> None:
-        """Ends the time in which the batch could grow because `flush_due` was set."""
         self.flush_due = False
         if self.batch:
             self.flush()
+        self.room = 0
 
     def flush(self) -> None:
-        """Gives the batch to the loop in one write, as ``bytes``: since 3.12, asyncio keeps mutable buffers as they are."""
+        """Gives the batch to the loop in one write.
+
+        As ``bytes``: since 3.12, asyncio keeps mutable buffers as they are.
+        """
         batch = self.batch
-        data = batch[0] if len(batch) == 1 else b"".join(batch)
-        batch.clear()
-        self._batch_size = 0
+        if len(batch) == 1:
+            data = batch.pop()
+        else:
+            data = b"".join(batch)
+            batch.clear()
+        self.room = HIGH_WATER if self.flush_due else 0
         if data and not self.transport.is_closing():  # uvloop raises there, asyncio is silent
             self.transport.write(data)
 
@@ -288,7 +313,8 @@ class StreamCallbacks(asyncio.Protocol):
 
     def _stop(self) -> None:
         self.closing = self.ended = True
-        self._writable = False
+        self.writable = False
+        self.room = 0
         self._wake_reader()
         self._refuse_writers()
 
@@ -368,8 +394,8 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return socket_attributes(self._callbacks.transport.get_extra_info("socket"))
 
-    def _nowait_writer(self) -> Callable[[bytes], bool]:
-        return self._callbacks.write_nowait
+    def _write_batch(self) -> WriteBatch:
+        return self._callbacks
 
     def _run_requests(
         self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]

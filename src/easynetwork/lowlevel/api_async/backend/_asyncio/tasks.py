@@ -5,6 +5,8 @@ from __future__ import annotations
 __all__ = ["AsyncioTask", "AsyncioTaskGroup", "task_info"]
 
 import asyncio
+import contextvars
+import math
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +15,7 @@ from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel.api_async.backend.abc import Task, TaskGroup, TaskInfo
 
-from .scopes import ignore_cancellation
+from .scopes import AsyncioCancelScope, ignore_cancellation
 
 if TYPE_CHECKING:
     from typing import Self
@@ -73,15 +75,24 @@ class AsyncioTask(Task[_T_co]):
 
 
 class AsyncioTaskGroup(TaskGroup):
-    """An `asyncio.TaskGroup` that leaves alone the exception of a block whose tasks are well."""
+    """An `asyncio.TaskGroup` that leaves alone the exception of a block whose tasks are well.
 
-    __slots__ = ("_group",)
+    The block is in a scope of its own: within `ignore_cancellation`, the request of asyncio's group to end the block
+    cannot be told from one that comes from outside, and does not reach it.
+    """
+
+    __slots__ = ("_block", "_context", "_group", "_on_task_end")
 
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
+        self._block = AsyncioCancelScope(math.inf)
+        # The same two objects for all tasks: a server has a task for each idle connection.
+        self._on_task_end = self._end_block
+        self._context = contextvars.copy_context()
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
+        self._block.__enter__()
         return self
 
     async def __aexit__(
@@ -91,11 +102,16 @@ class AsyncioTaskGroup(TaskGroup):
         exc_tb: TracebackType | None,
     ) -> None:
         try:
-            await self._group.__aexit__(exc_type, exc_val, exc_tb)
+            try:
+                self._block.__exit__(exc_type, exc_val, exc_tb)
+            finally:  # even if a scope was left open in the block: no task may stay behind
+                await self._group.__aexit__(exc_type, exc_val, exc_tb)
         except BaseExceptionGroup as group:
             if exc_val is not None and group.exceptions == (exc_val,):
                 return  # raised as it is by ``async with``
             raise
+        finally:
+            await _absorb_request()
 
     def start_soon(
         self,
@@ -104,7 +120,7 @@ class AsyncioTaskGroup(TaskGroup):
         *args: *_T_PosArgs,
         name: str | None = None,
     ) -> None:
-        _ = self._create_task(coro_func(*args), name)
+        _ = self.create_task(coro_func(*args), name)
 
     async def start(
         self,
@@ -116,11 +132,12 @@ class AsyncioTaskGroup(TaskGroup):
         started = asyncio.get_running_loop().create_future()
 
         async def run() -> _T:
-            if not started.done():
-                started.set_result(None)
+            if started.cancelled():
+                raise asyncio.CancelledError
+            started.set_result(None)
             return await coro_func(*args)
 
-        task = AsyncioTask(self._create_task(run(), name))
+        task = AsyncioTask(self.create_task(run(), name))
         try:
             await started
         except asyncio.CancelledError:
@@ -129,9 +146,29 @@ class AsyncioTaskGroup(TaskGroup):
             raise
         return task
 
-    def _create_task(self, coroutine: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
+    def create_task(self, coroutine: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
+        """Returns a new task of the group. *coroutine* is closed if the group is not open."""
         try:
-            return self._group.create_task(coroutine, name=name)
+            task = self._group.create_task(coroutine, name=name)
         except RuntimeError:
             coroutine.close()
             raise
+        task.add_done_callback(self._on_task_end, context=self._context)
+        return task
+
+    def _end_block(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._block.cancel()
+
+
+async def _absorb_request() -> None:
+    """Takes what is left, before Python 3.13, of a request that was taken back before the task could notice it.
+
+    A failed task cancels the block of its group; one that was shielded at that moment has not noticed.
+    """
+    task = asyncio.current_task()
+    if task is not None and not task.cancelling() and getattr(task, "_must_cancel", False):
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            pass

@@ -1,0 +1,56 @@
+"""The command ``easynetwork``, also ``python -m easynetwork``."""
+
+from __future__ import annotations
+
+__all__ = ["main"]
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import easynetwork
+from easynetwork.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from easynetwork.cli.arguments import Parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with the arguments *argv* (``None``: those of the process) and return its exit status.
+
+    0: done. 1: what was asked for did not succeed. 130: interrupted by Ctrl-C.
+    ``SystemExit`` is raised with 2 for wrong arguments, after one line on stderr, and with 0 by --help and --version.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without "µ" is no reason to fail
+    try:
+        try:
+            options = _parser().parse_args(argv)
+            status: int = options.run(options)
+        finally:
+            sys.stdout.flush()  # now, not when the interpreter exits and can only complain
+    except CommandError as error:
+        print(f"easynetwork: error: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        # A terminal has just echoed "^C": write over it.
+        print("\r" if sys.stderr.isatty() else "", "easynetwork: interrupted", sep="", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Who read our output has gone (`| head`). What is still buffered must go somewhere when the interpreter exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _parser() -> Parser:
+    from easynetwork.cli import demo
+    from easynetwork.cli.arguments import Parser
+
+    parser = Parser(prog="easynetwork", description="Clients and servers that exchange Python objects.")
+    parser.add_argument("--version", action="version", version=f"easynetwork-uvloop {easynetwork.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    demo.add_command(commands)
+    return parser

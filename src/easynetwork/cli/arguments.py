@@ -1,0 +1,49 @@
+"""Command-line arguments: checked while they are parsed, refused in one line."""
+
+from __future__ import annotations
+
+__all__ = ["Commands", "Parser", "event_loop", "integer"]
+
+import argparse
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeAlias
+
+from easynetwork.cli.loops import event_loops
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses wrong arguments in one line on stderr and with status 2; knows no abbreviated options."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        one_line = " ".join(message.split())  # arguments are quoted in it, and may hold anything
+        self.exit(2, f"{self.prog}: error: {one_line} (see {self.prog} --help)\n")
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def integer(lowest: int, highest: int) -> Callable[[str], int]:
+    """The type of an option whose value is a whole number from *lowest* to *highest*."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = lowest - 1
+        if not lowest <= number <= highest:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {highest}")
+        return number
+
+    return parse
+
+
+def event_loop(text: str) -> str:
+    """The type of an option that names an event loop."""
+    if text not in ("asyncio", "uvloop"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither asyncio nor uvloop")
+    if text not in event_loops():
+        raise argparse.ArgumentTypeError(f"{text} is not installed here; asyncio always is")
+    return text

@@ -1,0 +1,93 @@
+"""The demo's server as the demo sees it: a process that is started, asked and ended."""
+
+from __future__ import annotations
+
+__all__ = ["ServerProcess", "running_server"]
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from easynetwork.cli.demo.transports import Address
+from easynetwork.cli.errors import CommandError
+
+_SECONDS_TO_ANSWER = 30.0
+_SECONDS_TO_END = 5.0
+
+
+class ServerProcess:
+    """A running server."""
+
+    __slots__ = ("_process", "address")
+
+    def __init__(self, process: Process, address: Address) -> None:
+        self._process = process
+        self.address = address
+
+    @property
+    def pid(self) -> int:
+        """Its process number."""
+        return self._process.pid
+
+    async def cpu_seconds(self) -> float:
+        """Return the CPU time, user and system, that the process has used so far.
+
+        Raises CommandError if it has ended.
+        """
+        assert self._process.stdin is not None
+        if not self._process.stdin.is_closing():  # uvloop refuses to write to a pipe whose reader has gone
+            self._process.stdin.write(b"cpu\n")
+        seconds: float = (await _read_answer(self._process))["cpu_seconds"]
+        return seconds
+
+
+@asynccontextmanager
+async def running_server(transport: str, loop: str, frame_limit: int) -> AsyncIterator[ServerProcess]:
+    """Start a server, and end it at the end of the context, whatever happens in it.
+
+    Raises CommandError if the process does not come up.
+    """
+    arguments = ("-m", "easynetwork.cli.demo.server", transport, loop, str(frame_limit))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        stdin=PIPE,
+        stdout=PIPE,
+        # The same modules as here, not those that may lie in the current directory.
+        env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        # Ctrl-C in a terminal goes to a whole process group. The server is ours to end.
+        start_new_session=True,
+    )
+    try:
+        yield ServerProcess(process, tuple((await _read_answer(process))["address"]))
+    finally:
+        await _end(process)
+
+
+async def _read_answer(process: Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_SECONDS_TO_ANSWER):
+            line = await process.stdout.readline()
+    except TimeoutError:
+        raise CommandError(f"the server process is silent for {_SECONDS_TO_ANSWER:g} s") from None
+    if not line:
+        raise CommandError(f"the server process ended with status {await process.wait()}")
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+async def _end(process: Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(_SECONDS_TO_END):
+            await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.communicate()

@@ -1,0 +1,160 @@
+"""What every client can do."""
+
+from __future__ import annotations
+
+__all__ = ["AbstractAsyncNetworkClient", "AbstractNetworkClient"]
+
+import math
+import time
+from abc import ABCMeta, abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from easynetwork._typing import ReceivedPacketT_co, SentPacketT_contra
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_Packet = TypeVar("_T_Packet")
+
+
+class AbstractNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co], metaclass=ABCMeta):
+    """A blocking client. ``with`` closes it on exit."""
+
+    __slots__ = ("__weakref__",)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Returns whether the client is closed."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes the client. Idempotent."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def send_packet(self, packet: SentPacketT_contra, *, timeout: float | None = None) -> None:
+        """Sends *packet*, within *timeout* seconds."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def recv_packet(self, *, timeout: float | None = None) -> ReceivedPacketT_co:
+        """Receives the next packet, within *timeout* seconds."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def fileno(self) -> int:
+        """Returns the file descriptor, -1 once closed."""
+        raise NotImplementedError
+
+    def iter_received_packets(self, *, timeout: float | None = 0) -> Iterator[ReceivedPacketT_co]:
+        """Returns an iterator over received packets. It stops at any `OSError`: time-out, end of the stream, ...
+
+        Parameters:
+            timeout: how long the iterator may wait in all, in seconds; None for ever.
+        """
+        return _PacketIterator(self, timeout)
+
+
+class _PacketIterator(Iterator[_T_Packet]):
+    __slots__ = ("_client", "_remaining")
+
+    def __init__(self, client: AbstractNetworkClient[Any, _T_Packet], timeout: float | None) -> None:
+        self._client = client
+        self._remaining = math.inf if timeout is None else timeout
+
+    def __next__(self) -> _T_Packet:
+        started = time.monotonic()
+        try:
+            return self._client.recv_packet(timeout=None if self._remaining == math.inf else self._remaining)
+        except OSError as exc:
+            raise StopIteration from exc
+        finally:
+            self._remaining = max(self._remaining - (time.monotonic() - started), 0)
+
+
+class AbstractAsyncNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co], metaclass=ABCMeta):
+    """An asynchronous client. ``async with`` connects it, and closes it on exit."""
+
+    __slots__ = ("__weakref__",)
+
+    async def __aenter__(self) -> Self:
+        await self.wait_connected()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @abstractmethod
+    def is_connected(self) -> bool:
+        """Returns whether the client was connected; true also once it is closed."""
+        raise NotImplementedError
+
+    @abstractmethod
+    async def wait_connected(self) -> None:
+        """Connects. Concurrent calls share one attempt; does nothing once connected."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def is_closing(self) -> bool:
+        """Returns whether `aclose` was called."""
+        raise NotImplementedError
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Closes the client. Idempotent."""
+        raise NotImplementedError
+
+    @abstractmethod
+    async def send_packet(self, packet: SentPacketT_contra) -> None:
+        """Sends *packet*. Connects first, if need be."""
+        raise NotImplementedError
+
+    @abstractmethod
+    async def recv_packet(self) -> ReceivedPacketT_co:
+        """Receives the next packet. Connects first, if need be."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def backend(self) -> AsyncBackend:
+        """Returns the backend of the client."""
+        raise NotImplementedError
+
+    def iter_received_packets(self, *, timeout: float | None = 0) -> AsyncIterator[ReceivedPacketT_co]:
+        """Returns an iterator over received packets. It stops at any `OSError`: time-out, end of the stream, ...
+
+        Parameters:
+            timeout: how long the iterator may wait in all, in seconds; None for ever.
+        """
+        return _AsyncPacketIterator(self, timeout)
+
+
+class _AsyncPacketIterator(AsyncIterator[_T_Packet]):
+    __slots__ = ("_client", "_remaining")
+
+    def __init__(self, client: AbstractAsyncNetworkClient[Any, _T_Packet], timeout: float | None) -> None:
+        self._client = client
+        self._remaining = math.inf if timeout is None else timeout
+
+    async def __anext__(self) -> _T_Packet:
+        backend = self._client.backend()
+        started = backend.current_time()
+        try:
+            with backend.timeout(self._remaining):
+                return await self._client.recv_packet()
+        except OSError as exc:
+            raise StopAsyncIteration from exc
+        finally:
+            self._remaining = max(self._remaining - (backend.current_time() - started), 0)

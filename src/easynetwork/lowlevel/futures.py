@@ -1,0 +1,165 @@
+"""Executors of :mod:`concurrent.futures` in asynchronous code."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncExecutor", "unwrap_future"]
+
+import concurrent.futures
+import contextvars
+from collections.abc import AsyncGenerator, Callable, Iterable
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+import sniffio
+
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_T_Executor = TypeVar("_T_Executor", bound=concurrent.futures.Executor)
+
+
+class AsyncExecutor(Generic[_T_Executor]):
+    """Runs functions in an executor, and lets coroutines wait for them. ``async with`` shuts it down on exit.
+
+    Parameters:
+        executor: the executor.
+        backend: the asynchronous library to wait with; None for the one that runs the current task.
+        handle_contexts: call functions in a copy of the caller's context, without its asynchronous library. Turn it
+            off for other processes: a context cannot be sent there.
+
+    Raises:
+        TypeError: *executor* is no executor.
+    """
+
+    __slots__ = ("__backend", "__executor", "__handle_contexts", "__weakref__")
+
+    def __init__(
+        self,
+        executor: _T_Executor,
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        *,
+        handle_contexts: bool = True,
+    ) -> None:
+        if not isinstance(executor, concurrent.futures.Executor):
+            raise TypeError(f"Expected a concurrent.futures.Executor object, got {executor!r}")
+        self.__executor: _T_Executor = executor
+        self.__backend: AsyncBackend = ensure_backend(backend)
+        self.__handle_contexts: bool = bool(handle_contexts)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        await self.shutdown()
+
+    @property
+    def wrapped(self) -> _T_Executor:
+        """The executor."""
+        return self.__executor
+
+    def backend(self) -> AsyncBackend:
+        """Returns the backend this object waits with."""
+        return self.__backend
+
+    async def run(self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Calls ``func(*args, **kwargs)`` in the executor and returns its result.
+
+        If cancelled before the call has begun, it is not made. A call that has begun is waited for, and its outcome is
+        that of this coroutine.
+
+        Raises:
+            RuntimeError: the executor is shut down.
+            concurrent.futures.CancelledError: somebody else has cancelled the call.
+        """
+        return await unwrap_future(self.__submit(partial(func, *args, **kwargs)), self.__backend)
+
+    def map(self, func: Callable[..., _T], *iterables: Iterable[Any]) -> AsyncGenerator[_T]:
+        """Calls *func* with the items of all *iterables*, as `map` does, at once; yields the results in order.
+
+        When the generator is closed, or a call has failed, those that have not begun are cancelled.
+
+        Raises:
+            RuntimeError: the executor is shut down.
+        """
+        futures = [self.__submit(partial(func, *args)) for args in zip(*iterables, strict=False)]
+        return _results(futures, self.__backend)
+
+    def shutdown_nowait(self, *, cancel_futures: bool = False) -> None:
+        """Refuses further calls, and does not wait for those that were accepted. Idempotent.
+
+        Parameters:
+            cancel_futures: cancel the calls that have not begun.
+        """
+        self.__executor.shutdown(wait=False, cancel_futures=cancel_futures)
+
+    async def shutdown(self, *, cancel_futures: bool = False) -> None:
+        """Refuses further calls and waits for those that were accepted. Idempotent. Cannot be cancelled.
+
+        Parameters:
+            cancel_futures: cancel the calls that have not begun.
+        """
+        await self.__backend.run_in_thread(
+            partial(self.__executor.shutdown, wait=True, cancel_futures=cancel_futures), abandon_on_cancel=False
+        )
+
+    def __submit(self, call: Callable[[], _T]) -> concurrent.futures.Future[_T]:
+        if not self.__handle_contexts:
+            return self.__executor.submit(call)
+        context = contextvars.copy_context()
+        context.run(sniffio.current_async_library_cvar.set, None)
+        return self.__executor.submit(context.run, call)
+
+
+async def _results(futures: list[concurrent.futures.Future[_T]], backend: AsyncBackend) -> AsyncGenerator[_T]:
+    futures.reverse()
+    try:
+        while futures:
+            yield await unwrap_future(futures.pop(), backend)
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+async def unwrap_future(future: concurrent.futures.Future[_T], backend: AsyncBackend) -> _T:
+    """Waits for *future* and returns its result.
+
+    If cancelled, *future* is cancelled; if it is too late for that, its outcome is waited for and returned.
+
+    Raises:
+        concurrent.futures.CancelledError: somebody else has cancelled *future*.
+    """
+    if not future.done():
+        try:
+            await _wait(future, backend)
+        except backend.get_cancelled_exc_class():
+            if future.cancel():
+                raise
+            await backend.ignore_cancellation(_wait(future, backend))
+    return future.result(timeout=0)
+
+
+async def _wait(future: concurrent.futures.Future[Any], backend: AsyncBackend) -> None:
+    """Waits until *future* is done, whichever thread completes it."""
+    done = backend.create_event()
+    async with backend.create_threads_portal() as portal:
+
+        def wake(_: object) -> None:
+            try:
+                portal.run_sync_soon(done.set)
+            except RuntimeError:  # this is the thread of the event loop, or nobody waits any more
+                done.set()
+
+        future.add_done_callback(wake)
+        await done.wait()

@@ -1,0 +1,131 @@
+"""Servers that bring their own event loop."""
+
+from __future__ import annotations
+
+__all__ = ["BaseStandaloneNetworkServer"]
+
+import concurrent.futures
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from easynetwork.exceptions import ServerAlreadyRunning, ServerClosedError
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
+from easynetwork.lowlevel.socket import SocketProxy
+from easynetwork.servers._base import BaseAsyncNetworkServer
+from easynetwork.servers.abc import AbstractNetworkServer, SupportsEventSet
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, ThreadsPortal
+
+_T_Server = TypeVar("_T_Server", bound=BaseAsyncNetworkServer[Any])
+_T_Result = TypeVar("_T_Result")
+
+
+class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
+    """Runs a new asynchronous server, in a new event loop, at each call of `serve_forever`. Thread-safe."""
+
+    __slots__ = ("_backend", "_closed", "_finished", "_lock", "_new_server", "_runner_options", "_running")
+
+    def __init__(
+        self,
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
+        new_server: Callable[[AsyncBackend], _T_Server],
+        runner_options: Mapping[str, Any] | None,
+    ) -> None:
+        self._backend = ensure_backend("asyncio" if backend is None else backend)
+        self._new_server = new_server
+        self._runner_options = dict(runner_options or {})
+        self._lock = threading.Lock()
+        self._closed = False
+        self._finished: threading.Event | None = None  # set when the present call of serve_forever returns
+        self._running: tuple[_T_Server, ThreadsPortal] | None = None
+
+    def serve_forever(
+        self,
+        *,
+        is_up_event: SupportsEventSet | None = None,
+        runner_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Serves clients in this thread until `shutdown` is called from another one.
+
+        Parameters:
+            is_up_event: set once clients are accepted.
+            runner_options: options for the runner of the event loop, see `AsyncBackend.bootstrap`; they come before
+                those of the constructor. uvloop is used where it is installed, unless ``loop_factory`` says otherwise.
+
+        Raises:
+            ServerAlreadyRunning: another thread is serving.
+            ServerClosedError: the server is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise ServerClosedError("The server is closed")
+            if self._finished is not None:
+                raise ServerAlreadyRunning("The server is running already")
+            self._finished = finished = threading.Event()
+        try:
+            self._backend.bootstrap(
+                self._serve, is_up_event, runner_options={**self._runner_options, **(runner_options or {})}
+            )
+        finally:
+            with self._lock:
+                self._finished = None
+            finished.set()
+
+    async def _serve(self, is_up_event: SupportsEventSet | None) -> None:
+        server = self._new_server(self._backend)
+        with suppress(self._backend.get_cancelled_exc_class()):
+            async with server, self._backend.create_threads_portal() as portal:
+                with self._lock:
+                    if self._closed:
+                        return
+                    self._running = server, portal
+                try:
+                    await server.serve_forever(is_up_event=is_up_event)
+                finally:
+                    with self._lock:
+                        self._running = None
+
+    def is_serving(self) -> bool:
+        return self._ask(lambda server, portal: portal.run_sync(server.is_serving), False)
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Ends `serve_forever`, from another thread, and waits at most *timeout* seconds until it has returned."""
+        finished = self._finished
+        if finished is None:
+            return
+        _ = self._ask(lambda server, portal: portal.run_coroutine_soon(server.shutdown), None)
+        finished.wait(timeout)
+
+    def server_close(self) -> None:
+        """Closes the server for good. Clients that are connected are served to their end."""
+        with self._lock:
+            self._closed = True
+        self._ask(lambda server, portal: portal.run_coroutine(server.server_close), None)
+
+    def get_addresses(self) -> Sequence[Any]:
+        """Returns the addresses of the open sockets, none while the server is not running."""
+        return self._ask(lambda server, portal: portal.run_sync(server.get_addresses), ())
+
+    def get_sockets(self) -> Sequence[SocketProxy]:
+        """Returns a view of each open socket, none while the server is not running.
+
+        Its calls run in the thread of the server, and raise `RuntimeError` once that is no more.
+        """
+
+        def get(server: Any, portal: ThreadsPortal) -> Sequence[SocketProxy]:
+            return tuple(SocketProxy(sock, runner=portal.run_sync) for sock in portal.run_sync(server.get_sockets))
+
+        return self._ask(get, ())
+
+    def _ask(self, question: Callable[[_T_Server, ThreadsPortal], _T_Result], default: _T_Result) -> _T_Result:
+        with self._lock:
+            running = self._running
+        if running is None:
+            return default
+        # The event loop may end at any time.
+        with suppress(RuntimeError, concurrent.futures.CancelledError):
+            return question(*running)
+        return default

@@ -1,0 +1,67 @@
+"""A connected client as a request handler sees it."""
+
+from __future__ import annotations
+
+__all__ = ["ConnectedClient"]
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from easynetwork.exceptions import ClientClosedError
+from easynetwork.lowlevel.api_async._packets import PacketSender
+from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.servers.handlers import AsyncStreamClient
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import ILock
+
+_T_Response = TypeVar("_T_Response")
+
+
+class ConnectedClient(PacketSender[_T_Response], AsyncStreamClient[_T_Response]):
+    """Sends like the client of the low-level server, but has many tasks wait in a queue instead of refusing them."""
+
+    __slots__ = ("_is_over", "_lock", "_lowlevel_client")
+
+    def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
+        super().__init__(lowlevel_client._transport, lowlevel_client._encode)
+        self._lowlevel_client = lowlevel_client
+        self._lock: ILock | None = None  # most clients are never waited for
+        self._is_over = False
+
+    def connection_is_over(self) -> None:
+        """Says that the handler's task has ended: nobody may use the client any more."""
+        self._is_over = True
+
+    def is_closing(self) -> bool:
+        return self._is_over or self._transport.is_closing()
+
+    async def aclose(self) -> None:
+        """Sends what is to be sent, then closes the connection. Idempotent. A cancelled call closes abruptly."""
+        try:
+            async with self._queue():
+                await self._lowlevel_client.aclose()
+        except BaseException:
+            if not self._transport.is_closing():
+                await aclose_forcefully(self._lowlevel_client)
+            raise
+
+    async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
+        async with self._queue():
+            self._check_can_send()
+            await self._lowlevel_client.send_packet_with_ancillary(packet, ancillary_data)
+
+    async def _send_slowly(self, data: bytes) -> None:
+        async with self._queue():
+            self._check_can_send()
+            if data:
+                await self._transport.send_all_from_iterable((data,))
+
+    def _check_can_send(self) -> None:
+        if self.is_closing():
+            raise ClientClosedError("The client is closed")
+
+    def _queue(self) -> ILock:
+        if self._lock is None:
+            self._lock = self.backend().create_fair_lock()
+        return self._lock

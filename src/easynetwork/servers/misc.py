@@ -1,0 +1,181 @@
+"""Request handlers on low-level servers."""
+
+from __future__ import annotations
+
+__all__ = ["build_lowlevel_stream_server_handler"]
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from typing_extensions import TypeVarTuple, Unpack
+
+from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator
+from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, NextGenerator, SingleGenerator
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.request_handler import RecvParams
+from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+_T_VarArgs = TypeVarTuple("_T_VarArgs")
+
+
+def build_lowlevel_stream_server_handler(
+    initializer: Callable[
+        [ConnectedStreamClient[_T_Response], Unpack[_T_VarArgs]],
+        AbstractAsyncContextManager[AsyncStreamClient[_T_Response] | None],
+    ],
+    request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
+    *args: *_T_VarArgs,
+    logger: logging.Logger | None = None,
+) -> Callable[[ConnectedStreamClient[_T_Response]], AsyncGenerator[float | RecvParams | None, _T_Request]]:
+    """Makes what `AsyncStreamServer.serve` needs of a request handler.
+
+    Parameters:
+        initializer: called for each connection; its context manager gives the client object that the handler sees, or
+            None to drop the connection. It is left last, and sees the exception of the handler, if any.
+        request_handler: the handler.
+        args: further arguments for *initializer*.
+        logger: gets the warning about a connection that ended in ``on_disconnection()``.
+    """
+
+    def new_client(client: ConnectedStreamClient[Any]) -> AbstractAsyncContextManager[AsyncStreamClient[Any] | None]:
+        return initializer(client, *args)
+
+    return _StreamServerHandler(new_client, request_handler, logger or logging.getLogger(__name__))
+
+
+class _StreamServerHandler(Generic[_T_Request, _T_Response]):
+    """The life of a connection with its handler, for any server, and in a quicker way for ours (`run_connection`)."""
+
+    def __init__(
+        self,
+        new_client: Callable[
+            [ConnectedStreamClient[_T_Response]], AbstractAsyncContextManager[AsyncStreamClient[_T_Response] | None]
+        ],
+        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
+        logger: logging.Logger,
+    ) -> None:
+        self._new_client = new_client
+        self._request_handler = request_handler
+        self._logger = logger
+
+    def run_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> Coroutine[Any, Any, None]:
+        """Has the server feed the handler's own generators."""
+        return self._run(lowlevel_client, lowlevel_client._drive)
+
+    async def _run(
+        self,
+        lowlevel_client: ConnectedStreamClient[_T_Response],
+        drive: Callable[[NextGenerator[_T_Request]], Awaitable[Ending]],
+    ) -> None:
+        async with self._new_client(lowlevel_client) as client:
+            if client is None:
+                return
+            greeting = self._request_handler.on_connection(client)
+            if not isinstance(greeting, AsyncGenerator):
+                await greeting
+            elif await drive(SingleGenerator(greeting)) is Ending.DISCONNECTED:
+                return
+            del greeting
+            try:
+                if await drive(_HandlerGenerators(self._request_handler, client)) is Ending.NEVER_YIELDED:
+                    await aclose_forcefully(client)
+            finally:
+                await self._disconnected(client)
+
+    async def __call__(
+        self, lowlevel_client: ConnectedStreamClient[_T_Response]
+    ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
+        """Hands requests on to the handler's generators, for whoever drives this generator instead."""
+        run = self._run(lowlevel_client, _drive_by_hand)
+        step: Callable[[], Any] = partial(run.send, None)
+        while True:
+            try:
+                item = step()
+            except StopIteration:
+                return
+            try:
+                if isinstance(item, _RequestWanted):
+                    answer: Any = yield item.yielded
+                else:
+                    answer = await _PassedOn(item)
+            except BaseException as exc:
+                step = partial(run.throw, exc)
+            else:
+                step = partial(run.send, answer)
+
+    async def _disconnected(self, client: AsyncStreamClient[_T_Response]) -> None:
+        try:
+            await self._request_handler.on_disconnection(client)
+        except* ConnectionError as exc:
+            self._logger.warning("The connection ended in on_disconnection(): %s", exc.exceptions[0])
+
+
+class _HandlerGenerators(Generic[_T_Request, _T_Response]):
+    """A function that returns a new generator of the handler, until the client is closed."""
+
+    __slots__ = ("_client", "_request_handler")
+
+    def __init__(
+        self,
+        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
+        client: AsyncStreamClient[_T_Response],
+    ) -> None:
+        self._request_handler = request_handler
+        self._client = client
+
+    def __call__(self) -> HandlerGenerator[_T_Request] | None:
+        return None if self._client.is_closing() else self._request_handler.handle(self._client)
+
+
+class _PassedOn:
+    """Awaits what a coroutine that is stepped by hand has yielded for the event loop."""
+
+    __slots__ = ("yielded",)
+
+    def __init__(self, yielded: Any) -> None:
+        self.yielded = yielded
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return (yield self.yielded)
+
+
+class _RequestWanted:
+    """What a handler's generator has yielded, on its way to who has the requests."""
+
+    __slots__ = ("yielded",)
+
+    def __init__(self, yielded: float | RecvParams | None) -> None:
+        self.yielded = yielded
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return (yield self)
+
+
+async def _drive_by_hand(next_generator: NextGenerator[Any]) -> Ending:
+    while (agen := next_generator()) is not None:
+        ending = Ending.NEVER_YIELDED
+        async with aclosing(agen):
+            try:
+                yielded = await anext(agen)
+                ending = Ending.RETURNED
+                while True:
+                    try:
+                        request = await _RequestWanted(yielded)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as exc:
+                        error = exc
+                    else:
+                        yielded = await agen.asend(request)
+                        continue
+                    yielded = await agen.athrow(error)
+            except StopAsyncIteration:
+                pass
+        if ending is Ending.NEVER_YIELDED:
+            return ending
+    return Ending.RETURNED

@@ -1,0 +1,75 @@
+"""A TCP server for programs without an event loop."""
+
+from __future__ import annotations
+
+__all__ = ["StandaloneTCPNetworkServer"]
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
+from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.servers._standalone import BaseStandaloneNetworkServer
+from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
+from easynetwork.servers.handlers import AsyncStreamRequestHandler
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+
+
+class StandaloneTCPNetworkServer(
+    BaseStandaloneNetworkServer[AsyncTCPNetworkServer[Any, Any]], Generic[_T_Request, _T_Response]
+):
+    """A TCP server that runs in the calling thread, on uvloop where it is installed.
+
+    The parameters are those of `AsyncTCPNetworkServer`; bad values are refused by `serve_forever`.
+
+    Parameters:
+        runner_options: options for the runner of the event loop, see `serve_forever`.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        host: str | Sequence[str] | None,
+        port: int,
+        protocol: AnyStreamProtocolType[_T_Response, _T_Request],
+        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        *,
+        runner_options: Mapping[str, Any] | None = None,
+        ssl: SSLContext | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        ssl_standard_compatible: bool | None = None,
+        backlog: int | None = None,
+        reuse_port: bool = False,
+        max_recv_size: int | None = None,
+        log_client_connection: bool | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        new_server = partial(
+            AsyncTCPNetworkServer,
+            host,
+            port,
+            protocol,
+            request_handler,
+            ssl=ssl,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            ssl_standard_compatible=ssl_standard_compatible,
+            backlog=backlog,
+            reuse_port=reuse_port,
+            max_recv_size=max_recv_size,
+            log_client_connection=log_client_connection,
+            logger=logger,
+        )
+        super().__init__(backend, lambda backend: new_server(backend=backend), runner_options)

@@ -1,0 +1,77 @@
+"""The other side of a connection: a plain socket, so that a test decides what is read, and when."""
+
+from __future__ import annotations
+
+__all__ = ["PATIENCE", "Peer", "turns_of_the_loop"]
+
+import asyncio
+import socket
+import struct
+
+PATIENCE = 10.0
+"""Seconds after which a test that hangs has failed. Nothing is expected to take as long."""
+
+
+class Peer:
+    """A client without any of our code."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self._kept = b""
+
+    async def send(self, data: bytes) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.get_running_loop().sock_sendall(self.sock, data)
+
+    async def line(self) -> bytes:
+        """Returns the next line, without its end; raises EOFError at the end of the stream."""
+        while b"\n" not in self._kept:
+            if not (data := await self._receive()):
+                raise EOFError(f"the stream ended after {self._kept[-100:]!r}")
+            self._kept += data
+        line, _, self._kept = self._kept.partition(b"\n")
+        return line
+
+    async def lines(self, count: int) -> list[bytes]:
+        return [await self.line() for _ in range(count)]
+
+    async def ask(self, request: bytes) -> bytes:
+        await self.send(request + b"\n")
+        return await self.line()
+
+    async def rest(self) -> bytes:
+        """Returns everything up to the end of the stream."""
+        received = [self._kept]
+        self._kept = b""
+        while data := await self._receive():
+            received.append(data)
+        return b"".join(received)
+
+    async def gone(self) -> bool:
+        """Waits until the server has closed, in an orderly way or by a reset; what is received is ignored."""
+        try:
+            await self.rest()
+        except ConnectionError:
+            pass
+        return True
+
+    def half_close(self) -> None:
+        self.sock.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
+
+    def close(self) -> None:
+        self.sock.close()
+
+    async def _receive(self) -> bytes:
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.get_running_loop().sock_recv(self.sock, 1 << 16)
+
+
+async def turns_of_the_loop(count: int) -> None:
+    """Lets everything else run *count* times."""
+    for _ in range(count):
+        await asyncio.sleep(0)

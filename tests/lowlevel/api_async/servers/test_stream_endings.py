@@ -1,0 +1,424 @@
+"""How connections end: by the handler, by the peer, by the server; and what a peer that misbehaves can do."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+
+import pytest
+from tests.lowlevel.api_async.servers.peers import PATIENCE, turns_of_the_loop
+from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+
+from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel.api_async.backend._asyncio import stream as asyncio_stream
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+
+SERVER_LOGGER = "easynetwork.lowlevel.api_async.servers.stream"
+
+
+# ---------------------------------------------------------------------------------------------------- by the handler
+
+
+@pytest.mark.parametrize("is_suspended_before", [False, True])
+async def test_exception_of_a_handler_is_logged_and_ends_this_connection_only(
+    driver: str, is_suspended_before: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            request = yield None
+            if is_suspended_before:
+                await asyncio.sleep(0)
+            if request == "fail":
+                raise LookupError("on purpose")
+            await client.send_packet(request)
+
+    async with serving(handler, driver) as server:
+        quiet, peer = await server.connect(), await server.connect()
+        assert await quiet.ask(b"a") == b"a"
+        await peer.send(b"fail\nnever\n")
+        assert await peer.gone()
+        assert await quiet.ask(b"b") == b"b"
+        assert await (await server.connect()).ask(b"c") == b"c"
+    [record] = caplog.records
+    assert (record.name, record.levelno) == (SERVER_LOGGER, logging.ERROR)
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], LookupError)
+
+
+async def test_exception_before_the_first_yield_is_logged(driver: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(client: Client) -> Requests:
+        if client.is_closing():
+            yield None
+        raise LookupError("on purpose")
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        assert await peer.gone()
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert record.exc_info[0] is LookupError
+
+
+async def test_handler_that_returns_has_its_answers_sent_before_the_end(driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        request = yield None
+        await client.send_packet(request)
+        await client.send_packet("x" * 200_000)
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        await peer.send(b"a\n")
+        assert await peer.rest() == b"a\n" + b"x" * 200_000 + b"\n"
+
+
+async def test_handler_that_returns_before_its_first_yield_closes_the_connection(driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        if client.is_closing():
+            yield None
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        assert await peer.gone()
+
+
+async def test_handler_is_finalised_in_its_task_before_the_transport_is_closed(driver: str) -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    async def handler(client: Client) -> Requests:
+        task = asyncio.current_task()
+        try:
+            while True:
+                request = yield None
+                await client.send_packet(request)
+        finally:
+            await asyncio.sleep(0.001)
+            seen.append((asyncio.current_task() is task, client.is_closing()))
+            await client.send_packet("bye")
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        assert await peer.ask(b"a") == b"a"
+        peer.half_close()
+        assert await peer.rest() == b"bye\n"
+    assert seen == [(True, False)]
+
+
+async def test_handler_that_ignores_its_end_is_logged(driver: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(client: Client) -> Requests:
+        try:
+            yield None
+        finally:
+            yield None
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        peer.half_close()
+        assert await peer.gone()
+    [record] = caplog.records
+    assert "ignored GeneratorExit" in str(record.exc_info and record.exc_info[1])
+
+
+@pytest.mark.parametrize("is_forceful", [False, True])
+@pytest.mark.parametrize("is_busy_first", [False, True])
+async def test_handler_that_closes_its_client_gets_no_further_request(
+    driver: str, is_forceful: bool, is_busy_first: bool
+) -> None:
+    """Neither one of the same burst, nor one that came while the handler was busy."""
+    requests: list[str] = []
+    ended: list[type[BaseException]] = []
+    go_on = asyncio.Event()
+
+    async def handler(client: Client) -> Requests:
+        try:
+            requests.append((yield None))
+            await client.send_packet("closing")
+            if is_busy_first:
+                await go_on.wait()
+            if is_forceful:
+                await aclose_forcefully(client)
+            else:
+                await client.aclose()
+            while True:
+                requests.append((yield None))
+        except BaseException as exc:
+            ended.append(type(exc))
+            raise
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        await peer.send(b"a\nb\nc\n")
+        assert await peer.line() == b"closing"
+        await peer.send(b"d\ne\n")
+        await asyncio.sleep(0.01)
+        go_on.set()
+        assert await peer.gone()
+    assert requests == ["a"]
+    assert ended == [GeneratorExit]
+
+
+async def test_client_closed_by_another_task_ends_a_waiting_handler() -> None:
+    clients: list[Client] = []
+    ended: list[type[BaseException]] = []
+
+    async def handler(client: Client) -> Requests:
+        clients.append(client)
+        try:
+            while True:
+                request = yield None
+                await client.send_packet(request)
+        except BaseException as exc:
+            ended.append(type(exc))
+            raise
+
+    async with serving(handler) as server:
+        peer = await server.connect()
+        assert await peer.ask(b"a") == b"a"
+        await clients[0].aclose()
+        assert await peer.rest() == b""
+        await turns_of_the_loop(3)
+    assert ended == [GeneratorExit]
+
+
+# ------------------------------------------------------------------------------------------------------- by the peer
+
+
+async def test_end_of_stream_closes_the_generator_and_raises_nothing(
+    driver: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[type[BaseException]] = []
+
+    async def handler(client: Client) -> Requests:
+        try:
+            while True:
+                request = yield None
+                await client.send_packet(request)
+        except BaseException as exc:
+            ended.append(type(exc))
+            raise
+
+    async with serving(handler, driver) as server:
+        in_a_frame, between_frames = await server.connect(), await server.connect()
+        await in_a_frame.send(b"a\nhalf a fra")
+        await between_frames.send(b"b\n")
+        in_a_frame.half_close()
+        between_frames.half_close()
+        assert await in_a_frame.rest() == b"a\n"
+        assert await between_frames.rest() == b"b\n"
+    assert ended == [GeneratorExit, GeneratorExit]
+    assert caplog.records == []
+
+
+async def test_peer_that_half_closes_gets_all_answers_of_what_it_has_sent(driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            request = yield None
+            await client.send_packet(request * 1024)
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        await peer.send(b"abc\n" * 1024)  # 3 MiB of answers
+        peer.half_close()
+        assert await peer.rest() == (b"abc" * 1024 + b"\n") * 1024
+
+
+async def test_peer_that_half_closes_gets_one_large_answer_whole(driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        request = yield None
+        await client.send_packet(request * (1 << 20))
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        await peer.send(b"abc\n")
+        peer.half_close()
+        assert await peer.rest() == b"abc" * (1 << 20) + b"\n"
+
+
+async def test_half_close_while_the_handler_is_busy_comes_after_the_requests(driver: str) -> None:
+    go_on = asyncio.Event()
+
+    async def handler(client: Client) -> Requests:
+        while True:
+            request = yield None
+            await go_on.wait()
+            await client.send_packet(request)
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        await peer.send(b"a\n")
+        await asyncio.sleep(0.01)
+        await peer.send(b"b\nc\n")
+        peer.half_close()
+        await asyncio.sleep(0.01)
+        go_on.set()
+        assert await peer.rest() == b"a\nb\nc\n"
+
+
+@pytest.mark.parametrize("is_filtered", [True, False])
+async def test_reset_is_raised_at_the_yield_unless_it_is_filtered(
+    driver: str, is_filtered: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: asyncio.Future[type[BaseException]] = asyncio.get_running_loop().create_future()
+
+    async def handler(client: Client) -> Requests:
+        try:
+            while True:
+                request = yield None
+                await client.send_packet(request)
+        except BaseException as exc:
+            ended.set_result(type(exc))
+            raise
+
+    def is_disconnection(exc: Exception) -> bool:
+        return is_filtered and isinstance(exc, ConnectionResetError)
+
+    async with serving(handler, driver, disconnect_error_filter=is_disconnection) as server:
+        peer = await server.connect()
+        assert await peer.ask(b"a") == b"a"
+        peer.reset()
+        async with asyncio.timeout(PATIENCE):
+            assert await ended is (GeneratorExit if is_filtered else ConnectionResetError)
+        await asyncio.sleep(0.01)
+    assert len(caplog.records) == (0 if is_filtered else 1)
+
+
+async def test_reset_while_a_handler_sends_is_raised_by_send_packet(driver: str) -> None:
+    ended: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def handler(client: Client) -> Requests:
+        _ = yield None
+        try:
+            while True:
+                await client.send_packet("x" * 100_000)
+        except OSError as exc:
+            ended.set_result(exc)
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect(receive_buffer=4096)
+        await peer.send(b"a\n")
+        assert (await peer.line())[:5] == b"xxxxx"
+        peer.reset()
+        async with asyncio.timeout(PATIENCE):
+            assert isinstance(await ended, ConnectionError)
+
+
+async def test_peer_that_never_reads_suspends_send_packet_and_is_given_up_at_the_deadline_of_the_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asyncio_stream, "CLOSE_TIMEOUT", 0.1)
+    done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    sent = 0
+
+    async def handler(client: Client) -> Requests:
+        nonlocal sent
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda _: done.set_result(client.is_closing()))
+        _ = yield None
+        try:
+            async with asyncio.timeout(0.1):
+                while sent < 2000:
+                    await client.send_packet("x" * 10_000)
+                    sent += 1
+        except TimeoutError:
+            pass
+
+    async with serving(handler) as server:
+        peer = await server.connect(receive_buffer=4096)
+        await peer.send(b"a\n")
+        async with asyncio.timeout(PATIENCE):
+            assert await done
+        assert sent < 2000
+        assert len(await peer.rest()) < sent * 10_001
+
+
+async def test_cancelled_close_is_abrupt() -> None:
+    closed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    sent = 0
+
+    async def handler(client: Client) -> Requests:
+        nonlocal sent
+        _ = yield None
+        try:
+            async with asyncio.timeout(0.05):
+                while True:
+                    await client.send_packet("x" * 100_000)
+                    sent += 100_001
+        except TimeoutError:
+            await aclose_forcefully(client)
+            closed.set_result(client.is_closing())
+
+    async with serving(handler) as server:
+        peer = await server.connect(receive_buffer=4096)
+        await peer.send(b"a\n")
+        async with asyncio.timeout(PATIENCE):  # less than a graceful close would take
+            assert await closed
+        assert len(await peer.rest()) < sent  # what was not sent by then is lost
+
+
+# ------------------------------------------------------------------------------------------------------------ sending
+
+
+async def test_send_packet_after_close_raises_oserror(driver: str) -> None:
+    errors: list[OSError] = []
+
+    async def handler(client: Client) -> Requests:
+        _ = yield None
+        await client.aclose()
+        assert client.is_closing()
+        await client.aclose()
+        try:
+            await client.send_packet("late")
+        except OSError as exc:
+            errors.append(exc)
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        await peer.send(b"a\n")
+        assert await peer.rest() == b""
+        await turns_of_the_loop(3)
+    assert [exc.errno for exc in errors] == [errno.EBADF]
+
+
+async def test_serializer_crash_while_sending_is_a_runtime_error_and_the_connection_goes_on(driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            request = yield None
+            try:
+                await client.send_packet("\N{SNOWMAN}" if request == "crash" else request)
+            except RuntimeError as exc:
+                await client.send_packet(type(exc.__cause__).__name__)
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        await peer.send(b"a\ncrash\nb\n")
+        assert await peer.lines(3) == [b"a", b"UnicodeEncodeError", b"b"]
+
+
+async def test_second_task_that_sends_while_the_first_waits_is_refused(driver: str) -> None:
+    refused: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+
+    async def fill(client: Client) -> None:
+        while True:
+            await client.send_packet("x" * 100_000)
+
+    async def handler(client: Client) -> Requests:
+        names: list[str] = []
+        _ = yield None
+        filling = asyncio.create_task(fill(client))
+        await asyncio.sleep(0.05)
+        for attempt in (client.send_packet("b"), client.aclose()):
+            try:
+                await attempt
+            except BusyResourceError:
+                names.append("busy")
+        filling.cancel()
+        await asyncio.wait([filling])
+        refused.set_result(names)
+        await aclose_forcefully(client)
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect(receive_buffer=4096)
+        await peer.send(b"a\n")
+        async with asyncio.timeout(PATIENCE):
+            assert await refused == ["busy", "busy"]
