@@ -70,11 +70,11 @@ def test_inputs_found_by_coverage_cause_documented_errors_only(
         sys.executable,
         "-m",
         "tests.fuzz.coverage_guided",
-        f"-runs={EXECUTIONS // 10}",
+        f"-runs={EXECUTIONS // 20}",
         "-seed=1",
         str(tmp_path),
     ]
     fuzzer = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert fuzzer.returncode == 0, fuzzer.stderr[-5000:]
     with capsys.disabled():
-        sys.stdout.write(f"\natheris: {fuzzer.stderr.splitlines()[-1]}, each in four ways\n")
+        sys.stdout.write(f"\natheris: {fuzzer.stderr.splitlines()[-1]}, each received in four or five ways\n")

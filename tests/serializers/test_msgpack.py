@@ -76,6 +76,14 @@ def test_packer_config_is_obeyed() -> None:
         MessagePackSerializer().serialize(1j)
 
 
+@pytest.mark.parametrize(("handler", "text"), [("replace", "\ufffd"), ("ignore", "")])
+def test_error_handler_is_obeyed(handler: str, text: str) -> None:
+    assert MessagePackSerializer(None, MessageUnpackerConfig(unicode_errors=handler)).deserialize(b"\xa1\xff") == text
+    assert MessagePackSerializer(MessagePackerConfig(unicode_errors=handler)).serialize("\ud800") in (b"\xa0", b"\xa1?")
+    with pytest.raises(UnicodeEncodeError):
+        MessagePackSerializer().serialize("\ud800")
+
+
 def test_unpacker_config_is_obeyed() -> None:
     serializer = MessagePackSerializer(None, MessageUnpackerConfig(use_list=False, raw=True, ext_hook=lambda *x: x))
     assert serializer.deserialize(b"\x92\xa1a\xd4\x05x") == (b"a", (5, b"x"))

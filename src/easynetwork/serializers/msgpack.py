@@ -81,8 +81,8 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
             unpacker_config = MessageUnpackerConfig()
         elif not isinstance(unpacker_config, MessageUnpackerConfig):
             raise TypeError(f"unpacker_config must be a MessageUnpackerConfig, got {unpacker_config!r}")
-        self._packb: Callable[[Any], bytes] = partial(msgpack.packb, **vars(packer_config))
-        arguments = dict(vars(unpacker_config))
+        self._packb: Callable[[Any], bytes] = partial(msgpack.packb, **_arguments(packer_config))
+        arguments = _arguments(unpacker_config)
         if arguments["ext_hook"] is None:
             arguments["ext_hook"] = msgpack.ExtType
         self._unpackb: Callable[[bytes], Any] = partial(msgpack.unpackb, **arguments)
@@ -154,6 +154,13 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
             raise ValueError(f"Malformed, or nested too deeply ({type(exc).__name__})") from exc
         end: int = unpacker.tell()
         return end
+
+
+def _arguments(config: MessagePackerConfig | MessageUnpackerConfig) -> dict[str, Any]:
+    arguments = dict(vars(config))
+    if arguments["unicode_errors"] == "strict":
+        del arguments["unicode_errors"]  # It is the default; msgpack takes a slower path if it is told so.
+    return arguments
 
 
 # How an object begins: (how many bytes it takes, of which so many from the second on are a number; what is counted).
