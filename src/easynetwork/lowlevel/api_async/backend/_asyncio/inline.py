@@ -210,10 +210,11 @@ class InlineDriver(asyncio.Protocol):
         finally:
             _leave_task(callbacks.loop, self._carrier)
             callbacks.flush_due = False
-            if callbacks.parts:
+            callbacks.room = 0
+            if len(callbacks.parts) == 1:
+                callbacks.transport.write(callbacks.parts.pop())
+            elif callbacks.parts:
                 callbacks.flush()
-            else:
-                callbacks.room = 0
 
     def eof_received(self) -> bool:
         return self._callbacks.eof_received()
