@@ -161,6 +161,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
 
     async def _run(self, is_up_event: SupportsEventSet | None) -> None:
         async with AsyncExitStack() as service:
+            service.callback(self.logger.info, "Server stopped")  # the first to come is the last to be called
             self._is_setting_up = True
             try:
                 await self._request_handler.service_init(service, weakref.proxy(self))
@@ -168,18 +169,22 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 self._is_setting_up = False
             try:
                 async with self._backend.create_task_group() as client_tasks:
-                    async with self._backend.create_task_group() as accept_tasks:
-                        for server in self._servers or ():
-                            _ = await accept_tasks.start(self._accept, server, client_tasks)
-                        self._is_serving = True
-                        self.logger.info("Start serving at %s", ", ".join(map(str, self.get_addresses())))
-                        if is_up_event is not None:
-                            is_up_event.set()
+                    await self._accept_clients(client_tasks, is_up_event)
                     # Closed, not shut down: what goes on is served to its end.
             finally:
                 self._is_serving = False
-                self.logger.info("Serving loop ended, cleaning up")
-        self.logger.info("Server stopped")
+
+    async def _accept_clients(self, client_tasks: TaskGroup, is_up_event: SupportsEventSet | None) -> None:
+        try:
+            async with self._backend.create_task_group() as accept_tasks:
+                for server in self._servers or ():
+                    _ = await accept_tasks.start(self._accept, server, client_tasks)
+                self._is_serving = True
+                self.logger.info("Start serving at %s", ", ".join(map(str, self.get_addresses())))
+                if is_up_event is not None:
+                    is_up_event.set()
+        finally:
+            self.logger.info("Serving loop ended, cleaning up")
 
     async def _accept(self, server: _T_LowLevelServer, client_tasks: TaskGroup) -> None:
         try:

@@ -1,0 +1,105 @@
+"""A TCP server with its request handler for the length of a test, and plain sockets to talk to it."""
+
+from __future__ import annotations
+
+__all__ = ["Client", "Handler", "Requests", "Serving", "line_protocol", "run", "serving", "until"]
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeAlias
+
+from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
+from tests.lowlevel.api_async.servers.serving import Requests
+
+from easynetwork.protocol import StreamProtocol
+from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
+from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
+
+Client: TypeAlias = AsyncStreamClient[str]
+
+
+def line_protocol() -> StreamProtocol[str, str]:
+    return StreamProtocol(StringLineSerializer())
+
+
+class Handler(AsyncStreamRequestHandler[str, str]):
+    """Answers each line with itself, and keeps a diary of what was called. ``client`` is the last that came."""
+
+    client: Client
+
+    def __init__(self) -> None:
+        self.diary: list[str] = []
+
+    async def on_connection(self, client: Client, /) -> None:
+        self.diary.append("connected")
+        self.client = client
+
+    async def handle(self, client: Client, /) -> Requests:
+        await client.send_packet((yield None))
+
+    async def on_disconnection(self, client: Client, /) -> None:
+        self.diary.append("disconnected")
+
+
+class Serving:
+    """A server that is up, and those who connect to it."""
+
+    def __init__(self, server: AsyncTCPNetworkServer[str, str], task: asyncio.Task[None]) -> None:
+        self.server = server
+        self.task = task
+        self._peers: list[Peer] = []
+
+    async def connect(self, *, receive_buffer: int | None = None) -> Peer:
+        sock = socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        peer = Peer(sock)
+        self._peers.append(peer)
+        [address] = self.server.get_addresses()
+        await asyncio.get_running_loop().sock_connect(sock, tuple(address))
+        return peer
+
+    def hang_up(self) -> None:
+        for peer in self._peers:
+            peer.close()
+
+
+@contextlib.asynccontextmanager
+async def run(server: AsyncTCPNetworkServer[str, str]) -> AsyncIterator[Serving]:
+    """Serves until the end of the context. Nothing may have been reported to the event loop as an error."""
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    is_up = asyncio.Event()
+    task = asyncio.create_task(server.serve_forever(is_up_event=is_up))
+    up = asyncio.create_task(is_up.wait())
+    serving = Serving(server, task)
+    try:
+        await asyncio.wait([task, up], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done()
+        yield serving
+    finally:
+        up.cancel()
+        await server.shutdown()
+        serving.hang_up()
+        await server.server_close()
+        await asyncio.wait([task], timeout=PATIENCE)
+    assert task.cancelled() or task.exception() is None
+    assert reported == []
+
+
+@contextlib.asynccontextmanager
+async def serving(handler: AsyncStreamRequestHandler[str, str], **options: Any) -> AsyncIterator[Serving]:
+    """Serves lines of text on a free port of the loopback interface."""
+    server: AsyncTCPNetworkServer[str, str] = AsyncTCPNetworkServer("127.0.0.1", 0, line_protocol(), handler, **options)
+    async with run(server) as it:
+        yield it
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Waits until *condition* holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.001)
