@@ -147,13 +147,13 @@ class RequestDispatcher(Generic[_T_Request]):
                 while True:
                     error: BaseException | None = None
                     try:
+                        if steps >= STEPS_PER_TURN:
+                            steps = 0
+                            yield from driver.pass_turn()
                         if yielded is not self._yielded:
                             self._wait_as(yielded)
                         if dry:
                             self.deadline = None
-                            if steps >= STEPS_PER_TURN:
-                                steps = 0
-                                yield from driver.pass_turn()
                             while not (decoded := self._decoder.next_packets(STEPS_PER_TURN)):
                                 if self.disconnected:
                                     break

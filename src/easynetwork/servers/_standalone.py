@@ -8,7 +8,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from easynetwork.exceptions import ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
@@ -17,16 +17,33 @@ from easynetwork.servers._base import BaseAsyncNetworkServer
 from easynetwork.servers.abc import AbstractNetworkServer, SupportsEventSet
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, ThreadsPortal
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, ThreadsPortal
 
 _T_Server = TypeVar("_T_Server", bound=BaseAsyncNetworkServer[Any])
 _T_Result = TypeVar("_T_Result")
 
 
+class _Running(NamedTuple, Generic[_T_Server]):
+    """What other threads need of a server while it serves."""
+
+    server: _T_Server
+    portal: ThreadsPortal
+    serving: CancelScope
+
+
 class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     """Runs a new asynchronous server, in a new event loop, at each call of `serve_forever`. Thread-safe."""
 
-    __slots__ = ("_backend", "_closed", "_finished", "_lock", "_new_server", "_runner_options", "_running")
+    __slots__ = (
+        "_backend",
+        "_closed",
+        "_finished",
+        "_is_shutdown_asked",
+        "_lock",
+        "_new_server",
+        "_runner_options",
+        "_running",
+    )
 
     def __init__(
         self,
@@ -40,7 +57,8 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         self._lock = threading.Lock()
         self._closed = False
         self._finished: threading.Event | None = None  # set when the present call of serve_forever returns
-        self._running: tuple[_T_Server, ThreadsPortal] | None = None
+        self._is_shutdown_asked = False
+        self._running: _Running[_T_Server] | None = None
 
     def serve_forever(
         self,
@@ -65,6 +83,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
             if self._finished is not None:
                 raise ServerAlreadyRunning("The server is running already")
             self._finished = finished = threading.Event()
+            self._is_shutdown_asked = False
         try:
             self._backend.bootstrap(
                 self._serve, is_up_event, runner_options={**self._runner_options, **(runner_options or {})}
@@ -78,36 +97,40 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         server = self._new_server(self._backend)
         with suppress(self._backend.get_cancelled_exc_class()):
             async with server, self._backend.create_threads_portal() as portal:
-                with self._lock:
-                    if self._closed:
-                        return
-                    self._running = server, portal
-                try:
-                    await server.serve_forever(is_up_event=is_up_event)
-                finally:
+                # A scope around it, not server.shutdown(), which does nothing before serve_forever() has begun.
+                with self._backend.open_cancel_scope() as serving:
                     with self._lock:
-                        self._running = None
+                        if self._closed or self._is_shutdown_asked:
+                            return
+                        self._running = _Running(server, portal, serving)
+                    try:
+                        await server.serve_forever(is_up_event=is_up_event)
+                    finally:
+                        with self._lock:
+                            self._running = None
 
     def is_serving(self) -> bool:
-        return self._ask(lambda server, portal: portal.run_sync(server.is_serving), False)
+        return self._ask(lambda running: running.portal.run_sync(running.server.is_serving), False)
 
     def shutdown(self, timeout: float | None = None) -> None:
         """Ends `serve_forever`, from another thread, and waits at most *timeout* seconds until it has returned."""
-        finished = self._finished
-        if finished is None:
-            return
-        _ = self._ask(lambda server, portal: portal.run_coroutine_soon(server.shutdown), None)
+        with self._lock:
+            finished = self._finished
+            if finished is None:
+                return
+            self._is_shutdown_asked = True
+        _ = self._ask(lambda running: running.portal.run_sync_soon(running.serving.cancel), None)
         finished.wait(timeout)
 
     def server_close(self) -> None:
         """Closes the server for good. Clients that are connected are served to their end."""
         with self._lock:
             self._closed = True
-        self._ask(lambda server, portal: portal.run_coroutine(server.server_close), None)
+        self._ask(lambda running: running.portal.run_coroutine(running.server.server_close), None)
 
     def get_addresses(self) -> Sequence[Any]:
         """Returns the addresses of the open sockets, none while the server is not running."""
-        return self._ask(lambda server, portal: portal.run_sync(server.get_addresses), ())
+        return self._ask(lambda running: running.portal.run_sync(running.server.get_addresses), ())
 
     def get_sockets(self) -> Sequence[SocketProxy]:
         """Returns a view of each open socket, none while the server is not running.
@@ -115,17 +138,18 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         Its calls run in the thread of the server, and raise `RuntimeError` once that is no more.
         """
 
-        def get(server: Any, portal: ThreadsPortal) -> Sequence[SocketProxy]:
-            return tuple(SocketProxy(sock, runner=portal.run_sync) for sock in portal.run_sync(server.get_sockets))
+        def get(running: _Running[Any]) -> Sequence[SocketProxy]:
+            sockets = running.portal.run_sync(running.server.get_sockets)
+            return tuple(SocketProxy(sock, runner=running.portal.run_sync) for sock in sockets)
 
         return self._ask(get, ())
 
-    def _ask(self, question: Callable[[_T_Server, ThreadsPortal], _T_Result], default: _T_Result) -> _T_Result:
+    def _ask(self, question: Callable[[_Running[_T_Server]], _T_Result], default: _T_Result) -> _T_Result:
         with self._lock:
             running = self._running
         if running is None:
             return default
         # The event loop may end at any time.
         with suppress(RuntimeError, concurrent.futures.CancelledError):
-            return question(*running)
+            return question(running)
         return default

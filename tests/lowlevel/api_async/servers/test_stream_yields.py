@@ -211,6 +211,26 @@ async def test_what_must_not_be_yielded_raises_at_the_yield_and_costs_no_request
         assert await peer.ask(b"c") == b"c"
 
 
+async def test_handler_that_keeps_on_yielding_nonsense_lets_others_run(driver: str) -> None:
+    give_up = False
+
+    async def handler(client: Client) -> Requests:
+        while not give_up:
+            try:
+                yield "nonsense"  # type: ignore[misc]
+            except TypeError:
+                pass
+        request = yield None
+        await client.send_packet(request)
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        await peer.send(b"a\nb\n")
+        await turns_of_the_loop(100)
+        give_up = True
+        assert await peer.lines(1) == [b"a"]
+
+
 async def test_ancillary_data_without_a_bufsize_is_refused_at_the_yield(driver: str) -> None:
     async def handler(client: Client) -> Requests:
         request = yield None
