@@ -54,6 +54,12 @@ def test_a_closed_socket_is_a_bad_descriptor() -> None:
     assert info.value.errno == errno.EBADF
 
 
+def test_a_closed_socket_is_asked_nothing_even_if_it_would_answer() -> None:
+    with pytest.raises(OSError) as info:
+        get_peer_credentials(_answering((1, 2, 3), fd=-1))
+    assert info.value.errno == errno.EBADF
+
+
 def test_an_unconnected_socket_has_no_known_peer() -> None:
     with socket.socket(socket.AF_UNIX) as sock, pytest.raises(OSError) as info:
         get_peer_credentials(sock)
@@ -96,12 +102,12 @@ def test_credentials_have_no_defaults() -> None:
     assert UnixCredentials(pid=None, uid=1, gid=2) == (None, 1, 2)
 
 
-def _answering(ids: tuple[int, int, int]) -> Any:
+def _answering(ids: tuple[int, int, int], fd: int = 3) -> Any:
     """A socket about whose peer the kernel says what it never says within one machine."""
 
     class Socket:
         def fileno(self) -> int:
-            return 3
+            return fd
 
         def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes:
             assert (level, optname) == (socket.SOL_SOCKET, socket.SO_PEERCRED)

@@ -138,7 +138,7 @@ class SocketAncillary:
 
     def iter_fds(self) -> Iterator[int]:
         """Returns an iterator over all file descriptors."""
-        return iter(array("i", bytes(self._payloads.get(_socket.SCM_RIGHTS, b""))))
+        return iter(array("i", self._payloads.get(_socket.SCM_RIGHTS, b"")))
 
     def update_from_raw(self, messages: Iterable[tuple[int, int, ReadableBuffer]]) -> None:
         """Adds the messages that `socket.socket.recvmsg` has returned. Kinds unknown here are ignored.
@@ -178,9 +178,8 @@ def _without_partial_item(payload: bytes, item_size: int) -> bytes:
 
 
 def _pack_credential(credential: SocketCredential) -> bytes:
-    if not isinstance(credential, SocketCredential):
-        raise TypeError(f"A SocketCredential is required, got {credential!r}")
+    pid, uid, gid = credential
     try:
-        return _CREDENTIAL.pack(credential.pid or os.getpid(), credential.uid, credential.gid)
+        return _CREDENTIAL.pack(pid or os.getpid(), uid, gid)
     except StructError as exc:
         raise ValueError(f"{credential!r} has a number that is no process, user or group id") from exc
