@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +19,8 @@ from easynetwork.lowlevel.socket import (
     SocketAttribute,
     SocketProxy,
     SupportsSocketOptions,
+    TLSAttribute,
+    UNIXSocketAttribute,
     disable_socket_linger,
     enable_socket_linger,
     get_socket_linger,
@@ -119,9 +124,35 @@ def test_oserrors_pass_through(sock: socket.socket) -> None:
             call()
 
 
-def test_internet_keys_are_the_same_objects() -> None:
+def test_the_linger_structure_is_two_ints() -> None:
+    assert get_socket_linger_struct().pack(1, 7) == struct.pack("@ii", 1, 7)
+
+
+# --- keys
+
+
+@pytest.mark.parametrize("keys", [INETSocketAttribute, UNIXSocketAttribute])
+def test_the_keys_of_a_family_are_the_same_objects(keys: type[SocketAttribute]) -> None:
     for name in ("socket", "family", "sockname", "peername"):
-        assert getattr(INETSocketAttribute, name) is getattr(SocketAttribute, name)
+        assert getattr(keys, name) is getattr(SocketAttribute, name)
+
+
+def test_tls_keys_are_named_as_the_methods_of_an_ssl_socket() -> None:
+    names = ("sslcontext", "peercert", "cipher", "compression", "tls_version", "standard_compatible")
+    assert len({getattr(TLSAttribute, name) for name in names}) == len(names)
+
+
+def test_the_names_of_unix_sockets_exist_only_where_such_sockets_do() -> None:
+    program = """if True:
+        import socket
+        del socket.AF_UNIX
+        import easynetwork.lowlevel.socket as module
+        assert "SocketProxy" in module.__all__
+        assert [name for name in module.__all__ if not hasattr(module, name)] == []
+        print(*[name for name in dir(module) if "unix" in name.lower() or "SCM" in name or "Ancillary" in name])
+    """
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (result.stdout, result.stderr) == ("\n", "")
 
 
 # --- the proxy
@@ -135,6 +166,7 @@ CALLS: list[Callable[[Any], object]] = [
     lambda sock: sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
     lambda sock: sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 4),
     lambda sock: sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    lambda sock: sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, b"\1\0\0\0"),
 ]
 
 
@@ -156,6 +188,32 @@ def test_a_proxy_gives_what_the_socket_gives_and_no_more() -> None:
         assert proxy.proto == sock.proto
         names = ("close", "send", "recv", "detach", "shutdown", "sendall", "makefile", "dup", "bind", "__dict__")
         assert not any(hasattr(proxy, name) for name in names)
+
+
+def test_a_proxy_passes_every_form_of_setsockopt() -> None:
+    received: list[tuple[object, ...]] = []
+
+    class Recorder:
+        def setsockopt(self, *args: object) -> None:
+            received.append(args)
+
+    sock: Any = Recorder()
+    SocketProxy(sock).setsockopt(1, 2, None, 8)
+    SocketProxy(sock).setsockopt(1, 2, b"value")
+    assert received == [(1, 2, None, 8), (1, 2, b"value")]
+
+
+def test_a_proxy_has_the_interface_and_nothing_else(sock: socket.socket) -> None:
+    public = {name for name in dir(SocketProxy(sock)) if not name.startswith("_")}
+    assert public == {name for name in dir(ISocket) if not name.startswith("_")}
+
+
+def test_errors_pass_through_the_proxy_and_release_the_lock(sock: socket.socket) -> None:
+    lock = threading.Lock()
+    proxy = SocketProxy(sock, lock=lambda: lock)
+    with pytest.raises(OSError):
+        proxy.getpeername()  # not connected
+    assert not lock.locked()
 
 
 @pytest.mark.parametrize("with_lock", [True, False])
@@ -206,6 +264,12 @@ def test_the_repr_works_open_and_closed() -> None:
     text = repr(proxy)
     assert "fd=-1" in text
     assert "AF_INET" in text or "family=2" in text
+
+
+def test_the_repr_leaves_out_the_address_of_a_peer_that_is_not_there(sock: socket.socket) -> None:
+    text = repr(SocketProxy(sock))
+    assert str(sock.getsockname()) in text
+    assert "raddr" not in text
 
 
 def test_a_proxy_cannot_be_subclassed() -> None:

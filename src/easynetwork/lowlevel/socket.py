@@ -25,6 +25,7 @@ __all__ = [
 import contextlib
 import os
 import socket as _socket
+import sys
 import threading
 from collections.abc import Callable
 from enum import IntEnum
@@ -42,10 +43,32 @@ from typing import (
     runtime_checkable,
 )
 
+from easynetwork._final import refuse_subclasses
+
 from . import typed_attr
 
 if TYPE_CHECKING:
     import ssl
+
+if sys.platform != "win32" and hasattr(_socket, "AF_UNIX"):
+    from ._ancillary import HAS_CREDENTIALS, SCMRights, SocketAncillary, SocketAncillaryMessages
+    from ._peer_credentials import UnixCredentials
+    from ._unix_address import RawUnixSocketAddress, UnixSocketAddress
+
+    __all__ += [
+        "RawUnixSocketAddress",
+        "SCMRights",
+        "SocketAncillary",
+        "SocketAncillaryMessages",
+        "UNIXSocketAttribute",
+        "UnixCredentials",
+        "UnixSocketAddress",
+    ]
+
+    if HAS_CREDENTIALS:
+        from ._ancillary import SCMCredentials, SocketCredential
+
+        __all__ += ["SCMCredentials", "SocketCredential"]
 
 _T_Result = TypeVar("_T_Result")
 
@@ -254,6 +277,18 @@ class INETSocketAttribute(SocketAttribute):
     peername: tuple[str, int] | tuple[str, int, int, int]
 
 
+if sys.platform != "win32" and hasattr(_socket, "AF_UNIX"):
+
+    class UNIXSocketAttribute(SocketAttribute):
+        """The same keys, for Unix sockets."""
+
+        __slots__ = ()
+
+        family: Literal[_socket.AddressFamily.AF_UNIX]
+        sockname: RawUnixSocketAddress
+        peername: RawUnixSocketAddress
+
+
 class TLSAttribute(typed_attr.TypedAttributeSet):
     """Facts about a TLS connection, as the methods of `ssl.SSLSocket` give them."""
 
@@ -282,6 +317,7 @@ class TLSAttribute(typed_attr.TypedAttributeSet):
 
 
 @final
+@refuse_subclasses
 class SocketProxy:
     """A view of a socket: the `ISocket` interface, nothing else.
 
@@ -303,9 +339,6 @@ class SocketProxy:
         self.__socket = socket
         self.__lock: Callable[[], contextlib.AbstractContextManager[Any]] = lock or contextlib.nullcontext
         self.__runner = runner
-
-    def __init_subclass__(cls) -> None:
-        raise TypeError("SocketProxy cannot be subclassed")
 
     def __repr__(self) -> str:
         fd = self.__socket.fileno()

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 __all__ = ["TypedAttributeProvider", "TypedAttributeSet", "typed_attribute"]
 
+import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, final, overload
 
@@ -33,12 +35,21 @@ class TypedAttributeSet:
 
     __slots__ = ()
 
-    def __init_subclass__(cls) -> None:
-        annotations = getattr(cls, "__annotations__", {})
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        annotations = _own_annotations(cls)
         for name in vars(cls):
             if not name.startswith("_") and name not in annotations:
                 raise TypeError(f"Attribute {name!r} of {cls.__name__} has no annotation")
-        super().__init_subclass__()
+
+
+def _own_annotations(cls: type) -> Mapping[str, Any]:
+    if sys.version_info >= (3, 14):
+        # Since PEP 649, asking for __annotations__ evaluates them, and a type may exist for the type checker only.
+        import annotationlib
+
+        return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
+    return inspect.get_annotations(cls)
 
 
 class TypedAttributeProvider:
