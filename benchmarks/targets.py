@@ -77,7 +77,13 @@ TARGETS = (
         at_least=0.5,
         aim=True,
     ),
-    Target("1 in flight, 100 B: vs EasyNetwork 1.2.0", _ratio("ours-tcp", "released-tcp", "1x100"), at_least=1.8),
+    Target("1 in flight, 100 B: vs EasyNetwork 1.2.0", _ratio("ours-bare", "released-tcp", "1x100"), at_least=1.8),
+    Target(
+        "1 in flight, 100 B: AsyncTCPNetworkServer, a generator per request, vs EasyNetwork 1.2.0",
+        _ratio("ours-tcp", "released-tcp", "1x100"),
+        at_least=1.8,
+        aim=True,
+    ),
     Target("resident memory of an idle connection, AsyncStreamServer", _memory("ours-bare"), at_most=4.0, unit="KiB"),
     Target(
         "resident memory of an idle connection, AsyncTCPNetworkServer", _memory("ours-tcp"), at_most=6.0, unit="KiB"
