@@ -15,6 +15,7 @@ __all__ = [
     "NeedData",
     "StreamDecoder",
     "SupportsAppend",
+    "check_stream_protocol",
     "decoder_factory",
     "packet_encoder",
 ]
@@ -509,7 +510,7 @@ def decoder_factory(
         TypeError: *protocol* is no stream protocol object.
         ValueError: *max_recv_size* is no strictly positive integer.
     """
-    _check_protocol(protocol)
+    check_stream_protocol(protocol)
     check_strictly_positive("max_recv_size", max_recv_size)
 
     fallback: Callable[[], StreamDecoder[_T_Packet]]
@@ -543,7 +544,7 @@ def packet_encoder(protocol: AnyStreamProtocolType[_T_Packet, Any]) -> Callable[
     Raises:
         TypeError: *protocol* is no stream protocol object.
     """
-    _check_protocol(protocol)
+    check_stream_protocol(protocol)
     protocol_type = StreamProtocol if isinstance(protocol, StreamProtocol) else BufferedStreamProtocol
     serializer = _framed_serializer(protocol, protocol_type.generate_chunks, "incremental_serialize", "encode_frame")
     if serializer is None:
@@ -556,7 +557,8 @@ def packet_encoder(protocol: AnyStreamProtocolType[_T_Packet, Any]) -> Callable[
     return lambda packet: encode(convert(packet))
 
 
-def _check_protocol(protocol: object) -> None:
+def check_stream_protocol(protocol: object) -> None:
+    """Raises `TypeError` unless *protocol* is a stream protocol object."""
     if not isinstance(protocol, (StreamProtocol, BufferedStreamProtocol)):
         raise TypeError(f"Expected a StreamProtocol or a BufferedStreamProtocol object, got {protocol!r}")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._framing import check_stream_protocol
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
@@ -28,7 +29,7 @@ from easynetwork.lowlevel.socket import (
     set_tcp_keepalive,
     set_tcp_nodelay,
 )
-from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._base import BaseAsyncNetworkServer
 from easynetwork.servers._logging import log_stream_handler_error
 from easynetwork.servers._stream_client import ConnectedClient
@@ -93,8 +94,7 @@ class AsyncTCPNetworkServer(BaseAsyncNetworkServer[AsyncStreamServer[Any, Any]],
         log_client_connection: bool | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
-        if not isinstance(protocol, (StreamProtocol, BufferedStreamProtocol)):
-            raise TypeError(f"Expected a StreamProtocol or a BufferedStreamProtocol object, got {protocol!r}")
+        check_stream_protocol(protocol)
         if not isinstance(request_handler, AsyncStreamRequestHandler):
             raise TypeError(f"Expected an AsyncStreamRequestHandler object, got {request_handler!r}")
         if ssl is not None:

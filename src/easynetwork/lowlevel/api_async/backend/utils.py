@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 
 import sniffio
 
+from easynetwork._extras import missing_extra
+
 from .abc import AsyncBackend
 
 BuiltinAsyncBackendLiteral: TypeAlias = Literal["asyncio", "trio"]
@@ -52,9 +54,7 @@ def _new_backend(name: str) -> AsyncBackend:
             return AsyncIOBackend()
         case "trio":
             if find_spec("trio") is None:
-                error = ModuleNotFoundError("No module named 'trio'", name="trio")
-                error.add_note("Install the extra 'trio': pip install 'easynetwork-uvloop[trio]'")
-                raise error
+                raise missing_extra("trio", extra="trio")
             raise NotImplementedError("The trio backend is not available in this version")
         case _:
             raise NotImplementedError(f"There is no backend for {name!r}")
