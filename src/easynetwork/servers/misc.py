@@ -96,15 +96,19 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
                 item = step()
             except StopIteration:
                 return
+            answer: Any = None
             try:
                 if isinstance(item, _RequestWanted):
-                    answer: Any = yield item.yielded
+                    answer = yield item.yielded
                 else:
                     answer = await _PassedOn(item)
             except BaseException as exc:
-                step = partial(run.throw, exc)
-            else:
-                step = partial(run.send, answer)
+                if not isinstance(item, _RequestWanted):
+                    step = partial(run.throw, exc)
+                    continue
+                # Not thrown: GeneratorExit would close each coroutine in turn, and forbid it to await anything.
+                item.error = exc
+            step = partial(run.send, answer)
 
     async def _disconnected(self, client: AsyncStreamClient[_T_Response]) -> None:
         try:
@@ -126,15 +130,19 @@ class _PassedOn:
 
 
 class _RequestWanted:
-    """What a handler's generator has yielded, on its way to who has the requests."""
+    """What a handler's generator has yielded, on its way to who has the requests. Gives one, or raises *error*."""
 
-    __slots__ = ("yielded",)
+    __slots__ = ("error", "yielded")
 
     def __init__(self, yielded: float | RecvParams | None) -> None:
         self.yielded = yielded
+        self.error: BaseException | None = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return (yield self)
+        request = yield self
+        if self.error is not None:
+            raise self.error
+        return request
 
 
 async def _drive_by_hand(next_generator: NextGenerator[Any]) -> Ending:
