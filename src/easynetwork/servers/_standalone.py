@@ -26,7 +26,16 @@ _T_Result = TypeVar("_T_Result")
 class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     """Runs a new asynchronous server, in a new event loop, at each call of `serve_forever`. Thread-safe."""
 
-    __slots__ = ("_backend", "_closed", "_finished", "_lock", "_new_server", "_runner_options", "_running")
+    __slots__ = (
+        "_backend",
+        "_closed",
+        "_finished",
+        "_is_shut_down",
+        "_lock",
+        "_new_server",
+        "_runner_options",
+        "_running",
+    )
 
     def __init__(
         self,
@@ -40,6 +49,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         self._lock = threading.Lock()
         self._closed = False
         self._finished: threading.Event | None = None  # set when the present call of serve_forever returns
+        self._is_shut_down = False  # maybe before there was anything to shut down
         self._running: tuple[_T_Server, ThreadsPortal] | None = None
 
     def serve_forever(
@@ -65,6 +75,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
             if self._finished is not None:
                 raise ServerAlreadyRunning("The server is running already")
             self._finished = finished = threading.Event()
+            self._is_shut_down = False
         try:
             self._backend.bootstrap(
                 self._serve, is_up_event, runner_options={**self._runner_options, **(runner_options or {})}
@@ -77,25 +88,29 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     async def _serve(self, is_up_event: SupportsEventSet | None) -> None:
         server = self._new_server(self._backend)
         with suppress(self._backend.get_cancelled_exc_class()):
-            async with server, self._backend.create_threads_portal() as portal:
-                with self._lock:
-                    if self._closed:
-                        return
-                    self._running = server, portal
+            async with self._backend.create_threads_portal() as portal:
                 try:
+                    with self._lock:
+                        if self._closed or self._is_shut_down:
+                            return
+                        self._running = server, portal
+                    # Not activated before: from here on, shutdown() always finds something to end.
                     await server.serve_forever(is_up_event=is_up_event)
                 finally:
                     with self._lock:
                         self._running = None
+                    await server.server_close()
 
     def is_serving(self) -> bool:
         return self._ask(lambda server, portal: portal.run_sync(server.is_serving), False)
 
     def shutdown(self, timeout: float | None = None) -> None:
         """Ends `serve_forever`, from another thread, and waits at most *timeout* seconds until it has returned."""
-        finished = self._finished
-        if finished is None:
-            return
+        with self._lock:
+            finished = self._finished
+            if finished is None:
+                return
+            self._is_shut_down = True
         _ = self._ask(lambda server, portal: portal.run_coroutine_soon(server.shutdown), None)
         finished.wait(timeout)
 
