@@ -16,6 +16,7 @@ from easynetwork.clients.abc import AbstractAsyncNetworkClient
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._framing import check_stream_protocol
 from easynetwork.lowlevel._inet import check_stream_socket
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
@@ -33,7 +34,7 @@ from easynetwork.lowlevel.socket import (
     set_tcp_keepalive,
     set_tcp_nodelay,
 )
-from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.protocol import AnyStreamProtocolType
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -72,6 +73,7 @@ class AsyncTCPNetworkClient(
     """
 
     __slots__ = (
+        "_adopted_socket",
         "_backend",
         "_closing",
         "_connect",
@@ -134,8 +136,7 @@ class AsyncTCPNetworkClient(
         max_recv_size: int | None = None,
         **connect_options: Any,
     ) -> None:
-        if not isinstance(protocol, (StreamProtocol, BufferedStreamProtocol)):
-            raise TypeError(f"Expected a StreamProtocol or a BufferedStreamProtocol object, got {protocol!r}")
+        check_stream_protocol(protocol)
         ssl_options = (server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
         if ssl:
             raise NotImplementedError("TLS is not available in this version")
@@ -146,6 +147,7 @@ class AsyncTCPNetworkClient(
         self._backend = ensure_backend(backend)
         self._protocol = protocol
         self._connect = _connect_function(self._backend, arg, connect_options)
+        self._adopted_socket = arg if isinstance(arg, _socket.socket) else None
         self._connect_lock = self._backend.create_lock()
         self._send_lock = self._backend.create_fair_lock()
         self._receive_lock = self._backend.create_fair_lock()
@@ -175,7 +177,7 @@ class AsyncTCPNetworkClient(
             socket.gaierror: the host is unknown.
             ClientClosedError: the client was closed, before or meanwhile.
         """
-        if self._endpoint is None:
+        if self._endpoint is None or self._closing:
             await self._connected()
 
     async def _connected(self) -> AsyncStreamEndpoint[_T_SentPacket, _T_ReceivedPacket]:
@@ -198,7 +200,6 @@ class AsyncTCPNetworkClient(
             with suppress(OSError):
                 set_tcp_nodelay(sock, True)
                 set_tcp_keepalive(sock, True)
-            self._socket_proxy = SocketProxy(sock)
             return self._endpoint
 
     def _check_open(self) -> None:
@@ -293,6 +294,9 @@ class AsyncTCPNetworkClient(
             if self._endpoint is not None and not self._endpoint.is_closing():
                 await aclose_forcefully(self._endpoint._transport)
             raise
+        finally:
+            if self._endpoint is None and self._adopted_socket is not None:
+                self._adopted_socket.close()
 
     # --------------------------------------------------------------------------------------------------------- facts
 
@@ -302,9 +306,14 @@ class AsyncTCPNetworkClient(
     @property
     @final
     def socket(self) -> SocketProxy:
-        """A view of the socket. Raises `AttributeError` before the client is connected."""
+        """A view of the socket, always the same.
+
+        Raises `AttributeError` before the client is connected, and if it is first asked for once the client is closed.
+        """
         if self._socket_proxy is None:
-            raise AttributeError("The client is not connected")
+            if self._endpoint is None or self._closing:
+                raise AttributeError("The client is not connected")
+            self._socket_proxy = SocketProxy(self._endpoint.extra(INETSocketAttribute.socket))
         return self._socket_proxy
 
     def get_local_address(self) -> SocketAddress:

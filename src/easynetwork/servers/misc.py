@@ -65,12 +65,13 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
 
     def run_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> Coroutine[Any, Any, None]:
         """Has the server feed the handler's own generators."""
-        return self._run(lowlevel_client, lowlevel_client._drive)
+        return self._run(lowlevel_client, lowlevel_client._drive, _HandlerGenerators)
 
     async def _run(
         self,
         lowlevel_client: ConnectedStreamClient[_T_Response],
         drive: Callable[[NextGenerator[_T_Request]], Awaitable[Ending]],
+        generators: type[_HandlerGenerators[_T_Request, _T_Response]],
     ) -> None:
         async with self._new_client(lowlevel_client) as client:
             if client is None:
@@ -82,7 +83,7 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
                 return
             del greeting
             try:
-                if await drive(_HandlerGenerators(self._request_handler, client)) is Ending.NEVER_YIELDED:
+                if await drive(generators(self._request_handler, client)) is Ending.NEVER_YIELDED:
                     await aclose_forcefully(client)
             finally:
                 await self._disconnected(client)
@@ -91,22 +92,26 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
         """Hands requests on to the handler's generators, for whoever drives this generator instead."""
-        run = self._run(lowlevel_client, partial(_drive_by_hand, lowlevel_client.is_closing))
+        run = self._run(lowlevel_client, _drive_by_hand, _HandlerGeneratorsUntilClosed)
         step: Callable[[], Any] = partial(run.send, None)
         while True:
             try:
                 item = step()
             except StopIteration:
                 return
+            answer: Any = None
             try:
                 if isinstance(item, _RequestWanted):
-                    answer: Any = yield item.yielded
+                    answer = yield item.yielded
                 else:
                     answer = await _PassedOn(item)
             except BaseException as exc:
-                step = partial(run.throw, exc)
-            else:
-                step = partial(run.send, answer)
+                if not isinstance(item, _RequestWanted):
+                    step = partial(run.throw, exc)
+                    continue
+                # Not thrown: GeneratorExit would close each coroutine in turn, and forbid it to await anything.
+                item.error = exc
+            step = partial(run.send, answer)
 
     async def _disconnected(self, client: AsyncStreamClient[_T_Response]) -> None:
         try:
@@ -132,6 +137,15 @@ class _HandlerGenerators(Generic[_T_Request, _T_Response]):
         return self._request_handler.handle(self._client)
 
 
+class _HandlerGeneratorsUntilClosed(_HandlerGenerators[_T_Request, _T_Response]):
+    """For who does not know, as our servers do, when the client is closed."""
+
+    __slots__ = ()
+
+    def __call__(self) -> HandlerGenerator[_T_Request] | None:
+        return None if self._client.is_closing() else super().__call__()
+
+
 class _PassedOn:
     """Awaits what a coroutine that is stepped by hand has yielded for the event loop."""
 
@@ -145,19 +159,23 @@ class _PassedOn:
 
 
 class _RequestWanted:
-    """What a handler's generator has yielded, on its way to who has the requests."""
+    """What a handler's generator has yielded, on its way to who has the requests. Gives one, or raises *error*."""
 
-    __slots__ = ("yielded",)
+    __slots__ = ("error", "yielded")
 
     def __init__(self, yielded: float | RecvParams | None) -> None:
         self.yielded = yielded
+        self.error: BaseException | None = None
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return (yield self)
+        request = yield self
+        if self.error is not None:
+            raise self.error
+        return request
 
 
-async def _drive_by_hand(is_closing: Callable[[], bool], next_generator: NextGenerator[Any]) -> Ending:
-    while not is_closing() and (agen := next_generator()) is not None:
+async def _drive_by_hand(next_generator: NextGenerator[Any]) -> Ending:
+    while (agen := next_generator()) is not None:
         ending = Ending.NEVER_YIELDED
         async with aclosing(agen):
             try:

@@ -1,0 +1,237 @@
+"""Request handlers on low-level servers: driven by `AsyncStreamServer`, and as plain asynchronous generators."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from tests.lowlevel.api_async.servers import serving as lowlevel
+from tests.servers.serving import Client, Handler, Requests
+
+from easynetwork.exceptions import ClientClosedError, UnsupportedOperation
+from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from easynetwork.servers.handlers import AsyncStreamClient
+from easynetwork.servers.misc import build_lowlevel_stream_server_handler
+
+
+class FakeClient(AsyncStreamClient[str]):
+    """Keeps what is sent, or passes it on."""
+
+    __slots__ = ("closed", "lowlevel_client", "sent")
+
+    def __init__(self, lowlevel_client: Any = None) -> None:
+        self.lowlevel_client = lowlevel_client
+        self.sent: list[str] = []
+        self.closed = False
+
+    async def send_packet(self, packet: str, /) -> None:
+        if self.is_closing():
+            raise ClientClosedError
+        self.sent.append(packet)
+        if self.lowlevel_client is not None:
+            await self.lowlevel_client.send_packet(packet)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    async def aclose(self) -> None:
+        self.closed = True
+        if self.lowlevel_client is not None:
+            await self.lowlevel_client.aclose()
+        else:
+            await asyncio.sleep(0)
+
+    def backend(self) -> Any:
+        return AsyncIOBackend()
+
+    @property
+    def extra_attributes(self) -> dict[Any, Any]:
+        return {}
+
+
+class Diarist(Handler):
+    """Notes everything, after a wait for the event loop each time."""
+
+    login = False
+
+    async def on_connection(self, client: Client, /) -> Requests:  # type: ignore[override] # a generator
+        await self.note("connected")
+        if self.login:
+            await self.note("login " + (yield 1.5))
+
+    async def handle(self, client: Client, /) -> Requests:
+        try:
+            request = yield None
+        except BaseException as exc:
+            await self.note(type(exc).__name__)
+            raise
+        match request:
+            case "fail":
+                raise LookupError("on purpose")
+            case "close":
+                await client.aclose()
+            case _:
+                await client.send_packet(request)
+
+    async def on_disconnection(self, client: Client, /) -> None:
+        await self.note("disconnected")
+
+    async def note(self, text: str) -> None:
+        await asyncio.sleep(0)
+        self.diary.append(text)
+
+
+@contextlib.asynccontextmanager
+async def initialize(lowlevel_client: Any, diary: list[str]) -> AsyncIterator[Any]:
+    await asyncio.sleep(0)
+    diary.append("init")
+    try:
+        yield FakeClient(lowlevel_client)
+    except BaseException as exc:
+        diary.append(f"exit by {type(exc).__name__}")
+        raise
+    else:
+        diary.append("exit")
+
+
+@contextlib.asynccontextmanager
+async def refuse(lowlevel_client: Any, diary: list[str]) -> AsyncIterator[None]:
+    diary.append("init")
+    yield None
+    diary.append("exit")
+
+
+def by_hand(handler: Diarist, initializer: Any = initialize) -> Requests:
+    build: Any = build_lowlevel_stream_server_handler
+    return cast("Requests", build(initializer, handler, handler.diary)(None))
+
+
+# ---------------------------------------------------------------------------------------------- by AsyncStreamServer
+
+
+async def test_server_drives_every_hook_inside_of_the_context() -> None:
+    handler = Diarist()
+    handler.login = True
+    build: Any = build_lowlevel_stream_server_handler
+    async with lowlevel.serving(build(initialize, handler, handler.diary)) as server:
+        peer = await server.connect()
+        await peer.send(b"me\na\nclose\nb\n")
+        assert await peer.rest() == b"a\n"
+    assert handler.diary == ["init", "connected", "login me", "disconnected", "exit"]
+
+
+async def test_server_drops_a_connection_that_is_refused() -> None:
+    handler = Diarist()
+    build: Any = build_lowlevel_stream_server_handler
+    async with lowlevel.serving(build(refuse, handler, handler.diary)) as server:
+        assert await (await server.connect()).gone()
+    assert handler.diary == ["init", "exit"]
+
+
+# ----------------------------------------------------------------------------------------------------------- by hand
+
+
+async def test_plain_generator_hands_requests_to_one_generator_after_another() -> None:
+    handler = Diarist()
+    handler.login = True
+    agen = by_hand(handler)
+    assert await anext(agen) == 1.5
+    assert await agen.asend("me") is None
+    assert await agen.asend("a") is None
+    with pytest.raises(StopAsyncIteration):
+        await agen.asend("close")
+    assert handler.diary == ["init", "connected", "login me", "disconnected", "exit"]
+
+
+async def test_plain_generator_throws_into_the_generator_of_the_handler() -> None:
+    class Surviving(Diarist):
+        async def handle(self, client: Client, /) -> Requests:
+            try:
+                request = yield 3.0
+            except UnsupportedOperation:
+                await self.note("caught")
+                request = yield 4.0
+            await client.send_packet(request)
+
+    handler = Surviving()
+    agen = by_hand(handler)
+    assert await anext(agen) == 3.0
+    assert await agen.athrow(UnsupportedOperation()) == 4.0
+    assert await agen.asend("a") == 3.0
+    with pytest.raises(ZeroDivisionError):
+        await agen.athrow(ZeroDivisionError())
+    assert handler.diary == ["init", "connected", "caught", "disconnected", "exit by ZeroDivisionError"]
+
+
+async def test_plain_generator_lets_exceptions_of_the_handler_out() -> None:
+    handler = Diarist()
+    agen = by_hand(handler)
+    await anext(agen)
+    with pytest.raises(LookupError):
+        await agen.asend("fail")
+    assert handler.diary == ["init", "connected", "disconnected", "exit by LookupError"]
+
+
+async def test_plain_generator_that_is_closed_closes_the_one_of_the_handler() -> None:
+    handler = Diarist()
+    agen = by_hand(handler)
+    await anext(agen)
+    await agen.aclose()
+    assert handler.diary == ["init", "connected", "GeneratorExit", "disconnected", "exit by GeneratorExit"]
+
+
+async def test_plain_generator_that_is_closed_during_the_login_does_not_call_on_disconnection() -> None:
+    handler = Diarist()
+    handler.login = True
+    agen = by_hand(handler)
+    await anext(agen)
+    await agen.aclose()
+    assert handler.diary == ["init", "connected", "exit by GeneratorExit"]
+
+
+async def test_plain_generator_passes_a_cancellation_on() -> None:
+    class Waiting(Diarist):
+        async def handle(self, client: Client, /) -> Requests:
+            yield None
+            await self.note("waiting")
+            await asyncio.get_running_loop().create_future()
+
+    handler = Waiting()
+    agen = by_hand(handler)
+
+    async def drive() -> None:
+        await anext(agen)
+        await agen.asend("a")
+
+    task = asyncio.create_task(drive())
+    while "waiting" not in handler.diary:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert handler.diary == ["init", "connected", "waiting", "disconnected", "exit by CancelledError"]
+
+
+async def test_plain_generator_without_a_client_returns_at_once() -> None:
+    handler = Diarist()
+    assert [item async for item in by_hand(handler, refuse)] == []
+    assert handler.diary == ["init", "exit"]
+
+
+async def test_connection_error_at_the_end_is_a_warning_of_the_logger(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Diarist):
+        async def on_disconnection(self, client: Client, /) -> None:
+            raise ConnectionResetError("on purpose")
+
+    build: Any = build_lowlevel_stream_server_handler
+    for logger, name in ((None, "easynetwork.servers.misc"), (logging.getLogger("mine"), "mine")):
+        handler = Failing()
+        caplog.clear()
+        agen = build(initialize, handler, handler.diary, logger=logger)(None)
+        await anext(agen)
+        await agen.aclose()
+        assert [(record.name, record.levelno) for record in caplog.records] == [(name, logging.WARNING)]
