@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from easynetwork.exceptions import ServerAlreadyRunning, ServerClosedError
+from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.socket import SocketProxy
 from easynetwork.servers._base import BaseAsyncNetworkServer
@@ -123,7 +123,11 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         finished.wait(timeout)
 
     def server_close(self) -> None:
-        """Closes the server for good. Clients that are connected are served to their end."""
+        """Closes the server for good. Clients that are connected are served to their end.
+
+        Raises:
+            BusyResourceError: the server is being set up, in ``service_init()``. It does not run again, but goes on.
+        """
         with self._lock:
             self._closed = True
         self._ask(lambda running: running.portal.run_coroutine(running.server.server_close), None)
@@ -150,6 +154,9 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         if running is None:
             return default
         # The event loop may end at any time.
-        with suppress(RuntimeError, concurrent.futures.CancelledError):
+        try:
             return question(running)
-        return default
+        except BusyResourceError:
+            raise
+        except (RuntimeError, concurrent.futures.CancelledError):
+            return default

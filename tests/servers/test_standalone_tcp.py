@@ -1,0 +1,307 @@
+"""The TCP server that brings its own event loop, in a thread and in a process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.servers.serving import Handler, line_protocol
+
+from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
+from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
+
+Server = StandaloneTCPNetworkServer[str, str]
+
+
+class LoopHandler(Handler):
+    """Notes the event loop it runs in."""
+
+    loop: asyncio.AbstractEventLoop
+
+    async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+        self.loop = asyncio.get_running_loop()
+
+
+def new_server(handler: Handler | None = None, **options: Any) -> Server:
+    return StandaloneTCPNetworkServer("127.0.0.1", 0, line_protocol(), handler or Handler(), **options)
+
+
+@contextlib.contextmanager
+def running(server: Server, **options: Any) -> Iterator[threading.Thread]:
+    """Serves in a thread until the end of the context."""
+    is_up = threading.Event()
+    errors: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            server.serve_forever(is_up_event=is_up, **options)
+        except BaseException as exc:
+            errors.append(exc)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        assert is_up.wait(PATIENCE)
+        yield thread
+    finally:
+        server.shutdown(PATIENCE)
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert errors == []
+
+
+def connect(server: Server) -> socket.socket:
+    [address] = server.get_addresses()
+    return socket.create_connection((address.host, address.port), timeout=PATIENCE)
+
+
+def ask(sock: socket.socket, text: bytes) -> bytes:
+    sock.sendall(text + b"\n")
+    return sock.recv(100)
+
+
+def test_server_in_a_thread_answers_until_it_is_shut_down() -> None:
+    with new_server() as server:
+        assert not server.is_serving()
+        assert server.get_addresses() == ()
+        assert server.get_sockets() == ()
+        with running(server), connect(server) as sock:
+            assert server.is_serving()
+            assert ask(sock, b"a") == b"a\n"
+            [address] = server.get_addresses()
+            server.shutdown()
+            assert not server.is_serving()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((address.host, address.port))
+        assert server.get_addresses() == ()
+
+
+def test_each_run_has_new_sockets() -> None:
+    with new_server() as server:
+        for text in (b"a", b"b", b"c"):
+            with running(server), connect(server) as sock:
+                assert ask(sock, text) == text + b"\n"
+
+
+def test_second_call_while_running_is_refused() -> None:
+    with new_server() as server, running(server):
+        with pytest.raises(ServerAlreadyRunning):
+            server.serve_forever()
+        assert server.is_serving()
+
+
+def test_closed_server_does_not_run_again() -> None:
+    server = new_server()
+    server.server_close()
+    server.server_close()
+    with pytest.raises(ServerClosedError):
+        server.serve_forever()
+
+
+def test_closing_lets_connected_clients_finish() -> None:
+    server = new_server()
+    with running(server) as thread:
+        with connect(server) as sock:
+            assert ask(sock, b"a") == b"a\n"
+            server.server_close()
+            assert not server.is_serving()
+            assert server.get_addresses() == ()
+            assert ask(sock, b"b") == b"b\n"
+            assert thread.is_alive()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    with pytest.raises(ServerClosedError):
+        server.serve_forever()
+
+
+def test_shutdown_of_what_does_not_run_returns_at_once() -> None:
+    server = new_server()
+    server.shutdown()
+    server.shutdown(timeout=0)
+    with running(server):
+        pass
+    server.shutdown()
+
+
+def test_shutdown_waits_no_longer_than_it_is_told() -> None:
+    release = threading.Event()
+
+    class Slow(Handler):
+        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+            exit_stack.callback(release.wait, PATIENCE)
+
+    server = new_server(Slow())
+    with running(server) as thread:
+        server.shutdown(timeout=0.01)
+        assert thread.is_alive()
+        release.set()
+
+
+@pytest.mark.parametrize("ask_to_stop", ["shutdown", "server_close"])
+def test_server_that_is_stopped_before_it_is_up_never_gets_up(ask_to_stop: str) -> None:
+    server = new_server()
+    is_up = threading.Event()
+    stopping: list[threading.Thread] = []
+
+    def new_event_loop() -> asyncio.AbstractEventLoop:
+        """Nothing of ours runs yet, and somebody wants to stop it."""
+        stopping.append(threading.Thread(target=getattr(server, ask_to_stop)))
+        stopping[0].start()
+        stopping[0].join(0.05)
+        return asyncio.new_event_loop()
+
+    server.serve_forever(is_up_event=is_up, runner_options={"loop_factory": new_event_loop})
+    stopping[0].join(PATIENCE)
+    assert not stopping[0].is_alive()
+    assert not is_up.is_set()
+
+
+def test_shutdown_during_the_set_up_ends_it() -> None:
+    reached = threading.Event()
+
+    class Hanging(Handler):
+        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+            reached.set()
+            await asyncio.get_running_loop().create_future()
+
+    server = new_server(Hanging())
+    is_up = threading.Event()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"is_up_event": is_up})
+    thread.start()
+    assert reached.wait(PATIENCE)
+    server.shutdown(PATIENCE)
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert not is_up.is_set()
+
+
+def test_closing_is_refused_in_the_set_up() -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    class Hanging(Handler):
+        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+            reached.set()
+            await asyncio.to_thread(go_on.wait, PATIENCE)
+
+    server = new_server(Hanging())
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        assert reached.wait(PATIENCE)
+        with pytest.raises(BusyResourceError):
+            server.server_close()
+    finally:
+        go_on.set()
+        server.shutdown(PATIENCE)
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_bad_values_and_failures_come_out_of_serve_forever() -> None:
+    class Failing(Handler):
+        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+            raise LookupError("on purpose")
+
+    with pytest.raises(ValueError):
+        new_server(max_recv_size=0).serve_forever()
+    with pytest.raises(LookupError):
+        new_server(Failing()).serve_forever()
+    with pytest.raises(TypeError):
+        StandaloneTCPNetworkServer("127.0.0.1", 0, 12, Handler()).serve_forever()  # type: ignore[arg-type] # tested
+    with pytest.raises(TypeError):
+        new_server(backend=12)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        server: Server = StandaloneTCPNetworkServer("127.0.0.1", other.getsockname()[1], line_protocol(), Handler())
+        for _ in range(2):
+            with pytest.raises(ExceptionGroup):
+                server.serve_forever()
+
+
+def test_uvloop_runs_unless_the_options_say_otherwise() -> None:
+    uvloop = pytest.importorskip("uvloop")
+    handler = LoopHandler()
+    plain = {"loop_factory": asyncio.SelectorEventLoop}
+    with running(new_server(handler)):
+        assert isinstance(handler.loop, uvloop.Loop)
+    with running(new_server(handler), runner_options=plain):
+        assert isinstance(handler.loop, asyncio.SelectorEventLoop)
+    with running(new_server(handler, runner_options=plain)):
+        assert isinstance(handler.loop, asyncio.SelectorEventLoop)
+
+
+def test_options_of_a_run_come_before_those_of_the_constructor() -> None:
+    uvloop = pytest.importorskip("uvloop")
+    handler = LoopHandler()
+    server = new_server(handler, runner_options={"loop_factory": asyncio.SelectorEventLoop, "debug": True})
+    with running(server, runner_options={"loop_factory": uvloop.new_event_loop}):
+        assert isinstance(handler.loop, uvloop.Loop)
+        assert handler.loop.get_debug()
+
+
+def test_views_of_the_sockets_work_in_the_loop_and_end_with_it() -> None:
+    server = new_server()
+    with running(server):
+        [sock] = server.get_sockets()
+        [address] = server.get_addresses()
+        assert sock.getsockname() == tuple(address)
+    with pytest.raises(RuntimeError):
+        sock.getsockname()
+    assert server.get_sockets() == ()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_keyboard_interrupt_ends_a_process_cleanly(loop: str) -> None:
+    pytest.importorskip(loop)
+    program = f"""
+import threading
+import {loop}
+from easynetwork.protocol import StreamProtocol
+from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.servers.handlers import AsyncStreamRequestHandler
+from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
+
+class Handler(AsyncStreamRequestHandler):
+    async def service_init(self, exit_stack, server):
+        exit_stack.callback(print, "unwound", flush=True)
+    async def handle(self, client):
+        await client.send_packet((yield))
+    async def on_disconnection(self, client):
+        print("disconnected", flush=True)
+
+class Event:
+    def set(self):
+        threading.Thread(target=lambda: print(server.get_addresses()[0].port, flush=True)).start()
+
+with StandaloneTCPNetworkServer("127.0.0.1", 0, StreamProtocol(StringLineSerializer()), Handler()) as server:
+    try:
+        server.serve_forever(is_up_event=Event(), runner_options={{"loop_factory": {loop}.new_event_loop}})
+    except KeyboardInterrupt:
+        pass
+    print("serving:", server.is_serving())
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+                assert ask(sock, b"a") == b"a\n"
+                process.send_signal(signal.SIGINT)
+                output, errors = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert errors == ""
+    assert process.returncode == 0
+    assert output.splitlines() == ["disconnected", "unwound", "serving: False"]
