@@ -17,14 +17,13 @@ from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._framing import check_stream_protocol
-from easynetwork.lowlevel._inet import check_stream_socket
+from easynetwork.lowlevel._socket_calls import check_plain_socket, is_connected
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.constants import (
     CLOSED_SOCKET_ERRNOS,
     DEFAULT_STREAM_BUFSIZE,
-    NOT_CONNECTED_SOCKET_ERRNOS,
 )
 from easynetwork.lowlevel.socket import (
     INETSocketAttribute,
@@ -365,12 +364,8 @@ def _connect_function(
 
 
 def _check_socket(sock: _socket.socket) -> None:
-    check_stream_socket(sock)
+    check_plain_socket(sock, _socket.SOCK_STREAM)
     if sock.family not in (_socket.AF_INET, _socket.AF_INET6):
         raise ValueError(f"A TCP socket is required, got one of the family {sock.family!s}")
-    try:
-        sock.getpeername()
-    except OSError as exc:
-        if exc.errno in NOT_CONNECTED_SOCKET_ERRNOS:
-            raise error_from_errno(errno.ENOTCONN) from exc
-        raise
+    if not is_connected(sock):
+        raise error_from_errno(errno.ENOTCONN)

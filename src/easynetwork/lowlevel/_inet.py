@@ -1,8 +1,15 @@
-"""Internet names and listening sockets: what asynchronous and blocking code have in common."""
+"""Internet names, and the sockets for them: what asynchronous and blocking code have in common."""
 
 from __future__ import annotations
 
-__all__ = ["AddressInfo", "check_stream_socket", "listener_hosts", "numeric_addresses", "open_listener_sockets"]
+__all__ = [
+    "AddressInfo",
+    "check_inet_family",
+    "connect_datagram_socket",
+    "listener_hosts",
+    "numeric_addresses",
+    "open_listener_sockets",
+]
 
 import errno
 import os
@@ -12,21 +19,34 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from ._errors import error_from_errno
-
-try:
-    import ssl
-except ImportError:  # Python without TLS
-    ssl = None  # type: ignore[assignment]
+from ._socket_calls import bind_socket
 
 AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
 """One answer of `socket.getaddrinfo`: family, type, protocol, canonical name, address."""
 
+_UNUSABLE_SOCKET_ERRNOS = frozenset({errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EPROTOTYPE, errno.EINVAL})
+"""What :manpage:`socket(2)` says if this system does not have such sockets, for instance IPv6 ones."""
 
-def numeric_addresses(host: str | None, port: int, type_: int, flags: int = 0) -> Sequence[AddressInfo] | None:
-    """Returns the addresses of *host* if that needs no name server, else None. Does not block."""
+
+def check_inet_family(family: int) -> None:
+    """Raises `ValueError` unless *family* is ``AF_INET``, ``AF_INET6`` or ``AF_UNSPEC``."""
+    if family not in (_socket.AF_INET, _socket.AF_INET6, _socket.AF_UNSPEC):
+        raise ValueError(f"Expected AF_INET, AF_INET6 or AF_UNSPEC as family, got {family!r}")
+
+
+def numeric_addresses(
+    host: str | None, port: int, type_: int, *, family: int = _socket.AF_UNSPEC, flags: int = 0
+) -> Sequence[AddressInfo] | None:
+    """Returns the addresses of *host* if that needs no name server, else None. Does not block.
+
+    Raises:
+        socket.gaierror: *port* is no port number, or *host* is an address of another *family*.
+    """
+    if port > 0xFFFF:  # getaddrinfo(3) would keep the lower 16 bits
+        raise _socket.gaierror(_socket.EAI_SERVICE, f"There is no port {port}")
     flags |= _socket.AI_NUMERICHOST | _socket.AI_NUMERICSERV
     try:
-        return _socket.getaddrinfo(host, port, type=type_, flags=flags)
+        return _socket.getaddrinfo(host, port, family, type_, 0, flags)
     except _socket.gaierror as exc:
         if exc.errno != _socket.EAI_NONAME:
             raise
@@ -67,18 +87,18 @@ def open_listener_sockets(
         for family, type_, proto, _, address in sorted(set(addresses), key=lambda info: (info[0], str(info[4]))):
             try:
                 sock = _socket.socket(family, type_, proto)
-            except OSError:
-                continue  # for instance IPv6 switched off
+            except OSError as exc:
+                if exc.errno in _UNUSABLE_SOCKET_ERRNOS:
+                    continue
+                raise
             sockets.append(sock)
             _set_listener_options(sock, reuse_port)
             try:
-                sock.bind(address)
+                bind_socket(sock, address)
                 if backlog is not None:
                     sock.listen(backlog)
             except OSError as exc:
-                error = OSError(exc.errno or errno.EINVAL, f"Cannot bind to {address!r}: {exc.strerror or exc}")
-                error.__cause__ = exc
-                errors.append(error)
+                errors.append(exc)
         if errors:
             raise ExceptionGroup("Some addresses cannot be bound to", errors)
         if not sockets:
@@ -104,14 +124,51 @@ def _set_listener_options(sock: _socket.socket, reuse_port: bool) -> None:
             raise ValueError("'reuse_port' is not supported on this platform") from exc
 
 
-def check_stream_socket(sock: _socket.socket) -> None:
-    """Refuses what is no plain stream socket.
+def connect_datagram_socket(
+    addresses: Iterable[AddressInfo], local_addresses: Sequence[AddressInfo] | None
+) -> _socket.socket:
+    """Returns a non-blocking datagram socket connected to the first of *addresses* for which that works.
+
+    Nothing is sent and nobody is waited for: connecting a datagram socket only sets its peer.
+
+    Parameters:
+        addresses: the remote addresses.
+        local_addresses: if not None, the socket is bound to the first of them that is of its family and can be had.
 
     Raises:
-        TypeError: *sock* is a TLS socket.
-        ValueError: *sock* is of another type.
+        ExceptionGroup: the `OSError` of each attempt.
     """
-    if isinstance(sock, getattr(ssl, "SSLSocket", ())):
-        raise TypeError("A TLS socket cannot be used: give the plain socket, and the TLS context")
-    if sock.type != _socket.SOCK_STREAM:
-        raise ValueError("A stream socket (SOCK_STREAM) is required")
+    errors: list[OSError] = []
+    for family, type_, proto, _, address in addresses:
+        try:
+            sock = _socket.socket(family, type_, proto)
+        except OSError as exc:
+            errors.append(exc)
+            continue
+        try:
+            sock.setblocking(False)
+            if local_addresses is None or _bind_to_first(sock, local_addresses, errors):
+                sock.connect(address)
+                return sock
+        except OSError as exc:
+            errors.append(exc)
+        except BaseException:
+            sock.close()
+            raise
+        sock.close()
+    raise ExceptionGroup("No address can be connected to", errors)
+
+
+def _bind_to_first(sock: _socket.socket, addresses: Iterable[AddressInfo], errors: list[OSError]) -> bool:
+    """Returns whether *sock* could be bound to one of those *addresses* that are of its family."""
+    candidates = [info[4] for info in addresses if info[0] == sock.family]
+    if not candidates:
+        errors.append(error_from_errno(errno.EADDRNOTAVAIL, f"no local address is of the family {sock.family!s}"))
+    for address in candidates:
+        try:
+            bind_socket(sock, address)
+        except OSError as exc:
+            errors.append(exc)
+        else:
+            return True
+    return False

@@ -5,23 +5,16 @@ from __future__ import annotations
 __all__ = ["connect", "open_listeners", "wrap_stream_socket"]
 
 import asyncio
-import errno
 import socket as _socket
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from typing import Any, cast
 
 import aiohappyeyeballs
 
-from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._inet import (
-    AddressInfo,
-    check_stream_socket,
-    listener_hosts,
-    numeric_addresses,
-    open_listener_sockets,
-)
+from easynetwork.lowlevel._inet import open_listener_sockets
+from easynetwork.lowlevel._socket_calls import check_plain_socket
+from easynetwork.lowlevel.api_async.backend._names import resolve, resolve_listener_hosts
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.constants import HAPPY_EYEBALLS_DELAY
 
@@ -37,8 +30,8 @@ async def connect(
     happy_eyeballs_delay: float | None,
 ) -> AsyncioStreamTransport:
     """Connects to the first address that answers. See `AsyncBackend.create_tcp_connection`."""
-    addresses = await _resolve(backend, host, port)
-    local_addresses = None if local_address is None else await _resolve(backend, *local_address)
+    addresses = await resolve(backend, host, port, _socket.SOCK_STREAM)
+    local_addresses = None if local_address is None else await resolve(backend, *local_address, _socket.SOCK_STREAM)
     attempts = _Attempts()
     try:
         sock = await aiohappyeyeballs.start_connection(
@@ -74,7 +67,7 @@ async def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> Asy
     """Makes a transport of a connected socket, which it owns from now on. See `AsyncBackend.wrap_stream_socket`."""
     loop = asyncio.get_running_loop()
     try:
-        check_stream_socket(sock)
+        check_plain_socket(sock, _socket.SOCK_STREAM)
         sock.setblocking(False)
         _, callbacks = await loop.create_connection(partial(StreamCallbacks, loop), sock=sock)
     except BaseException:
@@ -94,16 +87,6 @@ async def open_listeners(
     """Opens listening sockets. See `AsyncBackend.create_tcp_listeners`."""
     if backlog < 1:
         raise ValueError(f"'backlog' must be strictly positive, got {backlog}")
-    hosts = listener_hosts(host)
-    addresses = await backend.gather(*(_resolve(backend, item, port, _socket.AI_PASSIVE) for item in hosts))
-    sockets = open_listener_sockets(chain.from_iterable(addresses), backlog=backlog, reuse_port=reuse_port)
+    addresses = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
+    sockets = open_listener_sockets(addresses, backlog=backlog, reuse_port=reuse_port)
     return [AsyncioStreamListener(backend, sock, backlog) for sock in sockets]
-
-
-async def _resolve(backend: AsyncBackend, host: str | None, port: int, flags: int = 0) -> Sequence[AddressInfo]:
-    addresses = numeric_addresses(host, port, _socket.SOCK_STREAM, flags)
-    if addresses is None:
-        addresses = await backend.getaddrinfo(host, port, type=_socket.SOCK_STREAM, flags=flags)
-    if not addresses:
-        raise error_from_errno(errno.EADDRNOTAVAIL, f"{host!r} has no address")
-    return addresses

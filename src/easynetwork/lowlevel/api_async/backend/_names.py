@@ -1,0 +1,55 @@
+"""Internet names, resolved by whatever backend is running."""
+
+from __future__ import annotations
+
+__all__ = ["resolve", "resolve_listener_hosts"]
+
+import errno
+import socket as _socket
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._inet import AddressInfo, listener_hosts, numeric_addresses
+
+if TYPE_CHECKING:
+    from .abc import AsyncBackend
+
+
+async def resolve(
+    backend: AsyncBackend,
+    host: str | None,
+    port: int,
+    type_: int,
+    *,
+    family: int = _socket.AF_UNSPEC,
+    flags: int = 0,
+) -> Sequence[AddressInfo]:
+    """Returns the addresses of *host*, at least one. Those written as numbers need no thread.
+
+    Raises:
+        socket.gaierror: *host* is unknown.
+        OSError: *host* has no address.
+    """
+    addresses = numeric_addresses(host, port, type_, family=family, flags=flags)
+    if addresses is None:
+        addresses = await backend.getaddrinfo(host, port, family, type_, flags=flags)
+    if not addresses:
+        raise error_from_errno(errno.EADDRNOTAVAIL, f"{host!r} has no address")
+    return addresses
+
+
+async def resolve_listener_hosts(
+    backend: AsyncBackend, host: str | Sequence[str] | None, port: int, type_: int
+) -> list[AddressInfo]:
+    """Returns the addresses to listen on, duplicates included. All hosts are resolved at the same time.
+
+    Raises:
+        TypeError: *host* is neither None, a string nor a sequence of strings.
+        OSError: *host* is an empty sequence.
+        ExceptionGroup: some host is unknown, or has no address.
+    """
+    hosts = listener_hosts(host)
+    found = await backend.gather(*(resolve(backend, item, port, type_, flags=_socket.AI_PASSIVE) for item in hosts))
+    return list(chain.from_iterable(found))

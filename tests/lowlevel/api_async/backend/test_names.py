@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from easynetwork.lowlevel.api_async.backend import _names
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+Answers = dict[str, list[Any] | BaseException]
+
+STREAM = (socket.SOCK_STREAM, socket.IPPROTO_TCP)
+
+
+@pytest.fixture
+def name_server(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answers], list[tuple[Any, ...]]]:
+    """Sets what each name resolves to; returns a list of the questions to come."""
+
+    def start(answers: Answers) -> list[tuple[Any, ...]]:
+        questions: list[tuple[Any, ...]] = []
+        really = socket.getaddrinfo
+
+        def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
+            if host not in answers:
+                return really(host, port, family, type, proto, flags)
+            if flags & socket.AI_NUMERICHOST:
+                raise socket.gaierror(socket.EAI_NONAME, "no number")
+            questions.append((host, port, family, type, flags))
+            answer = answers[host]
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        return questions
+
+    return start
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch, backend: AsyncBackend) -> None:
+    async def run_in_thread(*args: Any, **kwargs: Any) -> Any:
+        pytest.fail("no thread is needed")
+
+    monkeypatch.setattr(type(backend), "run_in_thread", run_in_thread)
+
+
+@pytest.mark.usefixtures("no_threads")
+async def test_numeric_hosts_need_no_thread(backend: AsyncBackend) -> None:
+    found = await _names.resolve(backend, "127.0.0.1", 80, socket.SOCK_STREAM)
+    assert found == [(socket.AF_INET, *STREAM, "", ("127.0.0.1", 80))]
+    listeners = await _names.resolve_listener_hosts(backend, ["127.0.0.1", "::1"], 0, socket.SOCK_STREAM)
+    assert [info[4][0] for info in listeners] == ["127.0.0.1", "::1"]
+
+
+async def test_family_type_and_flags_reach_the_resolver(
+    backend: AsyncBackend, name_server: Callable[[Answers], list[tuple[Any, ...]]]
+) -> None:
+    info = (socket.AF_INET, *STREAM, "", ("127.0.0.1", 80))
+    questions = name_server({"host.test": [info]})
+    found = await _names.resolve(backend, "host.test", 80, socket.SOCK_DGRAM, family=socket.AF_INET6)
+    assert found == [info]
+    await _names.resolve_listener_hosts(backend, "host.test", 80, socket.SOCK_STREAM)
+    assert questions == [
+        ("host.test", 80, socket.AF_INET6, socket.SOCK_DGRAM, 0),
+        ("host.test", 80, socket.AF_UNSPEC, socket.SOCK_STREAM, socket.AI_PASSIVE),
+    ]
+
+
+async def test_a_host_without_addresses_is_an_oserror(
+    backend: AsyncBackend, name_server: Callable[[Answers], list[tuple[Any, ...]]]
+) -> None:
+    name_server({"host.test": []})
+    with pytest.raises(OSError, match=r"host\.test"):
+        await _names.resolve(backend, "host.test", 80, socket.SOCK_STREAM)
+
+
+async def test_an_unknown_host_is_a_gaierror_and_for_listeners_in_a_group(
+    backend: AsyncBackend, name_server: Callable[[Answers], list[tuple[Any, ...]]]
+) -> None:
+    name_server({"host.test": socket.gaierror(socket.EAI_NONAME, "unknown")})
+    with pytest.raises(socket.gaierror):
+        await _names.resolve(backend, "host.test", 80, socket.SOCK_STREAM)
+    with pytest.raises(ExceptionGroup) as exc_info:
+        await _names.resolve_listener_hosts(backend, ["127.0.0.1", "host.test"], 80, socket.SOCK_STREAM)
+    assert [type(exc) for exc in exc_info.value.exceptions] == [socket.gaierror]
+
+
+async def test_bad_hosts_are_refused_before_anything_is_resolved(backend: AsyncBackend) -> None:
+    hosts: Any = ["127.0.0.1", 5]
+    with pytest.raises(TypeError):
+        await _names.resolve_listener_hosts(backend, hosts, 80, socket.SOCK_STREAM)
+
+
+async def test_a_resolution_is_abandoned_when_cancelled(backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def getaddrinfo(host: Any, port: Any, family: int, type: int, proto: int, flags: int) -> Any:
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "no number")
+        asked.set()
+        answer.wait(10)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    try:
+        with backend.move_on_after(0.05) as scope:
+            await _names.resolve(backend, "host.test", 80, socket.SOCK_STREAM)
+        assert scope.cancelled_caught()
+        assert asked.is_set()
+    finally:
+        answer.set()
