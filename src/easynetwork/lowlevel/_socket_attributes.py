@@ -1,17 +1,20 @@
-"""The typed attributes of whatever has a socket."""
+"""The typed attributes of whatever has a socket, or speaks TLS."""
 
 from __future__ import annotations
 
-__all__ = ["socket_attributes"]
+__all__ = ["socket_attributes", "tls_attributes"]
 
 import errno
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from easynetwork.exceptions import TypedAttributeLookupError
 
 from ._errors import error_from_errno
-from .socket import ISocket, SocketAttribute, SocketProxy
+from .socket import ISocket, SocketAttribute, SocketProxy, TLSAttribute
+
+if TYPE_CHECKING:
+    from ssl import SSLObject, SSLSocket
 
 
 def socket_attributes(
@@ -39,4 +42,29 @@ def socket_attributes(
         SocketAttribute.family: lambda: SocketProxy(get_socket()).family,
         SocketAttribute.sockname: lambda: address("sockname"),
         SocketAttribute.peername: lambda: address("peername"),
+    }
+
+
+def tls_attributes(tls: SSLObject | SSLSocket, standard_compatible: bool) -> Mapping[Any, Callable[[], Any]]:
+    """Returns the `TLSAttribute` values of a connection."""
+
+    def fact(get: Callable[[], Any]) -> Callable[[], Any]:
+        def get_value() -> Any:
+            try:
+                value = get()
+            except ValueError as exc:  # before the handshake
+                raise TypedAttributeLookupError("The TLS connection is not established") from exc
+            if value is None:
+                raise TypedAttributeLookupError("The TLS connection has no such attribute")
+            return value
+
+        return get_value
+
+    return {
+        TLSAttribute.sslcontext: lambda: tls.context,
+        TLSAttribute.peercert: fact(tls.getpeercert),
+        TLSAttribute.cipher: fact(tls.cipher),
+        TLSAttribute.compression: fact(tls.compression),
+        TLSAttribute.tls_version: fact(tls.version),
+        TLSAttribute.standard_compatible: lambda: standard_compatible,
     }

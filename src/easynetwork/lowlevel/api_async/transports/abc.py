@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -217,6 +218,21 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
         How that is done is the transport's own business. By default, received bytes are pulled.
         """
         return await _pull.PullingDriver(self, dispatcher).run(next_generator)
+
+    async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
+        """Does the TLS handshake, and carries plaintext from then on; or returns false, having done nothing.
+
+        By default, the latter: ciphertext is pulled out of this transport.
+
+        Parameters:
+            engine: turns ciphertext into plaintext and back.
+            shutdown_timeout: how many seconds `aclose` waits for the closing alert of the peer.
+
+        Raises:
+            ssl.SSLError: the handshake has failed.
+            OSError: the connection broke.
+        """
+        return False
 
 
 class AsyncDatagramReadTransport(AsyncBaseTransport):

@@ -18,12 +18,14 @@ from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
 from .inline import InlineDriver
+from .tls import TLSFilter
 from .watermarks import HIGH_WATER, LOW_WATER
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 CLOSE_TIMEOUT: Final = 30.0
@@ -251,11 +253,15 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
     def write_eof(self) -> None:
         if self.eof_sent or self.transport.is_closing():
             return
+        self.end_writing()
+        self.transport.write_eof()
+
+    def end_writing(self) -> None:
+        """Sends the batch, and takes no more."""
         self.uncork()
         self.eof_sent = True
         self.writable = False
         self.room = 0
-        self.transport.write_eof()
         self._refuse_writers()
 
     def cork(self) -> None:
@@ -330,11 +336,12 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     closes the connection.
     """
 
-    __slots__ = ("_backend", "_callbacks")
+    __slots__ = ("_backend", "_callbacks", "_close_timeout")
 
     def __init__(self, backend: AsyncBackend, callbacks: StreamCallbacks) -> None:
         self._backend = backend
         self._callbacks = callbacks
+        self._close_timeout = CLOSE_TIMEOUT
 
     def __del__(self) -> None:
         callbacks = getattr(self, "_callbacks", None)
@@ -376,7 +383,7 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         callbacks.close()
         if callbacks.lost:
             return
-        deadline = callbacks.loop.call_later(CLOSE_TIMEOUT, callbacks.abort)
+        deadline = callbacks.loop.call_later(self._close_timeout, callbacks.abort)
         try:
             await callbacks.wait_lost()
         except BaseException:
@@ -398,6 +405,11 @@ class AsyncioStreamTransport(AsyncStreamTransport):
             return callbacks.transport.get_extra_info(name)
 
         return socket_attributes(lambda: callbacks.transport.get_extra_info("socket"), get_address)
+
+    async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
+        self._close_timeout = CLOSE_TIMEOUT + shutdown_timeout
+        await TLSFilter(self._callbacks, engine, shutdown_timeout).handshake()
+        return True
 
     def _write_batch(self) -> WriteBatch:
         return self._callbacks

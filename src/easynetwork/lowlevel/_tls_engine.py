@@ -1,0 +1,182 @@
+"""One TLS connection without any I/O: ciphertext and plaintext, in and out. See :rfc:`8446`."""
+
+from __future__ import annotations
+
+__all__ = ["TLSEngine"]
+
+from typing import TYPE_CHECKING, Final
+
+try:
+    import ssl
+except ImportError:  # Python without TLS: nobody has a context to make an engine of
+    ssl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from ssl import SSLContext, SSLSession
+
+_MAX_PLAINTEXT: Final = 16384
+"""Largest plaintext of one record, in bytes (:rfc:`8446`, section 5.1). One read takes one record, whole."""
+
+
+class TLSEngine:
+    """Ciphertext goes in by `decrypt`, what is to be sent comes out by `take_outgoing`.
+
+    Whatever was called, look at `has_outgoing` afterwards: reading may have to write (key updates, alerts), and writing
+    to wait for a read (renegotiation in TLS 1.2).
+
+    Parameters:
+        context: settings and certificates.
+        server_side: which side of the handshake to play.
+        server_hostname: the name that the certificate of the server has to be valid for.
+        session: the session to resume, for clients up to TLS 1.2.
+        standard_compatible: whether a stream that ends without a closing alert is an error.
+    """
+
+    __slots__ = (
+        "_incoming",
+        "_outgoing",
+        "_read",
+        "_unsent",
+        "_write",
+        "closed_by_peer",
+        "ended",
+        "failure",
+        "ssl_object",
+        "standard_compatible",
+    )
+
+    def __init__(
+        self,
+        context: SSLContext,
+        *,
+        server_side: bool,
+        server_hostname: str | None = None,
+        session: SSLSession | None = None,
+        standard_compatible: bool = True,
+    ) -> None:
+        self._incoming: Final = ssl.MemoryBIO()
+        self._outgoing: Final = ssl.MemoryBIO()
+        self._unsent: list[bytes] = []  # plaintext that has to wait for the end of a renegotiation
+        self.ssl_object: Final = context.wrap_bio(
+            self._incoming, self._outgoing, server_side, server_hostname or None, session
+        )
+        self._read: Final = self.ssl_object.read
+        self._write: Final = self.ssl_object.write
+        self.standard_compatible: Final = standard_compatible
+        self.ended = False
+        """There will be no more plaintext."""
+        self.closed_by_peer = False
+        """The closing alert of the peer has come."""
+        self.failure: Exception | None = None
+        """Why the connection cannot be used any more, in either direction."""
+
+    def handshake(self, ciphertext: bytes = b"") -> bool:
+        """Goes on with the handshake as far as possible. Returns whether it is complete.
+
+        Raises:
+            ssl.SSLError: the two sides cannot agree, or a certificate is refused. There may be an alert to send.
+        """
+        if ciphertext:
+            self._incoming.write(ciphertext)
+        try:
+            self.ssl_object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def decrypt(self, ciphertext: bytes) -> bytes:
+        """Returns the plaintext that has become complete, possibly none. Look at `ended` afterwards."""
+        incoming = self._incoming
+        try:
+            if ciphertext:
+                incoming.write(ciphertext)
+            plaintext = self._read(_MAX_PLAINTEXT)
+            if plaintext and not incoming.pending:  # so that the common case raises no SSLWantReadError
+                return plaintext
+        except ssl.SSLError as exc:
+            plaintext = b""
+            self._note(exc)
+        else:
+            plaintext = self._decrypt_rest(plaintext)
+        if self._unsent and not self.ended:
+            self._send_unsent()
+        return plaintext
+
+    def _decrypt_rest(self, plaintext: bytes) -> bytes:
+        pieces = [plaintext]
+        try:
+            while plaintext and self._incoming.pending:
+                plaintext = self._read(_MAX_PLAINTEXT)
+                pieces.append(plaintext)
+        except ssl.SSLError as exc:
+            self._note(exc)
+        if not plaintext:
+            self.ended = self.closed_by_peer = True
+        return b"".join(pieces)
+
+    def feed_eof(self) -> None:
+        """Tells that the peer has ended the stream below TLS."""
+        self._incoming.write_eof()
+        if not self.ended:
+            self.decrypt(b"")
+
+    def _note(self, exc: ssl.SSLError) -> None:
+        if isinstance(exc, ssl.SSLWantReadError):
+            return
+        self.ended = True
+        if isinstance(exc, ssl.SSLZeroReturnError):
+            self.closed_by_peer = True
+        elif self.standard_compatible or not isinstance(exc, ssl.SSLEOFError):
+            self.fail(exc)
+
+    def fail(self, exc: Exception) -> None:
+        """Notes that the connection is of no use any more."""
+        self.ended = True
+        self.failure = exc
+        self._unsent.clear()
+
+    def encrypt(self, plaintext: bytes) -> None:
+        """Makes records of *plaintext*."""
+        if self._unsent:
+            self._unsent.append(plaintext)
+            return
+        if not plaintext:
+            return
+        written = 0
+        try:
+            written = self._write(plaintext)
+            if written < len(plaintext):
+                with memoryview(plaintext) as view:
+                    while written < len(view):
+                        written += self._write(view[written:])
+        except ssl.SSLWantReadError:
+            self._unsent.append(plaintext[written:])
+        except ssl.SSLError as exc:
+            self.fail(exc)
+
+    def _send_unsent(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        self.encrypt(b"".join(unsent))
+
+    @property
+    def must_receive(self) -> bool:
+        """Whether plaintext waits until something has been received."""
+        return bool(self._unsent)
+
+    @property
+    def has_outgoing(self) -> bool:
+        """Whether there is ciphertext to send."""
+        return self._outgoing.pending > 0
+
+    def take_outgoing(self) -> bytes:
+        """Returns the ciphertext to send, and forgets it."""
+        return self._outgoing.read()
+
+    def close(self) -> None:
+        """Makes the closing alert. Receiving stays possible, until that of the peer has come."""
+        try:
+            self.ssl_object.unwrap()
+        except ssl.SSLWantReadError:
+            pass
+        except (ssl.SSLError, ValueError) as exc:  # before the handshake there is nothing to close
+            self.fail(exc)

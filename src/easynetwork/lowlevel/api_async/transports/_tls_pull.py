@@ -1,0 +1,176 @@
+"""TLS over any stream transport, by awaiting its methods."""
+
+from __future__ import annotations
+
+__all__ = ["PulledTLS"]
+
+import errno
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel._bytes_queue import BytesQueue
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._resource_guard import ResourceGuard
+from easynetwork.lowlevel._tls_engine import TLSEngine
+
+from .abc import AsyncStreamTransport
+from .utils import aclose_forcefully
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_BUFSIZE: Final = 64 * 1024
+
+
+class PulledTLS(AsyncStreamTransport):
+    """The plaintext of a transport that carries ciphertext.
+
+    Each direction of the transport below has a lock: receiving may have to send, and sending to receive.
+    """
+
+    __slots__ = (
+        "_close_lock",
+        "_closing",
+        "_engine",
+        "_plaintext",
+        "_pulls",
+        "_receive_guard",
+        "_receive_lock",
+        "_send_lock",
+        "_shutdown_timeout",
+        "_transport",
+    )
+
+    def __init__(self, transport: AsyncStreamTransport, engine: TLSEngine, shutdown_timeout: float) -> None:
+        self._transport = transport
+        self._engine = engine
+        self._shutdown_timeout = shutdown_timeout
+        self._closing = False
+        self._plaintext = BytesQueue()
+        self._receive_guard = ResourceGuard("Another task is receiving from this transport")
+        self._pulls = 0
+        self._close_lock = transport.backend().create_lock()
+        self._receive_lock = transport.backend().create_fair_lock()
+        self._send_lock = transport.backend().create_fair_lock()
+
+    async def handshake(self) -> None:
+        """Does the handshake. Raises `ssl.SSLError` or `OSError` if it has failed."""
+        engine = self._engine
+        try:
+            is_complete = engine.handshake()
+            while not is_complete:
+                await self._flush()
+                data = await self._transport.recv(_BUFSIZE)
+                if not data:
+                    engine.feed_eof()
+                is_complete = engine.handshake(data)
+        finally:
+            await self._flush()
+        self._plaintext.append(engine.decrypt(b""))  # what came along with the last message
+
+    async def recv(self, bufsize: int) -> bytes:
+        if bufsize <= 0:
+            return await super().recv(bufsize)
+        with self._receive_guard:
+            while not self._plaintext.nbytes:
+                if self._engine.failure is not None:
+                    raise self._engine.failure
+                if self._engine.ended:
+                    return b""
+                await self._pull()
+            return self._plaintext.take(bufsize)
+
+    async def recv_into(self, buffer: WriteableBuffer) -> int:
+        with memoryview(buffer).cast("B") as view:
+            data = await self.recv(len(view))
+            view[: len(data)] = data
+            return len(data)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        engine = self._engine
+        if engine.failure is not None:
+            raise engine.failure
+        engine.encrypt(bytes(data))
+        await self._flush()
+        while engine.must_receive and not engine.ended:
+            await self._pull()
+            await self._flush()
+        if engine.failure is not None:
+            raise engine.failure
+
+    async def send_eof(self) -> None:
+        raise UnsupportedOperation("TLS cannot be closed in one direction only")
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    async def aclose(self) -> None:
+        self._closing = True
+        try:
+            async with self._close_lock:
+                if not self._transport.is_closing():
+                    await self._shut_down()
+        except BaseException:
+            await aclose_forcefully(self._transport)
+            raise
+        await self._transport.aclose()
+
+    async def _shut_down(self) -> None:
+        """Exchanges the closing alerts. Closes the transport abruptly if that takes too long."""
+        engine = self._engine
+        if not engine.standard_compatible or engine.failure is not None:
+            return
+        with self.backend().move_on_after(self._shutdown_timeout) as deadline:
+            try:
+                engine.close()
+                await self._flush()
+                while not engine.ended:
+                    await self._pull()
+            except OSError:  # it is over in any case
+                pass
+        if deadline.cancelled_caught():
+            await aclose_forcefully(self._transport)
+
+    def backend(self) -> AsyncBackend:
+        return self._transport.backend()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return self._transport.extra_attributes
+
+    async def _pull(self) -> None:
+        """Receives and decrypts something; returns at once if another task has done so meanwhile."""
+        pulls = self._pulls
+        async with self._receive_lock:
+            if self._pulls != pulls:
+                return
+            data = await self._transport.recv(_BUFSIZE)
+            self._pulls += 1
+            if data:
+                plaintext = self._engine.decrypt(data)
+                if plaintext and not self._closing:
+                    self._plaintext.append(plaintext)
+            else:
+                self._engine.feed_eof()
+        if self._engine.has_outgoing:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Sends the ciphertext that was made so far."""
+        async with self._send_lock:
+            data = self._engine.take_outgoing()
+            if not data:
+                return
+            try:
+                await self._transport.send_all(data)
+            except Exception:
+                raise
+            except BaseException:
+                # Nobody knows how much of a record is on its way: nothing can follow it.
+                self._engine.fail(
+                    error_from_errno(errno.ECONNABORTED, "sending was cancelled in the midst of a record")
+                )
+                raise

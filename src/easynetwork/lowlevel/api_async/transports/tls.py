@@ -1,0 +1,278 @@
+"""TLS over stream transports, and over the connections that a listener accepts."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncTLSListener", "AsyncTLSStreamTransport"]
+
+import errno
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._socket_attributes import tls_attributes
+from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
+from easynetwork.lowlevel.socket import TLSAttribute
+
+from ._tls_pull import PulledTLS
+from .abc import AsyncListener, AsyncStreamTransport, WriteBatch
+from .utils import aclose_forcefully
+
+if TYPE_CHECKING:
+    from ssl import SSLContext, SSLSession
+    from typing import Self
+
+    from _typeshed import WriteableBuffer
+
+    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+_logger = logging.getLogger(__name__)
+
+
+class AsyncTLSStreamTransport(AsyncStreamTransport):
+    """A stream transport that encrypts what it sends (TLS 1.2: :rfc:`5246`, TLS 1.3: :rfc:`8446`). See `wrap`."""
+
+    __slots__ = ("_engine", "_plain")
+
+    def __init__(self, *, _plain: AsyncStreamTransport, _engine: TLSEngine) -> None:
+        self._plain = _plain
+        self._engine = _engine
+
+    @classmethod
+    async def wrap(
+        cls,
+        transport: AsyncStreamTransport,
+        ssl_context: SSLContext,
+        *,
+        handshake_timeout: float | None = None,
+        shutdown_timeout: float | None = None,
+        server_side: bool | None = None,
+        server_hostname: str | None = None,
+        standard_compatible: bool = True,
+        session: SSLSession | None = None,
+    ) -> Self:
+        """Does the handshake over *transport*, which belongs to the new transport from now on.
+
+        Parameters:
+            transport: a connected transport. If anything fails, or the call is cancelled, it is closed abruptly.
+            ssl_context: settings and certificates.
+            handshake_timeout: how many seconds the handshake may take; 60 if None.
+            shutdown_timeout: how many seconds `aclose` waits for the peer to close, too; 30 if None.
+            server_side: which side of the handshake to play; that of the server if there is no *server_hostname*.
+            server_hostname: the name that the certificate of the server has to be valid for.
+            standard_compatible: whether TLS has to be closed before the connection is. Without the closing alert,
+                nobody knows whether the stream was cut by an attacker.
+            session: the session to resume (clients, up to TLS 1.2).
+
+        Raises:
+            ssl.SSLError: the handshake has failed.
+            ssl.SSLCertVerificationError: a certificate was refused.
+            TimeoutError: it has taken too long.
+            OSError: the connection broke.
+        """
+        if handshake_timeout is None:
+            handshake_timeout = SSL_HANDSHAKE_TIMEOUT
+        if shutdown_timeout is None:
+            shutdown_timeout = SSL_SHUTDOWN_TIMEOUT
+        backend = transport.backend()
+        plain = transport
+        try:
+            engine = TLSEngine(
+                ssl_context,
+                server_side=not server_hostname if server_side is None else server_side,
+                server_hostname=server_hostname,
+                session=session,
+                standard_compatible=standard_compatible,
+            )
+            with backend.timeout(handshake_timeout):
+                if not await transport._start_tls(engine, shutdown_timeout):
+                    plain = pulled = PulledTLS(transport, engine, shutdown_timeout)
+                    await pulled.handshake()
+        except BaseException:
+            await backend.cancel_shielded_coro_yield()  # the alert that tells the peer why leaves first
+            await aclose_forcefully(transport)
+            raise
+        return cls(_plain=plain, _engine=engine)
+
+    async def recv(self, bufsize: int) -> bytes:
+        """Receives at least one byte and at most *bufsize* bytes. A cancelled call loses no data.
+
+        Returns:
+            The bytes; ``b""`` once the peer has closed TLS, or this side has called `aclose`.
+
+        Raises:
+            ssl.SSLEOFError: the connection ended without a closing alert, and is to be ``standard_compatible``.
+            ssl.SSLError: what was received is no TLS.
+            BusyResourceError: another task is receiving.
+            OSError: the connection broke.
+        """
+        try:
+            return await self._plain.recv(bufsize)
+        except OSError:
+            if self._plain.is_closing():
+                return b""
+            raise
+
+    async def recv_into(self, buffer: WriteableBuffer) -> int:
+        """Like `recv`, into *buffer*. Returns the number of bytes; 0 at the end."""
+        try:
+            return await self._plain.recv_into(buffer)
+        except OSError:
+            if self._plain.is_closing():
+                return 0
+            raise
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends *data*.
+
+        Raises:
+            ConnectionAbortedError: this side has called `aclose`.
+            ConnectionResetError: the peer has closed TLS.
+            OSError: the connection broke.
+        """
+        self._check_can_send()
+        await self._plain.send_all(data)
+
+    async def send_all_from_iterable(self, iterable_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Sends several pieces as one. The iterable is consumed before the first byte is sent."""
+        self._check_can_send()
+        await self._plain.send_all_from_iterable(iterable_of_data)
+
+    def _check_can_send(self) -> None:
+        if self._plain.is_closing():
+            raise error_from_errno(errno.ECONNABORTED)
+        if self._engine.closed_by_peer:
+            raise error_from_errno(errno.ECONNRESET, "the peer has closed TLS")
+
+    async def send_eof(self) -> None:
+        """Is not supported; the connection stays as it is.
+
+        Raises:
+            UnsupportedOperation: always.
+        """
+        raise UnsupportedOperation("TLS cannot be closed in one direction only")
+
+    def is_closing(self) -> bool:
+        return self._plain.is_closing()
+
+    async def aclose(self) -> None:
+        """Sends what was accepted and the closing alert, waits for that of the peer, and closes the connection.
+
+        Without ``standard_compatible``, no alerts are exchanged. A peer that takes longer than the *shutdown_timeout*
+        is not waited for. If cancelled, the connection is closed at once, and the cancellation propagates.
+        """
+        await self._plain.aclose()
+
+    def backend(self) -> AsyncBackend:
+        return self._plain.backend()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        engine = self._engine
+        return {**self._plain.extra_attributes, **tls_attributes(engine.ssl_object, engine.standard_compatible)}
+
+    def _write_batch(self) -> WriteBatch:
+        return self._plain._write_batch()
+
+    async def _run_requests(
+        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
+    ) -> Ending:
+        return await self._plain._run_requests(dispatcher, next_generator)
+
+
+class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
+    """Does the handshake, as the server, with each connection that another listener accepts.
+
+    Parameters:
+        listener: accepts the connections. Owned by the new listener.
+        ssl_context: settings and certificates.
+        handshake_timeout: how many seconds a handshake may take; 60 if None.
+        shutdown_timeout: how many seconds a close waits for the peer to close, too; 30 if None.
+        standard_compatible: whether TLS has to be closed before the connection is.
+        handshake_error_handler: gets the exception of each handshake that fails. By default, it is logged as a warning.
+    """
+
+    __slots__ = ("_handle_error", "_listener", "_ssl_context", "_standard_compatible", "_wrap")
+
+    def __init__(
+        self,
+        listener: AsyncListener[AsyncStreamTransport],
+        ssl_context: SSLContext,
+        *,
+        handshake_timeout: float | None = None,
+        shutdown_timeout: float | None = None,
+        standard_compatible: bool = True,
+        handshake_error_handler: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._listener = listener
+        self._ssl_context = ssl_context
+        self._standard_compatible = standard_compatible
+        self._handle_error = handshake_error_handler or _log_handshake_error
+        self._wrap = partial(
+            AsyncTLSStreamTransport.wrap,
+            ssl_context=ssl_context,
+            handshake_timeout=handshake_timeout,
+            shutdown_timeout=shutdown_timeout,
+            server_side=True,
+            standard_compatible=standard_compatible,
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_listener', None)!r}>"
+
+    async def serve(
+        self,
+        handler: Callable[[AsyncTLSStreamTransport], Coroutine[Any, Any, None]],
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        """Accepts connections until cancelled or closed. Each handshake is done in the task of its connection.
+
+        A connection whose handshake fails is closed abruptly, and never reaches *handler*.
+
+        Raises:
+            BusyResourceError: another task is serving.
+            OSError: ``EBADF``: the listener is closed.
+        """
+        await self._listener.serve(partial(self._serve_connection, handler), task_group)
+
+    async def _serve_connection(
+        self,
+        handler: Callable[[AsyncTLSStreamTransport], Coroutine[Any, Any, None]],
+        transport: AsyncStreamTransport,
+    ) -> None:
+        try:
+            tls = await self._wrap(transport)
+        except Exception as exc:
+            try:
+                self._handle_error(exc)
+            except Exception as crash:
+                _logger.warning("The handler of failed TLS handshakes has failed itself", exc_info=crash)
+            return
+        del transport
+        await handler(tls)
+
+    def is_closing(self) -> bool:
+        return self._listener.is_closing()
+
+    async def aclose(self) -> None:
+        """Closes the listener below. Connections are not touched."""
+        await self._listener.aclose()
+
+    def backend(self) -> AsyncBackend:
+        return self._listener.backend()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return {
+            **self._listener.extra_attributes,
+            TLSAttribute.sslcontext: lambda: self._ssl_context,
+            TLSAttribute.standard_compatible: lambda: self._standard_compatible,
+        }
+
+
+def _log_handshake_error(exc: Exception) -> None:
+    _logger.warning("TLS handshake failed: %s: %s", type(exc).__name__, exc)
