@@ -15,6 +15,7 @@ from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, Serv
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
 from easynetwork.servers.abc import AbstractAsyncNetworkServer, SupportsEventSet
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ class _RequestHandler(Protocol):
 
 
 _T_LowLevelServer = TypeVar("_T_LowLevelServer", bound=AsyncBaseTransport)
+_T_Address = TypeVar("_T_Address")
 
 
-class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServer]):
+class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServer, _T_Address]):
     """Opens low-level servers, serves them all, stops. What they are and how they serve is for subclasses to say."""
 
     __slots__ = (
@@ -75,9 +77,21 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         raise NotImplementedError
 
     @abstractmethod
-    def get_addresses(self) -> Sequence[Any]:
-        """Returns the addresses of the open sockets."""
+    def _address(self, server: _T_LowLevelServer) -> _T_Address:
+        """Returns what the socket of *server* is bound to."""
         raise NotImplementedError
+
+    def get_addresses(self) -> Sequence[_T_Address]:
+        """Returns the address of each open socket; none before the server is activated, or once it is closed."""
+        return tuple(self._address(server) for server in self._servers or () if not server.is_closing())
+
+    def get_sockets(self) -> Sequence[SocketProxy]:
+        """Returns a view of each open socket; none before the server is activated, or once it is closed."""
+        return tuple(
+            SocketProxy(server.extra(SocketAttribute.socket))
+            for server in self._servers or ()
+            if not server.is_closing()
+        )
 
     def backend(self) -> AsyncBackend:
         return self._backend

@@ -19,7 +19,7 @@ from easynetwork.servers.abc import AbstractNetworkServer, SupportsEventSet
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, ThreadsPortal
 
-_T_Server = TypeVar("_T_Server", bound=BaseAsyncNetworkServer[Any])
+_T_Server = TypeVar("_T_Server", bound=BaseAsyncNetworkServer[Any, Any])
 _T_Result = TypeVar("_T_Result")
 
 

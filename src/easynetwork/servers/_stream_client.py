@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ConnectedClient"]
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from easynetwork.exceptions import ClientClosedError
@@ -28,6 +29,12 @@ class ConnectedClient(PacketSender[_T_Response], AsyncStreamClient[_T_Response])
         self._lowlevel_client = lowlevel_client
         self._lock: ILock | None = None  # most clients are never waited for
         self._is_over = False
+
+    @property
+    @abstractmethod
+    def address(self) -> object:
+        """The address of the peer: what log records call the client."""
+        raise NotImplementedError
 
     def connection_is_over(self) -> None:
         """Says that the handler's task has ended: nobody may use the client any more."""

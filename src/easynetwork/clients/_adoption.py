@@ -1,0 +1,45 @@
+"""Sockets that clients take over from their users."""
+
+from __future__ import annotations
+
+__all__ = ["check_adopted_socket"]
+
+import errno
+import socket as _socket
+from collections.abc import Collection
+
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._socket_calls import check_plain_socket, is_connected
+
+
+def check_adopted_socket(
+    sock: _socket.socket,
+    type_: _socket.SocketKind,
+    families: Collection[_socket.AddressFamily],
+    address_options: Collection[str] = (),
+) -> None:
+    """Refuses, and closes, what is no connected socket of *type_* and one of the *families*.
+
+    Parameters:
+        sock: the socket.
+        type_: the type that is required.
+        families: the address families that are allowed.
+        address_options: names of arguments that were given, and would make sense with an address only.
+
+    Raises:
+        TypeError: there are *address_options*; *sock* is a TLS socket.
+        ValueError: *sock* is of another type or family.
+        OSError: ``ENOTCONN``: *sock* is not connected.
+    """
+    try:
+        if address_options:
+            raise TypeError(f"Unexpected arguments with a socket: {', '.join(address_options)}")
+        check_plain_socket(sock, type_)
+        if sock.family not in families:
+            names = " or ".join(family.name for family in families)
+            raise ValueError(f"A socket of the family {names} is required, got one of {sock.family!s}")
+        if not is_connected(sock):
+            raise error_from_errno(errno.ENOTCONN)
+    except BaseException:
+        sock.close()
+        raise

@@ -1,0 +1,187 @@
+"""What all asynchronous clients share: connecting, closing, facts about the socket."""
+
+from __future__ import annotations
+
+__all__ = ["BaseAsyncNetworkClient"]
+
+import errno
+import socket as _socket
+import warnings
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, final
+
+from easynetwork.clients.abc import AbstractAsyncNetworkClient
+from easynetwork.exceptions import ClientClosedError
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS
+from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_Transport = TypeVar("_T_Transport", bound=AsyncBaseTransport)
+_T_Endpoint = TypeVar("_T_Endpoint", bound=AsyncBaseTransport)
+
+
+class BaseAsyncNetworkClient(
+    AbstractAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket],
+    Generic[_T_SentPacket, _T_ReceivedPacket, _T_Transport, _T_Endpoint],
+):
+    """Connects when first used. What is sent and received, and how, is for subclasses to say.
+
+    Parameters:
+        backend: the asynchronous library.
+        connect: opens the transport, with all its layers (TLS) in place. Called again after a failure.
+        adopted_socket: a socket that *connect* is going to use. Closed with the client if that never happens.
+    """
+
+    __slots__ = (
+        "_adopted_socket",
+        "_backend",
+        "_closing",
+        "_connect",
+        "_connect_lock",
+        "_connecting",
+        "_endpoint",
+        "_receive_lock",
+        "_send_lock",
+        "_socket_proxy",
+        "_transport",
+    )
+
+    def __init__(
+        self,
+        backend: AsyncBackend,
+        connect: Callable[[], Awaitable[_T_Transport]],
+        adopted_socket: _socket.socket | None,
+    ) -> None:
+        self._backend = backend
+        self._connect = connect
+        self._adopted_socket = adopted_socket
+        self._connect_lock = backend.create_lock()
+        self._send_lock = backend.create_fair_lock()
+        self._receive_lock = backend.create_fair_lock()
+        self._connecting: CancelScope | None = None
+        self._transport: _T_Transport | None = None
+        self._endpoint: _T_Endpoint | None = None  # once connected, also when closed
+        self._socket_proxy: SocketProxy | None = None
+        self._closing = False
+
+    def __del__(self) -> None:
+        endpoint: AsyncBaseTransport | None = getattr(self, "_endpoint", None)
+        if endpoint is not None and not endpoint.is_closing():
+            warnings.warn(f"unclosed client {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_endpoint', None)!r}>"
+
+    # ---------------------------------------------------------------------------------------------------- connecting
+
+    @abstractmethod
+    def _new_endpoint(self, transport: _T_Transport) -> _T_Endpoint:
+        """Returns what sends and receives packets over *transport*."""
+        raise NotImplementedError
+
+    def is_connected(self) -> bool:
+        return self._endpoint is not None
+
+    async def wait_connected(self) -> None:
+        """Connects. Concurrent calls share one attempt; does nothing once connected. After a failure, tries again.
+
+        Raises:
+            ExceptionGroup: the `OSError` of each internet address; none could be connected to.
+            socket.gaierror: the host is unknown.
+            OSError: the Unix socket could not be connected to.
+            ClientClosedError: the client was closed, before or meanwhile.
+        """
+        if self._endpoint is None or self._closing:
+            await self._connected()
+
+    async def _connected(self) -> _T_Endpoint:
+        async with self._connect_lock:
+            self._check_open()
+            if self._endpoint is not None:
+                return self._endpoint
+            with self._backend.open_cancel_scope() as self._connecting:
+                try:
+                    transport = await self._connect()
+                finally:
+                    self._connecting = None
+                if self._closing:
+                    await aclose_forcefully(transport)
+                else:
+                    self._transport = transport
+                    self._endpoint = self._new_endpoint(transport)
+            self._check_open()
+            assert self._endpoint is not None
+            return self._endpoint
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ClientClosedError("The client is closed")
+
+    def _raise_client_error(self, exc: OSError) -> NoReturn:
+        """Raises what *exc*, raised by the endpoint, means to the user of a client."""
+        if exc.errno in CLOSED_SOCKET_ERRNOS:
+            if self._closing:
+                raise ClientClosedError("The client was closed") from exc
+            exc.add_note("The file descriptor was closed by somebody else")
+        raise exc
+
+    # ------------------------------------------------------------------------------------------------------- closing
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    async def aclose(self) -> None:
+        """Closes the client, after the packets that tasks are sending now. Idempotent.
+
+        Tasks that are connecting or receiving get `ClientClosedError`. If cancelled, the connection is closed abruptly.
+        """
+        if self._connecting is not None:
+            self._closing = True
+            self._connecting.cancel()
+        try:
+            async with self._send_lock:
+                self._closing = True
+                if self._endpoint is not None:
+                    await self._endpoint.aclose()
+        except BaseException:
+            self._closing = True
+            if self._transport is not None and not self._transport.is_closing():
+                # Not the endpoint: another task may be sending.
+                await aclose_forcefully(self._transport)
+            raise
+        finally:
+            if self._endpoint is None and self._adopted_socket is not None:
+                self._adopted_socket.close()
+
+    # --------------------------------------------------------------------------------------------------------- facts
+
+    def backend(self) -> AsyncBackend:
+        return self._backend
+
+    @property
+    @final
+    def socket(self) -> SocketProxy:
+        """A view of the socket, always the same.
+
+        Raises `AttributeError` before the client is connected, and if it is first asked for once the client is closed.
+        """
+        if self._socket_proxy is None:
+            if self._endpoint is None or self._closing:
+                raise AttributeError("The client is not connected")
+            self._socket_proxy = SocketProxy(self._endpoint.extra(SocketAttribute.socket))
+        return self._socket_proxy
+
+    def _extra(self, attribute: Any) -> Any:
+        """Returns a fact about the connection. Raises what the methods that give addresses raise."""
+        self._check_open()
+        if self._endpoint is None:
+            raise error_from_errno(errno.ENOTCONN)
+        return self._endpoint.extra(attribute)

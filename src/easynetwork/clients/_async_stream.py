@@ -1,0 +1,127 @@
+"""What the asynchronous clients of byte streams share."""
+
+from __future__ import annotations
+
+__all__ = ["BaseAsyncStreamClient"]
+
+import errno
+import socket as _socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from easynetwork.clients._async_client import BaseAsyncNetworkClient
+from easynetwork.exceptions import ClientClosedError
+from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._framing import check_stream_protocol
+from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
+from easynetwork.protocol import AnyStreamProtocolType
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+
+
+class BaseAsyncStreamClient(
+    BaseAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket, AsyncStreamTransport, AsyncStreamEndpoint[Any, Any]],
+    Generic[_T_SentPacket, _T_ReceivedPacket],
+):
+    """Packets over a stream transport. Tasks may send and receive at the same time; those that do the same take turns.
+
+    Parameters:
+        backend: the asynchronous library.
+        connect: opens the transport, with all its layers (TLS) in place.
+        adopted_socket: a socket that *connect* is going to use.
+        protocol: what a packet is.
+        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
+
+    Raises:
+        TypeError: *protocol* is not for streams.
+        ValueError: *max_recv_size* is no strictly positive integer.
+    """
+
+    __slots__ = ("_max_recv_size", "_protocol")
+
+    def __init__(
+        self,
+        backend: AsyncBackend,
+        connect: Callable[[], Awaitable[AsyncStreamTransport]],
+        adopted_socket: _socket.socket | None,
+        protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
+        max_recv_size: int | None,
+    ) -> None:
+        check_stream_protocol(protocol)
+        if max_recv_size is None:
+            max_recv_size = DEFAULT_STREAM_BUFSIZE
+        check_strictly_positive("max_recv_size", max_recv_size)
+        super().__init__(backend, connect, adopted_socket)
+        self._protocol = protocol
+        self._max_recv_size = max_recv_size
+
+    def _new_endpoint(self, transport: AsyncStreamTransport) -> AsyncStreamEndpoint[_T_SentPacket, _T_ReceivedPacket]:
+        return AsyncStreamEndpoint(transport, self._protocol, self._max_recv_size)
+
+    async def send_packet(self, packet: _T_SentPacket) -> None:
+        """Sends *packet*. Connects first, if need be. Packets of several tasks leave in the order of the calls.
+
+        Waits only while there is more to send than should be kept in memory. If cancelled, it is unknown how much was
+        sent.
+
+        Raises:
+            ClientClosedError: the client is closed.
+            ConnectionAbortedError: the connection broke.
+            RuntimeError: the protocol object crashed, or `send_eof` was called before. Nothing was sent.
+        """
+        async with self._send_lock:
+            endpoint = self._endpoint or await self._connected()
+            self._check_open()
+            try:
+                await endpoint.send_packet(packet)
+            except OSError as exc:
+                self._raise_client_error(exc)
+
+    async def send_eof(self) -> None:
+        """Closes the sending direction. Receiving stays possible. Idempotent; does nothing on a closed client.
+
+        Raises:
+            ConnectionAbortedError: the connection broke.
+        """
+        async with self._send_lock:
+            if self._closing:
+                return
+            endpoint = self._endpoint or await self._connected()
+            try:
+                await endpoint.send_eof()
+            except OSError as exc:
+                self._raise_client_error(exc)
+
+    async def recv_packet(self) -> _T_ReceivedPacket:
+        """Receives the next packet. Connects first, if need be. Each packet goes to one of the tasks that wait.
+
+        If cancelled, what was received so far stays for the next call.
+
+        Raises:
+            ClientClosedError: the client is closed, or was closed meanwhile.
+            ConnectionAbortedError: the connection broke or the peer has closed it.
+            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+            RuntimeError: the protocol object crashed.
+        """
+        async with self._receive_lock:
+            endpoint = self._endpoint or await self._connected()
+            self._check_open()
+            try:
+                packet: _T_ReceivedPacket = await endpoint.recv_packet()
+            except OSError as exc:
+                self._raise_client_error(exc)
+            return packet
+
+    def _raise_client_error(self, exc: OSError) -> NoReturn:
+        if isinstance(exc, ConnectionError):
+            if self._closing:
+                raise ClientClosedError("The client was closed") from exc
+            raise error_from_errno(errno.ECONNABORTED, str(exc)) from exc
+        super()._raise_client_error(exc)

@@ -1,0 +1,158 @@
+"""What the asynchronous servers of byte streams share."""
+
+from __future__ import annotations
+
+__all__ = ["BaseAsyncStreamServer"]
+
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from easynetwork.exceptions import TypedAttributeLookupError
+from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._framing import check_stream_protocol
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
+from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
+from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.servers._base import BaseAsyncNetworkServer
+from easynetwork.servers._logging import log_stream_handler_error
+from easynetwork.servers._stream_client import ConnectedClient
+from easynetwork.servers.handlers import AsyncStreamRequestHandler
+from easynetwork.servers.misc import build_lowlevel_stream_server_handler
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+_T_Address = TypeVar("_T_Address")
+
+DEFAULT_BACKLOG = 100
+
+
+class BaseAsyncStreamServer(
+    BaseAsyncNetworkServer[AsyncStreamServer[Any, Any], _T_Address], Generic[_T_Request, _T_Response, _T_Address]
+):
+    """Serves packets to the clients of stream listeners. Which listeners and clients, is for subclasses to say.
+
+    Parameters:
+        protocol: what a packet is.
+        request_handler: handles the requests of the clients.
+        backend: the asynchronous library; None for the one that is running.
+        logger: gets all log records.
+        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
+        log_client_connection: log clients that come and go at ``INFO`` (default), not at ``DEBUG``.
+        ancillary_bufsize: room for ancillary data in bytes, if handlers may ask for it.
+
+    Raises:
+        TypeError: wrong type of *protocol*, *request_handler* or *backend*.
+        ValueError: *max_recv_size* or *ancillary_bufsize* is no strictly positive integer.
+    """
+
+    __slots__ = ("_ancillary_bufsize", "_client_log_level", "_max_recv_size", "_protocol")
+
+    def __init__(
+        self,
+        protocol: AnyStreamProtocolType[_T_Response, _T_Request],
+        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
+        logger: logging.Logger,
+        *,
+        max_recv_size: int | None,
+        log_client_connection: bool | None,
+        ancillary_bufsize: int | None = None,
+    ) -> None:
+        check_stream_protocol(protocol)
+        if not isinstance(request_handler, AsyncStreamRequestHandler):
+            raise TypeError(f"Expected an AsyncStreamRequestHandler object, got {request_handler!r}")
+        if max_recv_size is None:
+            max_recv_size = DEFAULT_STREAM_BUFSIZE
+        check_strictly_positive("max_recv_size", max_recv_size)
+        if ancillary_bufsize is not None:
+            check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
+        super().__init__(request_handler, backend, logger)
+        self._protocol = protocol
+        self._max_recv_size = max_recv_size
+        self._ancillary_bufsize = ancillary_bufsize
+        self._client_log_level = logging.DEBUG if log_client_connection is False else logging.INFO
+
+    @abstractmethod
+    async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
+        """Opens the sockets, and puts all layers (TLS) on them. If it fails, none stays open."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _new_client(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> ConnectedClient[_T_Response]:
+        """Returns what request handlers see of a connection that was accepted.
+
+        Raises:
+            TypedAttributeLookupError: the peer has gone already.
+        """
+        raise NotImplementedError
+
+    async def _open_servers(self) -> Sequence[AsyncStreamServer[_T_Request, _T_Response]]:
+        listeners = await self._open_listeners()
+        return [AsyncStreamServer(listener, self._protocol, self._max_recv_size) for listener in listeners]
+
+    async def _serve(self, server: AsyncStreamServer[_T_Request, _T_Response], client_tasks: TaskGroup) -> NoReturn:
+        assert isinstance(self._request_handler, AsyncStreamRequestHandler)
+        handler = build_lowlevel_stream_server_handler(self._connection, self._request_handler, logger=self.logger)
+        await server.serve(
+            handler,
+            client_tasks,
+            disconnect_error_filter=_is_connection_error,
+            ancillary_bufsize=self._ancillary_bufsize,
+        )
+
+    def _connection(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> _Connection[_T_Response]:
+        return _Connection(self, lowlevel_client)
+
+
+class _Connection(Generic[_T_Response]):
+    """The time between a client's coming and going: a context manager. A class, since there is one per connection, and
+    an idle generator would take three times its memory."""
+
+    __slots__ = ("_client", "_lowlevel_client", "_server")
+
+    _client: ConnectedClient[_T_Response]
+
+    def __init__(
+        self,
+        server: BaseAsyncStreamServer[Any, _T_Response, Any],
+        lowlevel_client: ConnectedStreamClient[_T_Response],
+    ) -> None:
+        self._server = server
+        self._lowlevel_client = lowlevel_client
+
+    async def __aenter__(self) -> ConnectedClient[_T_Response] | None:
+        try:
+            self._client = client = self._server._new_client(self._lowlevel_client)
+        except TypedAttributeLookupError:  # the peer has gone already
+            return None
+        self._log("Accepted new connection from %s", client)
+        return client
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> bool:
+        client: ConnectedClient[_T_Response] | None = getattr(self, "_client", None)
+        if client is None:
+            return False
+        if isinstance(exc_val, Exception):
+            log_stream_handler_error(self._server.logger, exc_val, client.address)
+            await aclose_forcefully(self._lowlevel_client)
+        client.connection_is_over()
+        self._log("%s disconnected", client)
+        return isinstance(exc_val, Exception)
+
+    def _log(self, message: str, client: ConnectedClient[_T_Response]) -> None:
+        self._server.logger.log(self._server._client_log_level, message, client.address)
+
+
+def _is_connection_error(exc: Exception) -> bool:
+    return isinstance(exc, ConnectionError)
