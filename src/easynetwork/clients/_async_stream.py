@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from easynetwork.clients._async_client import BaseAsyncNetworkClient
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, is_stream_end
 from easynetwork.lowlevel._framing import check_stream_protocol
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
@@ -120,7 +120,7 @@ class BaseAsyncStreamClient(
             return packet
 
     def _raise_client_error(self, exc: OSError) -> NoReturn:
-        if isinstance(exc, ConnectionError):
+        if is_stream_end(exc):
             if self._closing:
                 raise ClientClosedError("The client was closed") from exc
             raise error_from_errno(errno.ECONNABORTED, str(exc)) from exc

@@ -5,14 +5,16 @@ from __future__ import annotations
 __all__ = ["AsyncTCPNetworkClient"]
 
 import socket as _socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from easynetwork.clients._adoption import check_adopted_socket
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
+from easynetwork.clients._tls import tls_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
+from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.socket import (
     INETSocketAttribute,
     SocketAddress,
@@ -44,17 +46,20 @@ class AsyncTCPNetworkClient(
         backend: the asynchronous library; None for the one that is running.
         local_address: what to bind the socket to.
         happy_eyeballs_delay: seconds before the next address is tried as well; 0.25 if None.
-        ssl: not available in this version.
-        server_hostname: not available in this version.
-        ssl_handshake_timeout: not available in this version.
-        ssl_shutdown_timeout: not available in this version.
-        ssl_standard_compatible: not available in this version.
+        ssl: encrypt the connection: a context, or true for `ssl.create_default_context`.
+        server_hostname: the name that the certificate of the server has to be valid for; the host of *address* if None.
+            With ``""``, no name is sent or checked; a context of your own has to allow that.
+        ssl_handshake_timeout: how many seconds the TLS handshake may take; 60 if None.
+        ssl_shutdown_timeout: how many seconds a close waits for the server to close TLS, too; 30 if None.
+        ssl_standard_compatible: whether the end of the connection is an error unless TLS was closed before; true if
+            None.
         max_recv_size: largest number of bytes to read at once; 16 KiB if None.
 
     Raises:
         TypeError: an argument is of the wrong type, or goes with an address only.
         ValueError: *max_recv_size* is no strictly positive integer; *socket* is no TCP socket; a TLS argument without
-            *ssl*.
+            *ssl*; *ssl* without any host name; a time-out that is negative or NaN.
+        RuntimeError: *ssl* was asked for, and this Python has no TLS.
         OSError: ``ENOTCONN``: *socket* is not connected.
     """
 
@@ -109,15 +114,18 @@ class AsyncTCPNetworkClient(
         max_recv_size: int | None = None,
         **connect_options: Any,
     ) -> None:
-        ssl_options = (server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
-        if ssl:
-            raise NotImplementedError("TLS is not available in this version")
-        if any(option is not None for option in ssl_options):
-            raise ValueError("'server_hostname' and the 'ssl_*' arguments need 'ssl'")
+        tls = tls_options(
+            arg,
+            ssl,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            ssl_standard_compatible=ssl_standard_compatible,
+        )
         backend = ensure_backend(backend)
         super().__init__(
             backend,
-            partial(_connect, _opener(backend, arg, connect_options)),
+            partial(_connect, _opener(backend, arg, connect_options), tls),
             arg if isinstance(arg, _socket.socket) else None,
             protocol,
             max_recv_size,
@@ -147,14 +155,16 @@ class AsyncTCPNetworkClient(
         return new_socket_address(address, family)
 
 
-async def _connect(open_transport: Callable[[], Awaitable[AsyncStreamTransport]]) -> AsyncStreamTransport:
-    """Opens the transport of a client, and puts on it what every TCP connection gets."""
+async def _connect(
+    open_transport: Callable[[], Awaitable[AsyncStreamTransport]], tls: Mapping[str, Any] | None
+) -> AsyncStreamTransport:
+    """Opens the transport of a client, and puts on it what every TCP connection gets, and TLS."""
     transport = await open_transport()
     sock = transport.extra(INETSocketAttribute.socket)
     with suppress(OSError):
         set_tcp_nodelay(sock, True)
         set_tcp_keepalive(sock, True)
-    return transport
+    return transport if tls is None else await AsyncTLSStreamTransport.wrap(transport, **tls)
 
 
 def _opener(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["check_strictly_positive"]
+__all__ = ["check_strictly_positive", "check_timeout"]
 
 
 def check_strictly_positive(name: str, value: object) -> None:
     """Raises `ValueError` unless *value* is an integer above 0."""
     if not isinstance(value, int) or value <= 0:
         raise ValueError(f"{name!r} must be a strictly positive integer, got {value!r}")
+
+
+def check_timeout(name: str, value: float) -> None:
+    """Raises `ValueError` if *value*, in seconds, is negative or NaN."""
+    if not value >= 0:
+        raise ValueError(f"{name!r} must not be negative or NaN, got {value!r}")

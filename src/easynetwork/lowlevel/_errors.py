@@ -1,13 +1,25 @@
-"""Errors made from an errno."""
+"""Errors: making them of an errno, and what they mean."""
 
 from __future__ import annotations
 
-__all__ = ["error_from_errno"]
+__all__ = ["error_from_errno", "is_stream_end"]
 
 import os
+
+try:
+    from ssl import SSLEOFError
+except ImportError:  # Python without TLS
+    _STREAM_ENDS: tuple[type[OSError], ...] = (ConnectionError,)
+else:
+    _STREAM_ENDS = (ConnectionError, SSLEOFError)
 
 
 def error_from_errno(code: int, details: str = "") -> OSError:
     """Returns the `OSError` for *code*, of the subclass that Python has for it (:pep:`3151`)."""
     text = os.strerror(code)
     return OSError(code, f"{text} ({details})" if details else text)
+
+
+def is_stream_end(exc: Exception) -> bool:
+    """Whether *exc* means that the peer has gone: the connection was lost, or cut without a closing alert of TLS."""
+    return isinstance(exc, _STREAM_ENDS)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._errors import is_stream_end
 from easynetwork.lowlevel._framing import check_stream_protocol
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
@@ -105,7 +106,7 @@ class BaseAsyncStreamServer(
         await server.serve(
             handler,
             client_tasks,
-            disconnect_error_filter=_is_connection_error,
+            disconnect_error_filter=is_stream_end,
             ancillary_bufsize=self._ancillary_bufsize,
         )
 
@@ -152,7 +153,3 @@ class _Connection(Generic[_T_Response]):
 
     def _log(self, message: str, client: ConnectedClient[_T_Response]) -> None:
         self._server.logger.log(self._server._client_log_level, message, client.address)
-
-
-def _is_connection_error(exc: Exception) -> bool:
-    return isinstance(exc, ConnectionError)

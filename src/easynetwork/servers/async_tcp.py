@@ -12,9 +12,11 @@ from functools import partial
 from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from easynetwork.lowlevel._errors import is_stream_end
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSListener
 from easynetwork.lowlevel.socket import (
     INETSocketAttribute,
     ISocket,
@@ -51,10 +53,10 @@ class AsyncTCPNetworkServer(
         protocol: what a packet is.
         request_handler: handles the requests of the clients.
         backend: the asynchronous library; None for the one that is running.
-        ssl: not available in this version.
-        ssl_handshake_timeout: not available in this version.
-        ssl_shutdown_timeout: not available in this version.
-        ssl_standard_compatible: not available in this version.
+        ssl: encrypt the connections by TLS, with these settings and certificates.
+        ssl_handshake_timeout: how many seconds a handshake may take; 60 if None.
+        ssl_shutdown_timeout: how many seconds a close waits for the client to close TLS, too; 30 if None.
+        ssl_standard_compatible: whether TLS has to be closed before the connection is; true if None.
         backlog: how many connections may wait to be accepted; 100 if None.
         reuse_port: let others bind to the same port.
         max_recv_size: largest number of bytes to read at once; 16 KiB if None.
@@ -66,7 +68,7 @@ class AsyncTCPNetworkServer(
         ValueError: *max_recv_size* is no strictly positive integer; a TLS argument without *ssl*.
     """
 
-    __slots__ = ("_create_listeners",)
+    __slots__ = ("_create_listeners", "_wrap_listener")
 
     def __init__(
         self,
@@ -86,9 +88,8 @@ class AsyncTCPNetworkServer(
         log_client_connection: bool | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
-        if ssl is not None:
-            raise NotImplementedError("TLS is not available in this version")
-        if any(value is not None for value in (ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)):
+        tls_options = (ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
+        if ssl is None and any(option is not None for option in tls_options):
             raise ValueError("The 'ssl_*' arguments need 'ssl'")
         super().__init__(
             protocol,
@@ -105,13 +106,29 @@ class AsyncTCPNetworkServer(
             backlog=DEFAULT_BACKLOG if backlog is None else backlog,
             reuse_port=reuse_port,
         )
+        self._wrap_listener = (
+            None
+            if ssl is None
+            else partial(
+                AsyncTLSListener,
+                ssl_context=ssl,
+                handshake_timeout=ssl_handshake_timeout,
+                shutdown_timeout=ssl_shutdown_timeout,
+                standard_compatible=True if ssl_standard_compatible is None else ssl_standard_compatible,
+                handshake_error_handler=self._log_handshake_error,
+            )
+        )
 
     async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
         listeners = await self._create_listeners()
         if _ACCEPTED_SOCKETS_INHERIT:
             for listener in listeners:
                 _set_options(listener.extra(INETSocketAttribute.socket))
-        return listeners
+        return listeners if self._wrap_listener is None else [self._wrap_listener(listener) for listener in listeners]
+
+    def _log_handshake_error(self, exc: Exception) -> None:
+        if not (isinstance(exc, TimeoutError) or is_stream_end(exc)):  # these say nothing about the server
+            self.logger.warning("TLS handshake with a client failed: %s", exc)
 
     def _new_client(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> _TCPClient[_T_Response]:
         client = _TCPClient(lowlevel_client)

@@ -1,0 +1,79 @@
+"""The TLS arguments of TCP clients."""
+
+from __future__ import annotations
+
+__all__ = ["tls_options"]
+
+import socket as _socket
+from typing import TYPE_CHECKING, Any
+
+try:
+    import ssl as _ssl
+except ImportError:  # Python without TLS
+    _ssl = None  # type: ignore[assignment]
+
+from easynetwork.lowlevel._checks import check_timeout
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+
+def tls_options(
+    address: object,
+    ssl: SSLContext | bool | None,
+    *,
+    server_hostname: str | None,
+    ssl_handshake_timeout: float | None,
+    ssl_shutdown_timeout: float | None,
+    ssl_standard_compatible: bool | None,
+) -> dict[str, Any] | None:
+    """Returns the keyword arguments for what does TLS over the connection of a client; None if there is no TLS.
+
+    Parameters:
+        address: the first argument of the client: a socket, or a pair of host and port.
+        ssl: a context; true for the default one of Python.
+        server_hostname: see the client; None for the host of *address*.
+        ssl_handshake_timeout: see the client.
+        ssl_shutdown_timeout: see the client.
+        ssl_standard_compatible: see the client; true if None.
+
+    Raises:
+        ValueError: an argument without *ssl*; no *server_hostname*, and no host; a time-out that is negative or NaN.
+        RuntimeError: this Python has no TLS.
+    """
+    others = (server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
+    if not ssl:
+        if any(option is not None for option in others):
+            raise ValueError("'server_hostname' and the 'ssl_*' arguments need 'ssl'")
+        return None
+    if _ssl is None:
+        raise RuntimeError("This Python was built without the 'ssl' module")
+    if server_hostname is None:
+        match address:
+            case (str(host), _) if host and not isinstance(address, _socket.socket):
+                server_hostname = host
+            case _:
+                raise ValueError("'server_hostname' is required: there is no host name to take it from")
+    for name, timeout in (
+        ("ssl_handshake_timeout", ssl_handshake_timeout),
+        ("ssl_shutdown_timeout", ssl_shutdown_timeout),
+    ):
+        if timeout is not None:
+            check_timeout(name, timeout)
+    return {
+        "ssl_context": _default_context(server_hostname) if ssl is True else ssl,
+        "server_side": False,
+        "server_hostname": server_hostname,
+        "handshake_timeout": ssl_handshake_timeout,
+        "shutdown_timeout": ssl_shutdown_timeout,
+        "standard_compatible": True if ssl_standard_compatible is None else ssl_standard_compatible,
+    }
+
+
+def _default_context(server_hostname: str) -> SSLContext:
+    context = _ssl.create_default_context()
+    if not server_hostname:
+        context.check_hostname = False
+    if hasattr(_ssl, "OP_IGNORE_UNEXPECTED_EOF"):
+        context.options &= ~_ssl.OP_IGNORE_UNEXPECTED_EOF
+    return context
