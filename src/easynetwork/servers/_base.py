@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
+from easynetwork.lowlevel.api_async.transports._closing import aclose_all
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
-from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
 from easynetwork.servers.abc import AbstractAsyncNetworkServer, SupportsEventSet
 
@@ -119,7 +119,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 finally:
                     self._activation = None
                 if self._closed:
-                    await _close_all(servers)
+                    await aclose_all(servers)
                 else:
                     self._servers = servers
             self._check_open()
@@ -142,7 +142,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         if self._activation is not None:
             self._activation.cancel()
         servers, self._servers = self._servers, ()
-        await _close_all(servers or ())
+        await aclose_all(servers or ())
 
     async def shutdown(self) -> None:
         """Ends `serve_forever` and waits until it has returned. Not to be called from within."""
@@ -206,13 +206,3 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         except OSError:
             if not server.is_closing():
                 raise
-
-
-async def _close_all(transports: Sequence[AsyncBaseTransport]) -> None:
-    for index, transport in enumerate(transports):
-        try:
-            await transport.aclose()
-        except BaseException:
-            for other in transports[index + 1 :]:
-                await aclose_forcefully(other)
-            raise

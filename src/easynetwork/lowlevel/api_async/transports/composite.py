@@ -1,0 +1,162 @@
+"""Transports made of two: one to send, one to receive. Two pipes, for instance."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncStapledDatagramTransport", "AsyncStapledStreamTransport"]
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+
+from easynetwork._final import refuse_subclasses
+
+from ._closing import aclose_all
+from .abc import (
+    AsyncBaseTransport,
+    AsyncDatagramReadTransport,
+    AsyncDatagramTransport,
+    AsyncDatagramWriteTransport,
+    AsyncStreamReadTransport,
+    AsyncStreamTransport,
+    AsyncStreamWriteTransport,
+    WriteBatch,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_SendStreamTransport = TypeVar("_T_SendStreamTransport", bound=AsyncStreamWriteTransport)
+_T_ReceiveStreamTransport = TypeVar("_T_ReceiveStreamTransport", bound=AsyncStreamReadTransport)
+_T_SendDatagramTransport = TypeVar("_T_SendDatagramTransport", bound=AsyncDatagramWriteTransport)
+_T_ReceiveDatagramTransport = TypeVar("_T_ReceiveDatagramTransport", bound=AsyncDatagramReadTransport)
+
+
+class _Stapled(AsyncBaseTransport):
+    """What two transports are together, whatever they carry."""
+
+    __slots__ = ()
+
+    send_transport: AsyncBaseTransport
+    receive_transport: AsyncBaseTransport
+
+    def __post_init__(self) -> None:
+        if self.send_transport.backend() is not self.receive_transport.backend():
+            raise RuntimeError("The transports to send and to receive must have the same backend object")
+
+    async def aclose(self) -> None:
+        """Closes the transport to send, then the one to receive.
+
+        If the former fails or is cancelled, the latter is closed abruptly.
+        """
+        await aclose_all((self.send_transport, self.receive_transport))
+
+    def is_closing(self) -> bool:
+        """Returns whether both transports are closing."""
+        return self.send_transport.is_closing() and self.receive_transport.is_closing()
+
+    def backend(self) -> AsyncBackend:
+        return self.receive_transport.backend()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """Those of both transports. Where both have one, it is that of the transport to receive."""
+        return {**self.send_transport.extra_attributes, **self.receive_transport.extra_attributes}
+
+
+@final
+@refuse_subclasses
+@dataclass(frozen=True)
+class AsyncStapledStreamTransport(
+    _Stapled, AsyncStreamTransport, Generic[_T_SendStreamTransport, _T_ReceiveStreamTransport]
+):
+    """A byte stream whose two directions are transports of their own. It owns both.
+
+    Raises:
+        RuntimeError: they do not have the same backend object.
+    """
+
+    __slots__ = ("receive_transport", "send_transport")
+
+    send_transport: _T_SendStreamTransport
+    """Sends."""
+
+    receive_transport: _T_ReceiveStreamTransport
+    """Receives."""
+
+    async def recv(self, bufsize: int) -> bytes:
+        return await self.receive_transport.recv(bufsize)
+
+    async def recv_into(self, buffer: WriteableBuffer) -> int:
+        return await self.receive_transport.recv_into(buffer)
+
+    async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
+        return await self.receive_transport.recv_with_ancillary(bufsize, ancillary_bufsize)
+
+    async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
+        return await self.receive_transport.recv_with_ancillary_into(buffer, ancillary_bufsize)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self.send_transport.send_all(data)
+
+    async def send_all_from_iterable(self, iterable_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
+        await self.send_transport.send_all_from_iterable(iterable_of_data)
+
+    async def send_all_with_ancillary(
+        self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
+    ) -> None:
+        await self.send_transport.send_all_with_ancillary(iterable_of_data, ancillary_data)
+
+    async def send_eof(self) -> None:
+        """Closes the sending direction: the whole transport to send, if that has no other way."""
+        if isinstance(self.send_transport, AsyncStreamTransport):
+            try:
+                return await self.send_transport.send_eof()
+            except NotImplementedError:  # or UnsupportedOperation, which is one
+                pass
+        return await self.send_transport.aclose()
+
+    def _write_batch(self) -> WriteBatch:
+        return self.send_transport._write_batch()
+
+    def _run_requests(
+        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
+    ) -> Coroutine[Any, Any, Ending]:
+        if isinstance(self.receive_transport, AsyncStreamTransport):  # it may know a shorter way
+            return self.receive_transport._run_requests(dispatcher, next_generator)
+        return super()._run_requests(dispatcher, next_generator)
+
+
+@final
+@refuse_subclasses
+@dataclass(frozen=True)
+class AsyncStapledDatagramTransport(
+    _Stapled, AsyncDatagramTransport, Generic[_T_SendDatagramTransport, _T_ReceiveDatagramTransport]
+):
+    """Datagrams to and from one peer, by one transport for each direction. It owns both.
+
+    Raises:
+        RuntimeError: they do not have the same backend object.
+    """
+
+    __slots__ = ("receive_transport", "send_transport")
+
+    send_transport: _T_SendDatagramTransport
+    """Sends."""
+
+    receive_transport: _T_ReceiveDatagramTransport
+    """Receives."""
+
+    async def recv(self) -> bytes:
+        return await self.receive_transport.recv()
+
+    async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
+        return await self.receive_transport.recv_with_ancillary(ancillary_bufsize)
+
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        await self.send_transport.send(data)
+
+    async def send_with_ancillary(self, data: bytes | bytearray | memoryview, ancillary_data: Any) -> None:
+        await self.send_transport.send_with_ancillary(data, ancillary_data)
