@@ -65,7 +65,6 @@ class RequestDispatcher(Generic[_T_Request]):
         "_decoded",
         "_decoder",
         "_is_disconnection",
-        "_packets",
         "_stopped",
         "_yielded",
         "ancillary",
@@ -90,7 +89,6 @@ class RequestDispatcher(Generic[_T_Request]):
         self._decoder = decoder
         self._is_disconnection = is_disconnection
         self._decoded: list[_T_Request] = _NO_PACKETS
-        self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over
         self._yielded: object = None  # at the current yield
         self._stopped = False
 
@@ -128,7 +126,10 @@ class RequestDispatcher(Generic[_T_Request]):
         # A generator-based coroutine, so that a driver can have it wait by a plain ``yield`` of a token, which costs
         # nothing: most callbacks of a connection begin and end at that very ``yield``.
         steps = 0
-        dry = False  # no packet is left of those that were decoded
+        packets: Iterator[_T_Request] = _EXHAUSTED  # those that were decoded, and are not yet handed over
+        dry = False  # there are none
+        drained = False  # and the decoder has none either
+        decoder = self._decoder
         firstiter, finalizer = sys.get_asyncgen_hooks()
         while not self._stopped and (agen := next_generator()) is not None:
             has_yielded = False
@@ -154,7 +155,8 @@ class RequestDispatcher(Generic[_T_Request]):
                             self._wait_as(yielded)
                         if dry:
                             self.deadline = None
-                            while not (decoded := self._decoder.next_packets(STEPS_PER_TURN)):
+                            while drained or not (decoded := decoder.next_packets(STEPS_PER_TURN)):
+                                drained = False
                                 if self.disconnected:
                                     break
                                 if (token := self.waiting_token) is not None:
@@ -166,9 +168,9 @@ class RequestDispatcher(Generic[_T_Request]):
                                     steps = 0
                                     yield from driver.pass_turn()
                             else:
-                                dry = False
+                                dry, drained = False, decoder.drained
                                 steps += len(decoded)
-                                self._decoded, self._packets = decoded, iter(decoded)
+                                self._decoded, packets = decoded, iter(decoded)
                                 del decoded
                     except GeneratorExit:
                         raise
@@ -181,14 +183,14 @@ class RequestDispatcher(Generic[_T_Request]):
                         yield from agen.aclose()
                         return Ending.DISCONNECTED
                     else:
-                        for packet in self._packets:  # the way of every packet
+                        for packet in packets:  # the way of every packet
                             yielded = yield from asend(packet)
                             if yielded is not self._yielded:
                                 break
                         else:
                             # Whoever waits keeps no packet alive.
                             dry = True
-                            packet, self._decoded, self._packets = None, _NO_PACKETS, _EXHAUSTED
+                            packet, packets, self._decoded = None, _EXHAUSTED, _NO_PACKETS
             except StopAsyncIteration:
                 if not has_yielded:
                     return Ending.NEVER_YIELDED

@@ -65,6 +65,9 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
 
     __slots__ = ("input",)
 
+    drained: bool = False
+    """Whether `next_packets` has just taken all there was: without new bytes, the next call would return none."""
+
     def __init__(self, input: SupportsAppend) -> None:
         self.input: Final = input
         """Takes chunks as received. Parses nothing: a packet costs nothing before somebody wants it."""
@@ -141,7 +144,7 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
     it becomes a ``bytearray``, in which only new bytes are searched: a frame that drips in costs linear time.
     """
 
-    __slots__ = ("_frames", "_has_large_frames", "_limit", "_remaining_sizes", "_separator", "_tail")
+    __slots__ = ("_frames", "_has_large_frames", "_limit", "_remaining_sizes", "_separator", "_tail", "drained")
 
     def __init__(self, decode: Callable[[bytes], _T_Packet], separator: bytes, limit: int) -> None:
         super().__init__(decode)
@@ -157,17 +160,22 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
         return self._decode_last(frames) if frames else NEED_DATA
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
-        frames = self._frames
+        received, frames = self._received, self._frames
+        if len(received) == 1 and not self._tail and not frames:
+            frame, separator, rest = received[0].partition(self._separator)
+            if separator and not rest and len(frame) <= self._limit:  # one chunk, one packet: the most common case
+                received.clear()
+                self.drained = True
+                try:
+                    return [self._decode(frame)]
+                except Exception as exc:
+                    self._fail(exc, memoryview(b""))
+        self.drained = False
         if not frames:
-            if not self._received and not self._tail:
+            if not received and not self._tail:
                 self._chunk = b""  # nobody keeps the last chunk of an idle connection
                 return []
             frames = self._split_received()
-        if len(frames) == 1 and not self._has_large_frames:
-            try:
-                return [self._decode(frames.pop())]
-            except Exception as exc:
-                self._fail(exc, self._remaining())
         if self._has_large_frames or not frames:
             return super().next_packets(limit)
         packets: list[_T_Packet] = []
@@ -178,6 +186,9 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
             if not packets:
                 return [self._decode_last(frames)]
         del frames[-len(packets) :]
+        if not frames and not self._tail:
+            self.drained = True
+            self._chunk = b""
         return packets
 
     def clear(self) -> None:
