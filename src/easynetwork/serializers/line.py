@@ -31,7 +31,16 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         ValueError: *newline* is none of the three, or *limit* is not strictly positive.
     """
 
-    __slots__ = ("_debug", "_encoding", "_frames", "_last_byte", "_newline", "_separator", "_unicode_errors")
+    __slots__ = (
+        "_debug",
+        "_encoding",
+        "_frames",
+        "_last_byte",
+        "_last_character",
+        "_newline",
+        "_separator",
+        "_unicode_errors",
+    )
 
     def __init__(
         self,
@@ -48,6 +57,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
             raise ValueError(f"newline must be one of {', '.join(_NEWLINES)}, got {newline!r}")
         self._separator: bytes = _NEWLINES[newline]
         self._newline: str = self._separator.decode("ascii")
+        self._last_character: str = self._newline[-1]
         self._last_byte: int = self._separator[-1]  # comparing one byte is half the price of bytes.endswith()
         self._frames: SeparatedFrames = SeparatedFrames(self._separator, limit, bool(keep_end))
         self._encoding: str = encoding
@@ -114,7 +124,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
 
     def encode_frame(self, packet: str, /) -> bytes:
         """Returns the encoded text with a newline at its end; ``b""`` if there is no text. Raises as `serialize`."""
-        if packet and packet[-1] != self._newline[-1]:  # by far the most
+        if packet and packet[-1] != self._last_character:  # by far the most
             return (packet + self._newline).encode(self._encoding, self._unicode_errors)
         data = str.encode(packet, self._encoding, self._unicode_errors)
         return data if not packet or data.endswith(self._separator) else data + self._separator
