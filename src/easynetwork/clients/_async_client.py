@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, final
 from easynetwork.clients.abc import AbstractAsyncNetworkClient
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel.api_async.backend._fair_lock import FairLock
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS
@@ -64,8 +65,8 @@ class BaseAsyncNetworkClient(
         self._connect = connect
         self._adopted_socket = adopted_socket
         self._connect_lock = backend.create_lock()
-        self._send_lock = backend.create_fair_lock()
-        self._receive_lock = backend.create_fair_lock()
+        self._send_lock = FairLock(backend)
+        self._receive_lock = FairLock(backend)
         self._connecting: CancelScope | None = None
         self._transport: _T_Transport | None = None
         self._endpoint: _T_Endpoint | None = None  # once connected, also when closed

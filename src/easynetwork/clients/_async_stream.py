@@ -13,7 +13,8 @@ from easynetwork.clients._async_client import BaseAsyncNetworkClient
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import error_from_errno, is_stream_end
-from easynetwork.lowlevel._framing import check_stream_protocol
+from easynetwork.lowlevel._framing import NEED_DATA, check_stream_protocol
+from easynetwork.lowlevel.api_async._packets import PacketReceiver
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
@@ -76,13 +77,19 @@ class BaseAsyncStreamClient(
             ConnectionAbortedError: the connection broke.
             RuntimeError: the protocol object crashed, or `send_eof` was called before. Nothing was sent.
         """
-        async with self._send_lock:
-            endpoint = self._endpoint or await self._connected()
-            self._check_open()
+        lock = self._send_lock
+        if not lock.acquire_nowait():  # the way of every packet: ``async with`` would be three more coroutines
+            await lock.acquire()
+        try:
+            endpoint = self._endpoint
+            if endpoint is None or self._closing:
+                endpoint = await self._connected()
             try:
                 await endpoint.send_packet(packet)
             except OSError as exc:
                 self._raise_client_error(exc)
+        finally:
+            lock.release()
 
     async def send_eof(self) -> None:
         """Closes the sending direction. Receiving stays possible. Idempotent; does nothing on a closed client.
@@ -110,14 +117,23 @@ class BaseAsyncStreamClient(
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
             RuntimeError: the protocol object crashed.
         """
-        async with self._receive_lock:
-            endpoint = self._endpoint or await self._connected()
-            self._check_open()
+        lock = self._receive_lock
+        if not lock.acquire_nowait():
+            await lock.acquire()
+        try:
+            endpoint = self._endpoint
+            if endpoint is None or self._closing:
+                endpoint = await self._connected()
+            receiver: PacketReceiver[_T_ReceivedPacket] = endpoint._receiver
             try:
-                packet: _T_ReceivedPacket = await endpoint.recv_packet()
+                packet = receiver.receive_nowait()
+                if packet is NEED_DATA:
+                    packet = await receiver.receive_more()
             except OSError as exc:
                 self._raise_client_error(exc)
             return packet
+        finally:
+            lock.release()
 
     def _raise_client_error(self, exc: OSError) -> NoReturn:
         if is_stream_end(exc):

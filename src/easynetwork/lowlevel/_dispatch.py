@@ -65,6 +65,7 @@ class RequestDispatcher(Generic[_T_Request]):
         "_decoded",
         "_decoder",
         "_is_disconnection",
+        "_packets",
         "_stopped",
         "_yielded",
         "ancillary",
@@ -89,6 +90,7 @@ class RequestDispatcher(Generic[_T_Request]):
         self._decoder = decoder
         self._is_disconnection = is_disconnection
         self._decoded: list[_T_Request] = _NO_PACKETS
+        self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over, in this run or the next
         self._yielded: object = None  # at the current yield
         self._stopped = False
 
@@ -126,7 +128,7 @@ class RequestDispatcher(Generic[_T_Request]):
         # A generator-based coroutine, so that a driver can have it wait by a plain ``yield`` of a token, which costs
         # nothing: most callbacks of a connection begin and end at that very ``yield``.
         steps = 0
-        packets: Iterator[_T_Request] = _EXHAUSTED  # those that were decoded, and are not yet handed over
+        packets = self._packets
         dry = False  # there are none
         drained = False  # and the decoder has none either
         decoder = self._decoder
@@ -170,7 +172,7 @@ class RequestDispatcher(Generic[_T_Request]):
                             else:
                                 dry, drained = False, decoder.drained
                                 steps += len(decoded)
-                                self._decoded, packets = decoded, iter(decoded)
+                                self._decoded, self._packets = decoded, (packets := iter(decoded))
                                 del decoded
                     except GeneratorExit:
                         raise
@@ -190,7 +192,7 @@ class RequestDispatcher(Generic[_T_Request]):
                         else:
                             # Whoever waits keeps no packet alive.
                             dry = True
-                            packet, packets, self._decoded = None, _EXHAUSTED, _NO_PACKETS
+                            packet, self._decoded, self._packets = None, _NO_PACKETS, _EXHAUSTED
             except StopAsyncIteration:
                 if not has_yielded:
                     return Ending.NEVER_YIELDED

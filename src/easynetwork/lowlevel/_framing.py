@@ -156,8 +156,19 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
         self._remaining_sizes: list[int] | None = None
 
     def next_packet(self) -> _T_Packet | NeedData:
-        frames = self._frames or self._split_received()
-        return self._decode_last(frames) if frames else NEED_DATA
+        frames = self._frames
+        if not frames:
+            if not self._received and not self._tail:
+                return NEED_DATA
+            frames = self._split_received()
+            if not frames:
+                return NEED_DATA
+        if self._has_large_frames:
+            return self._decode_last(frames)
+        try:
+            return self._decode(frames.pop())
+        except Exception as exc:
+            self._fail(exc, self._remaining())
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
         received, frames = self._received, self._frames

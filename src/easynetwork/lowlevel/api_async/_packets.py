@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._framing import NEED_DATA, BufferedDecoder, StreamDecoder
+from easynetwork.lowlevel._framing import NEED_DATA, BufferedDecoder, NeedData, StreamDecoder
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 
 from .transports.abc import AsyncBaseTransport, AsyncStreamReadTransport, AsyncStreamWriteTransport
@@ -140,10 +140,34 @@ class PacketReceiver(Generic[_T_ReceivedPacket]):
 
     async def receive(self) -> _T_ReceivedPacket:
         """Returns the next packet. If cancelled, the bytes received so far stay for the next call."""
-        with self._guard:
-            while (packet := self._decoder.next_packet()) is NEED_DATA:
-                await self._read()
-            return packet
+        packet = self.receive_nowait()
+        return await self.receive_more() if packet is NEED_DATA else packet
+
+    def receive_nowait(self) -> _T_ReceivedPacket | NeedData:
+        """Returns the next packet if its bytes are there."""
+        if self._guard.busy:
+            self._guard.check()
+        return self._decoder.next_packet()
+
+    async def receive_more(self) -> _T_ReceivedPacket:
+        """Does the rest of `receive` after `receive_nowait`: waits for bytes until there is a packet."""
+        guard, decoder = self._guard, self._decoder
+        guard.busy = True
+        try:
+            while True:
+                if self._eof:
+                    self._check_eof()
+                if isinstance(decoder, BufferedDecoder):
+                    nbytes = await self._transport.recv_into(decoder.get_buffer())
+                    decoder.buffer_updated(nbytes)
+                    self._eof = not nbytes
+                else:
+                    self._eof = not await self._transport._recv_chunk(decoder.input, self._max_recv_size)
+                packet = decoder.next_packet()
+                if packet is not NEED_DATA:
+                    return packet
+        finally:
+            guard.busy = False
 
     async def receive_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
@@ -154,7 +178,8 @@ class PacketReceiver(Generic[_T_ReceivedPacket]):
                 return packet
             self._check_eof()
             chunk, ancillary_data = await self._transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize)
-            self._note_size(len(chunk))
+            self._eof = not chunk
+            self._check_eof()
             try:
                 ancillary_data_received(ancillary_data)
             except Exception as exc:
@@ -167,23 +192,6 @@ class PacketReceiver(Generic[_T_ReceivedPacket]):
     def clear(self) -> None:
         """Forgets what was received."""
         self._decoder.clear()
-
-    async def _read(self) -> None:
-        self._check_eof()
-        decoder = self._decoder
-        if isinstance(decoder, BufferedDecoder):
-            nbytes = await self._transport.recv_into(decoder.get_buffer())
-            decoder.buffer_updated(nbytes)
-        else:
-            chunk = await self._transport.recv(self._max_recv_size)
-            decoder.feed(chunk)
-            nbytes = len(chunk)
-        self._note_size(nbytes)
-
-    def _note_size(self, nbytes: int) -> None:
-        if not nbytes:
-            self._eof = True
-            self._check_eof()
 
     def _check_eof(self) -> None:
         if self._eof:

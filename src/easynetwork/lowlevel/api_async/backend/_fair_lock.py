@@ -30,10 +30,16 @@ class FairLock:
     ) -> None:
         self.release()
 
+    def acquire_nowait(self) -> bool:
+        """Takes the lock if nobody has it or waits for it. Returns whether it did."""
+        if self._locked:
+            return False
+        self._locked = True
+        return True
+
     async def acquire(self) -> None:
         """Waits for the lock and takes it."""
-        if not self._locked:
-            self._locked = True
+        if self.acquire_nowait():
             return
         turn = self._backend.create_event()
         self._waiters.append(turn)

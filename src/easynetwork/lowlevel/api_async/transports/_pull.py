@@ -71,10 +71,7 @@ async def receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispat
 
 async def _receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispatcher[Any]) -> bool:
     if dispatcher.ancillary is None:
-        chunk = await transport.recv(dispatcher.max_recv_size)
-        if chunk:
-            dispatcher.input.append(chunk)
-        return bool(chunk)
+        return await transport._recv_chunk(dispatcher.input, dispatcher.max_recv_size)
     if dispatcher.spent:
         raise EOFError("The data received with ancillary data does not hold a whole request")
     if dispatcher.ancillary_bufsize is None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel._tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
@@ -116,6 +117,27 @@ class AsyncStreamReadTransport(AsyncBaseTransport):
             OSError: the connection broke or the transport is closed.
         """
         raise NotImplementedError
+
+    async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
+        """Receives something into *queue*, by the shortest way. A cancelled call loses no data.
+
+        A transport that is called by its event loop may append the bytes in that very call.
+
+        Parameters:
+            queue: takes the bytes.
+            bufsize: how many bytes to read at once, if that can be chosen.
+
+        Returns:
+            False at the end of the stream.
+
+        Raises:
+            BusyResourceError: another task is receiving.
+            OSError: the connection broke or the transport is closed.
+        """
+        chunk = await self.recv(bufsize)
+        if chunk:
+            queue.append(chunk)
+        return bool(chunk)
 
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
         """Like `recv`, together with ancillary data: a list of ``(level, type, data)`` as :manpage:`recvmsg(2)` gives.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T_SendStreamTransport = TypeVar("_T_SendStreamTransport", bound=AsyncStreamWriteTransport)
@@ -91,6 +92,9 @@ class AsyncStapledStreamTransport(
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         return await self.receive_transport.recv_into(buffer)
+
+    async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
+        return await self.receive_transport._recv_chunk(queue, bufsize)
 
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
         return await self.receive_transport.recv_with_ancillary(bufsize, ancillary_bufsize)

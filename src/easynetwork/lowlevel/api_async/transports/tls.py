@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _logger = logging.getLogger(__name__)
@@ -124,6 +125,14 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         except OSError:
             if self._plain.is_closing():
                 return 0
+            raise
+
+    async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
+        try:
+            return await self._plain._recv_chunk(queue, bufsize)
+        except OSError:
+            if self._plain.is_closing():
+                return False
             raise
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:

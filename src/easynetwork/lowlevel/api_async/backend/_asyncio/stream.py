@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel._tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
@@ -49,8 +50,10 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
     __slots__ = (
         "_closers",
         "_on_connection",
+        "_queue",
         "_reader",
         "_writers",
+        "_wrote_alone",
         "closing",
         "ended",
         "eof_sent",
@@ -75,7 +78,8 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
         self.received = _EMPTY
         self.receiver: StreamReceiver | None = None
-        self._reader: asyncio.Future[None] | None = None
+        self._reader: asyncio.Future[bool] | None = None  # true: its queue has got something
+        self._queue: SupportsAppend | None = None  # takes the next chunk in its callback
         self.reading_paused = False
         self.ended = False
         """Nothing more will be received, for whatever reason."""
@@ -84,6 +88,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         self.flush_due = False
         """Set while somebody is going to flush the batch within this turn of the loop. Only then is there any room."""
         self.writable = False
+        self._wrote_alone = False  # a packet has left without a batch, and the loop has not called since
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # what waits to be written, in order
         self._closers: list[asyncio.Future[None]] | None = None  # who waits until the connection is lost
         self.eof_sent = False
@@ -104,7 +109,14 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
             on_connection(self)
 
     def data_received(self, data: bytes) -> None:
-        self.keep(data)
+        queue, self._queue = self._queue, None
+        if queue is None:
+            self.keep(data)
+            return
+        queue.append(data)
+        self._wrote_alone = False
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(True)
 
     def eof_received(self) -> bool:
         self.ended = True
@@ -146,6 +158,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         if self.received is _EMPTY:
             self.received = BytesQueue()
         self.received.append(data)
+        self._wrote_alone = False
         if self.received.nbytes > HIGH_WATER:
             self.pause_reading()
         self._wake_reader()
@@ -168,8 +181,6 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
     def take_received(self, size: int | None = None) -> bytes:
         """Returns at most *size* bytes of what was received; all of it for None."""
         data = self.received.take_all() if size is None else self.received.take(size)
-        if not self.received.nbytes:
-            self.received = _EMPTY
         if self.reading_paused and self.received.nbytes <= LOW_WATER:
             self.resume_reading()
         return data
@@ -180,14 +191,8 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         The bytes are not taken: a cancelled call loses none.
         """
         while self.closing or not self.received.nbytes:
-            if self.closing:
-                raise error_from_errno(errno.EBADF)
-            if self.error is not None:
-                raise self.error
-            if self.ended:
+            if self._has_ended():
                 return False
-            if self._reader is not None:
-                raise BusyResourceError("Another task is receiving from this transport")
             self._reader = self.loop.create_future()
             try:
                 await self._reader
@@ -195,9 +200,39 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
                 self._reader = None
         return True
 
+    async def receive_into(self, queue: SupportsAppend) -> bool:
+        """Appends received bytes to *queue*, in the callback that brings them. Returns false at the end of the stream.
+
+        A cancelled call loses no bytes: they are kept, or in the queue.
+        """
+        while True:
+            if self._has_ended():
+                return False
+            if self.received.nbytes:
+                queue.append(self.take_received())
+                return True
+            self._reader, self._queue = self.loop.create_future(), queue
+            try:
+                if await self._reader:
+                    return True
+            finally:
+                self._reader = self._queue = None
+
+    def _has_ended(self) -> bool:
+        """Returns whether nothing more can be received. Raises why not, unless that is the end of the stream."""
+        if self._reader is not None:
+            raise BusyResourceError("Another task is receiving from this transport")
+        if self.closing:
+            raise error_from_errno(errno.EBADF)
+        if self.received.nbytes:
+            return False
+        if self.error is not None:
+            raise self.error
+        return self.ended
+
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+            self._reader.set_result(False)
         if self.receiver is not None:
             self.receiver.wake()
 
@@ -207,12 +242,16 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         """Takes *data* into the batch of this turn; returns false, without taking it, if one has to wait first."""
         if not self.writable:
             return False
+        if not self.flush_due:
+            if not self._wrote_alone:  # a question, probably: nothing more until the answer has come
+                self._wrote_alone = True
+                if data:
+                    self.transport.write(data)
+                return True
+            self.cork()
+            self.loop.call_soon(self.uncork)
         self.parts.append(data)
         self.room -= len(data)
-        if not self.flush_due:
-            self.cork()
-            self.room -= len(data)
-            self.loop.call_soon(self.uncork)
         if self.room <= 0:
             self.flush()
         return True
@@ -271,7 +310,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
             self.room = HIGH_WATER
 
     def uncork(self) -> None:
-        self.flush_due = False
+        self.flush_due = self._wrote_alone = False
         if self.parts:
             self.flush()
         self.room = 0
@@ -362,6 +401,9 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         if (callbacks.closing or not callbacks.received.nbytes) and not await callbacks.wait_readable():
             return b""
         return callbacks.take_received(bufsize)
+
+    def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> Coroutine[Any, Any, bool]:
+        return self._callbacks.receive_into(queue)
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
