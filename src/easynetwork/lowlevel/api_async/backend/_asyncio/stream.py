@@ -146,7 +146,8 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         while self._writers and self.writable:
             waiter, data = self._writers.popleft()
             if not waiter.done():
-                self.write_nowait(data)
+                if data:
+                    self._take(data)
                 waiter.set_result(True)
 
     # ------------------------------------------------------------------------------------------------------- reading
@@ -239,31 +240,47 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
     # ------------------------------------------------------------------------------------------------------- writing
 
     def write_nowait(self, data: bytes) -> bool:
-        """Takes *data* into the batch of this turn; returns false, without taking it, if one has to wait first."""
-        if not self.writable:
+        """Takes *data* into the batch of this turn; returns false, without taking it, if one may have to wait.
+
+        That is so for all that is above the high-water mark: what is taken counts as sent, and a close waits for that
+        only so long.
+        """
+        if not self.writable or len(data) > HIGH_WATER:
             return False
+        if not self.flush_due and not self._wrote_alone:  # a question, probably: nothing more until the answer has come
+            self._wrote_alone = True
+            if data:
+                self.transport.write(data)
+        else:
+            self._take(data)
+        return True
+
+    def _take(self, data: bytes) -> None:
         if not self.flush_due:
-            if not self._wrote_alone:  # a question, probably: nothing more until the answer has come
-                self._wrote_alone = True
-                if data:
-                    self.transport.write(data)
-                return True
             self.cork()
             self.loop.call_soon(self.uncork)
         self.parts.append(data)
         self.room -= len(data)
         if self.room <= 0:
             self.flush()
-        return True
 
     async def write(self, data: bytes) -> None:
-        """Takes *data* into the batch as soon as the peer has read enough. If cancelled before, nothing of it is sent.
+        """Takes *data* into the batch as soon as the peer has read enough, and waits until little of it is left.
+
+        If cancelled before it is taken, nothing of it is sent; after that, all of it.
 
         Raises:
             OSError: nothing can be sent any more.
         """
-        if self.write_nowait(data):
-            return
+        if self.writable:
+            self._take(data)
+        else:
+            await self._wait_for_turn(data)
+        if not self.writable and not self.eof_sent:
+            await self._wait_for_turn(b"")
+
+    async def _wait_for_turn(self, data: bytes) -> None:
+        """Waits until *data* was taken. If there is none, until what was taken before has been sent."""
         self._check_sendable()
         if self._writers is None:
             self._writers = deque()
@@ -276,7 +293,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
             if waiter.cancelled() and entry in self._writers:
                 self._writers.remove(entry)
             raise
-        if not taken:
+        if not taken and (data or not self.eof_sent):
             self._check_sendable()
 
     def _check_sendable(self) -> None:
