@@ -16,7 +16,7 @@ import types
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from ._framing import StreamDecoder
+from ._framing import BufferedDecoder, StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
 _T_Request = TypeVar("_T_Request")
@@ -70,6 +70,7 @@ class RequestDispatcher(Generic[_T_Request]):
         "_yielded",
         "ancillary",
         "ancillary_bufsize",
+        "buffered",
         "deadline",
         "disconnected",
         "input",
@@ -96,6 +97,8 @@ class RequestDispatcher(Generic[_T_Request]):
 
         self.input: Final = decoder.input
         """Takes received bytes."""
+        self.buffered: Final = decoder if isinstance(decoder, BufferedDecoder) else None
+        """Takes them without a copy, if there is such a way."""
         self.max_recv_size: Final = max_recv_size
         self.ancillary_bufsize: Final = ancillary_bufsize
         self.timeout: float | None = None

@@ -522,6 +522,9 @@ def _started(generator: _T_Generator) -> tuple[_T_Generator, Any]:
 
 # ------------------------------------------------------------------------------------------------------- the choice
 
+_LARGE_FRAME: Final = 16 * 1024
+"""From this size on, one copy less is worth more than many frames in one step."""
+
 
 def decoder_factory(
     protocol: AnyStreamProtocolType[Any, _T_Packet], max_recv_size: int
@@ -552,7 +555,7 @@ def decoder_factory(
             if keep_end:
                 return partial(_SeparatedDecoder, lambda frame: decode(frame + separator), separator, limit)
             return partial(_SeparatedDecoder, decode, separator, limit)
-        case FixedSizeFrames(size):
+        case FixedSizeFrames(size) if isinstance(protocol, StreamProtocol) or size < _LARGE_FRAME:
             return partial(_FixedSizeDecoder, decode, size)
         case _:
             return fallback

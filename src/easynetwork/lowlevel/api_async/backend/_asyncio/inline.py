@@ -8,7 +8,7 @@ on from there as an ordinary task. See "Extending asyncio" in Python's documenta
 
 from __future__ import annotations
 
-__all__ = ["InlineDriver"]
+__all__ = ["InlineDriver", "new_inline_driver"]
 
 import asyncio
 import contextvars
@@ -41,8 +41,11 @@ _TOKEN: Final = _Token.WAITING
 _WAITING: Final = (_TOKEN,)
 
 
-class InlineDriver(asyncio.Protocol):
-    """Resumes one dispatcher from the callbacks of one stream. While it runs, it is the protocol of the transport."""
+class InlineDriver(asyncio.BaseProtocol):
+    """Resumes one dispatcher from the callbacks of one stream. While it runs, it is the protocol of the transport.
+
+    Not an `asyncio.Protocol` by name: uvloop takes whatever derives from that for one that wants ``bytes``.
+    """
 
     __slots__ = (
         "_callbacks",
@@ -270,6 +273,45 @@ class InlineDriver(asyncio.Protocol):
             self.data_received(b"", TimeoutError("No request was received in time"))
             if self._dispatcher.deadline == deadline:
                 self._arm_timer(deadline)  # the carrier is about to run: the question is the same after it
+
+
+class _BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):
+    """Has the loop write what it receives right into the buffer of the decoder."""
+
+    __slots__ = ("_lent", "_spare")
+
+    _lent: bool
+    _spare: memoryview
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        parked, buffered = self._parked, self._dispatcher.buffered
+        assert buffered is not None
+        self._lent = parked is not None and not self._turn_due and not parked.done()
+        if self._lent:
+            try:
+                return buffered.get_buffer()
+            except Exception:
+                self._lent = False  # raised again when the dispatcher asks for a packet: there it reaches the handler
+        self._spare = memoryview(bytearray(HIGH_WATER))
+        return self._spare
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._lent:
+            assert self._dispatcher.buffered is not None
+            self._dispatcher.buffered.buffer_updated(nbytes)
+            self.data_received(b"")
+        else:
+            data = bytes(self._spare[:nbytes])
+            del self._spare
+            self.data_received(data)
+
+
+def new_inline_driver(
+    transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: RequestDispatcher[Any]
+) -> InlineDriver:
+    """Returns the driver that suits the decoder of *dispatcher*."""
+    driver_type = InlineDriver if dispatcher.buffered is None else _BufferedInlineDriver
+    return driver_type(transport, callbacks, dispatcher)
 
 
 def _context_of(task: asyncio.Task[Any]) -> contextvars.Context:

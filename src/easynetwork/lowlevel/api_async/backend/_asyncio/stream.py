@@ -17,7 +17,7 @@ from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
-from .inline import InlineDriver
+from .inline import new_inline_driver
 from .tls import TLSFilter
 from .watermarks import HIGH_WATER, LOW_WATER
 
@@ -164,7 +164,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
             self.pause_reading()
         self._wake_reader()
 
-    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Has the loop call *protocol* from now on."""
         if not self.lost:
             self.transport.set_protocol(protocol)
@@ -476,4 +476,4 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     def _run_requests(
         self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
     ) -> Coroutine[Any, Any, Ending]:
-        return InlineDriver(self, self._callbacks, dispatcher).run(next_generator)
+        return new_inline_driver(self, self._callbacks, dispatcher).run(next_generator)

@@ -7,7 +7,7 @@ __all__ = ["TLSFilter"]
 import asyncio
 import enum
 import errno
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._tls_engine import TLSEngine
@@ -214,9 +214,8 @@ class TLSFilter(asyncio.Transport, asyncio.Protocol):
         self._lower.resume_reading()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, asyncio.Protocol)
-        self._protocol = protocol
-        self._deliver = protocol.data_received
+        self._protocol = cast(asyncio.Protocol, protocol)
+        self._deliver = self._protocol.data_received
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._lower.get_extra_info(name, default)
