@@ -331,3 +331,13 @@ async def test_a_task_cancelled_in_a_shielded_yield_goes_on_to_its_next_checkpoi
     task, _ = await cancel_from_outside(run, "")
     assert passed
     assert task.cancelled()
+
+
+async def test_what_cannot_be_awaited_is_refused_and_shields_nothing(backend: AsyncBackend) -> None:
+    with backend.open_cancel_scope() as scope:
+        not_awaitable: Any = 42
+        with pytest.raises((TypeError, AttributeError)):
+            await backend.ignore_cancellation(not_awaitable)
+        scope.cancel()
+        await backend.sleep(5)
+    assert scope.cancelled_caught()

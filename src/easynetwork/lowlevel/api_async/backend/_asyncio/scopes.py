@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AsyncioCancelScope", "ignore_cancellation"]
+__all__ = ["AsyncioCancelScope", "ask_again", "ignore_cancellation"]
 
 import asyncio
 import enum
@@ -210,14 +210,32 @@ def _split_cancellation(exc: BaseException) -> tuple[bool, bool]:
     return False, True
 
 
+def ask_again(exc: asyncio.CancelledError) -> None:
+    """Repeats the request of `asyncio.Task.cancel` by which *exc* was raised, so that obeying it later is enough.
+
+    The requests of scopes need no help.
+    """
+    task = asyncio.current_task()
+    if task is None or _is_of_scope(exc.args):
+        return
+    state = _state_of(task)
+    if task.cancelling() > state.delivered() + state.swallowed:
+        task.uncancel()
+        task.cancel(*exc.args)
+
+
+def _is_of_scope(arguments: tuple[Any, ...]) -> bool:
+    return bool(arguments) and isinstance(arguments[0], _ScopeCancellation)
+
+
 @types.coroutine
 def ignore_cancellation(awaitable: Awaitable[_T_co]) -> Generator[Any, Any, _T_co]:
     """Awaits *awaitable* in the current task, to its end. What was asked for meanwhile is asked for again after it."""
     task = asyncio.current_task()
     if task is None:
         raise RuntimeError("No task is running")
-    shield = _Shield(task)
     iterator: Any = awaitable.__await__()
+    shield = _Shield(task)
     is_cancelled = False
     try:
         yielded = iterator.send(None)
@@ -284,7 +302,7 @@ class _Shield:
         from_within = state.delivered(state.shielded) > self._from_within
         if requests or not from_within:
             arguments = exc.args
-            is_scope = bool(arguments) and isinstance(arguments[0], _ScopeCancellation)
+            is_scope = _is_of_scope(arguments)
             if not is_scope:
                 self._arguments = arguments
             elif requests:

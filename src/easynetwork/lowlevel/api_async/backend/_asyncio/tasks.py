@@ -1,4 +1,4 @@
-"""Task groups on `asyncio.TaskGroup`."""
+"""Tasks and groups of tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel.api_async.backend.abc import Task, TaskGroup, TaskInfo
 
-from .scopes import AsyncioCancelScope, ignore_cancellation
+from .scopes import AsyncioCancelScope, ask_again, ignore_cancellation
 
 if TYPE_CHECKING:
     from typing import Self
@@ -75,24 +75,30 @@ class AsyncioTask(Task[_T_co]):
 
 
 class AsyncioTaskGroup(TaskGroup):
-    """An `asyncio.TaskGroup` that leaves alone the exception of a block whose tasks are well.
+    """Tasks whose failures end the block by a scope of its own.
 
-    The block is in a scope of its own: within `ignore_cancellation`, the request of asyncio's group to end the block
-    cannot be told from one that comes from outside, and does not reach it.
+    Not made of `asyncio.TaskGroup`: that one ends its block by `asyncio.Task.cancel`, which cannot be told from a
+    request that comes from outside, does not reach a block within `ignore_cancellation`, and before Python 3.13 is not
+    taken back if a task fails while the block waits (https://github.com/python/cpython/issues/116720).
+
+    It cancels no task before its first step, so that a task can take charge of what it was given.
     """
 
-    __slots__ = ("_block", "_context", "_group", "_on_task_end")
+    __slots__ = ("_block", "_context", "_failures", "_idle", "_is_open", "_on_task_end", "_tasks")
 
     def __init__(self) -> None:
-        self._group = asyncio.TaskGroup()
-        self._block = AsyncioCancelScope(math.inf)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._failures: list[BaseException] = []
+        self._block = AsyncioCancelScope(math.inf)  # cancelled when all tasks are
+        self._is_open = False
+        self._idle: asyncio.Future[None] | None = None  # while tasks are waited for
         # The same two objects for all tasks: a server has a task for each idle connection.
-        self._on_task_end = self._end_block
+        self._on_task_end = self._forget
         self._context = contextvars.copy_context()
 
     async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
         self._block.__enter__()
+        self._is_open = True
         return self
 
     async def __aexit__(
@@ -101,17 +107,55 @@ class AsyncioTaskGroup(TaskGroup):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
+        is_consequence = False  # whether the failure of a task has ended the block, and nothing else
         try:
+            is_consequence = self._block.__exit__(exc_type, exc_val, exc_tb)
+        finally:  # even if a scope was left open in the block: no task may stay behind
+            if exc_val is not None:
+                self._end()
+            request = await self._wait_for_tasks()
+            self._is_open = False
+        outcome = self._take_outcome(None if is_consequence else exc_val, request)
+        if outcome is not None and outcome is not exc_val:  # which ``async with`` raises on its own
             try:
-                self._block.__exit__(exc_type, exc_val, exc_tb)
-            finally:  # even if a scope was left open in the block: no task may stay behind
-                await self._group.__aexit__(exc_type, exc_val, exc_tb)
-        except BaseExceptionGroup as group:
-            if exc_val is not None and group.exceptions == (exc_val,):
-                return  # raised as it is by ``async with``
-            raise
+                raise outcome from outcome.__cause__  # that the block was cancelled explains nothing
+            finally:
+                del outcome, request  # no cycle with its traceback
+
+    def _take_outcome(
+        self, of_block: BaseException | None, request: asyncio.CancelledError | None
+    ) -> BaseException | None:
+        """Returns what to raise at the end of the group."""
+        failures, self._failures = self._failures, []
+        if isinstance(of_block, asyncio.CancelledError):
+            request = of_block
+        elif of_block is not None:
+            failures.append(of_block)
+        if not failures:
+            return request
+        if request is not None:
+            ask_again(request)
+        for exc in failures:
+            if isinstance(exc, (KeyboardInterrupt, SystemExit)):
+                return exc
+        if failures[0] is of_block:
+            return of_block
+        return BaseExceptionGroup("Some tasks of the group have failed", failures)
+
+    async def _wait_for_tasks(self) -> asyncio.CancelledError | None:
+        """Returns the request that has arrived meanwhile, if any. Those after the first are delivered later."""
+        request: asyncio.CancelledError | None = None
+        while self._tasks:
+            self._idle = asyncio.get_running_loop().create_future()
+            try:
+                await (self._idle if request is None else ignore_cancellation(self._idle))
+            except asyncio.CancelledError as exc:
+                request = exc
+                self._end()
+        try:
+            return request
         finally:
-            await _absorb_request()
+            del request  # no cycle with its traceback
 
     def start_soon(
         self,
@@ -131,44 +175,52 @@ class AsyncioTaskGroup(TaskGroup):
     ) -> Task[_T]:
         started = asyncio.get_running_loop().create_future()
 
+        def set_started(_: object = None) -> None:
+            if not started.done():
+                started.set_result(None)
+
         async def run() -> _T:
             if started.cancelled():
                 raise asyncio.CancelledError
-            started.set_result(None)
+            set_started()
             return await coro_func(*args)
 
-        task = AsyncioTask(self.create_task(run(), name))
+        task = self.create_task(run(), name)
+        task.add_done_callback(set_started)  # if it is cancelled before its first step
         try:
             await started
         except asyncio.CancelledError:
             task.cancel()
-            await ignore_cancellation(task.wait())
+            await ignore_cancellation(asyncio.wait({task}))
             raise
-        return task
+        return AsyncioTask(task)
 
     def create_task(self, coroutine: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
         """Returns a new task of the group. *coroutine* is closed if the group is not open."""
-        try:
-            task = self._group.create_task(coroutine, name=name)
-        except RuntimeError:
+        if not self._is_open:
             coroutine.close()
-            raise
+            raise RuntimeError("The task group is not open")
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
         task.add_done_callback(self._on_task_end, context=self._context)
+        if self._block.cancel_called():
+            self._cancel(task)
         return task
 
-    def _end_block(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and task.exception() is not None:
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (exc := task.exception()) is not None:
+            self._failures.append(exc)
+            self._end()
+        if not self._tasks and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def _end(self) -> None:
+        """Cancels the block, all tasks, and those that are still to come."""
+        if not self._block.cancel_called():
             self._block.cancel()
+            for task in self._tasks:
+                self._cancel(task)
 
-
-async def _absorb_request() -> None:
-    """Takes what is left, before Python 3.13, of a request that was taken back before the task could notice it.
-
-    A failed task cancels the block of its group; one that was shielded at that moment has not noticed.
-    """
-    task = asyncio.current_task()
-    if task is not None and not task.cancelling() and getattr(task, "_must_cancel", False):
-        try:
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            pass
+    def _cancel(self, task: asyncio.Task[Any]) -> None:
+        task.get_loop().call_soon(task.cancel, context=self._context)  # its first step comes before
