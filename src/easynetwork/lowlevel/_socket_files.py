@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["SocketFile", "bind_to_path"]
+__all__ = ["SocketFile", "bind_to_path", "open_listening_socket"]
 
+import errno
 import os
 import socket as _socket
 import stat
@@ -81,3 +82,54 @@ def bind_to_path(sock: _socket.socket, path: RawUnixSocketAddress, mode: int | N
             file.remove()
             raise
     return file
+
+
+def open_listening_socket(path: RawUnixSocketAddress, backlog: int, mode: int | None = None) -> _socket.socket:
+    """Returns a stream socket that listens at *path*. May block.
+
+    Takes over the file of a server that has died without removing it. That of a server that still answers is refused.
+
+    Parameters:
+        path: a raw address.
+        backlog: how many connections may wait to be accepted.
+        mode: permissions of the file; None for what the umask of the process leaves.
+
+    Raises:
+        OSError: *path* is in use (``EADDRINUSE``), or cannot be made. No file and no socket is left.
+    """
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        try:
+            file = bind_to_path(sock, path, mode)
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE or not _remove_dead_server(path):
+                raise
+            file = bind_to_path(sock, path, mode)
+        try:
+            sock.listen(backlog)
+        except BaseException:
+            if file is not None:
+                file.remove()
+            raise
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_dead_server(path: RawUnixSocketAddress) -> bool:
+    """Deletes the file at *path* if it is that of a stream socket which nobody listens to any more."""
+    pathname = UnixSocketAddress.from_raw(path).as_pathname()
+    file = None if pathname is None else SocketFile.at(str(pathname))
+    if file is None:
+        return False
+    with _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a full backlog is a sign of life as well
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            file.remove()  # unless somebody else has done all that in between
+            return True
+        except OSError:
+            pass
+    return False
