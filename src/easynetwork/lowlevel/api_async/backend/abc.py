@@ -537,7 +537,16 @@ class AsyncBackend(metaclass=ABCMeta):
     async def create_unix_stream_connection(
         self, path: str | bytes, *, local_path: str | bytes | None = None
     ) -> AsyncStreamTransport:
-        """Connects to a Unix socket."""
+        """Connects to a Unix stream socket. Its transport carries ancillary data.
+
+        Parameters:
+            path: a raw address: a path, or an abstract name (Linux).
+            local_path: what to bind the socket to; an empty one has the system choose a name (Linux). None leaves it
+                unnamed.
+
+        Raises:
+            OSError: nobody listens there (``ENOENT``, ``ECONNREFUSED``), or *local_path* cannot be bound to.
+        """
         raise NotImplementedError("Unix sockets are not supported by this backend")
 
     @abstractmethod
@@ -603,7 +612,19 @@ class AsyncBackend(metaclass=ABCMeta):
     async def create_unix_stream_listener(
         self, path: str | bytes, backlog: int, *, mode: int | None = None
     ) -> AsyncListener[AsyncStreamTransport]:
-        """Opens a listening Unix socket."""
+        """Opens a listening Unix stream socket. The transports of its connections carry ancillary data.
+
+        The file of a server that has died is taken over. Closing the listener does not delete the file.
+
+        Parameters:
+            path: a raw address: a path, or an abstract name (Linux); an empty one has the system choose a name (Linux).
+            backlog: how many connections may wait to be accepted.
+            mode: permissions of the socket file; None for what the umask of the process leaves.
+
+        Raises:
+            OSError: *path* is in use (``EADDRINUSE``), or cannot be made. Nothing stays open, no file is left.
+            ValueError: *backlog* is not strictly positive.
+        """
         raise NotImplementedError("Unix sockets are not supported by this backend")
 
     @abstractmethod

@@ -7,13 +7,15 @@ __all__ = ["AsyncIOBackend"]
 import asyncio
 import math
 import socket as _socket
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import sniffio
 from typing_extensions import TypeVarTuple, Unpack
 
+from easynetwork.lowlevel._socket_calls import check_plain_socket
 from easynetwork.lowlevel.api_async.backend.abc import (
     AsyncBackend,
     CancelScope,
@@ -31,7 +33,7 @@ from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncStreamTransport,
 )
 
-from . import tcp
+from . import tcp, unix_stream
 from .scopes import AsyncioCancelScope, ignore_cancellation
 from .tasks import AsyncioTaskGroup, task_info
 from .threads import AsyncioThreadsPortal, run_in_thread
@@ -42,6 +44,8 @@ except ImportError:
     _new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 else:
     _new_event_loop = uvloop.new_event_loop
+
+_HAS_UNIX_SOCKETS: Final = sys.platform != "win32" and hasattr(_socket, "AF_UNIX")
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -147,6 +151,14 @@ class AsyncIOBackend(AsyncBackend):
         return await tcp.connect(self, host, port, local_address, happy_eyeballs_delay)
 
     async def wrap_stream_socket(self, socket: _socket.socket) -> AsyncStreamTransport:
+        try:
+            check_plain_socket(socket, _socket.SOCK_STREAM)
+            socket.setblocking(False)
+        except BaseException:
+            socket.close()
+            raise
+        if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
+            return unix_stream.wrap_stream_socket(self, socket)
         return await tcp.wrap_stream_socket(self, socket)
 
     async def create_tcp_listeners(
@@ -158,6 +170,18 @@ class AsyncIOBackend(AsyncBackend):
         reuse_port: bool = False,
     ) -> Sequence[AsyncListener[AsyncStreamTransport]]:
         return await tcp.open_listeners(self, host, port, backlog, reuse_port=reuse_port)
+
+    if _HAS_UNIX_SOCKETS:
+
+        async def create_unix_stream_connection(
+            self, path: str | bytes, *, local_path: str | bytes | None = None
+        ) -> AsyncStreamTransport:
+            return await unix_stream.connect(self, path, local_path)
+
+        async def create_unix_stream_listener(
+            self, path: str | bytes, backlog: int, *, mode: int | None = None
+        ) -> AsyncListener[AsyncStreamTransport]:
+            return await unix_stream.open_listener(self, path, backlog, mode)
 
     async def create_udp_endpoint(
         self,

@@ -231,6 +231,10 @@ class InlineDriver(asyncio.BaseProtocol):
     def resume_writing(self) -> None:
         self._callbacks.resume_writing()
 
+    def is_waiting(self) -> bool:
+        """Whether bytes would go straight to the dispatcher, and not be kept for later."""
+        return self._parked is not None and not (self._parked.done() or self._turn_due)
+
     def wake(self) -> None:
         """Something other than bytes for the dispatcher has come: the carrier looks after it."""
         self._dispatcher.waiting_token = None

@@ -1,8 +1,8 @@
-"""Accepting connections with ``loop.create_server``."""
+"""Accepting connections."""
 
 from __future__ import annotations
 
-__all__ = ["AsyncioStreamListener"]
+__all__ = ["Acceptor", "AsyncioStreamListener"]
 
 import asyncio
 import contextvars
@@ -10,7 +10,7 @@ import errno
 import socket
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
@@ -21,6 +21,13 @@ from .stream import AsyncioStreamTransport, StreamCallbacks
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+
+class Acceptor(Protocol):
+    """What accepts connections until it is closed."""
+
+    def close(self) -> None:
+        """Stops, and closes the socket."""
 
 
 class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
@@ -71,12 +78,10 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
                 callbacks.abort()
             else:
                 # Not in the context of the event loop's callback.
-                context.run(task_group.start_soon, handler, AsyncioStreamTransport(self._backend, callbacks))
+                context.run(task_group.start_soon, handler, self._new_transport(callbacks))
 
         try:
-            server = await loop.create_server(
-                lambda: StreamCallbacks(loop, on_connection), sock=self._socket.dup(), backlog=self._backlog
-            )
+            server = await self._start(self._socket.dup(), lambda: StreamCallbacks(loop, on_connection), stopped)
             try:
                 await stopped
             finally:
@@ -85,6 +90,16 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         finally:
             self._stopped = None
         raise error_from_errno(errno.EBADF)
+
+    async def _start(
+        self, sock: socket.socket, new_callbacks: Callable[[], StreamCallbacks], failure: asyncio.Future[None]
+    ) -> Acceptor:
+        """Begins to accept connections from *sock*, and owns it. What ends that is told to *failure*."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(new_callbacks, sock=sock, backlog=self._backlog)
+
+    def _new_transport(self, callbacks: StreamCallbacks) -> AsyncStreamTransport:
+        return AsyncioStreamTransport(self._backend, callbacks)
 
     def is_closing(self) -> bool:
         return self._closed

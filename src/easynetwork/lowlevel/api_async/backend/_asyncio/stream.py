@@ -43,6 +43,9 @@ class StreamReceiver(Protocol):
     def wake(self) -> None:
         """Something else has come: bytes that were kept, the end of the stream."""
 
+    def is_waiting(self) -> bool:
+        """Whether bytes would be taken now, and not be kept for later."""
+
 
 class StreamCallbacks(WriteBatch, asyncio.Protocol):
     """What the loop tells about one stream, kept until a coroutine asks or a receiver takes it; and its write batch."""
@@ -281,7 +284,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
     async def _wait_for_turn(self, data: bytes) -> None:
         """Waits until *data* was taken. If there is none, until what was taken before has been sent."""
-        self._check_sendable()
+        self.check_sendable()
         if self._writers is None:
             self._writers = deque()
         waiter = self.loop.create_future()
@@ -294,9 +297,10 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
                 self._writers.remove(entry)
             raise
         if not taken and (data or not self.eof_sent):
-            self._check_sendable()
+            self.check_sendable()
 
-    def _check_sendable(self) -> None:
+    def check_sendable(self) -> None:
+        """Raises the `OSError` for what is sent now, unless it only has to wait."""
         if self.error is not None:
             raise self.error
         if self.closing:

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 import aiohappyeyeballs
 
+from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._inet import open_listener_sockets
-from easynetwork.lowlevel._socket_calls import check_plain_socket
 from easynetwork.lowlevel.api_async.backend._names import resolve, resolve_listener_hosts
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.constants import HAPPY_EYEBALLS_DELAY
@@ -64,11 +64,9 @@ class _Attempts:
 
 
 async def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioStreamTransport:
-    """Makes a transport of a connected socket, which it owns from now on. See `AsyncBackend.wrap_stream_socket`."""
+    """Makes a transport of *sock*, connected and non-blocking, which it owns from now on."""
     loop = asyncio.get_running_loop()
     try:
-        check_plain_socket(sock, _socket.SOCK_STREAM)
-        sock.setblocking(False)
         _, callbacks = await loop.create_connection(partial(StreamCallbacks, loop), sock=sock)
     except BaseException:
         sock.close()
@@ -85,8 +83,7 @@ async def open_listeners(
     reuse_port: bool,
 ) -> list[AsyncioStreamListener]:
     """Opens listening sockets. See `AsyncBackend.create_tcp_listeners`."""
-    if backlog < 1:
-        raise ValueError(f"'backlog' must be strictly positive, got {backlog}")
+    check_strictly_positive("backlog", backlog)
     addresses = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
     sockets = open_listener_sockets(addresses, backlog=backlog, reuse_port=reuse_port)
     return [AsyncioStreamListener(backend, sock, backlog) for sock in sockets]

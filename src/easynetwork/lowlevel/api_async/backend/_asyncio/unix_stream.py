@@ -1,0 +1,193 @@
+"""Unix stream sockets on asyncio: transports with ancillary data, connecting, listening."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncioUnixStreamListener", "AsyncioUnixStreamTransport", "connect", "open_listener", "wrap_stream_socket"]
+
+import asyncio
+import errno
+import socket as _socket
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._socket_files import bind_to_path, open_listening_socket
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+from easynetwork.lowlevel.constants import SC_IOV_MAX
+
+from .acceptor import SocketAcceptor
+from .listener import Acceptor, AsyncioStreamListener
+from .socket_transport import SocketTransport
+from .stream import AsyncioStreamTransport, StreamCallbacks
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._framing import SupportsAppend
+    from easynetwork.lowlevel._tls_engine import TLSEngine
+    from easynetwork.lowlevel._unix_address import RawUnixSocketAddress
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T = TypeVar("_T")
+
+_READS_PER_TURN: Final = 64
+"""How often one task may read what is there already, before everything else gets its turn."""
+
+_CONNECT_DELAYS: Final = (0.001, 0.05)
+"""Shortest and longest pause, in seconds, between attempts to connect to a listener whose backlog is full."""
+
+
+class AsyncioUnixStreamTransport(AsyncioStreamTransport):
+    """The transport in front of `StreamCallbacks` on a `SocketTransport`.
+
+    Bytes are read by the one who asks for them, as many as he asks for, with or without ancillary data: it stays with
+    its bytes, in the socket, until then. Only requests that are to come without are delivered by callbacks.
+    """
+
+    __slots__ = ("_lower", "_reads", "_socket")
+
+    def __init__(self, backend: AsyncBackend, callbacks: StreamCallbacks) -> None:
+        super().__init__(backend, callbacks)
+        assert isinstance(callbacks.transport, SocketTransport)
+        self._lower = callbacks.transport
+        self._socket: _socket.socket = self._lower.get_extra_info("socket")
+        self._reads = 0  # since the last time that everything else got its turn
+
+    async def recv(self, bufsize: int) -> bytes:
+        if bufsize <= 0 or self._callbacks.received.nbytes:
+            return await super().recv(bufsize)
+        return await self._read(self._socket.recv, bufsize)
+
+    async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
+        return await AsyncStreamTransport._recv_chunk(self, queue, bufsize)
+
+    async def recv_into(self, buffer: WriteableBuffer) -> int:
+        with memoryview(buffer).cast("B") as view:
+            if not len(view) or self._callbacks.received.nbytes:
+                return await super().recv_into(view)
+            return await self._read(self._socket.recv_into, view)
+
+    async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
+        if bufsize <= 0 or self._callbacks.received.nbytes:
+            return await self.recv(bufsize), []
+        data, ancillary_data, *_ = await self._read(self._socket.recvmsg, bufsize, ancillary_bufsize)
+        return data, ancillary_data
+
+    async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
+        with memoryview(buffer).cast("B") as view:
+            if not len(view) or self._callbacks.received.nbytes:
+                return await self.recv_into(view), []
+            nbytes, ancillary_data, *_ = await self._read(self._socket.recvmsg_into, [view], ancillary_bufsize)
+            return nbytes, ancillary_data
+
+    async def _read(self, read: Callable[..., _T], *args: Any) -> _T:
+        """Returns ``read(*args)`` as soon as there is something to read. Nothing is lost if it is cancelled before."""
+        callbacks, lower = self._callbacks, self._lower
+        callbacks.pause_reading()
+        self._reads += 1
+        if self._reads >= _READS_PER_TURN:
+            self._reads = 0
+            await asyncio.sleep(0)
+        while True:
+            if callbacks.closing:
+                raise error_from_errno(errno.EBADF)
+            if lower.is_closing():
+                raise callbacks.error or error_from_errno(errno.ECONNABORTED)
+            try:
+                return read(*args)
+            except (BlockingIOError, InterruptedError):
+                self._reads = 0
+                await lower.wait_readable()
+
+    async def send_all_with_ancillary(
+        self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
+    ) -> None:
+        parts = list(iterable_of_data)
+        if 0 < SC_IOV_MAX < len(parts):
+            raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} pieces of data, more than {SC_IOV_MAX}")
+        callbacks = self._callbacks
+        if not callbacks.writable:
+            callbacks.check_sendable()
+        if callbacks.parts:
+            callbacks.flush()
+        await self._lower.write_message(parts, list(ancillary_data))
+
+    async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
+        return False  # as it is, it reads for nobody but who asks
+
+    def _run_requests(
+        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
+    ) -> Coroutine[Any, Any, Ending]:
+        # Not a byte ahead of a handler that may want ancillary data next.
+        self._lower.reads_ahead = dispatcher.ancillary_bufsize is None
+        return super()._run_requests(dispatcher, next_generator)
+
+
+class AsyncioUnixStreamListener(AsyncioStreamListener):
+    """Accepts connections whose transports carry ancillary data."""
+
+    __slots__ = ()
+
+    async def _start(
+        self, sock: _socket.socket, new_callbacks: Callable[[], StreamCallbacks], failure: asyncio.Future[None]
+    ) -> Acceptor:
+        loop = asyncio.get_running_loop()
+
+        def fail(exc: OSError) -> None:
+            if not failure.done():
+                failure.set_exception(exc)
+
+        return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_callbacks()), fail)
+
+    def _new_transport(self, callbacks: StreamCallbacks) -> AsyncStreamTransport:
+        return AsyncioUnixStreamTransport(self._backend, callbacks)
+
+
+def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUnixStreamTransport:
+    """Makes a transport of *sock*, connected and non-blocking, which it owns from now on."""
+    callbacks = StreamCallbacks(asyncio.get_running_loop())
+    SocketTransport(callbacks.loop, sock, callbacks)
+    return AsyncioUnixStreamTransport(backend, callbacks)
+
+
+async def connect(
+    backend: AsyncBackend, path: RawUnixSocketAddress, local_path: RawUnixSocketAddress | None
+) -> AsyncioUnixStreamTransport:
+    """Connects to *path*. See `AsyncBackend.create_unix_stream_connection`."""
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        if local_path is not None:
+            await backend.run_in_thread(bind_to_path, sock, local_path)
+        await _connect_socket(sock, path)
+        return wrap_stream_socket(backend, sock)
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _connect_socket(sock: _socket.socket, path: RawUnixSocketAddress) -> None:
+    delay, longest_delay = _CONNECT_DELAYS
+    while True:
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            # The backlog of the listener is full. Linux tells nobody when it no longer is; ``loop.sock_connect`` takes
+            # the socket, which is writable, for connected.
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, longest_delay)
+        except OSError as exc:
+            raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {path!r}: {exc.strerror or exc}") from exc
+        else:
+            return
+
+
+async def open_listener(
+    backend: AsyncBackend, path: RawUnixSocketAddress, backlog: int, mode: int | None
+) -> AsyncioUnixStreamListener:
+    """Opens a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
+    check_strictly_positive("backlog", backlog)
+    sock = await backend.run_in_thread(open_listening_socket, path, backlog, mode)
+    return AsyncioUnixStreamListener(backend, sock, backlog)
