@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from easynetwork.lowlevel._ancillary import close_descriptors
 from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
 from easynetwork.lowlevel.socket import SCMCredentials, SCMRights, SocketAncillary, SocketCredential
 
@@ -305,6 +306,19 @@ def test_the_kernel_confirms_credentials(ancillary: SocketAncillary, pair: tuple
             assert list(credentials) == [MYSELF]
         case other:
             pytest.fail(f"unexpected messages: {other}")
+
+
+def test_descriptors_that_nobody_claims_can_be_closed(pair: tuple[socket.socket, socket.socket]) -> None:
+    left, right = pair
+    right.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # other messages are left out
+    reading, writing = os.pipe()
+    left.sendmsg([b"x"], [(*RIGHTS, packed_fds(writing, writing))])
+    os.close(writing)
+    messages = right.recvmsg(1, DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE)[1]
+    assert len(messages) == 2
+    close_descriptors(messages)
+    assert os.read(reading, 1) == b""  # the pipe has no writing end any more
+    os.close(reading)
 
 
 # --- the messages

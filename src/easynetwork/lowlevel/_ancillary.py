@@ -9,6 +9,7 @@ __all__ = [
     "SocketAncillary",
     "SocketAncillaryMessages",
     "SocketCredential",
+    "close_descriptors",
 ]
 
 import os
@@ -16,6 +17,7 @@ import socket as _socket
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from struct import Struct
 from struct import error as StructError
@@ -171,6 +173,15 @@ class SocketAncillary:
     def clear(self) -> None:
         """Forgets everything. Closes nothing."""
         self._payloads.clear()
+
+
+def close_descriptors(messages: Iterable[tuple[int, int, ReadableBuffer]]) -> None:
+    """Closes the file descriptors in what `socket.socket.recvmsg` has returned: for data that nobody claims."""
+    for level, type_, data in messages:
+        if level == _socket.SOL_SOCKET and type_ == getattr(_socket, "SCM_RIGHTS", None):
+            for fd in array("i", _without_partial_item(memoryview(data).tobytes(), _INT_SIZE)):
+                with suppress(OSError):  # Linux closes it nevertheless, and the others are to be closed as well
+                    os.close(fd)
 
 
 def _without_partial_item(payload: bytes, item_size: int) -> bytes:

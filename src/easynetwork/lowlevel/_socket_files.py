@@ -1,0 +1,83 @@
+"""The files that Unix sockets are bound to, :manpage:`unix(7)`."""
+
+from __future__ import annotations
+
+__all__ = ["SocketFile", "bind_to_path"]
+
+import os
+import socket as _socket
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from ._socket_calls import bind_socket
+from ._unix_address import UnixSocketAddress
+
+if TYPE_CHECKING:
+    from ._unix_address import RawUnixSocketAddress
+
+
+@dataclass(frozen=True, slots=True)
+class SocketFile:
+    """A socket file, known by its inode: what others have put at the same path since is another file."""
+
+    path: str
+    device: int
+    inode: int
+
+    @classmethod
+    def at(cls, path: str) -> Self | None:
+        """Returns the socket file at *path*, or None if there is none.
+
+        Raises:
+            OSError: the directory cannot be searched.
+        """
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return None
+        return cls(path, found.st_dev, found.st_ino) if stat.S_ISSOCK(found.st_mode) else None
+
+    def remove(self) -> None:
+        """Deletes the file. Does nothing if it has gone, or if another one is there now.
+
+        To be called before the socket is closed: as long as it is open, no other file gets the number of its inode.
+
+        Raises:
+            OSError: the file cannot be deleted.
+        """
+        if SocketFile.at(self.path) == self:
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+
+
+def bind_to_path(sock: _socket.socket, path: RawUnixSocketAddress, mode: int | None = None) -> SocketFile | None:
+    """Binds *sock*, and returns the file that this has made; None for an abstract or automatic name. May block.
+
+    Never takes over a path: whatever is there, also the file of a server that has crashed, is somebody else's.
+
+    Parameters:
+        sock: a Unix socket.
+        path: a raw address.
+        mode: permissions of the file; None for what the umask of the process leaves.
+
+    Raises:
+        OSError: *path* exists already (``EADDRINUSE``), or cannot be made. No file is left.
+    """
+    if mode is not None:
+        # Linux makes the file with the permissions of the socket: it is at no moment more open than asked for.
+        with suppress(OSError):
+            os.fchmod(sock.fileno(), mode)
+    bind_socket(sock, path)
+    pathname = UnixSocketAddress.from_raw(path).as_pathname()
+    if pathname is None:
+        return None
+    file = SocketFile.at(str(pathname))
+    if file is not None and mode is not None:
+        try:
+            os.chmod(file.path, mode)  # the umask does not count
+        except BaseException:
+            file.remove()
+            raise
+    return file
