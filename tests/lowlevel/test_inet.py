@@ -15,6 +15,7 @@ from easynetwork.lowlevel._inet import (
     AddressInfo,
     check_inet_family,
     connect_datagram_socket,
+    is_numeric_host,
     listener_hosts,
     numeric_addresses,
     open_listener_sockets,
@@ -292,3 +293,13 @@ def test_an_address_of_the_wrong_shape_leaves_no_socket_open(no_leak: None) -> N
     with suppress(TypeError):
         connect_datagram_socket([(socket.AF_INET, *UDP, "", 5)], None)
         pytest.fail("a number is no address")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "fe80::1"])
+def test_a_numeric_host_is_recognised(host: str) -> None:
+    assert is_numeric_host(host)
+
+
+@pytest.mark.parametrize("host", ["localhost", "name.invalid", "1.2.3.4.example"])
+def test_a_name_is_not_numeric(host: str) -> None:
+    assert not is_numeric_host(host)

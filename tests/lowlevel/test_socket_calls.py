@@ -3,13 +3,20 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel._socket_calls import bind_socket, check_plain_socket, is_connected, raise_saved_error
+from easynetwork.lowlevel._socket_calls import (
+    bind_socket,
+    check_plain_socket,
+    count_dropped_datagrams,
+    is_connected,
+    raise_saved_error,
+)
 
 
 @pytest.fixture
@@ -104,3 +111,25 @@ def test_a_bind_that_works_says_nothing(stream_socket: socket.socket) -> None:
     address: Any = ("127.0.0.1", 0)
     bind_socket(stream_socket, address)
     assert stream_socket.getsockname()[1] != 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
+def test_dropped_datagrams_are_counted_exactly(datagram_socket: socket.socket) -> None:
+    datagram_socket.bind(("127.0.0.1", 0))
+    datagram_socket.setblocking(False)
+    assert count_dropped_datagrams(datagram_socket) == 0
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        for _ in range(2000):
+            sender.sendto(bytes(1000), datagram_socket.getsockname())
+    received = 0
+    with pytest.raises(BlockingIOError):
+        while datagram_socket.recv(1000):
+            received += 1
+    assert received + count_dropped_datagrams(datagram_socket) == 2000
+    assert received < 2000
+
+
+def test_a_closed_socket_does_not_tell_what_it_dropped(datagram_socket: socket.socket) -> None:
+    datagram_socket.close()
+    with pytest.raises(OSError):
+        count_dropped_datagrams(datagram_socket)

@@ -6,6 +6,7 @@ __all__ = [
     "AddressInfo",
     "check_inet_family",
     "connect_datagram_socket",
+    "is_numeric_host",
     "listener_hosts",
     "numeric_addresses",
     "open_listener_sockets",
@@ -16,6 +17,7 @@ import os
 import socket as _socket
 import sys
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from ._errors import error_from_errno
@@ -51,6 +53,15 @@ def numeric_addresses(
         if exc.errno != _socket.EAI_NONAME:
             raise
         return None
+
+
+@lru_cache(maxsize=1024)  # asked for each datagram, mostly about those who have just sent one
+def is_numeric_host(host: str) -> bool:
+    """Returns whether a socket takes *host* as it is, without asking a name server."""
+    try:
+        return bool(numeric_addresses(host, 0, _socket.SOCK_DGRAM))
+    except OSError:
+        return False
 
 
 def listener_hosts(host: str | Sequence[str] | None) -> list[str | None]:

@@ -368,6 +368,14 @@ class AsyncDatagramListener(AsyncBaseTransport, Generic[_T_Address]):
         """
         raise UnsupportedOperation("This listener does not support receiving ancillary data")
 
+    @property
+    def dropped_datagrams(self) -> int:
+        """How many datagrams were received and lost, because nobody has read them in time. 0 if that is not known.
+
+        The sockets of this library know it on Linux, exactly. Once the listener is closed, the last number.
+        """
+        return 0
+
     @abstractmethod
     async def send_to(self, data: bytes | bytearray | memoryview, address: _T_Address) -> None:
         """Sends one datagram to *address*. Many tasks may do so at once.

@@ -33,7 +33,7 @@ from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncStreamTransport,
 )
 
-from . import tcp, unix_stream
+from . import tcp, udp, unix_stream
 from .scopes import AsyncioCancelScope, ignore_cancellation
 from .tasks import AsyncioTaskGroup, task_info
 from .threads import AsyncioThreadsPortal, run_in_thread
@@ -191,10 +191,10 @@ class AsyncIOBackend(AsyncBackend):
         local_address: tuple[str, int] | None = None,
         family: int = _socket.AF_UNSPEC,
     ) -> AsyncDatagramTransport:
-        raise NotImplementedError("UDP is not available in this version")
+        return await udp.connect(self, remote_host, remote_port, local_address, family)
 
     async def wrap_connected_datagram_socket(self, socket: _socket.socket) -> AsyncDatagramTransport:
-        raise NotImplementedError("Datagram sockets are not available in this version")
+        return udp.wrap_datagram_socket(self, socket)
 
     async def create_udp_listeners(
         self,
@@ -203,4 +203,4 @@ class AsyncIOBackend(AsyncBackend):
         *,
         reuse_port: bool = False,
     ) -> Sequence[AsyncDatagramListener[tuple[Any, ...]]]:
-        raise NotImplementedError("UDP is not available in this version")
+        return await udp.open_listeners(self, host, port, reuse_port=reuse_port)

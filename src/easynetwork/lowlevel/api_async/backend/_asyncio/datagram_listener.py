@@ -1,0 +1,171 @@
+"""Datagrams from and to anyone: UDP and Unix sockets."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncioDatagramListener"]
+
+import asyncio
+import errno
+import logging
+import socket
+import warnings
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._inet import is_numeric_host
+from easynetwork.lowlevel._socket_attributes import socket_attributes
+from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
+from easynetwork.lowlevel.api_async.backend._names import resolve
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
+from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
+
+from .readiness import Readiness
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+DATAGRAMS_PER_TURN: Final = 64
+"""How many datagrams are read before everything else in the event loop gets its turn."""
+
+ERROR_DELAY: Final = 0.1
+"""Seconds without reading after a second error in a row: the system may be short of something."""
+
+
+class AsyncioDatagramListener(AsyncDatagramListener[Any]):
+    """A socket that reads while somebody serves. What has no time to be read waits in the queue of the system."""
+
+    __slots__ = ("_backend", "_dropped", "_readiness", "_sendto", "_stopped")
+
+    def __init__(self, backend: AsyncBackend, sock: socket.socket) -> None:
+        self._backend = backend
+        self._readiness = Readiness(asyncio.get_running_loop(), sock)
+        self._sendto = sock.sendto
+        self._stopped: asyncio.Future[Exception] | None = None  # while serving
+        self._dropped = 0
+
+    def __del__(self) -> None:
+        readiness = getattr(self, "_readiness", None)
+        if readiness is not None and not readiness.closed:
+            warnings.warn(f"unclosed listener {self!r}", ResourceWarning, stacklevel=2, source=self)
+            readiness.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(getattr(self, '_readiness', None), 'sock', None)!r}>"
+
+    # ----------------------------------------------------------------------------------------------------- receiving
+
+    async def serve(
+        self,
+        handler: Callable[[bytes, Any], Coroutine[Any, Any, None]],
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        if task_group is None:
+            async with self._backend.create_task_group() as task_group:
+                await self.serve(handler, task_group)
+        recvfrom, start_soon = self._readiness.sock.recvfrom, task_group.start_soon
+
+        def receive() -> None:
+            data, address = recvfrom(MAX_DATAGRAM_BUFSIZE)
+            start_soon(handler, data, address)
+
+        await self._receive_all(receive)
+
+    async def _receive_all(self, receive: Callable[[], None]) -> NoReturn:
+        """Calls *receive*, which takes one datagram from the socket, as long as there are any.
+
+        Errors of the socket are logged. Anything else that *receive* raises ends this method. It is called in a copy of
+        the current context.
+        """
+        readiness = self._readiness
+        if readiness.closed:
+            raise error_from_errno(errno.EBADF)
+        if self._stopped is not None:
+            raise BusyResourceError("Another task is serving this listener")
+        stopped = self._stopped = readiness.loop.create_future()
+        errors_in_a_row = 0
+
+        def on_readable() -> None:
+            nonlocal errors_in_a_row
+            received = 0
+            try:
+                while received < DATAGRAMS_PER_TURN:
+                    receive()
+                    received += 1
+            except BlockingIOError:
+                if not received:
+                    readiness.refresh()
+            except Exception as exc:
+                if not isinstance(exc, OSError) or exc.errno in CLOSED_SOCKET_ERRNOS:
+                    self._stop(exc)
+                    return
+                logging.getLogger(__name__).warning("Error while receiving on %r: %s", self, exc)
+                errors_in_a_row = 1 if received else errors_in_a_row + 1
+                if errors_in_a_row > 1:
+                    readiness.unwatch()
+                    readiness.loop.call_later(ERROR_DELAY, read_on)
+                else:
+                    readiness.refresh()
+                return
+            errors_in_a_row = 0
+
+        def read_on() -> None:
+            if self._stopped is stopped and not stopped.done():
+                readiness.watch(on_readable)
+
+        read_on()
+        try:
+            raise await stopped
+        finally:
+            readiness.unwatch()
+            self._stopped = None
+
+    def _stop(self, reason: Exception) -> None:
+        self._readiness.unwatch()
+        if self._stopped is not None and not self._stopped.done():
+            self._stopped.set_result(reason)
+
+    @property
+    def dropped_datagrams(self) -> int:
+        if not self._readiness.closed:
+            self._dropped = count_dropped_datagrams(self._readiness.sock)
+        return self._dropped
+
+    # ------------------------------------------------------------------------------------------------------- sending
+
+    async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
+        host, port, *details = address
+        if not is_numeric_host(host):
+            # sendto() would ask the name server itself, and block the event loop.
+            family = self._readiness.sock.family
+            [found, *_] = await resolve(self._backend, host, port, socket.SOCK_DGRAM, family=family)
+            address = (*found[4][:2], *details)
+        try:
+            self._sendto(data, address)
+        except BlockingIOError:
+            await self._readiness.write(partial(self._sendto, data, address))
+        except OSError:
+            self._readiness.refresh()
+            raise
+
+    # ------------------------------------------------------------------------------------------------------- closing
+
+    def is_closing(self) -> bool:
+        return self._readiness.closed
+
+    async def aclose(self) -> None:
+        if not self._readiness.closed:
+            self._dropped = self.dropped_datagrams
+            self._stop(error_from_errno(errno.EBADF))
+            self._readiness.close()
+        await self._backend.coro_yield()
+
+    def backend(self) -> AsyncBackend:
+        return self._backend
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        sock = self._readiness.sock
+        return socket_attributes(lambda: sock)

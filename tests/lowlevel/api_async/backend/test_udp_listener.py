@@ -1,0 +1,428 @@
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+import logging
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeAlias
+
+import pytest
+
+from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
+from easynetwork.lowlevel.api_async.backend._asyncio import datagram_listener as module
+from easynetwork.lowlevel.api_async.backend._asyncio.datagram_listener import AsyncioDatagramListener
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
+from easynetwork.lowlevel.socket import SocketAttribute
+
+PATIENCE = 10.0
+
+Listener: TypeAlias = AsyncDatagramListener[tuple[Any, ...]]
+
+
+@pytest.fixture
+def peer() -> Iterator[socket.socket]:
+    """A blocking socket without any of our code."""
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(PATIENCE)
+        sock.bind(("127.0.0.1", 0))
+        yield sock
+
+
+@pytest.fixture
+async def listener(backend: AsyncBackend, peer: socket.socket) -> AsyncIterator[Listener]:
+    """`peer` is connected to it."""
+    [listener] = await backend.create_udp_listeners("127.0.0.1", 0)
+    async with listener:
+        peer.connect(listener.extra(SocketAttribute.sockname))
+        yield listener
+
+
+async def no_handler(data: bytes, address: Any) -> None:
+    pytest.fail("nothing should have been received")
+
+
+def ended_with(task: asyncio.Task[Any], code: int) -> bool:
+    exc = task.exception()
+    return isinstance(exc, OSError) and exc.errno == code
+
+
+# --- opening
+
+
+async def test_all_sockets_are_closed_if_one_cannot_be_bound(backend: AsyncBackend, peer: socket.socket) -> None:
+    port = peer.getsockname()[1]
+    with pytest.raises(ExceptionGroup) as info:
+        await backend.create_udp_listeners(["127.0.0.2", "127.0.0.1"], port)
+    [error] = info.value.exceptions
+    assert isinstance(error, OSError)
+    assert error.errno == errno.EADDRINUSE
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.2", port))
+
+
+@pytest.mark.parametrize("host", [None, ""])
+async def test_no_host_means_all_interfaces(backend: AsyncBackend, host: Any) -> None:
+    listeners = await backend.create_udp_listeners(host, 0)
+    hosts = {listener.extra(SocketAttribute.sockname)[0] for listener in listeners}
+    for listener in listeners:
+        await listener.aclose()
+    assert "0.0.0.0" in hosts
+    assert hosts <= {"0.0.0.0", "::"}
+
+
+@pytest.mark.parametrize("host", [["127.0.0.1", 3], 3])
+async def test_bad_hosts_are_refused(backend: AsyncBackend, host: Any) -> None:
+    with pytest.raises(TypeError):
+        await backend.create_udp_listeners(host, 0)
+
+
+async def test_a_port_can_be_shared(backend: AsyncBackend) -> None:
+    [first] = await backend.create_udp_listeners("127.0.0.1", 0, reuse_port=True)
+    async with first:
+        [second] = await backend.create_udp_listeners(*first.extra(SocketAttribute.sockname), reuse_port=True)
+        await second.aclose()
+
+
+async def test_the_attributes_of_a_listener(backend: AsyncBackend, listener: Listener) -> None:
+    assert listener.backend() is backend
+    assert listener.extra(SocketAttribute.family) is socket.AF_INET
+    assert listener.extra(SocketAttribute.socket).type == socket.SOCK_DGRAM
+    with pytest.raises(TypedAttributeLookupError):
+        listener.extra(SocketAttribute.peername)
+    assert "127.0.0.1" in repr(listener)
+
+
+# --- receiving
+
+
+async def test_each_datagram_has_a_task_started_in_order_of_reception(listener: Listener, peer: socket.socket) -> None:
+    """Also those that have arrived before anybody served, and empty ones."""
+    sent = [b"%d" % i * (i % 3) for i in range(200)]
+    received: list[tuple[bytes, Any]] = []
+    tasks: set[object] = set()
+    complete = asyncio.Event()
+
+    async def handler(data: bytes, address: Any) -> None:
+        tasks.add(asyncio.current_task())
+        received.append((data, address))
+        if len(received) == len(sent):
+            complete.set()
+
+    for datagram in sent[:100]:
+        peer.send(datagram)
+    serving = asyncio.create_task(listener.serve(handler))
+    await asyncio.sleep(0)
+    for datagram in sent[100:]:
+        peer.send(datagram)
+    async with asyncio.timeout(PATIENCE):
+        await complete.wait()
+    serving.cancel()
+    assert received == [(datagram, peer.getsockname()) for datagram in sent]
+    assert len(tasks) == len(sent)
+
+
+async def test_handlers_run_in_the_context_of_serve(listener: Listener, peer: socket.socket) -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+    seen: asyncio.Queue[str] = asyncio.Queue()
+
+    async def handler(data: bytes, address: Any) -> None:
+        seen.put_nowait(variable.get("unset"))
+        variable.set("by a handler")
+
+    async def serve() -> None:
+        variable.set("by serve")
+        await listener.serve(handler)
+
+    serving = asyncio.create_task(serve())
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(3):
+            peer.send(b"x")
+            assert await seen.get() == "by serve"
+    serving.cancel()
+
+
+async def test_handlers_live_in_the_given_group(backend: AsyncBackend, listener: Listener, peer: socket.socket) -> None:
+    started = asyncio.Event()
+
+    async def handler(data: bytes, address: Any) -> None:
+        started.set()
+        await asyncio.sleep(0.01)
+        ended.append(data)
+
+    ended: list[bytes] = []
+    async with asyncio.timeout(PATIENCE), backend.create_task_group() as tasks:
+        serving = asyncio.create_task(listener.serve(handler, tasks))
+        peer.send(b"x")
+        await started.wait()
+        serving.cancel()
+        await asyncio.wait([serving])
+        assert ended == []
+    assert ended == [b"x"]
+
+
+async def test_a_failing_handler_of_a_private_group_ends_serve(listener: Listener, peer: socket.socket) -> None:
+    async def handler(data: bytes, address: Any) -> None:
+        raise LookupError(data)
+
+    peer.send(b"x")
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ExceptionGroup) as info:
+            await listener.serve(handler)
+    assert [type(exc) for exc in info.value.exceptions] == [LookupError]
+
+
+async def test_a_group_that_takes_no_tasks_ends_serve(
+    backend: AsyncBackend, listener: Listener, peer: socket.socket
+) -> None:
+    async with backend.create_task_group() as tasks:
+        pass
+    peer.send(b"x")
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(RuntimeError):
+            await listener.serve(no_handler, tasks)
+
+
+async def test_a_second_serve_is_refused(listener: Listener) -> None:
+    serving = asyncio.create_task(listener.serve(no_handler))
+    await asyncio.sleep(0)
+    with pytest.raises(BusyResourceError):
+        await listener.serve(no_handler)
+    serving.cancel()
+    await asyncio.wait([serving])
+    assert serving.cancelled()
+
+
+async def test_a_listener_can_be_served_again_and_keeps_what_comes_in_between(
+    listener: Listener, peer: socket.socket
+) -> None:
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def handler(data: bytes, address: Any) -> None:
+        received.put_nowait(data)
+
+    async with asyncio.timeout(PATIENCE):
+        for i in range(3):
+            peer.send(b"%d" % i)
+            serving = asyncio.create_task(listener.serve(handler))
+            assert await received.get() == b"%d" % i
+            serving.cancel()
+            await asyncio.wait([serving])
+
+
+async def test_a_flood_lets_others_run(listener: Listener, peer: socket.socket) -> None:
+    handled = 0
+    handled_before_the_second_turn: int | None = None
+
+    async def handler(data: bytes, address: Any) -> None:
+        nonlocal handled
+        handled += 1
+
+    for _ in range(200):
+        peer.send(b"x")
+    serving = asyncio.create_task(listener.serve(handler))
+    while not handled:
+        await asyncio.sleep(0)
+    handled_before_the_second_turn = handled
+    serving.cancel()
+    assert handled_before_the_second_turn <= 2 * 64
+
+
+async def test_ancillary_data_is_not_supported(listener: Listener) -> None:
+    async def handler(data: bytes, ancillary_data: Any, address: Any) -> None:
+        pytest.fail("nothing should have been received")
+
+    with pytest.raises(UnsupportedOperation):
+        await listener.serve_with_ancillary(handler, 1024)
+    with pytest.raises(UnsupportedOperation):
+        await listener.send_with_ancillary_to(b"", [], ("127.0.0.1", 1))
+
+
+# --- what is lost
+
+
+async def test_datagrams_that_the_system_has_dropped_are_counted_exactly(
+    listener: Listener, peer: socket.socket
+) -> None:
+    sent = 5000
+    handled = 0
+
+    async def handler(data: bytes, address: Any) -> None:
+        nonlocal handled
+        handled += 1
+
+    assert listener.dropped_datagrams == 0
+    for _ in range(sent):
+        peer.send(bytes(1024))
+    dropped = listener.dropped_datagrams
+    assert 0 < dropped < sent
+    serving = asyncio.create_task(listener.serve(handler))
+    async with asyncio.timeout(PATIENCE):
+        while handled + dropped < sent:
+            await asyncio.sleep(0.001)
+    serving.cancel()
+    await asyncio.wait([serving])
+    await listener.aclose()
+    assert handled + listener.dropped_datagrams == sent
+
+
+# --- errors that the network reports
+
+
+@pytest.fixture
+async def to_nobody(backend: AsyncBackend) -> AsyncIterator[AsyncioDatagramListener]:
+    """A listener whose socket is connected: Linux reports refused datagrams only to those."""
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    with socket.socket(type=socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        sock.connect(nobody.getsockname())
+    sock.setblocking(False)
+    async with AsyncioDatagramListener(backend, sock) as listener:
+        yield listener
+
+
+async def test_an_error_while_receiving_is_a_warning_and_serving_goes_on(
+    to_nobody: AsyncioDatagramListener, caplog: pytest.LogCaptureFixture
+) -> None:
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def handler(data: bytes, address: Any) -> None:
+        received.put_nowait(data)
+
+    serving = asyncio.create_task(to_nobody.serve(handler))
+    address = to_nobody.extra(SocketAttribute.peername)
+    async with asyncio.timeout(PATIENCE):
+        await to_nobody.send_to(b"anybody?", address)
+        while not caplog.records:
+            await asyncio.sleep(0.001)
+        with socket.socket(type=socket.SOCK_DGRAM) as late:
+            late.bind(address)
+            late.sendto(b"here I am", to_nobody.extra(SocketAttribute.sockname))
+            assert await received.get() == b"here I am"
+    serving.cancel()
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "refused" in record.getMessage()
+
+
+async def test_an_error_that_stays_does_not_take_all_the_time(
+    to_nobody: AsyncioDatagramListener, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ERROR_DELAY", 0.02)
+    received: asyncio.Queue[bytes] = asyncio.Queue()
+    failures = 0
+
+    def receive() -> None:
+        nonlocal failures
+        if failures < 4:
+            failures += 1
+            raise OSError(errno.ENOBUFS, "no room")
+        data, _ = sock.recvfrom(100)
+        received.put_nowait(data)
+
+    sock = to_nobody._readiness.sock
+    with socket.socket(type=socket.SOCK_DGRAM) as late:
+        late.bind(to_nobody.extra(SocketAttribute.peername))
+        late.sendto(b"here I am", to_nobody.extra(SocketAttribute.sockname))
+        started = asyncio.get_running_loop().time()
+        serving = asyncio.create_task(to_nobody._receive_all(receive))
+        async with asyncio.timeout(PATIENCE):
+            assert await received.get() == b"here I am"
+        serving.cancel()
+    assert asyncio.get_running_loop().time() - started >= 3 * 0.02
+    assert len(caplog.records) == 4
+
+
+# --- sending
+
+
+async def test_anyone_can_be_sent_to_from_many_tasks(
+    backend: AsyncBackend, listener: Listener, peer: socket.socket
+) -> None:
+    datagrams = {b"%d" % i * (i % 5) for i in range(50)}
+    async with backend.create_task_group() as tasks:
+        for datagram in datagrams:
+            tasks.start_soon(listener.send_to, datagram, peer.getsockname())
+    assert {peer.recv(100) for _ in datagrams} == datagrams
+
+
+async def test_an_oversized_datagram_is_told(listener: Listener, peer: socket.socket) -> None:
+    with pytest.raises(OSError) as info:
+        await listener.send_to(bytes(65508), peer.getsockname())
+    assert info.value.errno == errno.EMSGSIZE
+
+
+async def test_a_host_name_is_resolved_without_blocking_the_loop(
+    backend: AsyncBackend, listener: Listener, peer: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    async def getaddrinfo(self: AsyncBackend, host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.append((host, port))
+        await asyncio.sleep(0)
+        return [(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP, "", peer.getsockname())]
+
+    monkeypatch.setattr(type(backend), "getaddrinfo", getaddrinfo)
+    port = peer.getsockname()[1]
+    await listener.send_to(b"by name", ("peer.invalid", port))
+    assert peer.recv(100) == b"by name"
+    assert asked == [("peer.invalid", port)]
+
+
+async def test_a_scope_stays_in_an_address(backend: AsyncBackend) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6")
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
+        peer.settimeout(PATIENCE)
+        try:
+            peer.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no IPv6 on the loopback interface")
+        [listener] = await backend.create_udp_listeners("::1", 0)
+        async with listener:
+            await listener.send_to(b"x", peer.getsockname())
+            assert peer.recv(100) == b"x"
+
+
+# --- closing
+
+
+async def test_closing_ends_serve_with_ebadf(listener: Listener) -> None:
+    serving = asyncio.create_task(listener.serve(no_handler))
+    await asyncio.sleep(0)
+    await listener.aclose()
+    await asyncio.wait([serving], timeout=PATIENCE)
+    assert ended_with(serving, errno.EBADF)
+
+
+async def test_closing_and_cancelling_at_once_leaves_nothing_behind(listener: Listener) -> None:
+    serving = asyncio.create_task(listener.serve(no_handler))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(listener.aclose())
+    asyncio.get_running_loop().call_soon(serving.cancel)
+    await closing
+    await asyncio.wait([serving], timeout=PATIENCE)
+    assert serving.cancelled()
+
+
+async def test_everything_on_a_closed_listener_is_told_so(backend: AsyncBackend, listener: Listener) -> None:
+    assert not listener.is_closing()
+    await listener.aclose()
+    await listener.aclose()
+    assert listener.is_closing()
+    for operation in (listener.serve(no_handler), listener.send_to(b"x", ("127.0.0.1", 1))):
+        with pytest.raises(OSError) as info:
+            await asyncio.wait_for(operation, PATIENCE)
+        assert info.value.errno == errno.EBADF
+    with pytest.raises(TypedAttributeLookupError):
+        listener.extra(SocketAttribute.sockname)
+
+
+async def test_a_dropped_listener_warns_and_closes(backend: AsyncBackend) -> None:
+    [listener] = await backend.create_udp_listeners("127.0.0.1", 0)
+    sock = listener.extra(SocketAttribute.socket)
+    with pytest.warns(ResourceWarning, match="unclosed listener"):
+        del listener
+    assert sock.fileno() == -1
