@@ -140,6 +140,28 @@ GROUPS = {
             transport="tls",
             readings=("idle",),
         ),
+        Group(
+            "unix",
+            "Unix stream",
+            (_PROTOCOL, _STREAMS, *_servers("AsyncStreamServer", "AsyncUnixStreamServer")),
+            (_SINGLE, _MANY),
+            transport="unix",
+        ),
+        Group(
+            "udp",
+            "UDP",
+            (
+                Program("protocol", "hand-written DatagramProtocol", "servers.handwritten_datagram"),
+                *_servers(
+                    "AsyncDatagramServer",
+                    "AsyncUDPNetworkServer",
+                    bare="servers.bare_datagram",
+                    full="servers.full_datagram",
+                ),
+            ),
+            (_SINGLE,),
+            transport="udp",
+        ),
     )
 }
 

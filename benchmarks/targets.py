@@ -113,4 +113,13 @@ TARGETS = (
     _idle_memory("tls", "ours-bare", 32.0),
     _idle_memory("tls", "ours-full", 32.0),
     _overhead("tls", "1x100"),
+    _cpu("unix", "1x100", "ours-bare", "protocol", 0.75),
+    _cpu("unix", "1x100", "ours-full-loop", "protocol", 0.75),
+    _cpu("unix", "1x100", "ours-full", "released-full"),
+    _overhead("unix", "1x100"),
+    _cpu("udp", "1x100", "ours-bare", "protocol", 0.70),
+    _cpu("udp", "1x100", "ours-full-loop", "protocol", 0.70),
+    _cpu("udp", "1x100", "ours-bare", "released-full", 2.5),
+    _cpu("udp", "1x100", "ours-full", "released-full", 2.5, aim=True),
+    _overhead("udp", "1x100"),
 )

@@ -42,12 +42,28 @@ def test_lines_have_their_length_and_no_two_are_alike() -> None:
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("key", ["tcp/protocol", "tcp/protocol-batch", "tcp/streams", "tls/protocol", "tls/streams"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "tcp/protocol",
+        "tcp/protocol-batch",
+        "tcp/streams",
+        "tls/protocol",
+        "tls/streams",
+        "unix/protocol",
+        "unix/streams",
+    ],
+)
 def test_a_round_counts_the_answers_of_a_real_server(key: str, loop: str, interpreter: Interpreter) -> None:
     check_one_round(candidate(key, loop, interpreter), SMALL)
 
 
-@pytest.mark.parametrize("key", ["tcp/protocol", "tls/protocol"])
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_round_counts_the_datagrams_of_a_real_server(loop: str, interpreter: Interpreter) -> None:
+    check_one_round(candidate("udp/protocol", loop, interpreter), replace(SMALL, depth=1))
+
+
+@pytest.mark.parametrize("key", ["tcp/protocol", "tls/protocol", "unix/protocol"])
 def test_batches_larger_than_the_socket_buffers_are_answered_whole(key: str, interpreter: Interpreter) -> None:
     check_one_round(candidate(key, "asyncio", interpreter), LARGE)
 
