@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.peers import EASYNETWORK_VERSION
 
@@ -64,6 +64,10 @@ class Group:
 READINGS = {
     "idle-used": "KiB per idle connection, after a message",
     "idle-silent": "KiB per idle connection, never used",
+    "crowd-kib": "KiB per idle connection",
+    "empty-p99": "p99 µs of one client, server empty",
+    "crowd-p99": "p99 µs of one client, server full",
+    "crowd-slowdown": "p99 of one client, full over empty",
 }
 
 _SINGLE = Workload("1x100", "1 in flight, 100 B", 1, 100)
@@ -107,16 +111,20 @@ def _servers(low: str, high: str, bare: str = "servers.bare", full: str = "serve
 def _buffered(programs: tuple[Program, ...]) -> tuple[Program, ...]:
     """The same with BufferedStreamProtocol, by request only."""
     return tuple(
-        Program(
-            f"{program.name}-buffered",
-            f"{program.title}, buffered",
-            program.module,
-            (*program.options, "--protocol", "buffered"),
-            released=program.released,
+        replace(
+            program,
+            name=f"{program.name}-buffered",
+            title=f"{program.title}, buffered",
+            options=(*program.options, "--protocol", "buffered"),
             default=False,
         )
         for program in programs
     )
+
+
+def _usually(programs: tuple[Program, ...], *names: str) -> tuple[Program, ...]:
+    """The same, of which only *names* are measured by default."""
+    return tuple(replace(program, default=program.name in names) for program in programs)
 
 
 _TCP = _servers("AsyncStreamServer", "AsyncTCPNetworkServer")
@@ -161,6 +169,19 @@ GROUPS = {
             ),
             (_SINGLE,),
             transport="udp",
+        ),
+        Group(
+            "connect",
+            "Short connections",
+            (_PROTOCOL, _STREAMS, *_TCP),
+            (Workload("connect", "connect, echo 100 B, close", 1, 100, load="connections", unit="connection"),),
+        ),
+        Group(
+            "crowd",
+            "10,000 idle connections",
+            # EasyNetwork 1.2.0 would take gigabytes.
+            (_PROTOCOL, *_usually(_TCP, "ours-full")),
+            readings=("crowd",),
         ),
     )
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.catalogue import GROUPS, PROGRAMS
+from benchmarks.catalogue import GROUPS, PROGRAMS, READINGS
 from benchmarks.results import Results
 
 __all__ = ["TARGETS", "Target", "Verdict", "evaluate"]
@@ -84,6 +84,18 @@ def _idle_memory(group: str, ours: str, at_most: float) -> Target:
     return Target(group, title, figure, at_most=at_most, unit="KiB")
 
 
+def _reading(
+    group: str, ours: str, name: str, *, at_least: float | None = None, at_most: float | None = None
+) -> Target:
+    key = f"{group}/{ours}"
+
+    def figure(results: Results) -> float | None:
+        return results.reading(key, GROUPS[group].loops[0], name)
+
+    title = f"{GROUPS[group].title}, {READINGS[name]}: {_own_title(key)}"
+    return Target(group, title, figure, at_least, at_most)
+
+
 def _title(group: str, workload: str, key: str, words: str) -> str:
     load = next(known.title for known in GROUPS[group].workloads if known.name == workload)
     return f"{GROUPS[group].title}, {load}: {_own_title(key)} {words}"
@@ -122,4 +134,8 @@ TARGETS = (
     _cpu("udp", "1x100", "ours-bare", "released-full", 2.5),
     _cpu("udp", "1x100", "ours-full", "released-full", 2.5, aim=True),
     _overhead("udp", "1x100"),
+    _cpu("connect", "connect", "ours-full", "protocol", 0.6),
+    _cpu("connect", "connect", "ours-full", "released-full", 1.5),
+    _reading("crowd", "ours-full", "crowd-kib", at_most=6.0),
+    _reading("crowd", "ours-full", "crowd-slowdown", at_most=1.5),
 )

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from benchmarks.catalogue import Workload
+from benchmarks.loads.connections import ConnectionLoad
 from benchmarks.loads.echo import EchoLoad
 from benchmarks.loads.window import Window
 from benchmarks.process import ProgramProcess
@@ -21,4 +22,5 @@ class Load(Protocol):
 
 LOADS: dict[str, Callable[[ProgramProcess, Workload], AbstractContextManager[Load]]] = {
     "echo": EchoLoad,
+    "connections": ConnectionLoad,
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from benchmarks.candidates import Candidate, Cores
 from benchmarks.process import ProgramError
 from benchmarks.progress import Progress
+from benchmarks.readings.crowd import crowd
 from benchmarks.readings.idle import idle_connections
 from benchmarks.results import Reading, Results
 
@@ -15,6 +16,7 @@ __all__ = ["READINGS", "run_readings"]
 # Each gives names of `catalogue.READINGS` and figures.
 READINGS: dict[str, Callable[[Candidate, Cores], dict[str, float]]] = {
     "idle": idle_connections,
+    "crowd": crowd,
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.candidates import Candidate
 from benchmarks.catalogue import Program, Workload
+from benchmarks.loads.connections import ConnectionLoad
 from benchmarks.loads.echo import EchoLoad
 from benchmarks.loads.lines import make_lines
 from benchmarks.loads.sockets import dial, exchange
@@ -18,6 +19,7 @@ from benchmarks.rounds import Timing, run_rounds
 from .support import NO_CORES, answering, candidate, one_round
 
 SMALL = Workload("4x50", "4 in flight, 50 B", 4, 50, connections=4)
+CONNECT = Workload("connect", "connect, 50 B, close", 1, 50, load="connections", connections=4)
 ALONE = replace(SMALL, connections=1)
 LARGE = Workload("16x64k", "16 in flight, 64 KiB", 16, 65536, connections=2)
 
@@ -61,6 +63,11 @@ def test_a_round_counts_the_answers_of_a_real_server(key: str, loop: str, interp
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_round_counts_the_datagrams_of_a_real_server(loop: str, interpreter: Interpreter) -> None:
     check_one_round(candidate("udp/protocol", loop, interpreter), replace(SMALL, depth=1))
+
+
+@pytest.mark.parametrize("key", ["connect/protocol", "connect/streams"])
+def test_a_round_counts_the_connections_of_a_real_server(key: str, interpreter: Interpreter) -> None:
+    check_one_round(candidate(key, "uvloop", interpreter), CONNECT)
 
 
 @pytest.mark.parametrize("key", ["tcp/protocol", "tls/protocol", "unix/protocol"])
@@ -120,3 +127,10 @@ def test_an_answer_that_does_not_come_is_an_error() -> None:
         with pytest.raises(ProgramError, match="49 of 50"):
             exchange(sock, make_lines(50, 1, seed=0), timeout=0.1)
         sock.close()
+
+
+def test_a_connection_with_another_answer_is_refused() -> None:
+    with answering(lambda data, _: data.swapcase()) as process:
+        with pytest.raises(ProgramError, match="differs"):
+            with ConnectionLoad(process, replace(CONNECT, connections=1)) as load:
+                load.run(5.0)
