@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from benchmarks.peers import EASYNETWORK_VERSION
 
-__all__ = ["GROUPS", "LOOPS", "PROGRAMS", "READINGS", "Group", "Program", "Workload"]
+__all__ = ["BLOB", "GROUPS", "LOOPS", "PROGRAMS", "READINGS", "RECEIPT", "Group", "Program", "Workload"]
 
 LOOPS = ("uvloop", "asyncio", "trio", "blocking")
 
-_MIB = 1 << 20
+BLOB = 1 << 20  # bytes of a packet in bulk
+RECEIPT = 8  # bytes of it that a sink sends back
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,20 @@ def _usually(programs: tuple[Program, ...], *names: str) -> tuple[Program, ...]:
 
 _TCP = _servers("AsyncStreamServer", "AsyncTCPNetworkServer")
 
+
+def _bulk(name: str, title: str, job: str, workload: str, answer: int) -> Group:
+    """Servers of packets so large that all depends on how often their bytes are copied."""
+    return Group(
+        name,
+        title,
+        (
+            Program("protocol", "hand-written BufferedProtocol", "servers.handwritten_bulk", ("--job", job)),
+            *_both("bare", "AsyncStreamServer, buffered", "servers.bare_bulk", "--job", job, released=True),
+        ),
+        (Workload("1m", workload, 1, BLOB, answer=answer, connections=4),),
+    )
+
+
 GROUPS = {
     group.name: group
     for group in (
@@ -170,6 +185,8 @@ GROUPS = {
             (_SINGLE,),
             transport="udp",
         ),
+        _bulk("bulk-sink", "Bulk sink", "sink", "1 MiB packets, a short receipt for each", RECEIPT),
+        _bulk("bulk-echo", "Bulk echo", "echo", "1 MiB packets", BLOB),
         Group(
             "connect",
             "Short connections",

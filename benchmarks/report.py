@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from statistics import median
@@ -22,7 +23,7 @@ def markdown(results: Results) -> str:
     verdicts = [verdict for verdict in evaluate(results) if verdict.target.group in groups]
     parts = [_machine(results), "## Bars", _verdict_table(verdicts)]
     if results.failures:
-        rows = [[failure.program, failure.loop, failure.reason] for failure in results.failures]
+        rows = [[failure.program, failure.loop, textwrap.shorten(failure.reason, 120)] for failure in results.failures]
         parts += ["## Not available", table(["program", "loop", "why"], rows)]
     for group in GROUPS.values():
         parts += _group(results, group)

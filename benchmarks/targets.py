@@ -60,6 +60,25 @@ def _cpu(
     return Target(group, title, figure, at_least, aim=aim)
 
 
+def _rate(group: str, workload: str, ours: str, peer: str, at_least: float) -> Target:
+    """Rate of ours / rate of the peer."""
+    ours, peer = f"{group}/{ours}", f"{group}/{peer}"
+
+    def figure(results: Results) -> float | None:
+        rates = [results.rate(key, GROUPS[group].loops[0], workload) for key in (ours, peer)]
+        return None if rates[0] is None or rates[1] is None else rates[0] / rates[1]
+
+    return Target(group, _title(group, workload, ours, f"vs {PROGRAMS[peer].title}, bytes/s"), figure, at_least)
+
+
+def _bulk(group: str) -> tuple[Target, ...]:
+    return (
+        _rate(group, "1m", "ours-bare", "protocol", 0.85),
+        _cpu(group, "1m", "ours-bare", "protocol", 0.85, aim=True),
+        _cpu(group, "1m", "ours-bare", "released-bare"),
+    )
+
+
 def _overhead(group: str, workload: str) -> Target:
     """How many percent more CPU the network server takes than the low-level one, the handlers being alike."""
     low, high = f"{group}/ours-bare", f"{group}/ours-full-loop"
@@ -134,6 +153,8 @@ TARGETS = (
     _cpu("udp", "1x100", "ours-bare", "released-full", 2.5),
     _cpu("udp", "1x100", "ours-full", "released-full", 2.5, aim=True),
     _overhead("udp", "1x100"),
+    *_bulk("bulk-sink"),
+    *_bulk("bulk-echo"),
     _cpu("connect", "connect", "ours-full", "protocol", 0.6),
     _cpu("connect", "connect", "ours-full", "released-full", 1.5),
     _reading("crowd", "ours-full", "crowd-kib", at_most=6.0),

@@ -22,13 +22,14 @@ async def echo(client: ConnectedStreamClient[str]) -> AsyncGenerator[None, str]:
 
 
 async def serve(options: argparse.Namespace, ready: Ready) -> None:
-    listener, address = await _listen(options)
+    listener, address = await listen(options)
     async with AsyncStreamServer(listener, line_protocol(options.protocol), DEFAULT_STREAM_BUFSIZE) as server:
         ready(address)
         await server.serve(echo)
 
 
-async def _listen(options: argparse.Namespace) -> tuple[AsyncListener[Any], object]:
+async def listen(options: argparse.Namespace) -> tuple[AsyncListener[Any], object]:
+    """A listener on the transport that the options name, and its address."""
     backend = new_builtin_backend(options.backend)
     if options.transport == "unix":
         return await backend.create_unix_stream_listener(options.path, BACKLOG), options.path

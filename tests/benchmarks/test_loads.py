@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.candidates import Candidate
-from benchmarks.catalogue import Program, Workload
+from benchmarks.catalogue import GROUPS, Program, Workload
 from benchmarks.loads.connections import ConnectionLoad
 from benchmarks.loads.echo import EchoLoad
 from benchmarks.loads.lines import make_lines
@@ -68,6 +68,13 @@ def test_a_round_counts_the_datagrams_of_a_real_server(loop: str, interpreter: I
 @pytest.mark.parametrize("key", ["connect/protocol", "connect/streams"])
 def test_a_round_counts_the_connections_of_a_real_server(key: str, interpreter: Interpreter) -> None:
     check_one_round(candidate(key, "uvloop", interpreter), CONNECT)
+
+
+@pytest.mark.parametrize("program", ["protocol", "ours-bare"])
+@pytest.mark.parametrize("group", ["bulk-sink", "bulk-echo"])
+def test_a_round_counts_the_large_packets_of_a_real_server(group: str, program: str, interpreter: Interpreter) -> None:
+    [workload] = GROUPS[group].workloads
+    check_one_round(candidate(f"{group}/{program}", "uvloop", interpreter), replace(workload, connections=1))
 
 
 @pytest.mark.parametrize("key", ["tcp/protocol", "tls/protocol", "unix/protocol"])
