@@ -1,17 +1,22 @@
-"""Which servers are measured, under which load."""
+"""What is measured, as data: groups of programs that do the same job, and the loads they do it under."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.peers import EASYNETWORK_VERSION
 
-__all__ = ["BASELINE", "LOOPS", "SERVERS", "WORKLOADS", "Server", "Workload"]
+__all__ = ["BLOB", "GROUPS", "LOOPS", "PROGRAMS", "READINGS", "RECEIPT", "Group", "Program", "Workload"]
+
+LOOPS = ("uvloop", "asyncio", "trio", "blocking")
+
+BLOB = 1 << 20  # bytes of a packet in bulk
+RECEIPT = 8  # bytes of it that a sink sends back
 
 
 @dataclass(frozen=True)
-class Server:
-    """One way to write the echo server: a script, its options, and whose packages it imports."""
+class Program:
+    """One way to do the job of a group: a script, its options, and whose packages it imports."""
 
     name: str
     title: str
@@ -29,52 +34,173 @@ class Workload:
     title: str
     depth: int  # frames
     frame: int  # bytes, newline included
+    answer: int | None = None  # bytes of the answer to a frame, where it is not the frame itself
+    load: str = "echo"  # a name in benchmarks.loads
+    connections: int = 32
+    unit: str = "message"
 
 
-LOOPS = ("uvloop", "asyncio")
+@dataclass(frozen=True)
+class Group:
+    """Programs that do the same job over the same transport. The first is what the others are compared with."""
 
-WORKLOADS = {
-    workload.name: workload
-    for workload in (
-        Workload("1x100", "1 in flight, 100 B", 1, 100),
-        Workload("16x100", "16 in flight, 100 B", 16, 100),
-        Workload("1x16k", "1 in flight, 16 KiB", 1, 16384),
-        Workload("16x16k", "16 in flight, 16 KiB", 16, 16384),
+    name: str
+    title: str
+    programs: tuple[Program, ...]
+    workloads: tuple[Workload, ...] = ()
+    transport: str = "tcp"
+    loops: tuple[str, ...] = ("uvloop",)  # measured unless others are asked for
+    readings: tuple[str, ...] = ()  # names in benchmarks.readings: what is measured once and not in rounds
+
+    @property
+    def baseline(self) -> str:
+        return self.key(self.programs[0])
+
+    def key(self, program: Program) -> str:
+        """How results name a program: that of another group is another one."""
+        return f"{self.name}/{program.name}"
+
+
+# What a reading is called in the results, and what it says.
+READINGS = {
+    "idle-used": "KiB per idle connection, after a message",
+    "idle-silent": "KiB per idle connection, never used",
+    "crowd-kib": "KiB per idle connection",
+    "empty-p99": "p99 µs of one client, server empty",
+    "crowd-p99": "p99 µs of one client, server full",
+    "crowd-slowdown": "p99 of one client, full over empty",
+}
+
+_SINGLE = Workload("1x100", "1 in flight, 100 B", 1, 100)
+_MANY = Workload("16x100", "16 in flight, 100 B", 16, 100)
+_LARGE = Workload("1x16k", "1 in flight, 16 KiB", 1, 16384)
+_MANY_LARGE = Workload("16x16k", "16 in flight, 16 KiB", 16, 16384)
+
+_PROTOCOL = Program("protocol", "hand-written Protocol", "servers.handwritten", ("--write", "message"))
+_BATCH = Program(
+    "protocol-batch", "hand-written Protocol, one write per batch", "servers.handwritten", ("--write", "batch")
+)
+_STREAMS = Program("streams", "asyncio streams", "servers.streams")
+
+
+def _both(
+    shape: str, title: str, module: str, *options: str, released: bool = False, ours: bool = True
+) -> tuple[Program, Program]:
+    """The same program on the EasyNetwork release and on this project; *released*, *ours*: measured by default."""
+    return (
+        Program(
+            f"released-{shape}",
+            f"EasyNetwork {EASYNETWORK_VERSION} {title}",
+            module,
+            options,
+            released=True,
+            default=released,
+        ),
+        Program(f"ours-{shape}", f"ours: {title}", module, options, default=ours),
+    )
+
+
+def _servers(low: str, high: str, bare: str = "servers.bare", full: str = "servers.full") -> tuple[Program, ...]:
+    """The low-level server named *low*, and the network server named *high* with the two kinds of handlers."""
+    return (
+        *_both("bare", low, bare),
+        *_both("full", high, full, released=True),
+        *_both("full-loop", f"{high}, looping handler", full, "--handler", "loop"),
+    )
+
+
+def _buffered(programs: tuple[Program, ...]) -> tuple[Program, ...]:
+    """The same with BufferedStreamProtocol, by request only."""
+    return tuple(
+        replace(
+            program,
+            name=f"{program.name}-buffered",
+            title=f"{program.title}, buffered",
+            options=(*program.options, "--protocol", "buffered"),
+            default=False,
+        )
+        for program in programs
+    )
+
+
+def _usually(programs: tuple[Program, ...], *names: str) -> tuple[Program, ...]:
+    """The same, of which only *names* are measured by default."""
+    return tuple(replace(program, default=program.name in names) for program in programs)
+
+
+_TCP = _servers("AsyncStreamServer", "AsyncTCPNetworkServer")
+
+
+def _bulk(name: str, title: str, job: str, workload: str, answer: int) -> Group:
+    """Servers of packets so large that all depends on how often their bytes are copied."""
+    return Group(
+        name,
+        title,
+        (
+            Program("protocol", "hand-written BufferedProtocol", "servers.handwritten_bulk", ("--job", job)),
+            *_both("bare", "AsyncStreamServer, buffered", "servers.bare_bulk", "--job", job, released=True),
+        ),
+        (Workload("1m", workload, 1, BLOB, answer=answer, connections=4),),
+    )
+
+
+GROUPS = {
+    group.name: group
+    for group in (
+        Group(
+            "tcp",
+            "TCP",
+            (_PROTOCOL, _BATCH, _STREAMS, *_TCP, *_buffered(_TCP)),
+            (_SINGLE, _MANY, _LARGE, _MANY_LARGE),
+            loops=("uvloop", "asyncio"),
+            readings=("idle",),
+        ),
+        Group(
+            "tls",
+            "TLS",
+            (_PROTOCOL, _STREAMS, *_servers("AsyncStreamServer", "AsyncTCPNetworkServer")),
+            (_SINGLE, _MANY, _LARGE),
+            transport="tls",
+            readings=("idle",),
+        ),
+        Group(
+            "unix",
+            "Unix stream",
+            (_PROTOCOL, _STREAMS, *_servers("AsyncStreamServer", "AsyncUnixStreamServer")),
+            (_SINGLE, _MANY),
+            transport="unix",
+        ),
+        Group(
+            "udp",
+            "UDP",
+            (
+                Program("protocol", "hand-written DatagramProtocol", "servers.handwritten_datagram"),
+                *_servers(
+                    "AsyncDatagramServer",
+                    "AsyncUDPNetworkServer",
+                    bare="servers.bare_datagram",
+                    full="servers.full_datagram",
+                ),
+            ),
+            (_SINGLE,),
+            transport="udp",
+        ),
+        _bulk("bulk-sink", "Bulk sink", "sink", "1 MiB packets, a short receipt for each", RECEIPT),
+        _bulk("bulk-echo", "Bulk echo", "echo", "1 MiB packets", BLOB),
+        Group(
+            "connect",
+            "Short connections",
+            (_PROTOCOL, _STREAMS, *_TCP),
+            (Workload("connect", "connect, echo 100 B, close", 1, 100, load="connections", unit="connection"),),
+        ),
+        Group(
+            "crowd",
+            "10,000 idle connections",
+            # EasyNetwork 1.2.0 would take gigabytes.
+            (_PROTOCOL, *_usually(_TCP, "ours-full")),
+            readings=("crowd",),
+        ),
     )
 }
 
-
-def _easynetwork(prefix: str, title: str, *, released: bool, default: frozenset[str] | None = None) -> list[Server]:
-    """The six ways to write the server with EasyNetwork; only those in *default* are measured unasked (None: all)."""
-    servers = []
-    for shape, description, module, options in (
-        ("bare", "AsyncStreamServer", "bare", ()),
-        ("tcp", "AsyncTCPNetworkServer", "tcp", ()),
-        ("tcp-loop", "AsyncTCPNetworkServer, looping handler", "tcp", ("--handler", "loop")),
-    ):
-        for suffix, kind in (("", "stream"), ("-buffered", "buffered")):
-            servers.append(
-                Server(
-                    name=f"{prefix}-{shape}{suffix}",
-                    title=f"{title} {description}{', buffered' if suffix else ''}",
-                    module=module,
-                    options=("--protocol", kind, *options),
-                    released=released,
-                    default=default is None or shape + suffix in default,
-                )
-            )
-    return servers
-
-
-BASELINE = Server("protocol", "hand-written Protocol", "handwritten", ("--write", "message"))
-
-SERVERS = {
-    server.name: server
-    for server in (
-        BASELINE,
-        Server("protocol-batch", "hand-written Protocol, one write per batch", "handwritten", ("--write", "batch")),
-        Server("streams", "asyncio streams", "streams"),
-        *_easynetwork("released", f"EasyNetwork {EASYNETWORK_VERSION}", released=True, default=frozenset({"tcp"})),
-        *_easynetwork("ours", "ours:", released=False),
-    )
-}
+PROGRAMS = {group.key(program): program for group in GROUPS.values() for program in group.programs}

@@ -1,4 +1,4 @@
-"""The results as one SVG picture: a panel for each workload and one for memory, a bar for each server and loop."""
+"""The results as one SVG picture: a panel for each workload and reading, a bar for each program and loop."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from functools import partial
 from itertools import product
 from xml.etree import ElementTree as ET
 
-from benchmarks.catalogue import LOOPS, SERVERS, WORKLOADS
+from benchmarks.catalogue import GROUPS, LOOPS, PROGRAMS, READINGS, Group
 from benchmarks.report import number
 from benchmarks.results import Results
 
 __all__ = ["svg"]
 
-_PANEL_WIDTH = 620
-_LABEL_WIDTH = 300
+_PANEL_WIDTH = 680
+_LABEL_WIDTH = 360
 _VALUE_WIDTH = 50
 _BAR_HEIGHT = 10
 _GAP = 8
 _HEADER = 44
 _COLUMNS = 2
 # Ours in blue, all others in grey; the paler one is asyncio's own loop.
-_COLOURS = {(True, "uvloop"): "#1f5fbf", (True, "asyncio"): "#9dbfee", (False, "uvloop"): "#6b6b6b"}
-_PALE_GREY = "#c4c4c4"
+_COLOURS = {(True, False): "#1f5fbf", (True, True): "#9dbfee", (False, False): "#6b6b6b", (False, True): "#c4c4c4"}
 
 
 @dataclass(frozen=True)
 class _Panel:
     heading: str
-    values: dict[str, dict[str, float]]  # server -> loop -> figure
+    values: dict[str, dict[str, float]]  # program -> loop -> figure
 
     @property
     def height(self) -> int:
@@ -52,7 +51,7 @@ def svg(results: Results) -> str:
             "role": "img",
         },
     )
-    ET.SubElement(root, "title").text = "Server CPU per message and memory per idle connection; shorter is better"
+    ET.SubElement(root, "title").text = "CPU per message, and memory; shorter is better"
     _rectangle(root, 0, 0, width, height, "#ffffff")
     _legend(root)
     top = 40
@@ -65,25 +64,22 @@ def svg(results: Results) -> str:
 
 
 def _panels(results: Results) -> list[_Panel]:
-    def values(figure: Callable[[str, str], float | None]) -> dict[str, dict[str, float]]:
-        table: dict[str, dict[str, float]] = {}
-        for server, loop in product(SERVERS, LOOPS):
-            if (value := figure(server, loop)) is not None:
-                table.setdefault(server, {})[loop] = value
-        return table
+    panels = []
+    for group in GROUPS.values():
+        for workload in group.workloads:
+            heading = f"{group.title}: {workload.title}: µs of CPU per {workload.unit}"
+            panels.append(_panel(group, heading, partial(results.cpu_us, workload=workload.name)))
+        for name, words in READINGS.items():
+            panels.append(_panel(group, f"{group.title}: {words}", partial(results.reading, name=name)))
+    return panels
 
-    def memory(server: str, loop: str) -> float | None:
-        sample = results.memory_of(server, loop)
-        return None if sample is None else sample.used_kib
 
-    panels = [
-        _Panel(
-            f"{workload.title}: µs of server CPU per message",
-            values(partial(results.cpu_us, workload=workload.name)),
-        )
-        for workload in WORKLOADS.values()
-    ]
-    return [*panels, _Panel("KiB of resident memory per idle connection", values(memory))]
+def _panel(group: Group, heading: str, figure: Callable[[str, str], float | None]) -> _Panel:
+    values: dict[str, dict[str, float]] = {}
+    for program, loop in product(group.programs, LOOPS):
+        if (value := figure(group.key(program), loop)) is not None:
+            values.setdefault(group.key(program), {})[loop] = value
+    return _Panel(heading, values)
 
 
 def _draw(root: ET.Element, panel: _Panel, left: int, top: int) -> None:
@@ -91,12 +87,12 @@ def _draw(root: ET.Element, panel: _Panel, left: int, top: int) -> None:
     longest = max(value for loops in panel.values.values() for value in loops.values()) or 1.0
     room = _PANEL_WIDTH - _LABEL_WIDTH - _VALUE_WIDTH
     y = top + _HEADER - 16
-    for server, loops in panel.values.items():
+    for program, loops in panel.values.items():
         middle = y + len(loops) * _BAR_HEIGHT / 2 + 4
-        _text(root, left + _LABEL_WIDTH - 6, middle, SERVERS[server].title, **{"text-anchor": "end"})
+        _text(root, left + _LABEL_WIDTH - 6, middle, PROGRAMS[program].title, **{"text-anchor": "end"})
         for loop, value in loops.items():
             length = max(value / longest * room, 1)
-            _rectangle(root, left + _LABEL_WIDTH, y, length, _BAR_HEIGHT - 1, _colour(server, loop))
+            _rectangle(root, left + _LABEL_WIDTH, y, length, _BAR_HEIGHT - 1, _colour(program, loop))
             _text(root, left + _LABEL_WIDTH + length + 4, y + 8.5, number(value), **{"font-size": "10"})
             y += _BAR_HEIGHT
         y += _GAP
@@ -104,20 +100,20 @@ def _draw(root: ET.Element, panel: _Panel, left: int, top: int) -> None:
 
 def _legend(root: ET.Element) -> None:
     x = 16
-    for server, loop, words in (
-        ("ours", "uvloop", "ours on uvloop"),
-        ("ours", "asyncio", "ours on asyncio"),
-        ("", "uvloop", "others on uvloop"),
+    for program, loop, words in (
+        ("/ours", "uvloop", "ours"),
+        ("/ours", "asyncio", "ours on asyncio"),
+        ("", "uvloop", "others"),
         ("", "asyncio", "others on asyncio"),
     ):
-        _rectangle(root, x, 12, 12, 10, _colour(server, loop))
+        _rectangle(root, x, 12, 12, 10, _colour(program, loop))
         _text(root, x + 17, 21, words)
         x += 130
     _text(root, x + 10, 21, "Shorter is better.")
 
 
-def _colour(server: str, loop: str) -> str:
-    return _COLOURS.get((server.startswith("ours"), loop), _PALE_GREY)
+def _colour(program: str, loop: str) -> str:
+    return _COLOURS["/ours" in program, loop == "asyncio"]
 
 
 def _rectangle(root: ET.Element, x: float, y: float, width: float, height: float, fill: str) -> None:

@@ -1,4 +1,4 @@
-"""A server in a process of its own: started, watched from outside (CPU, memory, descriptors), stopped."""
+"""A program in a process of its own: started, watched from outside (CPU, memory, descriptors), stopped."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ import select
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from benchmarks.catalogue import Server
 from benchmarks.peers import ROOT, Interpreter
 
-__all__ = ["ServerError", "ServerProcess"]
+__all__ = ["ProgramError", "ProgramProcess"]
 
 _START_TIMEOUT = 20.0
 _STOP_TIMEOUT = 5.0
 
 
-class ServerError(Exception):
-    """The server did not start, died, or answered wrongly."""
+class ProgramError(Exception):
+    """The program did not start, died, or answered wrongly."""
 
 
-class ServerProcess:
-    """Starts on construction and waits until it listens; a context manager that stops it."""
+class ProgramProcess:
+    """Starts on construction and waits until it is ready; a context manager that stops it."""
 
-    __slots__ = ("_cpu_clock", "_errors", "_process", "_stdout", "port")
+    __slots__ = ("_cpu_clock", "_errors", "_process", "_stdout", "address", "transport")
 
-    port: int
+    address: str  # what it said when it was ready: the port or the path where a server listens
 
-    def __init__(self, server: Server, loop: str, interpreter: Interpreter, *, core: int | None = None) -> None:
-        command = [interpreter.python, "-m", f"benchmarks.servers.{server.module}", "--loop", loop, *server.options]
+    def __init__(
+        self, module: str, options: Sequence[str], interpreter: Interpreter, *, transport: str, core: int | None = None
+    ) -> None:
+        command = [interpreter.python, "-m", module, *options]
+        self.transport = transport
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         self._process = subprocess.Popen(
             command,
@@ -49,7 +52,7 @@ class ServerProcess:
         try:
             if core is not None:
                 os.sched_setaffinity(self._process.pid, {core})
-            self.port = int(self._read_line(_START_TIMEOUT))
+            self.address = self.hear(_START_TIMEOUT)
         except BaseException:
             self.stop()
             raise
@@ -69,20 +72,43 @@ class ServerProcess:
             for line in rollup:
                 if line.startswith("Rss:"):
                     return int(line.split()[1]) * 1024
-        raise ServerError("smaps_rollup has no Rss line")
+        raise ProgramError("smaps_rollup has no Rss line")
 
     def open_descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def ask(self, command: str, timeout: float = _STOP_TIMEOUT) -> str:
+        """What the program answers to *command*, which is a word or some."""
+        self.tell(command)
+        return self.hear(timeout)
+
+    def tell(self, command: str) -> None:
+        """Send a command, and let `hear` fetch the answer when `answers` is readable."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{command}\n".encode())
+
+    def hear(self, timeout: float = _STOP_TIMEOUT) -> str:
+        """The next line that the program prints."""
+        if not select.select([self._stdout], [], [], timeout)[0]:
+            raise ProgramError(f"the program said nothing for {timeout:g} s; its last words: {self.error_output()}")
+        line = self._stdout.readline().decode().strip()
+        if not line:
+            self._process.wait(_STOP_TIMEOUT)
+            raise ProgramError(f"the program ended: {self.error_output()}")
+        return line
+
+    @property
+    def answers(self) -> int:
+        """The descriptor on which answers arrive."""
+        return self._stdout.fileno()
+
     def collect_garbage(self) -> None:
-        self._command("gc")
-        if self._read_line(_STOP_TIMEOUT) != "done":
-            raise ServerError("the server does not know the command `gc`")
+        self.ask("gc")
 
     def stop(self) -> None:
-        """Ask it to stop, then kill it; never raises because of what the server does."""
+        """Ask it to stop, then kill it; never raises because of what the program does."""
         try:
-            self._command("stop")
+            self.tell("stop")
             self._process.wait(_STOP_TIMEOUT)
         except (OSError, subprocess.TimeoutExpired):
             self._process.kill()
@@ -92,7 +118,7 @@ class ServerProcess:
                 pipe.close()
 
     def error_output(self) -> str:
-        """The last line that the server wrote to its standard error."""
+        """The last line that the program wrote to its standard error."""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "no message"
@@ -104,16 +130,3 @@ class ServerProcess:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
-
-    def _command(self, word: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{word}\n".encode())
-
-    def _read_line(self, timeout: float) -> str:
-        if not select.select([self._stdout], [], [], timeout)[0]:
-            raise ServerError(f"the server said nothing for {timeout:g} s; its last words: {self.error_output()}")
-        line = self._stdout.readline().decode().strip()
-        if not line:
-            self._process.wait(_STOP_TIMEOUT)
-            raise ServerError(f"the server ended: {self.error_output()}")
-        return line

@@ -12,12 +12,12 @@ from benchmarks.results import Results
 __all__ = ["save", "update_docs"]
 
 _BEGIN, _END = "<!-- benchmarks: generated from here -->", "<!-- benchmarks: to here -->"
-_CHART = "![Server CPU per message and memory per idle connection]({})"
+_CHART = "![CPU per message, and memory]({})"
 _NEW_PAGE = f"""# Benchmarks
 
-Every server answers each line with the same line. The tables show what one message costs the server in CPU time, and
-the ratio to a hand-written `asyncio.Protocol` on uvloop (higher is better). `python benchmarks/run.py --docs` measures
-again and rewrites this page; `benchmarks/README.md` describes the method.
+In each group all programs do the same job, an echo of lines for the most part. The tables show what one message costs
+them in CPU time, and the ratio to what an expert writes by hand (higher is better). `python benchmarks/run.py --docs`
+measures again and rewrites this page; `benchmarks/README.md` describes the method.
 
 {_BEGIN}
 {_END}

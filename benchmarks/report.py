@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from statistics import median
 
-from benchmarks.catalogue import BASELINE, LOOPS, SERVERS, WORKLOADS
+from benchmarks.catalogue import GROUPS, LOOPS, PROGRAMS, READINGS, Group, Workload
 from benchmarks.results import Results
-from benchmarks.targets import Verdict, evaluate
+from benchmarks.targets import Target, Verdict, evaluate
 
 __all__ = ["markdown", "number", "table"]
+
+_Row = tuple[float, list[str]]  # sorted by the figure
 
 
 def markdown(results: Results) -> str:
     """All that a run says, as one Markdown text."""
-    parts = [_machine(results)]
-    for workload in WORKLOADS:
-        if any(sample.workload == workload for sample in results.samples):
-            parts += [f"### {WORKLOADS[workload].title}", _workload_table(results, workload)]
-    if results.memory:
-        parts += [f"### {results.memory[0].connections} idle connections", _memory_table(results)]
-    parts += ["### Bars", _verdict_table(evaluate(results))]
+    groups = {key.partition("/")[0] for key in results.programs()}
+    verdicts = [verdict for verdict in evaluate(results) if verdict.target.group in groups]
+    parts = [_machine(results), "## Bars", _verdict_table(verdicts)]
     if results.failures:
-        rows = [[SERVERS[failure.server].title, failure.loop, failure.reason] for failure in results.failures]
-        parts += ["### Not measured", table(["server", "loop", "why"], rows)]
+        rows = [[failure.program, failure.loop, textwrap.shorten(failure.reason, 120)] for failure in results.failures]
+        parts += ["## Not available", table(["program", "loop", "why"], rows)]
+    for group in GROUPS.values():
+        parts += _group(results, group)
     return "\n\n".join(parts) + "\n"
 
 
@@ -33,53 +36,88 @@ def _machine(results: Results) -> str:
     return (
         f"{machine['python']}, uvloop {machine['uvloop']}, {machine['cpu']} ({machine['cores']} cores), "
         f"{machine['system']}, {machine['date']}; medians of {rounds} rounds.\n\n"
-        "Ratio: the CPU that the hand-written Protocol on uvloop takes for a message, divided by the CPU that this one "
-        "takes: higher is better. Spread: how far the rounds lie apart."
+        "Ratio: the CPU that the first program of the group takes for a message on its first loop, divided by the CPU "
+        "that this one takes: higher is better. Spread: how far the rounds lie apart."
     )
 
 
-def _workload_table(results: Results, workload: str) -> str:
-    """The servers under one workload, the cheapest first."""
-    header = ["server", "loop", "CPU µs/msg", "spread", "ratio", "msg/s", "p50 µs", "p99 µs", "server busy"]
-    rows: list[tuple[float, list[str]]] = []
-    for server in SERVERS.values():
-        for loop in LOOPS:
-            samples = results.select(server.name, loop, workload)
-            if not samples:
-                continue
-            cpu = median(sample.cpu_us for sample in samples)
-            cells = [
-                server.title,
-                loop,
-                number(cpu),
-                f"{results.spread(server.name, loop, workload):.0%}",
-                number(results.cpu_ratio(server.name, BASELINE.name, loop, workload, peer_loop="uvloop")),
-                f"{median(sample.rate for sample in samples):,.0f}",
-                f"{median(sample.p50_us for sample in samples):,.0f}",
-                f"{median(sample.p99_us for sample in samples):,.0f}",
-                f"{median(sample.utilisation for sample in samples):.0%}",
-            ]
-            rows.append((cpu, cells))
-    return table(header, [cells for _, cells in sorted(rows)])
+def _group(results: Results, group: Group) -> list[str]:
+    """The tables of one group, or nothing if none of it was measured."""
+    parts: list[str] = []
+    for workload in group.workloads:
+        if rows := _rows(group, partial(_load_row, results, group, workload)):
+            unit = workload.unit
+            header = ["program", "loop", f"CPU µs/{unit}", "spread", "ratio", f"{unit}s/s", "p50 µs", "p99 µs", "busy"]
+            parts += [f"### {group.title}: {workload.title}", table(header, rows)]
+    keys = {group.key(program) for program in group.programs}
+    names = [name for name in READINGS if any(r.program in keys and r.name == name for r in results.readings)]
+    if names:
+        rows = _rows(group, partial(_reading_row, results, names))
+        parts.append(table(["program", "loop", *(READINGS[name] for name in names)], rows))
+    return [f"## {group.title}", *parts] if parts else []
 
 
-def _memory_table(results: Results) -> str:
-    ordered = sorted(results.memory, key=lambda sample: sample.used_kib)
-    rows = [[SERVERS[m.server].title, m.loop, f"{m.used_kib:.1f}", f"{m.silent_kib:.1f}"] for m in ordered]
-    return table(["server", "loop", "KiB each, after a message", "KiB each, never used"], rows)
+def _rows(group: Group, row: Callable[[str, str], _Row | None]) -> list[list[str]]:
+    """What *row* makes of each program and loop, the smallest figure first."""
+    keys = [group.key(program) for program in group.programs]
+    found = [made for key in keys for loop in LOOPS if (made := row(key, loop)) is not None]
+    return [cells for _, cells in sorted(found, key=lambda made: made[0])]
+
+
+def _load_row(results: Results, group: Group, workload: Workload, key: str, loop: str) -> _Row | None:
+    title = PROGRAMS[key].title
+    samples = results.select(key, loop, workload.name)
+    if not samples:
+        return (math.inf, [title, loop, "–", *[""] * 6]) if results.has_failed(key, loop) else None
+    cpu = median(sample.cpu_us for sample in samples)
+    ratio = results.cpu_ratio(key, group.baseline, loop, workload.name, peer_loop=group.loops[0])
+    return cpu, [
+        title,
+        loop,
+        number(cpu),
+        f"{results.spread(key, loop, workload.name):.0%}",
+        number(ratio),
+        f"{median(sample.rate for sample in samples):,.0f}",
+        _whole(sample.p50_us for sample in samples),
+        _whole(sample.p99_us for sample in samples),
+        f"{median(sample.utilisation for sample in samples):.0%}",
+    ]
+
+
+def _reading_row(results: Results, names: list[str], key: str, loop: str) -> _Row | None:
+    values = [results.reading(key, loop, name) for name in names]
+    first = next((value for value in values if value is not None), None)
+    if first is None and not results.has_failed(key, loop):
+        return None
+    return math.inf if first is None else first, [PROGRAMS[key].title, loop, *map(number, values)]
+
+
+def _whole(values: Iterable[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{median(known):,.0f}" if known else ""
 
 
 def _verdict_table(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for verdict in verdicts:
         target = verdict.target
-        bound = f"≥ {target.at_least:g}" if target.at_least is not None else f"≤ {target.at_most:g}"
-        words = {None: "not measured", True: "pass", False: "short of the aim" if target.aim else "**FAIL**"}
-        kind = "aim " if target.aim else ""
-        rows.append(
-            [target.title, f"{kind}{bound} {target.unit}".strip(), number(verdict.value), words[verdict.passed]]
-        )
-    return table(["CPU for a message on uvloop, and memory", "bar", "measured", ""], rows)
+        rows.append([target.title, _bound(target), number(verdict.value), _word(verdict)])
+    return table(["ratio of the CPU for a message, unless it says otherwise", "bar", "measured", ""], rows)
+
+
+def _bound(target: Target) -> str:
+    if target.at_least is None and target.at_most is None:
+        return "none"
+    bound = f"≥ {target.at_least:g}" if target.at_least is not None else f"≤ {target.at_most:g}"
+    return f"{'aim ' if target.aim else ''}{bound} {target.unit}".strip()
+
+
+def _word(verdict: Verdict) -> str:
+    if verdict.passed is None:
+        return "not measured"
+    if verdict.passed:
+        return "" if _bound(verdict.target) == "none" else "pass"
+    return "**FAIL**" if verdict.failed else "short of the aim"
 
 
 def number(value: float | None) -> str:

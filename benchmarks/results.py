@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-__all__ = ["Failure", "MemorySample", "Results", "Sample", "percentile"]
+__all__ = ["Failure", "Reading", "Results", "Sample", "percentile"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One server under one workload, once."""
+    """One program under one workload, once."""
 
-    server: str
+    program: str  # group/name
     loop: str
     workload: str
     round: int
     messages: float
     seconds: float
     cpu_seconds: float
-    p50_us: float
-    p99_us: float
+    p50_us: float | None  # None where the load cannot see latencies
+    p99_us: float | None
 
     @property
     def cpu_us(self) -> float:
-        """Microseconds of server CPU for each message."""
+        """Microseconds of the program's CPU for each message."""
         return self.cpu_seconds / self.messages * 1e6
 
     @property
@@ -36,26 +37,25 @@ class Sample:
 
     @property
     def utilisation(self) -> float:
-        """Share of one core that the server took; near 1 the server was what limited the rate."""
+        """Share of one core that the program took; near 1 the program was what limited the rate."""
         return self.cpu_seconds / self.seconds
 
 
 @dataclass(frozen=True)
-class MemorySample:
-    """KiB of resident memory that one idle connection keeps."""
+class Reading:
+    """A figure that was measured once. *name*: a key of `catalogue.READINGS`, which tells the unit."""
 
-    server: str
+    program: str
     loop: str
-    connections: int
-    silent_kib: float  # connections that never sent anything
-    used_kib: float  # connections that have exchanged one message
+    name: str
+    value: float
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A server that could not be measured, and why."""
+    """A program that could not be measured, and why."""
 
-    server: str
+    program: str
     loop: str
     reason: str
 
@@ -65,29 +65,46 @@ class Results:
     machine: dict[str, Any]
     settings: dict[str, Any]
     samples: list[Sample] = field(default_factory=list)
-    memory: list[MemorySample] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
-    def select(self, server: str, loop: str, workload: str) -> list[Sample]:
-        return [s for s in self.samples if (s.server, s.loop, s.workload) == (server, loop, workload)]
+    def select(self, program: str, loop: str, workload: str) -> list[Sample]:
+        return [s for s in self.samples if (s.program, s.loop, s.workload) == (program, loop, workload)]
 
-    def cpu_us(self, server: str, loop: str, workload: str) -> float | None:
-        """Microseconds of server CPU for each message: the median over the rounds, None if it was not measured."""
-        values = [sample.cpu_us for sample in self.select(server, loop, workload)]
-        return statistics.median(values) if values else None
+    def cpu_us(self, program: str, loop: str, workload: str) -> float | None:
+        """Microseconds of CPU for each message: the median over the rounds, None if it was not measured."""
+        return self._median(program, loop, workload, lambda sample: sample.cpu_us)
 
-    def spread(self, server: str, loop: str, workload: str) -> float:
+    def rate(self, program: str, loop: str, workload: str) -> float | None:
+        """Messages per second: the median over the rounds, None if it was not measured."""
+        return self._median(program, loop, workload, lambda sample: sample.rate)
+
+    def spread(self, program: str, loop: str, workload: str) -> float:
         """How far the rounds lie apart in CPU for each message: highest minus lowest, as a share of the median."""
-        values = [sample.cpu_us for sample in self.select(server, loop, workload)]
+        values = [sample.cpu_us for sample in self.select(program, loop, workload)]
         return (max(values) - min(values)) / statistics.median(values)
 
-    def cpu_ratio(self, server: str, peer: str, loop: str, workload: str, peer_loop: str | None = None) -> float | None:
-        """How many times the CPU of *server* its *peer* takes for a message: higher is better for *server*."""
-        ours, theirs = self.cpu_us(server, loop, workload), self.cpu_us(peer, peer_loop or loop, workload)
+    def cpu_ratio(
+        self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
+    ) -> float | None:
+        """How many times the CPU of *program* its *peer* takes for a message: higher is better for *program*."""
+        ours, theirs = self.cpu_us(program, loop, workload), self.cpu_us(peer, peer_loop or loop, workload)
         return None if ours is None or theirs is None else theirs / ours
 
-    def memory_of(self, server: str, loop: str) -> MemorySample | None:
-        return next((m for m in self.memory if (m.server, m.loop) == (server, loop)), None)
+    def reading(self, program: str, loop: str, name: str) -> float | None:
+        found = (r.value for r in self.readings if (r.program, r.loop, r.name) == (program, loop, name))
+        return next(found, None)
+
+    def programs(self) -> set[str]:
+        """All that the run was about, failures included."""
+        return {made.program for kind in (self.samples, self.readings, self.failures) for made in kind}
+
+    def has_failed(self, program: str, loop: str) -> bool:
+        return any((failure.program, failure.loop) == (program, loop) for failure in self.failures)
+
+    def _median(self, program: str, loop: str, workload: str, figure: Callable[[Sample], float]) -> float | None:
+        values = [figure(sample) for sample in self.select(program, loop, workload)]
+        return statistics.median(values) if values else None
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"
@@ -99,15 +116,15 @@ class Results:
             raw["machine"],
             raw["settings"],
             [Sample(**sample) for sample in raw["samples"]],
-            [MemorySample(**sample) for sample in raw["memory"]],
+            [Reading(**reading) for reading in raw["readings"]],
             [Failure(**failure) for failure in raw["failures"]],
         )
 
 
-def percentile(values: list[int], percent: float) -> float:
-    """The smallest value that *percent* of the values do not exceed (nearest rank); NaN for no values."""
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The smallest value that *percent* of the values do not exceed (nearest rank); None for no values."""
     if not values:
-        return float("nan")
+        return None
     ordered = sorted(values)
     rank = -(-len(ordered) * percent // 100)
     return float(ordered[max(int(rank), 1) - 1])

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import cast
 
-from benchmarks.servers.harness import HOST, main
+from benchmarks.servers.harness import Ready, main
+from benchmarks.servers.stdlib import serve_stdlib
 
 
 class EchoProtocol(asyncio.Protocol):
@@ -44,11 +43,10 @@ class BatchEchoProtocol(EchoProtocol):
             self.transport.write(b"".join([line + b"\n" for line in lines]))
 
 
-@asynccontextmanager
-async def serve(options: argparse.Namespace) -> AsyncIterator[int]:
+async def serve(options: argparse.Namespace, ready: Ready) -> None:
+    loop = asyncio.get_running_loop()
     factory = {"message": EchoProtocol, "batch": BatchEchoProtocol}[options.write]
-    async with await asyncio.get_running_loop().create_server(factory, HOST, 0, backlog=1024) as server:
-        yield server.sockets[0].getsockname()[1]
+    await serve_stdlib(loop.create_server, loop.create_unix_server, factory, options, ready)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What both EasyNetwork servers speak: lines as `str`, by either kind of protocol object."""
+"""What all EasyNetwork programs speak: lines as `str`, by any kind of protocol object."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
+from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
 from easynetwork.serializers import StringLineSerializer
 
-__all__ = ["PROTOCOLS", "line_protocol"]
+__all__ = ["PROTOCOLS", "line_datagrams", "line_protocol"]
 
 PROTOCOLS = ["stream", "buffered"]
 
@@ -17,3 +17,8 @@ def line_protocol(kind: str) -> StreamProtocol[str, str] | BufferedStreamProtoco
     if kind == "buffered":
         return BufferedStreamProtocol(serializer)
     return StreamProtocol(serializer)
+
+
+def line_datagrams() -> DatagramProtocol[str, str]:
+    # A serializer adds no newline to a datagram, so it may take none away.
+    return DatagramProtocol(StringLineSerializer(keep_end=True))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from benchmarks.servers.harness import HOST, main
+from benchmarks.servers.harness import Ready, main
+from benchmarks.servers.stdlib import serve_stdlib
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -21,10 +20,8 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         writer.close()
 
 
-@asynccontextmanager
-async def serve(options: argparse.Namespace) -> AsyncIterator[int]:
-    async with await asyncio.start_server(echo, HOST, 0, backlog=1024) as server:
-        yield server.sockets[0].getsockname()[1]
+async def serve(options: argparse.Namespace, ready: Ready) -> None:
+    await serve_stdlib(asyncio.start_server, asyncio.start_unix_server, echo, options, ready)
 
 
 if __name__ == "__main__":

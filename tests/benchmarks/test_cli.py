@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cli import main
-from benchmarks.results import MemorySample, Results
+from benchmarks.cli import _chosen, _parse, main
+from benchmarks.results import Reading, Results
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ["--only", "nobody"],
+        ["--only", "tls,nobody"],
         ["--workloads", "32x100"],
-        ["--loops", "uvloop,trio"],
+        ["--loops", "uvloop,curio"],
         ["--rounds", "0"],
         ["--window", "nan"],
         ["--window", "soon"],
@@ -43,13 +44,42 @@ def test_replay_reports_an_earlier_run(results: Results, tmp_path: Path, capsys:
     assert "hand-written Protocol" in capsys.readouterr().out
 
 
-def test_status_is_1_when_a_server_could_not_be_measured(results: Results, tmp_path: Path) -> None:
+def test_status_is_1_when_a_program_could_not_be_measured(results: Results, tmp_path: Path) -> None:
     assert replay(results, tmp_path) == 1
 
 
 def test_check_fails_on_a_missed_bar_and_only_then(results: Results, tmp_path: Path) -> None:
     results.failures.clear()
     assert replay(results, tmp_path, "--check") == 0
-    results.memory[0] = MemorySample("ours-bare", "uvloop", 1000, silent_kib=2.0, used_kib=30.0)
+    results.readings[0] = Reading("tcp/ours-bare", "uvloop", "idle-used", 30.0)
     assert replay(results, tmp_path) == 0
     assert replay(results, tmp_path, "--check") == 1
+
+
+def keys(*arguments: str) -> list[str]:
+    """Which programs these arguments choose, on which loops."""
+    options = _parse(arguments)
+    return [f"{group.key(program)} {loop}" for group, program, loop in _chosen(options)]
+
+
+def test_a_group_by_name_means_its_usual_programs() -> None:
+    chosen = keys("--only", "tls")
+    assert chosen[0] == "tls/protocol uvloop"
+    assert "tls/ours-bare uvloop" in chosen
+    assert "tls/released-bare uvloop" not in chosen
+    assert all(key.startswith("tls/") for key in chosen)
+
+
+def test_several_names_may_be_joined_by_commas() -> None:
+    assert set(keys("--only", "tls,tcp")) == {*keys("--only", "tls"), *keys("--only", "tcp")}
+
+
+def test_a_pattern_chooses_programs_and_each_group_keeps_what_it_is_compared_with() -> None:
+    assert keys("--only", "*/released-bare", "--loops", "asyncio")[:2] == [
+        "tcp/protocol asyncio",
+        "tcp/released-bare asyncio",
+    ]
+
+
+def test_quick_means_one_loop() -> None:
+    assert {key.split()[1] for key in keys("--only", "tcp", "--quick")} == {"uvloop"}

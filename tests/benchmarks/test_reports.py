@@ -16,14 +16,14 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_tables_give_each_server_its_figures_cheapest_first(results: Results) -> None:
-    table = markdown(results).partition("### 1 in flight, 100 B\n\n")[2].partition("\n\n")[0]
+    table = markdown(results).partition("### TCP: 1 in flight, 100 B\n\n")[2].partition("\n\n")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
     assert [row[:3] for row in rows[:2]] == [
         ["hand-written Protocol", "uvloop", "7.00"],
         ["ours: AsyncStreamServer", "uvloop", "8.00"],
     ]
     assert rows[1][4] == "0.88"
-    assert rows[-1][:5] == ["hand-written Protocol", "asyncio", "20.0", "0%", "0.35"]
+    assert rows[-2][:5] == ["hand-written Protocol", "asyncio", "20.0", "0%", "0.35"]
 
 
 def test_report_shows_bars_and_what_failed(results: Results) -> None:
@@ -32,6 +32,15 @@ def test_report_shows_bars_and_what_failed(results: Results) -> None:
     assert "| pass " in text
     assert "FAIL" not in text
     assert "a <reason>" in text
+
+
+def test_a_bar_of_a_group_that_was_left_out_is_not_mentioned(results: Results) -> None:
+    assert "TLS" not in markdown(results)
+
+
+def test_a_program_that_failed_has_a_row_without_figures(results: Results) -> None:
+    rows = [line for line in markdown(results).splitlines() if line.startswith("| asyncio streams")]
+    assert [cell.strip() for cell in rows[0].strip("|").split("|")][1:4] == ["asyncio", "–", ""]
 
 
 def test_lines_of_a_table_are_equally_long(results: Results) -> None:
@@ -48,10 +57,11 @@ def test_numbers_show_the_digits_that_count(value: float | None, text: str) -> N
 def test_chart_is_well_formed_and_has_a_bar_for_each_figure(results: Results) -> None:
     root = ET.fromstring(svg(results))
     assert root.tag == f"{SVG}svg"
-    background, legend, figures = 1, 4, len(results.samples) + len(results.memory)
+    background, legend, figures = 1, 4, len(results.samples) + len(results.readings)
     assert len(root.findall(f"{SVG}rect")) == background + legend + figures
     words = [element.text for element in root.findall(f"{SVG}text")]
     assert "17.0" in words
+    assert "TCP: KiB per idle connection, never used" in words
     assert "EasyNetwork 1.2.0 AsyncTCPNetworkServer" in words
 
 

@@ -1,13 +1,11 @@
-"""The server that most users of EasyNetwork run: `AsyncTCPNetworkServer` and a request handler."""
+"""The servers that most users of EasyNetwork run: `AsyncTCPNetworkServer` and its like, with a request handler."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 
-from benchmarks.servers.harness import HOST, main
+from benchmarks.servers.harness import BACKLOG, HOST, Ready, main, server_context
 from benchmarks.servers.packets import PROTOCOLS, line_protocol
 from easynetwork.servers import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
@@ -30,19 +28,22 @@ class EchoLoop(AsyncStreamRequestHandler[str, str]):
             await client.send_packet(request)
 
 
-@asynccontextmanager
-async def serve(options: argparse.Namespace) -> AsyncIterator[int]:
+async def serve(options: argparse.Namespace, ready: Ready) -> None:
     handler = {"once": EchoOnce, "loop": EchoLoop}[options.handler]()
     protocol = line_protocol(options.protocol)
-    async with AsyncTCPNetworkServer(HOST, 0, protocol, handler, "asyncio", backlog=1024) as server:
-        is_up = asyncio.Event()
-        serving = asyncio.create_task(server.serve_forever(is_up_event=is_up))
-        try:
-            await is_up.wait()
-            yield server.get_addresses()[0].port
-        finally:
-            serving.cancel()
-            await asyncio.wait([serving])
+    if options.transport == "unix":
+        from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
+
+        async with AsyncUnixStreamServer(options.path, protocol, handler, options.backend, backlog=BACKLOG) as unix:
+            ready(options.path)
+            await unix.serve_forever()
+    else:
+        context = server_context(options)
+        async with AsyncTCPNetworkServer(
+            HOST, 0, protocol, handler, options.backend, backlog=BACKLOG, ssl=context
+        ) as server:
+            ready(server.get_addresses()[0].port)
+            await server.serve_forever()
 
 
 if __name__ == "__main__":

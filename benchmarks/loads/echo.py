@@ -1,4 +1,4 @@
-"""The load: raw sockets in one process that never sleeps, sends ready-made batches and counts the bytes it gets back.
+"""Raw sockets in one process that never sleeps, sends ready-made batches and counts the bytes it gets back.
 
 Cheaper per message than any server measured here, so that the server's core is the busy one. Answers are compared
 byte by byte before and after the measured time; in between only their length is.
@@ -6,41 +6,30 @@ byte by byte before and after the measured time; in between only their length is
 
 from __future__ import annotations
 
-import random
 import select
-import socket
 import time
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from benchmarks.catalogue import Workload
-from benchmarks.process import ServerError
+from benchmarks.loads.lines import make_lines
+from benchmarks.loads.sockets import BUFFER_SIZE, LoadSocket, dial, exchange
+from benchmarks.loads.window import STALL_NS, Window
+from benchmarks.process import ProgramError, ProgramProcess
 
-__all__ = ["CONNECTIONS", "EchoLoad", "Window", "connect", "exchange", "make_lines"]
-
-CONNECTIONS = 32
-
-_BUFFER_SIZE = 256 * 1024
-_STALL_NS = 10_000_000_000
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-
-@dataclass(frozen=True)
-class Window:
-    """What happened while the load ran."""
-
-    messages: float
-    seconds: float
-    latencies_ns: list[int]  # from the first byte of a batch sent to the last byte of its answers received
+__all__ = ["EchoLoad"]
 
 
 class _Connection:
-    __slots__ = ("awaited", "batch", "socket", "started", "unsent")
+    __slots__ = ("answer", "awaited", "batch", "socket", "started", "unsent")
 
-    def __init__(self, sock: socket.socket, batch: bytes) -> None:
+    def __init__(self, sock: LoadSocket, workload: Workload, number: int) -> None:
         self.socket = sock
-        self.batch = batch
+        self.batch = make_lines(workload.frame, workload.depth, seed=number)
+        self.answer = self.batch
+        if workload.answer is not None:
+            frames = range(0, len(self.batch), workload.frame)
+            self.answer = b"".join(self.batch[start : start + workload.answer] for start in frames)
         self.awaited = 0
         self.started = 0
         self.unsent: memoryview | None = None
@@ -49,19 +38,17 @@ class _Connection:
 class EchoLoad:
     """Connections to one server; a context manager that opens and checks them, and checks and closes them."""
 
-    __slots__ = ("_buffer", "_connections", "_epoll", "_workload", "port")
+    __slots__ = ("_buffer", "_connections", "_epoll", "_workload")
 
-    def __init__(self, port: int, workload: Workload, connections: int = CONNECTIONS) -> None:
-        self.port = port
+    def __init__(self, process: ProgramProcess, workload: Workload) -> None:
         self._workload = workload
-        self._buffer = bytearray(_BUFFER_SIZE)
+        self._buffer = bytearray(BUFFER_SIZE)
         self._epoll = select.epoll()
         self._connections: dict[int, _Connection] = {}
         try:
-            for number in range(connections):
-                sock = connect(port)
-                batch = make_lines(workload.frame, workload.depth, seed=number)
-                self._connections[sock.fileno()] = _Connection(sock, batch)
+            for number in range(workload.connections):
+                sock = dial(process.transport, process.address)
+                self._connections[sock.fileno()] = _Connection(sock, workload, number)
                 self._epoll.register(sock, select.EPOLLIN)
             self._check_content()
         except BaseException:
@@ -100,22 +87,25 @@ class EchoLoad:
             now = clock()
             if events:
                 heard = now
-            elif now - heard > _STALL_NS:
-                raise ServerError(f"no answer for {_STALL_NS / 1e9:g} s")
+            elif now - heard > STALL_NS:
+                raise ProgramError(f"no answer for {STALL_NS / 1e9:g} s")
             for fd, mask in events:
                 connection = connections[fd]
                 if mask & select.EPOLLOUT:
                     self._continue_sending(connection)
                     if mask == select.EPOLLOUT:
                         continue
-                count = connection.socket.recv_into(buffer)
+                try:
+                    count = connection.socket.recv_into(buffer)
+                except BlockingIOError:  # TLS: less than a record
+                    continue
                 received += count
                 awaited = connection.awaited - count
                 if awaited > 0 and count:
                     connection.awaited = awaited
                     continue
                 if awaited or not count:
-                    raise ServerError(
+                    raise ProgramError(
                         "more bytes than were sent" if awaited < 0 else "the server closed the connection"
                     )
                 latencies.append(clock() - connection.started)
@@ -123,11 +113,12 @@ class EchoLoad:
                     self._send_batch(connection)
                 else:
                     busy -= 1
-        return Window(received / self._workload.frame, (clock() - begin) / 1e9, latencies)
+        messages = received / (self._workload.answer or self._workload.frame)
+        return Window(messages, (clock() - begin) / 1e9, [latency / 1e3 for latency in latencies])
 
     def _send_batch(self, connection: _Connection) -> None:
         batch = connection.batch
-        connection.awaited = len(batch)
+        connection.awaited = len(connection.answer)
         connection.started = time.perf_counter_ns()
         try:
             sent = connection.socket.send(batch)
@@ -146,45 +137,9 @@ class EchoLoad:
 
     def _check_content(self) -> None:
         for connection in self._connections.values():
-            exchange(connection.socket, connection.batch)
+            exchange(connection.socket, connection.batch, connection.answer)
 
     def _close(self) -> None:
         self._epoll.close()
         for connection in self._connections.values():
             connection.socket.close()
-
-
-def connect(port: int) -> socket.socket:
-    """A connected non-blocking socket that sends at once."""
-    sock = socket.create_connection(("127.0.0.1", port), timeout=10)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setblocking(False)
-    return sock
-
-
-def exchange(sock: socket.socket, data: bytes, timeout: float = 10.0) -> None:
-    """Send *data*, whatever its size, and insist on the same bytes in answer."""
-    unsent = memoryview(data)
-    answer = bytearray()
-    end = time.monotonic() + timeout
-    while len(answer) < len(data):
-        remaining = end - time.monotonic()
-        readable, writable, _ = select.select([sock], [sock] if unsent else [], [], max(remaining, 0))
-        if not readable and not writable:
-            raise ServerError(f"{len(answer)} of {len(data)} bytes answered in {timeout:g} s")
-        if writable:
-            unsent = unsent[sock.send(unsent) :]
-        if readable:
-            chunk = sock.recv(_BUFFER_SIZE)
-            if not chunk:
-                raise ServerError(f"closed by the server after {len(answer)} of {len(data)} bytes")
-            answer += chunk
-    if answer != data:
-        raise ServerError("the answer differs from what was sent")
-
-
-def make_lines(frame: int, count: int, *, seed: int) -> bytes:
-    """*count* lines of *frame* bytes each, newline included; no two alike, and none like those of another seed."""
-    rng = random.Random(seed)
-    texts = (f"{seed}:{number}:" + "".join(rng.choices(_ALPHABET, k=min(frame, 512))) for number in range(count))
-    return b"".join((text * (frame // len(text) + 1))[: frame - 1].encode("ascii") + b"\n" for text in texts)

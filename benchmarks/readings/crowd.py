@@ -1,0 +1,47 @@
+"""A server with ten thousand idle connections: the memory of each, and what they do to the one that is active."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from benchmarks.candidates import Candidate, Cores
+from benchmarks.catalogue import Workload
+from benchmarks.loads.echo import EchoLoad
+from benchmarks.process import ProgramError
+from benchmarks.readings.idle import allow_descriptors, hold_connections
+from benchmarks.results import percentile
+
+__all__ = ["CROWD", "crowd"]
+
+CROWD = 10_000
+
+_ACTIVE = Workload("active", "one active connection", 1, 100, connections=1)
+_TURNS = 7
+_WINDOW = 0.4
+
+
+def crowd(candidate: Candidate, cores: Cores, count: int = CROWD, window: float = _WINDOW) -> dict[str, float]:
+    """The active client asks a crowded server and an empty one by turns: a machine that slows down slows both."""
+    allow_descriptors(count + 200)
+    with candidate.start(cores.program) as empty, candidate.start(cores.program) as crowded:
+        for process in (empty, crowded):
+            with EchoLoad(process, _ACTIVE) as load:  # what the first connection allocates
+                load.run(window)
+        before = crowded.resident_bytes()
+        with hold_connections(crowded, count, talk=True):
+            kib = (crowded.resident_bytes() - before) / count / 1024
+            p99s: dict[bool, list[float]] = {False: [], True: []}
+            for _ in range(_TURNS):
+                for is_crowded, process in ((False, empty), (True, crowded)):
+                    with EchoLoad(process, _ACTIVE) as load:
+                        p99 = percentile(load.run(window).latencies_us, 99)
+                    if p99 is None:
+                        raise ProgramError("no message was answered")
+                    p99s[is_crowded].append(p99)
+    empty_p99, crowded_p99 = median(p99s[False]), median(p99s[True])
+    return {
+        "crowd-kib": kib,
+        "crowd-p99": crowded_p99,
+        "empty-p99": empty_p99,
+        "crowd-slowdown": crowded_p99 / empty_p99,
+    }
