@@ -9,7 +9,7 @@ import errno
 import socket as _socket
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
@@ -97,9 +97,8 @@ class SocketTransport(asyncio.Transport):
             return default
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        assert isinstance(protocol, asyncio.Protocol)
-        self._protocol = protocol
-        self._deliver = protocol.data_received
+        self._protocol = cast(asyncio.Protocol, protocol)
+        self._deliver = self._protocol.data_received
 
     def get_protocol(self) -> asyncio.Protocol:
         return self._protocol
