@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from tests.tls import VERSIONS, Certificates
 
 LOOP_FACTORIES: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
 try:
@@ -29,3 +30,15 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     """A generator seeded by the name of the test: random, and the same in every run."""
     node: Any = request.node
     return random.Random(node.nodeid)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(params=VERSIONS)
+def tls_version(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for it runs with each version of TLS."""
+    version: str = request.param
+    return version

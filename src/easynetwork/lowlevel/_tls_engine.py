@@ -75,23 +75,28 @@ class TLSEngine:
 
         Raises:
             ssl.SSLError: the two sides cannot agree, or a certificate is refused. There may be an alert to send.
+            ssl.SSLEOFError: the peer has ended the stream (`feed_eof`).
         """
         if ciphertext:
             self._incoming.write(ciphertext)
         try:
             self.ssl_object.do_handshake()
         except ssl.SSLWantReadError:
+            if self.ended:
+                raise _eof_error("The connection ended during the TLS handshake") from None
             return False
         return True
 
     def decrypt(self, ciphertext: bytes) -> bytes:
         """Returns the plaintext that has become complete, possibly none. Look at `ended` afterwards."""
+        if self.ended:
+            return b""  # OpenSSL would keep what it is given, however much that is, and never look at it
         incoming = self._incoming
         try:
             if ciphertext:
                 incoming.write(ciphertext)
             plaintext = self._read(_MAX_PLAINTEXT)
-            if plaintext and not incoming.pending:  # so that the common case raises no SSLWantReadError
+            if plaintext and not (incoming.pending or self._unsent):  # the common case raises no SSLWantReadError
                 return plaintext
         except ssl.SSLError as exc:
             plaintext = b""
@@ -116,23 +121,26 @@ class TLSEngine:
 
     def feed_eof(self) -> None:
         """Tells that the peer has ended the stream below TLS."""
-        self._incoming.write_eof()
+        # OpenSSL is not asked: its answer depends on its version, on the options of the context, and on the state of
+        # the handshake. There is nothing in it that was not read.
         if not self.ended:
-            self.decrypt(b"")
+            self.ended = True
+            if self.standard_compatible:
+                self.fail(_eof_error("The connection ended, and TLS was not closed before"))
 
     def _note(self, exc: ssl.SSLError) -> None:
         if isinstance(exc, ssl.SSLWantReadError):
             return
-        self.ended = True
         if isinstance(exc, ssl.SSLZeroReturnError):
-            self.closed_by_peer = True
-        elif self.standard_compatible or not isinstance(exc, ssl.SSLEOFError):
+            self.ended = self.closed_by_peer = True
+        else:
             self.fail(exc)
 
     def fail(self, exc: Exception) -> None:
-        """Notes that the connection is of no use any more."""
+        """Notes that the connection is of no use any more. The first reason counts."""
         self.ended = True
-        self.failure = exc
+        if self.failure is None:
+            self.failure = exc
         self._unsent.clear()
 
     def encrypt(self, plaintext: bytes) -> None:
@@ -180,3 +188,10 @@ class TLSEngine:
             pass
         except (ssl.SSLError, ValueError) as exc:  # before the handshake there is nothing to close
             self.fail(exc)
+
+
+def _eof_error(text: str) -> ssl.SSLEOFError:
+    """Returns the error that OpenSSL would make."""
+    exc = ssl.SSLEOFError(ssl.SSL_ERROR_EOF, text)
+    exc.library, exc.reason = "SSL", "UNEXPECTED_EOF_WHILE_READING"
+    return exc

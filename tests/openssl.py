@@ -1,0 +1,87 @@
+"""The program ``openssl``: a TLS peer that has nothing of ours, nor of Python's."""
+
+from __future__ import annotations
+
+__all__ = ["OpenSSL", "needs_openssl", "s_client", "s_server"]
+
+import contextlib
+import select
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import IO
+
+import pytest
+from tests.tls import Certificates
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the program openssl")
+
+PATIENCE = 10.0
+
+
+class OpenSSL:
+    """A running ``openssl s_client`` or ``openssl s_server``. Its input is what it sends, line by line."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.output = b""
+
+    def type(self, text: bytes) -> None:
+        """Types something: data, or a command (a line of one letter). Each is looked at on its own."""
+        stdin = self._stream(self.process.stdin)
+        stdin.write(text)
+        stdin.flush()
+
+    def end_input(self) -> None:
+        self._stream(self.process.stdin).close()
+
+    def wait_for(self, text: bytes) -> bytes:
+        """Waits until *text* was printed. Returns the output up to its end, and forgets it."""
+        stdout = self._stream(self.process.stdout)
+        deadline = time.monotonic() + PATIENCE
+        while text not in self.output:
+            readable, _, _ = select.select([stdout], [], [], max(0, deadline - time.monotonic()))
+            piece = stdout.read1() if readable else b""  # type: ignore[attr-defined]  # it is a BufferedReader
+            assert piece, f"no {text!r} in {self.output!r}"
+            self.output += piece
+        before, _, self.output = self.output.partition(text)
+        return before + text
+
+    @staticmethod
+    def _stream(stream: IO[bytes] | None) -> IO[bytes]:
+        assert stream is not None
+        return stream
+
+
+@contextlib.contextmanager
+def _running(*arguments: str) -> Iterator[OpenSSL]:
+    process = subprocess.Popen(
+        ["openssl", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    with process:
+        try:
+            yield OpenSSL(process)
+        finally:
+            process.kill()
+            with contextlib.suppress(BrokenPipeError):
+                process.communicate()
+
+
+@contextlib.contextmanager
+def s_server(certificates: Certificates, version: str, *options: str) -> Iterator[tuple[OpenSSL, tuple[str, int]]]:
+    """Runs a server of one connection. Gives the program and its address."""
+    arguments = ["-accept", "127.0.0.1:0", "-naccept", "1", "-cert", str(certificates.server_file), *options]
+    with _running("s_server", f"-{version.lower().replace('v', '').replace('.', '_')}", *arguments) as openssl:
+        openssl.wait_for(b"ACCEPT ")
+        address = openssl.wait_for(b"\n").decode().strip()
+        yield openssl, ("127.0.0.1", int(address.rpartition(":")[2]))
+
+
+@contextlib.contextmanager
+def s_client(certificates: Certificates, version: str, address: tuple[str, int], *options: str) -> Iterator[OpenSSL]:
+    """Runs a client that insists on the certificate of the server."""
+    arguments = ["-connect", f"{address[0]}:{address[1]}", "-CAfile", str(certificates.authority_file), *options]
+    strict = ["-verify_return_error", "-verify_hostname", "localhost", "-servername", "localhost"]
+    with _running("s_client", f"-{version.lower().replace('v', '').replace('.', '_')}", *arguments, *strict) as openssl:
+        yield openssl
