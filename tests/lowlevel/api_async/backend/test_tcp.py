@@ -421,6 +421,63 @@ async def test_a_sender_waits_for_a_peer_that_does_not_read(backend: AsyncBacken
     reset(peer)
 
 
+@pytest.fixture
+def no_time_to_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("easynetwork.lowlevel.api_async.backend._asyncio.stream.CLOSE_TIMEOUT", 0.05)
+
+
+async def test_what_is_sent_at_once_is_not_left_to_the_deadline_of_a_close(
+    no_time_to_close: None, backend: AsyncBackend, pair: Pair
+) -> None:
+    """However much that is."""
+    transport, peer = pair
+    data = bytes(1 << 24)
+
+    async def send() -> None:
+        await transport.send_all(data)
+        await transport.aclose()
+
+    async with backend.create_task_group() as group:
+        sending = await group.start(send)
+        await asyncio.sleep(0.2)
+        received = 0
+        while piece := await asyncio.to_thread(peer.recv, 1 << 20):
+            received += len(piece)
+        assert received == len(data)
+        await sending.join()
+
+
+async def test_a_sender_of_much_is_told_when_the_connection_breaks(backend: AsyncBackend, pair: Pair) -> None:
+    transport, peer = pair
+    async with backend.create_task_group() as group:
+
+        async def send() -> str:
+            try:
+                await transport.send_all(bytes(1 << 24))
+            except ConnectionError:
+                return "broken"
+            return "sent"
+
+        sending = await group.start(send)
+        await asyncio.sleep(0.01)
+        reset(peer)
+        assert await sending.join() == "broken"
+
+
+async def test_send_eof_by_another_task_lets_a_sender_finish(backend: AsyncBackend, pair: Pair) -> None:
+    transport, peer = pair
+    async with backend.create_task_group() as group:
+        sending = await group.start(transport.send_all, bytes(1 << 24))
+        await asyncio.sleep(0.01)
+        assert not sending.done()
+        await transport.send_eof()
+        received = 0
+        while piece := await asyncio.to_thread(peer.recv, 1 << 20):
+            received += len(piece)
+        assert received == 1 << 24
+        await sending.join()
+
+
 async def test_sending_after_closing_is_an_oserror(pair: Pair) -> None:
     transport, _ = pair
     await transport.aclose()

@@ -342,8 +342,8 @@ async def test_cancelled_close_is_abrupt() -> None:
         try:
             async with asyncio.timeout(0.05):
                 while True:
-                    await client.send_packet("x" * 100_000)
                     sent += 100_001
+                    await client.send_packet("x" * 100_000)
         except TimeoutError:
             await aclose_forcefully(client)
             closed.set_result(client.is_closing())

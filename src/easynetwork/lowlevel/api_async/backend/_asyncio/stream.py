@@ -49,6 +49,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
     __slots__ = (
         "_closers",
+        "_drainers",
         "_on_connection",
         "_queue",
         "_reader",
@@ -66,6 +67,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         "receiver",
         "transport",
         "writable",
+        "writing_paused",
     )
 
     transport: asyncio.Transport
@@ -88,8 +90,10 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         self.flush_due = False
         """Set while somebody is going to flush the batch within this turn of the loop. Only then is there any room."""
         self.writable = False
+        self.writing_paused = False
         self._wrote_alone = False  # a packet has left without a batch, and the loop has not called since
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # what waits to be written, in order
+        self._drainers: list[asyncio.Future[bool]] | None = None  # who has written, and waits until it is sent
         self._closers: list[asyncio.Future[None]] | None = None  # who waits until the connection is lost
         self.eof_sent = False
 
@@ -131,22 +135,26 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         self.parts.clear()
         self._wake_reader()
         self._refuse_writers()
+        self._wake_drainers(sent=False)
         closers, self._closers = self._closers, None
         for waiter in closers or ():
             if not waiter.done():
                 waiter.set_result(None)
 
     def pause_writing(self) -> None:
+        self.writing_paused = True
         self.writable = False
         self.room = 0
 
     def resume_writing(self) -> None:
+        self.writing_paused = False
         self.writable = not (self.closing or self.lost or self.eof_sent)
+        self._wake_drainers(sent=True)
         # Those who wait come before all others, in the order in which they came.
         while self._writers and self.writable:
             waiter, data = self._writers.popleft()
             if not waiter.done():
-                self.write_nowait(data)
+                self._take(data)
                 waiter.set_result(True)
 
     # ------------------------------------------------------------------------------------------------------- reading
@@ -239,8 +247,12 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
     # ------------------------------------------------------------------------------------------------------- writing
 
     def write_nowait(self, data: bytes) -> bool:
-        """Takes *data* into the batch of this turn; returns false, without taking it, if one has to wait first."""
-        if not self.writable:
+        """Takes *data* into the batch of this turn; returns false, without taking it, if one may have to wait.
+
+        That is so for all that is above the high-water mark: what is taken counts as sent, and a close waits for that
+        only so long.
+        """
+        if not self.writable or len(data) > HIGH_WATER:
             return False
         if not self.flush_due:
             if not self._wrote_alone:  # a question, probably: nothing more until the answer has come
@@ -256,14 +268,27 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
             self.flush()
         return True
 
+    def _take(self, data: bytes) -> None:
+        if not self.write_nowait(data):  # it is too long for a batch
+            self.parts.append(data)
+            self.flush()
+
     async def write(self, data: bytes) -> None:
-        """Takes *data* into the batch as soon as the peer has read enough. If cancelled before, nothing of it is sent.
+        """Takes *data* into the batch as soon as the peer has read enough, and waits until little of it is left.
+
+        If cancelled before it is taken, nothing of it is sent; after that, all of it.
 
         Raises:
             OSError: nothing can be sent any more.
         """
-        if self.write_nowait(data):
-            return
+        if self.writable:
+            self._take(data)
+        else:
+            await self._wait_for_turn(data)
+        if self.writing_paused:
+            await self._drain()
+
+    async def _wait_for_turn(self, data: bytes) -> None:
         self._check_sendable()
         if self._writers is None:
             self._writers = deque()
@@ -279,15 +304,27 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         if not taken:
             self._check_sendable()
 
+    async def _drain(self) -> None:
+        """Waits until the loop has no more than the low-water mark to send."""
+        if self._drainers is None:
+            self._drainers = []
+        waiter = self.loop.create_future()
+        self._drainers.append(waiter)
+        if not await waiter:
+            self._check_open()
+
     def _check_sendable(self) -> None:
+        self._check_open()
+        if self.eof_sent:
+            raise error_from_errno(errno.EPIPE)
+
+    def _check_open(self) -> None:
         if self.error is not None:
             raise self.error
         if self.closing:
             raise error_from_errno(errno.EBADF)
         if self.lost:
             raise error_from_errno(errno.ECONNABORTED)
-        if self.eof_sent:
-            raise error_from_errno(errno.EPIPE)
 
     def write_eof(self) -> None:
         if self.eof_sent or self.transport.is_closing():
@@ -360,6 +397,13 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         self.room = 0
         self._wake_reader()
         self._refuse_writers()
+        self._wake_drainers(sent=False)
+
+    def _wake_drainers(self, *, sent: bool) -> None:
+        drainers, self._drainers = self._drainers, None
+        for waiter in drainers or ():
+            if not waiter.done():
+                waiter.set_result(sent)
 
     def _refuse_writers(self) -> None:
         while self._writers:
