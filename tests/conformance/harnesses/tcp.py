@@ -1,0 +1,44 @@
+"""TCP over the loopback interface."""
+
+from __future__ import annotations
+
+__all__ = ["TCPHarness"]
+
+import contextlib
+import socket
+from unittest import mock
+
+from tests.conformance.kit.checks import Feature
+from tests.conformance.kit.harness import StreamHarness
+from tests.conformance.kit.peers import SocketPeer
+
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+
+
+def connected_sockets() -> tuple[socket.socket, socket.socket]:
+    """Returns both ends of a connection with small buffers in the kernel."""
+    with socket.socket() as server, contextlib.ExitStack() as stack:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        client = stack.enter_context(socket.socket())
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 15)
+        client.connect(server.getsockname())
+        peer = server.accept()[0]
+        stack.pop_all()
+        return client, peer
+
+
+class TCPHarness(StreamHarness):
+    features = Feature.HALF_CLOSE | Feature.RESET | Feature.SOCKET | Feature.CANCELLED_SEND | Feature.EOF_AFTER_CLOSE
+    capacity = 1 << 20
+
+    async def connect(
+        self, backend: AsyncBackend, cleanup: contextlib.ExitStack
+    ) -> tuple[AsyncStreamTransport, SocketPeer]:
+        client, peer = connected_sockets()
+        return await backend.wrap_stream_socket(client), SocketPeer(peer)
+
+    def shorten_close_timeout(self) -> contextlib.AbstractContextManager[object]:
+        return mock.patch("easynetwork.lowlevel.api_async.backend._asyncio.stream.CLOSE_TIMEOUT", 0.01)

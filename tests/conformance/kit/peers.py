@@ -1,0 +1,127 @@
+"""The far end: what a transport talks to, made of other means than the library's."""
+
+from __future__ import annotations
+
+__all__ = ["PeerDriver", "SocketPeer", "StreamPeer", "until"]
+
+import socket
+import struct
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
+
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+
+class StreamPeer(metaclass=ABCMeta):
+    """The far end of a stream. No method waits; connection errors are raised as `OSError`."""
+
+    @abstractmethod
+    def send(self, data: memoryview) -> int:
+        """Sends what can be sent at once; returns how many bytes that were."""
+
+    @abstractmethod
+    def receive(self, bufsize: int) -> bytes | None:
+        """Returns received bytes, ``b""`` at the end of the stream, None if there is nothing yet."""
+
+    @abstractmethod
+    def send_eof(self) -> None:
+        """Ends the sending direction, and that alone where the protocol knows such a thing."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Ends the connection abruptly."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes. May be called again, and after `reset`."""
+
+
+class SocketPeer(StreamPeer):
+    """A plain connected socket, which it owns."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+
+    def send(self, data: memoryview) -> int:
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    def receive(self, bufsize: int) -> bytes | None:
+        try:
+            return self.socket.recv(bufsize)
+        except BlockingIOError:
+            return None
+
+    def send_eof(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+class PeerDriver:
+    """Waits for a peer within the event loop of the transport that is checked."""
+
+    def __init__(self, backend: AsyncBackend, peer: StreamPeer) -> None:
+        self._backend = backend
+        self.peer = peer
+
+    def send_now(self, data: bytes) -> None:
+        """Sends *data*, which is little enough not to have to wait."""
+        assert self.peer.send(memoryview(data)) == len(data)
+
+    async def send(self, data: bytes) -> None:
+        with memoryview(data) as rest:
+            while rest:
+                sent = self.peer.send(rest)
+                rest = rest[sent:]
+                if not sent:
+                    await self._backend.sleep(0.0005)
+                else:
+                    await self._backend.coro_yield()
+
+    async def receive_some(self, bufsize: int = 1 << 16) -> bytes:
+        """Waits for the next bytes; ``b""`` is the end of the stream."""
+        received: bytes | None = None
+
+        def arrived() -> bool:
+            nonlocal received
+            received = self.peer.receive(bufsize)
+            return received is not None
+
+        await until(self._backend, arrived)
+        assert received is not None
+        return received
+
+    async def receive(self, count: int) -> bytes:
+        """Waits for exactly *count* bytes."""
+        received = bytearray()
+        while len(received) < count:
+            data = await self.receive_some(count - len(received))
+            assert data, f"the stream ended after {len(received)} of {count} bytes"
+            received += data
+        return bytes(received)
+
+    async def receive_to_end(self) -> bytes:
+        """Waits for everything up to the end of the stream."""
+        received = bytearray()
+        while data := await self.receive_some():
+            received += data
+        return bytes(received)
+
+
+async def until(backend: AsyncBackend, condition: Callable[[], bool]) -> None:
+    """Waits until *condition* holds."""
+    for _ in range(10):
+        if condition():
+            return
+        await backend.coro_yield()
+    while not condition():
+        await backend.sleep(0.0005)

@@ -1,0 +1,274 @@
+"""Closing: what is promised to be sent still is, and nobody waits for ever."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
+
+import gc
+import warnings
+import weakref
+
+from tests.conformance.kit.checks import Feature
+from tests.conformance.kit.outcomes import Failure, attempt, is_closed_error
+from tests.conformance.kit.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
+
+from easynetwork.exceptions import UnsupportedOperation
+
+
+def receiving_is_over(stage: StreamStage, outcome: object) -> bool:
+    return is_closed_error(outcome) or (Feature.EOF_AFTER_CLOSE in stage.harness.features and not outcome)
+
+
+def sending_is_over(outcome: object) -> bool:
+    return is_closed_error(outcome) or (isinstance(outcome, Failure) and isinstance(outcome.error, ConnectionError))
+
+
+@EXCHANGE_CHECKS()
+async def a_peer_sees_the_end_when_we_close(stage: StreamStage) -> None:
+    assert not stage.transport.is_closing()
+    await stage.transport.send_all(b"last")
+    async with stage.backend.create_task_group() as group:
+        group.start_soon(stage.transport.aclose)
+        assert await stage.peer.receive_to_end() == b"last"
+        stage.peer.peer.send_eof()
+    assert stage.transport.is_closing()
+
+
+@EXCHANGE_CHECKS()
+async def leaving_the_context_closes(stage: StreamStage) -> None:
+    async def use() -> None:
+        async with stage.transport as transport:
+            assert transport is stage.transport
+            assert not transport.is_closing()
+
+    async with stage.backend.create_task_group() as group:
+        group.start_soon(use)
+        assert await stage.peer.receive_to_end() == b""
+        stage.peer.peer.send_eof()
+    assert stage.transport.is_closing()
+
+
+@STREAM_CHECKS()
+async def is_closing_holds_as_soon_as_aclose_was_called(stage: StreamStage) -> None:
+    async with stage.backend.create_task_group() as group:
+        sender = await group.start(attempt, stage.transport.send_all, stage.flood)
+        await stage.settle()
+        assert not stage.transport.is_closing()
+        closing = await group.start(stage.transport.aclose)
+        await stage.backend.coro_yield()
+        assert stage.transport.is_closing()
+        await attempt(stage.peer.receive_to_end)
+        stage.peer.peer.close()
+        await closing.join()
+        await sender.wait()
+
+
+@EXCHANGE_CHECKS()
+async def what_was_accepted_is_sent_before_the_end(stage: StreamStage) -> None:
+    piece = stage.rng.randbytes(1 << 12)
+    accepted = bytearray()
+
+    async def send() -> None:
+        while True:
+            await stage.transport.send_all(piece)
+            accepted.extend(piece)
+
+    async with stage.backend.create_task_group() as group:
+        sender = await group.start(send)
+        before = -1
+        while before < len(accepted):
+            before = len(accepted)
+            await stage.settle()
+        sender.cancel()
+        await sender.wait()
+        group.start_soon(stage.transport.aclose)
+        await stage.settle()
+        received = await stage.peer.receive_to_end()
+        stage.peer.peer.send_eof()
+    assert received.startswith(accepted)
+    assert piece.startswith(received[len(accepted) :])  # of the one that was cancelled
+
+
+@EXCHANGE_CHECKS()
+async def closing_after_the_end_of_the_peer_sends_what_was_accepted(stage: StreamStage) -> None:
+    stage.peer.peer.send_eof()
+    assert await stage.transport.recv(100) == b""
+    answer = stage.flood
+
+    async def send() -> None:
+        await stage.transport.send_all(answer)
+        await stage.transport.aclose()
+
+    async with stage.backend.create_task_group() as group:
+        group.start_soon(send)
+        await stage.settle()
+        assert await stage.peer.receive_to_end() == answer
+
+
+@EXCHANGE_CHECKS()
+async def closing_again_is_harmless(stage: StreamStage) -> None:
+    for _ in range(3):
+        await stage.transport.aclose()
+        assert stage.transport.is_closing()
+
+
+@STREAM_CHECKS()
+async def many_may_close_at_once(stage: StreamStage) -> None:
+    async with stage.backend.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(stage.transport.aclose)
+        await stage.settle()
+        stage.peer.peer.send_eof()
+    assert stage.transport.is_closing()
+
+
+@STREAM_CHECKS()
+async def a_second_close_waits_for_the_first(stage: StreamStage) -> None:
+    """The first waits until the peer has received what was accepted; if it does not, nor need the second."""
+    finished: list[str] = []
+
+    async def close(name: str) -> None:
+        await stage.transport.aclose()
+        finished.append(name)
+
+    async with stage.backend.create_task_group() as group:
+        sender = await group.start(attempt, stage.transport.send_all, stage.flood)
+        await stage.settle()
+        group.start_soon(close, "first")
+        await stage.settle()
+        group.start_soon(close, "second")
+        await stage.settle()
+        assert len(finished) in (0, 2)
+        await attempt(stage.peer.receive_to_end)
+        stage.peer.peer.close()
+        await sender.join()
+    assert sorted(finished) == ["first", "second"]
+
+
+@EXCHANGE_CHECKS(needs=Feature.RESET)
+async def closing_a_broken_connection_is_harmless(stage: StreamStage) -> None:
+    stage.peer.peer.reset()
+    await attempt(stage.transport.recv, 1)
+    await stage.transport.aclose()
+    assert stage.transport.is_closing()
+
+
+@EXCHANGE_CHECKS(needs=Feature.RESET)
+async def closing_a_connection_that_broke_unnoticed_is_harmless(stage: StreamStage) -> None:
+    stage.peer.peer.reset()
+    await stage.transport.aclose()
+    assert stage.transport.is_closing()
+
+
+@EXCHANGE_CHECKS()
+async def closing_with_unread_data_does_not_wait_for_it(stage: StreamStage) -> None:
+    await stage.peer.send(b"never read" * 100)
+    await stage.settle()
+    async with stage.backend.create_task_group() as group:
+        group.start_soon(stage.transport.aclose)
+        await stage.settle()
+        stage.peer.peer.close()
+    assert stage.transport.is_closing()
+
+
+@EXCHANGE_CHECKS()
+async def a_closed_transport_refuses_everything(stage: StreamStage) -> None:
+    await stage.peer.send(b"never read")
+    await stage.settle()
+    stage.peer.peer.close()
+    await stage.transport.aclose()
+    for _ in range(2):
+        assert receiving_is_over(stage, await attempt(stage.transport.recv, 100))
+        assert receiving_is_over(stage, await attempt(stage.transport.recv_into, bytearray(100)))
+        assert sending_is_over(await attempt(stage.transport.send_all, b"x"))
+        assert sending_is_over(await attempt(stage.transport.send_all_from_iterable, [b"x", b"y"]))
+
+
+@EXCHANGE_CHECKS()
+async def send_eof_on_a_closed_transport_is_harmless_or_ebadf(stage: StreamStage) -> None:
+    stage.peer.peer.close()
+    await stage.transport.aclose()
+    outcome = await attempt(stage.transport.send_eof)
+    if Feature.HALF_CLOSE in stage.harness.features:
+        assert outcome is None or is_closed_error(outcome)
+    else:
+        assert isinstance(outcome, Failure)
+        assert isinstance(outcome.error, UnsupportedOperation)
+
+
+@STREAM_CHECKS()
+async def closing_wakes_a_task_that_receives(stage: StreamStage) -> None:
+    async with stage.backend.create_task_group() as group:
+        receiver = await group.start(attempt, stage.transport.recv, 100)
+        await stage.settle()
+        group.start_soon(stage.transport.aclose)
+        assert receiving_is_over(stage, await receiver.join())
+        stage.peer.peer.close()
+
+
+@STREAM_CHECKS()
+async def closing_wakes_a_task_that_receives_into_a_buffer(stage: StreamStage) -> None:
+    buffer = bytearray(100)
+    async with stage.backend.create_task_group() as group:
+        receiver = await group.start(attempt, stage.transport.recv_into, buffer)
+        await stage.settle()
+        group.start_soon(stage.transport.aclose)
+        assert receiving_is_over(stage, await receiver.join())
+        buffer.clear()  # a BufferError, if there still were a view of it
+        stage.peer.peer.close()
+
+
+@STREAM_CHECKS()
+async def closing_completes_or_refuses_a_task_that_sends(stage: StreamStage) -> None:
+    flood = stage.flood
+    async with stage.backend.create_task_group() as group:
+        sender = await group.start(attempt, stage.transport.send_all, flood)
+        await stage.settle()
+        group.start_soon(stage.transport.aclose)
+        await stage.settle()
+        received = await attempt(stage.peer.receive_to_end)
+        stage.peer.peer.close()
+        outcome = await sender.join()
+    if outcome is None:
+        assert received == flood
+    else:
+        assert sending_is_over(outcome)
+        assert isinstance(received, Failure) or flood.startswith(received)
+
+
+@STREAM_CHECKS()
+async def the_close_of_a_peer_that_never_receives_has_a_deadline(stage: StreamStage) -> None:
+    shortened = stage.harness.shorten_close_timeout()
+    if shortened is None:
+        return
+    with shortened:
+        await stage.reconnect()
+        async with stage.backend.create_task_group() as group:
+            sender = await group.start(attempt, stage.transport.send_all, stage.flood)
+            await stage.settle()
+            await stage.transport.aclose()
+            assert sending_is_over(await sender.join())
+
+
+@EXCHANGE_CHECKS()
+async def a_transport_dropped_while_open_warns_and_is_closed(stage: StreamStage) -> None:
+    alive = weakref.ref(stage.transport)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        stage.drop_transport()
+        gc.collect()
+    categories = {warning.category for warning in caught}
+    caught.clear()  # a warning keeps its source alive
+    assert ResourceWarning in categories
+    assert alive() is None
+    await attempt(stage.peer.receive_to_end)
+
+
+@EXCHANGE_CHECKS()
+async def a_closed_transport_is_dropped_in_silence(stage: StreamStage) -> None:
+    stage.peer.peer.close()
+    await stage.transport.aclose()
+    alive = weakref.ref(stage.transport)
+    stage.drop_transport()
+    gc.collect()
+    assert alive() is None
