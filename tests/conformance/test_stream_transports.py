@@ -6,13 +6,24 @@ from functools import partial
 
 import pytest
 from tests.conformance.harnesses.memory import MemoryHarness
+from tests.conformance.harnesses.stapled import StapledHarness
 from tests.conformance.harnesses.tcp import TCPHarness
+from tests.conformance.harnesses.tls import TLSHarness
 from tests.conformance.kit.checks import Check, name_of
 from tests.conformance.kit.harness import StreamHarness
 from tests.conformance.kit.runner import Runner, asyncio_runners, trio_runners
 from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage, stream_stage
 
-HARNESSES: list[StreamHarness] = [TCPHarness(), MemoryHarness()]
+HARNESSES: list[StreamHarness] = [
+    TCPHarness(),
+    TLSHarness(TCPHarness(), server_side=False),
+    TLSHarness(TCPHarness(), server_side=True),
+    TLSHarness(MemoryHarness(), server_side=False, is_pulled=True),
+    TLSHarness(MemoryHarness(), server_side=True, is_pulled=True),
+    StapledHarness(TCPHarness()),
+    StapledHarness(MemoryHarness()),
+    MemoryHarness(),
+]
 
 
 def cases() -> list[object]:

@@ -26,6 +26,8 @@ def connected_sockets() -> tuple[socket.socket, socket.socket]:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 15)
         client.connect(server.getsockname())
         peer = server.accept()[0]
+        for sock in (client, peer):  # nothing waits 40 ms for a delayed acknowledgement
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         stack.pop_all()
         return client, peer
 

@@ -24,8 +24,12 @@ class Feature(enum.Flag):
     """File descriptors can be sent along. The peer is a Unix socket."""
     CANCELLED_SEND = enum.auto()
     """The connection survives a ``send_all()`` that is cancelled: what follows arrives after a part of its data."""
+    SUCCESSIVE_CLOSE = enum.auto()
+    """It is made of several transports that are closed one after the other: only then is it closing."""
     EOF_AFTER_CLOSE = enum.auto()
     """Receiving from a closed transport may report the end of the stream instead of ``EBADF``."""
+    TLS = enum.auto()
+    """The stream is encrypted. The peer is a `TLSPeer`."""
     REFUSAL = enum.auto()
     """Datagrams to a peer that has gone are answered by an error."""
     EMSGSIZE = enum.auto()

@@ -15,6 +15,9 @@ from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 class StreamPeer(metaclass=ABCMeta):
     """The far end of a stream. No method waits; connection errors are raised as `OSError`."""
 
+    socket: socket.socket | None = None
+    """What it is made of, if that is a socket."""
+
     @abstractmethod
     def send(self, data: memoryview) -> int:
         """Sends what can be sent at once; returns how many bytes that were."""
@@ -22,6 +25,10 @@ class StreamPeer(metaclass=ABCMeta):
     @abstractmethod
     def receive(self, bufsize: int) -> bytes | None:
         """Returns received bytes, ``b""`` at the end of the stream, None if there is nothing yet."""
+
+    def flush(self) -> bool:
+        """Goes on with what `send` has taken. Returns whether nothing of it is left."""
+        return True
 
     @abstractmethod
     def send_eof(self) -> None:
@@ -41,29 +48,29 @@ class SocketPeer(StreamPeer):
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        self.socket = sock
+        self._socket = self.socket = sock
 
     def send(self, data: memoryview) -> int:
         try:
-            return self.socket.send(data)
+            return self._socket.send(data)
         except BlockingIOError:
             return 0
 
     def receive(self, bufsize: int) -> bytes | None:
         try:
-            return self.socket.recv(bufsize)
+            return self._socket.recv(bufsize)
         except BlockingIOError:
             return None
 
     def send_eof(self) -> None:
-        self.socket.shutdown(socket.SHUT_WR)
+        self._socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.socket.close()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
 
     def close(self) -> None:
-        self.socket.close()
+        self._socket.close()
 
 
 class PeerDriver:
@@ -76,6 +83,7 @@ class PeerDriver:
     def send_now(self, data: bytes) -> None:
         """Sends *data*, which is little enough not to have to wait."""
         assert self.peer.send(memoryview(data)) == len(data)
+        assert self.peer.flush()
 
     async def send(self, data: bytes) -> None:
         with memoryview(data) as rest:
@@ -86,6 +94,11 @@ class PeerDriver:
                     await self._backend.sleep(0.0005)
                 else:
                     await self._backend.coro_yield()
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Waits until all that the peer has taken is on its way."""
+        await until(self._backend, self.peer.flush)
 
     async def receive_some(self, bufsize: int = 1 << 16) -> bytes:
         """Waits for the next bytes; ``b""`` is the end of the stream."""

@@ -71,6 +71,14 @@ class StreamStage:
         """Waits until *condition* holds."""
         await until(self.backend, condition)
 
+    async def part(self) -> None:
+        """Closes the transport, while the peer receives what is left and then ends the stream on its side, too."""
+        async with self.backend.create_task_group() as group:
+            group.start_soon(self.transport.aclose)
+            with contextlib.suppress(OSError):
+                await self.peer.receive_to_end()
+                self.peer.peer.send_eof()
+
     async def close(self) -> None:
         """Closes both ends, in whatever state they are."""
         self.peer.peer.close()

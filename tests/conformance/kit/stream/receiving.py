@@ -140,6 +140,8 @@ async def the_end_comes_after_all_bytes_and_stays(stage: StreamStage) -> None:
 
 @EXCHANGE_CHECKS()
 async def a_peer_that_closes_is_the_end_of_the_stream(stage: StreamStage) -> None:
+    await stage.transport.send_all(b"first")
+    assert await stage.peer.receive(5) == b"first"
     await stage.peer.send(b"last")
     assert await stage.transport.recv(100) == b"last"
     stage.peer.peer.send_eof()
@@ -175,12 +177,14 @@ async def a_peer_is_not_read_without_bound_if_nobody_receives(stage: StreamStage
             sent += count
         await stage.backend.coro_yield()
     assert sent < limit
-    received = 0
-    while received < sent:
-        data = await stage.transport.recv(1 << 20)
-        start = received % len(piece)
-        assert data == (piece * (2 + len(data) // len(piece)))[start : start + len(data)]
-        received += len(data)
+    async with stage.backend.create_task_group() as group:
+        group.start_soon(stage.peer.flush)
+        received = 0
+        while received < sent:
+            data = await stage.transport.recv(1 << 20)
+            start = received % len(piece)
+            assert data == (piece * (2 + len(data) // len(piece)))[start : start + len(data)]
+            received += len(data)
     assert received == sent
 
 

@@ -20,7 +20,7 @@ from .utils import aclose_forcefully
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope
 
 _BUFSIZE: Final = 64 * 1024
 
@@ -36,6 +36,7 @@ class PulledTLS(AsyncStreamTransport):
         "_closing",
         "_engine",
         "_plaintext",
+        "_pulling",
         "_pulls",
         "_receive_guard",
         "_receive_lock",
@@ -51,6 +52,7 @@ class PulledTLS(AsyncStreamTransport):
         self._closing = False
         self._plaintext = BytesQueue()
         self._receive_guard = ResourceGuard("Another task is receiving from this transport")
+        self._pulling: CancelScope | None = None  # that of the latest wait for the transport below
         self._pulls = 0
         self._close_lock = transport.backend().create_lock()
         self._receive_lock = transport.backend().create_fair_lock()
@@ -75,13 +77,13 @@ class PulledTLS(AsyncStreamTransport):
         if bufsize <= 0:
             return await super().recv(bufsize)
         with self._receive_guard:
-            while not self._plaintext.nbytes:
+            while not self._closing and not self._plaintext.nbytes:
                 if self._engine.failure is not None:
                     raise self._engine.failure
                 if self._engine.ended:
                     return b""
                 await self._pull()
-            return self._plaintext.take(bufsize)
+            return b"" if self._closing else self._plaintext.take(bufsize)
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
@@ -108,6 +110,8 @@ class PulledTLS(AsyncStreamTransport):
         return self._closing
 
     async def aclose(self) -> None:
+        if not self._closing and self._pulling is not None:
+            self._pulling.cancel()  # whoever receives does not wait for the closing alert
         self._closing = True
         try:
             async with self._close_lock:
@@ -147,8 +151,12 @@ class PulledTLS(AsyncStreamTransport):
         async with self._receive_lock:
             if self._pulls != pulls:
                 return
-            data = await self._transport.recv(_BUFSIZE)
+            data: bytes | None = None
+            with self.backend().open_cancel_scope() as self._pulling:
+                data = await self._transport.recv(_BUFSIZE)
             self._pulls += 1
+            if data is None:
+                return
             if data:
                 plaintext = self._engine.decrypt(data)
                 if plaintext and not self._closing:

@@ -1,0 +1,63 @@
+"""Two transports as one: one to send, one to receive."""
+
+from __future__ import annotations
+
+__all__ = ["StapledHarness"]
+
+import contextlib
+
+from tests.conformance.kit.checks import Feature
+from tests.conformance.kit.harness import StreamHarness
+from tests.conformance.kit.peers import StreamPeer
+
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.composite import AsyncStapledStreamTransport
+
+
+class _StapledPeer(StreamPeer):
+    def __init__(self, sender: StreamPeer, receiver: StreamPeer) -> None:
+        self._sender = sender
+        self._receiver = receiver
+
+    def send(self, data: memoryview) -> int:
+        return self._sender.send(data)
+
+    def receive(self, bufsize: int) -> bytes | None:
+        return self._receiver.receive(bufsize)
+
+    def send_eof(self) -> None:
+        self._sender.send_eof()
+
+    def reset(self) -> None:
+        self._sender.reset()
+        self._receiver.reset()
+
+    def close(self) -> None:
+        self._sender.close()
+        self._receiver.close()
+
+
+class StapledHarness(StreamHarness):
+    """
+    Parameters:
+        lower: both transports.
+    """
+
+    def __init__(self, lower: StreamHarness) -> None:
+        self._lower = lower
+        self.features = (lower.features | Feature.SUCCESSIVE_CLOSE) & ~Feature.SOCKET
+        self.capacity = lower.capacity
+
+    def __str__(self) -> str:
+        return f"Stapled-{self._lower}"
+
+    async def connect(
+        self, backend: AsyncBackend, cleanup: contextlib.ExitStack
+    ) -> tuple[AsyncStreamTransport, StreamPeer]:
+        to_send, receiving_peer = await self._lower.connect(backend, cleanup)
+        to_receive, sending_peer = await self._lower.connect(backend, cleanup)
+        return AsyncStapledStreamTransport(to_send, to_receive), _StapledPeer(sending_peer, receiving_peer)
+
+    def shorten_close_timeout(self) -> contextlib.AbstractContextManager[object] | None:
+        return self._lower.shorten_close_timeout()
