@@ -7,12 +7,13 @@ from functools import partial
 import pytest
 from tests.conformance.harnesses.memory import MemoryHarness
 from tests.conformance.harnesses.tcp import TCPHarness
+from tests.conformance.harnesses.unix_stream import UnixStreamHarness
 from tests.conformance.kit.checks import Check, name_of
 from tests.conformance.kit.harness import StreamHarness
 from tests.conformance.kit.runner import Runner, asyncio_runners, trio_runners
 from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage, stream_stage
 
-HARNESSES: list[StreamHarness] = [TCPHarness(), MemoryHarness()]
+HARNESSES: list[StreamHarness] = [TCPHarness(), UnixStreamHarness(), MemoryHarness()]
 
 
 def cases() -> list[object]:
