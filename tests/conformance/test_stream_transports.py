@@ -9,6 +9,7 @@ from tests.conformance.harnesses.memory import MemoryHarness
 from tests.conformance.harnesses.stapled import StapledHarness
 from tests.conformance.harnesses.tcp import TCPHarness
 from tests.conformance.harnesses.tls import TLSHarness
+from tests.conformance.harnesses.unix_stream import UnixStreamHarness
 from tests.conformance.kit.checks import Check, name_of
 from tests.conformance.kit.harness import StreamHarness
 from tests.conformance.kit.runner import Runner, asyncio_runners, trio_runners
@@ -16,6 +17,7 @@ from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage, stream_stag
 
 HARNESSES: list[StreamHarness] = [
     TCPHarness(),
+    UnixStreamHarness(),
     TLSHarness(TCPHarness(), server_side=False),
     TLSHarness(TCPHarness(), server_side=True),
     TLSHarness(MemoryHarness(), server_side=False, is_pulled=True),

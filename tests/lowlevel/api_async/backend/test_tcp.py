@@ -667,8 +667,20 @@ async def test_a_bad_backlog_is_refused(backend: AsyncBackend, backlog: int) -> 
         await backend.create_tcp_listeners("127.0.0.1", 0, backlog)
 
 
+def taken_only_at(host: str) -> socket.socket:
+    """Returns a socket that listens at a port which is free at 127.0.0.1."""
+    while True:
+        taken = socket.create_server((host, 0))
+        try:
+            socket.create_server(("127.0.0.1", taken.getsockname()[1])).close()
+        except OSError:
+            taken.close()
+        else:
+            return taken
+
+
 async def test_all_sockets_are_closed_if_one_cannot_be_bound(backend: AsyncBackend) -> None:
-    with socket.create_server(("127.0.0.2", 0)) as taken:
+    with taken_only_at("127.0.0.2") as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ExceptionGroup) as info:
             await backend.create_tcp_listeners(["127.0.0.1", "127.0.0.2"], port, 1)

@@ -1,0 +1,360 @@
+"""Requests and answers with ancillary data, over real Unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
+from tests.lowlevel.api_async.servers.serving import Client, Requests
+
+from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
+from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
+from easynetwork.lowlevel.socket import SocketAncillary
+from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.serializers.line import StringLineSerializer
+
+PROTOCOLS: dict[str, Callable[[StringLineSerializer], AnyStreamProtocolType[str, str]]] = {
+    "stream": StreamProtocol,
+    "buffered": BufferedStreamProtocol,
+}
+
+
+@pytest.fixture(params=PROTOCOLS)
+def protocol(request: pytest.FixtureRequest) -> AnyStreamProtocolType[str, str]:
+    return PROTOCOLS[request.param](StringLineSerializer())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "socket")
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    path: str,
+    handler: Callable[[Client], AsyncGenerator[Any, str]],
+    protocol: AnyStreamProtocolType[str, str] | None = None,
+    ancillary_bufsize: int | None = 1024,
+) -> AsyncIterator[Peer]:
+    """Serves one peer. In the end, no descriptor is left, and nothing was reported to the event loop."""
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    async with all_closed():
+        listener = await AsyncIOBackend().create_unix_stream_listener(path, 10)
+        async with AsyncStreamServer(listener, protocol or StreamProtocol(StringLineSerializer()), 1024) as server:
+            task = asyncio.create_task(server.serve(handler, ancillary_bufsize=ancillary_bufsize))
+            sock = socket.socket(socket.AF_UNIX)
+            sock.connect(path)
+            peer = Peer(sock)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    yield peer
+            finally:
+                peer.close()
+                task.cancel()
+                await asyncio.wait([task])
+    assert reported == []
+
+
+def asking_for(ancillary: SocketAncillary, timeout: float | None = None) -> RecvParams:
+    return RecvParams(timeout=timeout, recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
+
+
+def text_in(ancillary: SocketAncillary) -> str:
+    """Returns the text of the file that was received, and closes that; ``"-"`` if there is none."""
+    return received_text(ancillary) if list(ancillary.iter_fds()) else "-"
+
+
+async def always_asking(client: Client) -> Requests:
+    while True:
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await client.send_packet(f"{request} {text_in(ancillary)}")
+
+
+def give(peer: Peer, data: bytes, text: str = "gift") -> None:
+    with Gift(text) as gift:
+        send_message(peer.sock, data, gift)
+
+
+async def settle() -> None:
+    """Lets the server do what it has to do, and a little more."""
+    await asyncio.sleep(0.02)
+
+
+# --- receiving
+
+
+async def test_a_descriptor_comes_with_its_request(path: str, protocol: AnyStreamProtocolType[str, str]) -> None:
+    async with serving(path, always_asking, protocol) as peer:
+        give(peer, b"one\n", "first")
+        assert await peer.line() == b"one first"
+        assert await peer.ask(b"two") == b"two -"
+        give(peer, b"three\n", "third")
+        assert await peer.line() == b"three third"
+
+
+async def test_requests_of_one_read_share_its_ancillary_data(
+    path: str, protocol: AnyStreamProtocolType[str, str]
+) -> None:
+    async with serving(path, always_asking, protocol) as peer:
+        give(peer, b"one\ntwo\nthree\n", "first")
+        assert await peer.lines(3) == [b"one first", b"two -", b"three -"]
+
+
+async def test_a_busy_handler_does_not_lose_what_comes_meanwhile(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        request = yield None
+        assert request == "busy"
+        await client.send_packet("wait")
+        await asyncio.sleep(0.05)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await client.send_packet(f"{request} {text_in(ancillary)}")
+
+    async with serving(path, handler) as peer:
+        assert await peer.ask(b"busy") == b"wait"
+        give(peer, b"next\n", "kept")
+        assert await peer.line() == b"next kept"
+
+
+async def test_a_handler_that_begins_late_gets_the_descriptor_of_the_first_request(path: str) -> None:
+    async def late(client: Client) -> Requests:
+        await asyncio.sleep(0.05)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await client.send_packet(f"{request} {text_in(ancillary)}")
+
+    async with serving(path, late) as peer:
+        give(peer, b"early\n", "kept")
+        assert await peer.line() == b"early kept"
+
+
+async def test_a_handler_may_ask_now_and_not_then(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            ancillary = SocketAncillary()
+            request = yield asking_for(ancillary)
+            await client.send_packet(f"{request} {text_in(ancillary)}")
+            request = yield None
+            await client.send_packet(request)
+
+    async with serving(path, handler) as peer:
+        for turn in range(3):
+            give(peer, b"asked\n", f"turn {turn}")
+            assert await peer.line() == b"asked turn %d" % turn
+            give(peer, b"not asked\n")
+            assert await peer.line() == b"not asked"
+
+
+async def test_descriptors_that_nobody_asks_for_are_closed(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            await client.send_packet((yield None))
+
+    for ancillary_bufsize in (None, 1024):
+        async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
+            assert await peer.ask(b"hello") == b"hello"
+            async with all_closed():
+                give(peer, b"one\n")
+                assert await peer.line() == b"one"
+        os.unlink(path)
+
+
+async def test_descriptors_in_the_socket_are_closed_with_the_connection(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        yield None
+        await client.send_packet("busy")
+        await asyncio.sleep(0.02)
+        await client.aclose()
+
+    async with serving(path, handler) as peer:
+        assert await peer.ask(b"hello") == b"busy"
+        give(peer, b"unread\n")
+        assert await peer.gone()
+
+
+async def test_a_timeout_loses_nothing(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            ancillary = SocketAncillary()
+            try:
+                request = yield asking_for(ancillary, timeout=0.01)
+            except TimeoutError:
+                await client.send_packet("timeout")
+                request = yield asking_for(ancillary)
+            await client.send_packet(f"{request} {text_in(ancillary)}")
+
+    async with serving(path, handler) as peer:
+        assert await peer.line() == b"timeout"
+        give(peer, b"late\n", "kept")
+        assert await peer.line() == b"late kept"
+
+
+async def test_a_scope_cancelled_around_the_yield_loses_nothing(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        for _ in range(2):
+            with client.backend().move_on_after(0.01):
+                yield asking_for(ancillary)
+        await client.send_packet("gave up")
+        await asyncio.sleep(0.02)
+        request = yield asking_for(ancillary)
+        await client.send_packet(f"{request} {text_in(ancillary)}")
+
+    async with serving(path, handler) as peer:
+        assert await peer.line() == b"gave up"
+        give(peer, b"late\n", "kept")
+        assert await peer.line() == b"late kept"
+
+
+async def test_a_plain_request_cancelled_within_a_scope_reads_nothing_ahead(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        with client.backend().move_on_after(0.01):
+            yield None
+        await client.send_packet("gave up")
+        await asyncio.sleep(0.05)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await client.send_packet(f"{request} {text_in(ancillary)}")
+
+    async with serving(path, handler) as peer:
+        assert await peer.line() == b"gave up"
+        give(peer, b"late\n", "kept")
+        assert await peer.line() == b"late kept"
+
+
+async def test_an_incomplete_request_is_an_eoferror_and_its_bytes_are_kept(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        with pytest.raises(EOFError):
+            yield asking_for(ancillary)
+        await client.send_packet("incomplete " + text_in(ancillary))
+        await client.send_packet((yield None))
+
+    async with serving(path, handler) as peer:
+        give(peer, b"one half, ", "first")
+        assert await peer.line() == b"incomplete first"
+        assert await peer.ask(b"and the other") == b"one half, and the other"
+
+
+async def test_a_callback_that_fails_is_a_runtimeerror_and_its_bytes_are_dropped(path: str) -> None:
+    def fail(raw: Any) -> None:
+        received_text(raw)
+        raise ZeroDivisionError
+
+    async def handler(client: Client) -> Requests:
+        with pytest.raises(RuntimeError) as info:
+            yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(fail))
+        assert isinstance(info.value.__cause__, ZeroDivisionError)
+        await client.send_packet("failed")
+        await client.send_packet((yield None))
+
+    async with serving(path, handler) as peer:
+        give(peer, b"dropped\n")
+        assert await peer.line() == b"failed"
+        assert await peer.ask(b"next") == b"next"
+
+
+async def test_a_server_without_room_for_ancillary_data_supports_none(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        with pytest.raises(UnsupportedOperation):
+            yield asking_for(SocketAncillary())
+        await client.send_packet((yield None))
+
+    async with serving(path, handler, ancillary_bufsize=None) as peer:
+        assert await peer.ask(b"plain") == b"plain"
+
+
+async def test_the_end_of_the_stream_closes_a_handler_that_asks(path: str) -> None:
+    closed = asyncio.Event()
+
+    async def handler(client: Client) -> Requests:
+        try:
+            while True:
+                ancillary = SocketAncillary()
+                yield asking_for(ancillary)
+        except GeneratorExit:
+            assert not list(ancillary.iter_fds())
+            closed.set()
+            raise
+
+    async with serving(path, handler) as peer:
+        await settle()
+        peer.half_close()
+        assert await peer.rest() == b""
+        await closed.wait()
+
+
+async def test_a_small_buffer_truncates_and_leaks_nothing(path: str) -> None:
+    counts: list[int] = []
+
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        fds = list(ancillary.iter_fds())
+        counts.append(len(fds))
+        for fd in fds:
+            os.close(fd)
+        await client.send_packet(request)
+
+    async with serving(path, handler, ancillary_bufsize=socket.CMSG_LEN(8)) as peer:
+        with Gift() as gift:
+            message = SocketAncillary()
+            message.add_fds([gift.fd] * 6)
+            peer.sock.sendmsg([b"many\n"], message.as_raw())
+            assert await peer.line() == b"many"
+    assert counts[0] < 6
+
+
+# --- sending
+
+
+@pytest.mark.parametrize("ancillary_bufsize", [None, 1024])
+async def test_a_handler_sends_a_descriptor_with_its_answer(path: str, ancillary_bufsize: int | None) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            request = yield None
+            await client.send_packet("before")
+            with Gift(request) as gift:
+                await client.send_packet_with_ancillary("with", gift.raw)
+            await client.send_packet("after")
+
+    async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
+        for _ in range(2):
+            await peer.send(b"give\n")
+            await settle()
+            assert receive_message(peer.sock) == (b"before\nwith\n", "give")
+            assert await peer.line() == b"after"
+
+
+async def test_an_answer_with_a_descriptor_waits_for_a_slow_peer(path: str) -> None:
+    async def handler(client: Client) -> Requests:
+        yield None
+        with client.backend().move_on_after(0.05):
+            while True:
+                await client.send_packet("x" * 9_999)
+        with Gift("patient") as gift:
+            await client.send_packet_with_ancillary("last", gift.raw)
+        await client.aclose()
+
+    async with serving(path, handler) as peer:
+        await peer.send(b"go\n")
+        await asyncio.sleep(0.1)
+        peer.sock.setblocking(True)
+        peer.sock.settimeout(PATIENCE)
+        messages = []
+        while (message := await asyncio.to_thread(receive_message, peer.sock, 1 << 16))[0]:
+            messages.append(message)
+        assert messages[-1][0].endswith(b"last\n")
+        assert messages[-1][1] == "patient"
