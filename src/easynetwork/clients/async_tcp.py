@@ -8,20 +8,14 @@ import socket as _socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from easynetwork.clients._adoption import check_adopted_socket
+from easynetwork.clients._async_inet import AsyncINETClient, transport_opener
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
 from easynetwork.clients._tls import tls_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
-from easynetwork.lowlevel.socket import (
-    INETSocketAttribute,
-    SocketAddress,
-    new_socket_address,
-    set_tcp_keepalive,
-    set_tcp_nodelay,
-)
+from easynetwork.lowlevel.socket import INETSocketAttribute, set_tcp_keepalive, set_tcp_nodelay
 from easynetwork.protocol import AnyStreamProtocolType
 
 if TYPE_CHECKING:
@@ -34,8 +28,13 @@ _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
+_ADDRESS_OPTIONS: Final = frozenset({"local_address", "happy_eyeballs_delay"})
+
+
 class AsyncTCPNetworkClient(
-    BaseAsyncStreamClient[_T_SentPacket, _T_ReceivedPacket], Generic[_T_SentPacket, _T_ReceivedPacket]
+    BaseAsyncStreamClient[_T_SentPacket, _T_ReceivedPacket],
+    AsyncINETClient[_T_SentPacket, _T_ReceivedPacket],
+    Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
     """A TCP client. Tasks may send and receive at the same time; those that do the same take turns.
 
@@ -125,34 +124,22 @@ class AsyncTCPNetworkClient(
         backend = ensure_backend(backend)
         super().__init__(
             backend,
-            partial(_connect, _opener(backend, arg, connect_options), tls),
+            partial(
+                _connect,
+                transport_opener(
+                    arg,
+                    _socket.SOCK_STREAM,
+                    backend.create_tcp_connection,
+                    backend.wrap_stream_socket,
+                    connect_options,
+                    _ADDRESS_OPTIONS,
+                ),
+                tls,
+            ),
             arg if isinstance(arg, _socket.socket) else None,
             protocol,
             max_recv_size,
         )
-
-    def get_local_address(self) -> SocketAddress:
-        """Returns our own address.
-
-        Raises:
-            OSError: ``ENOTCONN``: the client is not connected.
-            ClientClosedError: the client is closed.
-        """
-        return self._address(INETSocketAttribute.sockname)
-
-    def get_remote_address(self) -> SocketAddress:
-        """Returns the address of the peer.
-
-        Raises:
-            OSError: ``ENOTCONN``: the client is not connected.
-            ClientClosedError: the client is closed.
-        """
-        return self._address(INETSocketAttribute.peername)
-
-    def _address(self, attribute: Any) -> SocketAddress:
-        address: tuple[Any, ...] = self._extra(attribute)
-        family: int = self._extra(INETSocketAttribute.family)
-        return new_socket_address(address, family)
 
 
 async def _connect(
@@ -165,20 +152,3 @@ async def _connect(
         set_tcp_nodelay(sock, True)
         set_tcp_keepalive(sock, True)
     return transport if tls is None else await AsyncTLSStreamTransport.wrap(transport, **tls)
-
-
-def _opener(
-    backend: AsyncBackend, arg: object, options: dict[str, Any]
-) -> Callable[[], Awaitable[AsyncStreamTransport]]:
-    """Returns what makes the transport, out of the first argument of a client and the options that go with it."""
-    if isinstance(arg, _socket.socket):
-        check_adopted_socket(arg, _socket.SOCK_STREAM, (_socket.AF_INET, _socket.AF_INET6), options)
-        return partial(backend.wrap_stream_socket, arg)
-    match arg:
-        case (str(host), int(port)):
-            unknown = options.keys() - {"local_address", "happy_eyeballs_delay"}
-            if unknown:
-                raise TypeError(f"Unexpected arguments: {', '.join(sorted(unknown))}")
-            return partial(backend.create_tcp_connection, host, port, **options)
-        case _:
-            raise TypeError(f"Expected a socket, or a pair of host and port, got {arg!r}")
