@@ -65,6 +65,10 @@ class Group:
 READINGS = {
     "idle-used": "KiB per idle connection, after a message",
     "idle-silent": "KiB per idle connection, never used",
+    "flood-mib": "MiB kept, one sender",
+    "flood-lost": "unaccounted, one sender",
+    "flood-many-mib": "MiB kept, 1,000 senders",
+    "flood-many-lost": "unaccounted, 1,000 senders",
     "crowd-kib": "KiB per idle connection",
     "empty-p99": "p99 µs of one client, server empty",
     "crowd-p99": "p99 µs of one client, server full",
@@ -75,6 +79,15 @@ _SINGLE = Workload("1x100", "1 in flight, 100 B", 1, 100)
 _MANY = Workload("16x100", "16 in flight, 100 B", 16, 100)
 _LARGE = Workload("1x16k", "1 in flight, 16 KiB", 1, 16384)
 _MANY_LARGE = Workload("16x16k", "16 in flight, 16 KiB", 16, 16384)
+
+# What clients are told to do; `depth` packets for each command.
+_PING = Workload("ping", "send 100 B and wait for the answer", 1000, 100, load="client", connections=1, unit="packet")
+_SEND = Workload(
+    "send", "100,000 packets of 100 B sent in a loop", 100_000, 100, load="client", connections=1, unit="packet"
+)
+_RECEIVE = Workload(
+    "receive", "100,000 packets of 100 B received in a loop", 100_000, 100, load="client", connections=1, unit="packet"
+)
 
 _PROTOCOL = Program("protocol", "hand-written Protocol", "servers.handwritten", ("--write", "message"))
 _BATCH = Program(
@@ -185,6 +198,13 @@ GROUPS = {
             (_SINGLE,),
             transport="udp",
         ),
+        Group(
+            "flood",
+            "Datagram flood",
+            _both("bare", "AsyncDatagramServer", "servers.stalled_datagram", released=True),
+            transport="udp",
+            readings=("flood",),
+        ),
         _bulk("bulk-sink", "Bulk sink", "sink", "1 MiB packets, a short receipt for each", RECEIPT),
         _bulk("bulk-echo", "Bulk echo", "echo", "1 MiB packets", BLOB),
         Group(
@@ -195,10 +215,29 @@ GROUPS = {
         ),
         Group(
             "crowd",
-            "10,000 idle connections",
+            "Crowd of idle connections",
             # EasyNetwork 1.2.0 would take gigabytes.
             (_PROTOCOL, *_usually(_TCP, "ours-full")),
             readings=("crowd",),
+        ),
+        Group(
+            "clients",
+            "Asynchronous TCP clients",
+            (
+                Program("streams", "asyncio streams", "clients.streams"),
+                *_both("tcp", "AsyncTCPNetworkClient", "clients.tcp", released=True),
+            ),
+            (_PING, _SEND, _RECEIVE),
+        ),
+        Group(
+            "blocking",
+            "Blocking TCP clients",
+            (
+                Program("socket", "a loop with a bare socket", "clients.plain_socket"),
+                *_both("tcp", "TCPNetworkClient", "clients.blocking_tcp", released=True),
+            ),
+            (_PING,),
+            loops=("blocking",),
         ),
     )
 }

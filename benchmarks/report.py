@@ -32,7 +32,7 @@ def markdown(results: Results) -> str:
 
 def _machine(results: Results) -> str:
     machine = results.machine
-    rounds = max((sample.round for sample in results.samples), default=0)
+    rounds = max((sample.round for sample in results.samples), default=1)
     return (
         f"{machine['python']}, uvloop {machine['uvloop']}, {machine['cpu']} ({machine['cores']} cores), "
         f"{machine['system']}, {machine['date']}; medians of {rounds} rounds.\n\n"
@@ -108,7 +108,10 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> str:
 def _bound(target: Target) -> str:
     if target.at_least is None and target.at_most is None:
         return "none"
-    bound = f"≥ {target.at_least:g}" if target.at_least is not None else f"≤ {target.at_most:g}"
+    if target.at_least == target.at_most:
+        bound = f"= {target.at_least:g}"
+    else:
+        bound = f"≥ {target.at_least:g}" if target.at_least is not None else f"≤ {target.at_most:g}"
     return f"{'aim ' if target.aim else ''}{bound} {target.unit}".strip()
 
 

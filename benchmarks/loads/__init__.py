@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from benchmarks.catalogue import Workload
+from benchmarks.loads.client import ClientLoad
 from benchmarks.loads.connections import ConnectionLoad
 from benchmarks.loads.echo import EchoLoad
 from benchmarks.loads.window import Window
@@ -23,4 +24,5 @@ class Load(Protocol):
 LOADS: dict[str, Callable[[ProgramProcess, Workload], AbstractContextManager[Load]]] = {
     "echo": EchoLoad,
     "connections": ConnectionLoad,
+    "client": ClientLoad,
 }

@@ -8,6 +8,7 @@ from benchmarks.candidates import Candidate, Cores
 from benchmarks.process import ProgramError
 from benchmarks.progress import Progress
 from benchmarks.readings.crowd import crowd
+from benchmarks.readings.flood import flood
 from benchmarks.readings.idle import idle_connections
 from benchmarks.results import Reading, Results
 
@@ -17,6 +18,7 @@ __all__ = ["READINGS", "run_readings"]
 READINGS: dict[str, Callable[[Candidate, Cores], dict[str, float]]] = {
     "idle": idle_connections,
     "crowd": crowd,
+    "flood": flood,
 }
 
 

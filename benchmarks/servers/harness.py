@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-__all__ = ["BACKLOG", "HOST", "Ready", "main", "server_context"]
+__all__ = ["BACKLOG", "HOST", "Ready", "loop_factory", "main", "server_context"]
 
 HOST = "127.0.0.1"
 BACKLOG = 1024
@@ -51,7 +51,7 @@ def main(serve: Serve, **choices: list[str]) -> None:
 
             trio.run(_serve_on_trio, serve, options)
         else:
-            with asyncio.Runner(loop_factory=_loop_factory(options.loop)) as runner:
+            with asyncio.Runner(loop_factory=loop_factory(options.loop)) as runner:
                 runner.run(_serve_on_asyncio(serve, options))
 
 
@@ -64,7 +64,7 @@ def server_context(options: argparse.Namespace) -> ssl.SSLContext | None:
     return context
 
 
-def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     if name == "asyncio":
         return asyncio.new_event_loop
     import uvloop

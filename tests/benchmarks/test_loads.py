@@ -70,6 +70,19 @@ def test_a_round_counts_the_connections_of_a_real_server(key: str, interpreter: 
     check_one_round(candidate(key, "uvloop", interpreter), CONNECT)
 
 
+@pytest.mark.parametrize("workload", GROUPS["clients"].workloads, ids=lambda workload: workload.name)
+@pytest.mark.parametrize(("key", "loop"), [("clients/streams", "uvloop"), ("blocking/socket", "blocking")])
+def test_a_round_counts_the_packets_of_a_real_client(
+    key: str, loop: str, workload: Workload, interpreter: Interpreter
+) -> None:
+    results = one_round(candidate(key, loop, interpreter), replace(workload, depth=100))
+    assert results.failures == []
+    [sample] = results.samples
+    assert sample.messages >= 100
+    assert sample.cpu_seconds > 0
+    assert sample.p50_us is None
+
+
 @pytest.mark.parametrize("program", ["protocol", "ours-bare"])
 @pytest.mark.parametrize("group", ["bulk-sink", "bulk-echo"])
 def test_a_round_counts_the_large_packets_of_a_real_server(group: str, program: str, interpreter: Interpreter) -> None:
