@@ -239,6 +239,13 @@ GROUPS = {
             (_PING,),
             loops=("blocking",),
         ),
+        Group(
+            "trio",
+            "TCP on trio",
+            (Program("loop", "hand-written loop", "servers.handwritten_trio"), *_TCP),
+            (_SINGLE, _MANY),
+            loops=("trio",),
+        ),
     )
 }
 

@@ -24,7 +24,7 @@ def v(name):
 import easynetwork
 print(json.dumps({
     "python": platform.python_implementation() + " " + platform.python_version(),
-    "uvloop": v("uvloop"), "easynetwork": easynetwork.__version__,
+    "uvloop": v("uvloop"), "trio": v("trio"), "easynetwork": easynetwork.__version__,
 }))
 """
 
@@ -49,20 +49,20 @@ def our_interpreter(python: str) -> Interpreter:
 
 
 def peer_interpreter(ours: Interpreter, *also: str) -> Interpreter:
-    """A venv of the same Python and the same uvloop as *ours*, with the released EasyNetwork; made once, then kept.
+    """A venv of the same Python, uvloop and trio as *ours*, with the released EasyNetwork; made once, then kept.
 
     *also* are other requirements to install there.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    uvloop = ours.versions["uvloop"]
-    parts = [f"easynetwork-{EASYNETWORK_VERSION}", str(ours.versions["python"]), f"uvloop-{uvloop}", *also]
-    name = "-".join(parts).replace(" ", "-").lower()
+    loops = [f"{name}=={version}" for name in ("uvloop", "trio") if (version := ours.versions[name])]
+    requirements = [f"easynetwork=={EASYNETWORK_VERSION}", *loops, *also]
+    parts = [str(ours.versions["python"]), *requirements]
+    name = "-".join(parts).replace(" ", "-").replace("==", "-").lower()
     venv = _PEERS / name
     python = venv / "bin" / "python"
     if not (venv / "complete").exists():
         shutil.rmtree(venv, ignore_errors=True)
         _run([ours.python, "-m", "venv", str(venv)], environment)
-        requirements = [f"easynetwork=={EASYNETWORK_VERSION}", *([f"uvloop=={uvloop}"] if uvloop else []), *also]
         _run([str(python), "-m", "pip", "install", "--quiet", *requirements], environment)
         (venv / "complete").touch()
     return _probe(str(python), environment)

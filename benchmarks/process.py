@@ -118,10 +118,10 @@ class ProgramProcess:
                 pipe.close()
 
     def error_output(self) -> str:
-        """The last line that the program wrote to its standard error."""
+        """The last line that the program wrote to its standard error, without the frame of an exception group."""
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "no message"
+        lines = [line.strip(" |+-") for line in self._errors.read().decode(errors="replace").splitlines()]
+        return next(filter(None, reversed(lines)), "no message")
 
     def __enter__(self) -> Self:
         return self

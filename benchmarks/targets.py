@@ -171,4 +171,7 @@ TARGETS = (
     _cpu("clients", "receive", "ours-tcp", "released-tcp"),
     _cpu("blocking", "ping", "ours-tcp", "socket", 0.6),
     _cpu("blocking", "ping", "ours-tcp", "released-tcp"),
+    _cpu("trio", "1x100", "ours-bare", "loop", 0.7),
+    _cpu("trio", "1x100", "ours-bare", "released-full", 1.3),
+    _cpu("trio", "1x100", "ours-full", "released-full", 1.3, aim=True),
 )

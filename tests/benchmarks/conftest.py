@@ -16,7 +16,7 @@ def sample(program: str, cpu_us: float, *, loop: str = "uvloop", workload: str =
 
 
 def results_of(*samples: Sample) -> Results:
-    versions = {"python": "CPython 3.11.0", "uvloop": "0.22.0", "easynetwork": "0.1.0"}
+    versions = {"python": "CPython 3.11.0", "uvloop": "0.22.0", "trio": "0.30.0", "easynetwork": "0.1.0"}
     machine = {"date": "today", "cpu": "<cpu> & co", "cores": 2, "system": "Linux", "released": "1.2.0", **versions}
     return Results(machine, {"rounds": 1}, list(samples))
 

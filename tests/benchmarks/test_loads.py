@@ -65,6 +65,10 @@ def test_a_round_counts_the_datagrams_of_a_real_server(loop: str, interpreter: I
     check_one_round(candidate("udp/protocol", loop, interpreter), replace(SMALL, depth=1))
 
 
+def test_a_round_counts_the_answers_of_a_real_server_on_trio(interpreter: Interpreter) -> None:
+    check_one_round(candidate("trio/loop", "trio", interpreter), SMALL)
+
+
 @pytest.mark.parametrize("key", ["connect/protocol", "connect/streams"])
 def test_a_round_counts_the_connections_of_a_real_server(key: str, interpreter: Interpreter) -> None:
     check_one_round(candidate(key, "uvloop", interpreter), CONNECT)
