@@ -76,9 +76,13 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         def on_connection(callbacks: StreamCallbacks) -> None:
             if stopped.done():
                 callbacks.abort()
-            else:
+                return
+            try:
                 # Not in the context of the event loop's callback.
                 context.run(task_group.start_soon, handler, self._new_transport(callbacks))
+            except Exception as exc:  # the group has ended, for example
+                callbacks.abort()
+                stopped.set_exception(exc)
 
         try:
             server = await self._start(self._socket.dup(), lambda: StreamCallbacks(loop, on_connection), stopped)
