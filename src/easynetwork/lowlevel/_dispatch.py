@@ -7,7 +7,7 @@ the generator from one ``yield`` to the next. It knows no transport and no event
 
 from __future__ import annotations
 
-__all__ = ["Ending", "HandlerGenerator", "RequestDispatcher"]
+__all__ = ["STEPS_PER_TURN", "Ending", "HandlerGenerator", "RequestDispatcher", "parse_yielded"]
 
 import enum
 import math
@@ -52,6 +52,24 @@ class RequestDriver(Protocol):
 
     def pass_turn(self) -> Iterable[Any]:
         """Lets others run (by ``yield from``)."""
+
+
+def parse_yielded(yielded: object) -> tuple[float | None, RecvAncillaryDataParams | None]:
+    """Returns what a handler that has *yielded* this asks for: the longest time to wait, and the ancillary data.
+
+    Raises:
+        TypeError: nothing like this may be yielded.
+        ValueError: the time is negative or NaN.
+    """
+    params = RecvParams(timeout=yielded) if isinstance(yielded, (int, float)) else yielded
+    if params is None:
+        return None, None
+    if not isinstance(params, RecvParams):
+        raise TypeError(f"A request handler may yield None, a number or RecvParams, got {yielded!r}")
+    timeout = params.timeout
+    if timeout is not None and not timeout >= 0:
+        raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
+    return None if timeout == math.inf else timeout, params.recv_with_ancillary
 
 
 _NO_PACKETS: Final[list[Any]] = []
@@ -233,13 +251,6 @@ class RequestDispatcher(Generic[_T_Request]):
             return
         self._yielded = _Nothing.REFUSED
         self.waiting_token = None
-        params = RecvParams(timeout=yielded) if isinstance(yielded, (int, float)) else yielded
-        if not isinstance(params, RecvParams):
-            raise TypeError(f"A request handler may yield None, a number or RecvParams, got {yielded!r}")
-        timeout = params.timeout
-        if timeout is not None and not timeout >= 0:
-            raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
-        self.timeout = None if timeout == math.inf else timeout
-        self.ancillary = params.recv_with_ancillary
+        self.timeout, self.ancillary = parse_yielded(yielded)
         self.spent = False
         self._yielded = yielded

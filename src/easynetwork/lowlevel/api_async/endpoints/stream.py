@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["AsyncStreamEndpoint", "AsyncStreamReceiverEndpoint", "AsyncStreamSenderEndpoint"]
 
-import warnings
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -18,19 +17,10 @@ from easynetwork.lowlevel.api_async.transports.abc import (
 )
 from easynetwork.protocol import AnyStreamProtocolType
 
+from ._endpoint import Endpoint, check_transport
+
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
-
-
-class _Endpoint(AsyncBaseTransport):
-    """An endpoint that is forgotten while it is open can only warn: closing needs an event loop."""
-
-    __slots__ = ()
-
-    def __del__(self) -> None:
-        transport: AsyncBaseTransport | None = getattr(self, "_transport", None)
-        if transport is not None and not transport.is_closing():
-            warnings.warn(f"unclosed endpoint {self!r}", ResourceWarning, stacklevel=2, source=self)
 
 
 class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
@@ -74,12 +64,7 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
         return await self._receiver.receive_with_ancillary(ancillary_bufsize, ancillary_data_received)
 
 
-def _check_type(transport: object, expected: type[Any]) -> None:
-    if not isinstance(transport, expected):
-        raise TypeError(f"Expected an object of type {expected.__name__}, got {transport!r}")
-
-
-class AsyncStreamReceiverEndpoint(_Endpoint, TransportWrapper, _Receiving[_T_ReceivedPacket]):
+class AsyncStreamReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_ReceivedPacket]):
     """Receives packets from a read-only stream.
 
     Raises:
@@ -95,7 +80,7 @@ class AsyncStreamReceiverEndpoint(_Endpoint, TransportWrapper, _Receiving[_T_Rec
         protocol: AnyStreamProtocolType[Any, _T_ReceivedPacket],
         max_recv_size: int,
     ) -> None:
-        _check_type(transport, AsyncStreamReadTransport)
+        check_transport(transport, AsyncStreamReadTransport)
         decoder = decoder_factory(protocol, max_recv_size)()
         super().__init__(transport)
         self._receiver = PacketReceiver(transport, decoder, max_recv_size)
@@ -107,7 +92,7 @@ class AsyncStreamReceiverEndpoint(_Endpoint, TransportWrapper, _Receiving[_T_Rec
             self._receiver.clear()
 
 
-class AsyncStreamSenderEndpoint(_Endpoint, PacketSender[_T_SentPacket]):
+class AsyncStreamSenderEndpoint(Endpoint, PacketSender[_T_SentPacket]):
     """Sends packets to a write-only stream.
 
     Raises:
@@ -119,11 +104,11 @@ class AsyncStreamSenderEndpoint(_Endpoint, PacketSender[_T_SentPacket]):
     def __init__(
         self, transport: AsyncStreamWriteTransport, protocol: AnyStreamProtocolType[_T_SentPacket, Any]
     ) -> None:
-        _check_type(transport, AsyncStreamWriteTransport)
+        check_transport(transport, AsyncStreamWriteTransport)
         super().__init__(transport, packet_encoder(protocol))
 
 
-class AsyncStreamEndpoint(_Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
+class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
     """Sends and receives packets. One task may send while another one receives.
 
     Raises:
@@ -141,7 +126,7 @@ class AsyncStreamEndpoint(_Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_
         protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
         max_recv_size: int,
     ) -> None:
-        _check_type(transport, AsyncStreamTransport)
+        check_transport(transport, AsyncStreamTransport)
         decoder = decoder_factory(protocol, max_recv_size)()
         super().__init__(transport, packet_encoder(protocol))
         self._receiver = PacketReceiver(transport, decoder, max_recv_size)

@@ -1,9 +1,6 @@
-"""The inline driver: handlers run right in the callback that delivers their bytes.
+"""The inline driver of streams: handlers run right in the callback that delivers their bytes.
 
-The task that awaits `InlineDriver.run` is the connection's *carrier*. It is parked on a future while the dispatcher
-waits for bytes. A callback that brings some resumes the dispatcher itself, as if it were the carrier: the same current
-task, the same context. Only when a handler suspends (or fails, or the stream has ended) is the carrier woken, and goes
-on from there as an ordinary task. See "Extending asyncio" in Python's documentation.
+The task that awaits `InlineDriver.run` is the carrier of the connection, see :mod:`.carrier`.
 """
 
 from __future__ import annotations
@@ -12,18 +9,17 @@ __all__ = ["InlineDriver", "new_inline_driver"]
 
 import asyncio
 import contextvars
-import enum
 import gc
 import sys
-import types
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
 from easynetwork.lowlevel._framing import SupportsAppend
 from easynetwork.lowlevel.api_async.transports import _pull
 
+from .carrier import WAITING, Carrier
 from .watermarks import HIGH_WATER
 
 if TYPE_CHECKING:
@@ -32,16 +28,10 @@ if TYPE_CHECKING:
     from .stream import StreamCallbacks
 
 
-class _Token(enum.Enum):
-    WAITING = "what the dispatcher yields when it waits for bytes, or for its turn"
+_WAITING: Final = (WAITING,)
 
 
-# Constants: looking a member up in its enumeration takes as long as calling a function.
-_TOKEN: Final = _Token.WAITING
-_WAITING: Final = (_TOKEN,)
-
-
-class InlineDriver(asyncio.BaseProtocol):
+class InlineDriver(Carrier, asyncio.BaseProtocol):
     """Resumes one dispatcher from the callbacks of one stream. While it runs, it is the protocol of the transport.
 
     Not an `asyncio.Protocol` by name: uvloop takes whatever derives from that for one that wants ``bytes``.
@@ -49,21 +39,15 @@ class InlineDriver(asyncio.BaseProtocol):
 
     __slots__ = (
         "_callbacks",
-        "_carrier",
         "_context",
         "_decoder_input",
         "_dispatcher",
-        "_failure",
-        "_parked",
         "_run",
         "_send",
-        "_suspended",
-        "_timer",
         "_transport",
         "_turn_due",
     )
 
-    _carrier: asyncio.Task[Any]
     _context: contextvars.Context
     _run: Generator[Any, Any, Ending]
     _send: Callable[[None], Any]
@@ -72,84 +56,36 @@ class InlineDriver(asyncio.BaseProtocol):
     def __init__(
         self, transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: RequestDispatcher[Any]
     ) -> None:
+        super().__init__(callbacks.loop)
         self._transport = transport
         self._callbacks = callbacks
         self._dispatcher = dispatcher
-        self._parked: asyncio.Future[None] | None = None  # the carrier, while the dispatcher waits
-        self._turn_due = False  # it waits for its turn, not for bytes
-        # What a callback leaves for the carrier. It cannot be the result of the parked future: a handler that cancels
-        # its own task has cancelled that future by then.
-        self._suspended: Any = _TOKEN  # what a handler has suspended with: a future, or None for ``sleep(0)``
-        self._failure: BaseException | None = None  # how the dispatcher ended; StopIteration if well
-        self._timer: asyncio.TimerHandle | None = None  # fires at the deadline or before
+        self._turn_due = False  # the dispatcher waits for its turn, not for bytes
 
     # ------------------------------------------------------------------------------------------------- in the carrier
 
-    @types.coroutine
-    def run(self, next_generator: Callable[[], HandlerGenerator[Any] | None]) -> Generator[Any, Any, Ending]:
+    def run(self, next_generator: Callable[[], HandlerGenerator[Any] | None]) -> Coroutine[Any, Any, Ending]:
         """Runs the dispatcher until its generators or the stream end."""
-        callbacks = self._callbacks
-        carrier = asyncio.current_task()
-        assert carrier is not None
-        self._carrier = carrier
-        self._context = _context_of(carrier)
-        run: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self)
-        self._run = run
-        self._send = run.send
+        self._run = self._dispatcher.run(next_generator, self)
+        return self.carry()
+
+    def _begin(self) -> Any:
+        self._context = _context_of(self._task)
+        self._send = self._run.send
         self._decoder_input = self._dispatcher.input
-        callbacks.receiver = self
-        callbacks.set_protocol(self)
-        try:
-            yielded = run.send(None)
-            while True:
-                if yielded is _TOKEN:
-                    self._parked = parked = callbacks.loop.create_future()
-                    try:
-                        yield from parked
-                    except asyncio.CancelledError as exc:
-                        self._parked = None
-                        yielded = self._unpark_cancelled(exc)
-                    else:
-                        self._parked = None
-                        yielded = self._unpark()
-                else:
-                    try:
-                        yield yielded
-                    except BaseException as exc:
-                        yielded = run.throw(exc)
-                    else:
-                        yielded = run.send(None)
-        except StopIteration as stop:
-            ending: Ending = stop.value
-            return ending
-        finally:
-            callbacks.receiver = None
-            callbacks.set_protocol(callbacks)
-            if self._timer is not None:
-                self._timer.cancel()
+        self._callbacks.receiver = self
+        self._callbacks.set_protocol(self)
+        return self._resume()
 
-    def _unpark(self) -> Any:
-        """Goes on from where a callback has left off."""
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            try:
-                raise failure
-            finally:
-                del failure  # no cycle of an exception and its own traceback
-        suspended, self._suspended = self._suspended, _TOKEN
-        return self._run.send(None) if suspended is _TOKEN else suspended
+    def _end(self) -> None:
+        self._callbacks.receiver = None
+        self._callbacks.set_protocol(self._callbacks)
 
-    def _unpark_cancelled(self, exc: asyncio.CancelledError) -> Any:
-        """Does what `asyncio.Task.cancel` does: it goes to what is waited for first."""
-        if self._failure is not None:
-            # The dispatcher has ended before: that comes first. The request stays in force for the next await.
-            self._carrier.uncancel()
-            self._carrier.cancel(*exc.args)
-            return self._unpark()
-        suspended, self._suspended = self._suspended, _TOKEN
-        if suspended in (_TOKEN, None) or not suspended.cancel(*exc.args):
-            return self._run.throw(exc)
-        return suspended
+    def _resume(self) -> Any:
+        return self._run.send(None)
+
+    def _throw(self, exc: BaseException) -> Any:
+        return self._run.throw(exc)
 
     # ---------------------------------------------------------------------------------- called by the dispatcher's run
 
@@ -169,9 +105,9 @@ class InlineDriver(asyncio.BaseProtocol):
             return _pull.receive(self._transport, dispatcher).__await__()
         callbacks.resume_reading()
         if dispatcher.timeout is None:
-            dispatcher.waiting_token = _TOKEN  # until `wake` is called, or another wait is asked for
+            dispatcher.waiting_token = WAITING  # until `wake` is called, or another wait is asked for
         elif dispatcher.deadline is None:
-            self._begin_timeout(dispatcher.timeout)
+            dispatcher.deadline = self._begin_timeout(dispatcher.timeout)
         return _WAITING
 
     def pass_turn(self) -> Iterable[Any]:
@@ -191,7 +127,7 @@ class InlineDriver(asyncio.BaseProtocol):
             callbacks.keep(data)  # the carrier is busy
             return
         try:
-            _enter_task(callbacks.loop, self._carrier)
+            _enter_task(callbacks.loop, self._task)
         except RuntimeError:  # within another task: no handler runs on top of it
             callbacks.keep(data)
             return
@@ -204,14 +140,14 @@ class InlineDriver(asyncio.BaseProtocol):
                 suspended = self._context.run(self._send, None)
             else:
                 suspended = self._context.run(self._run.throw, error)
-            if suspended is not _TOKEN:
+            if suspended is not WAITING:
                 self._suspended = suspended
                 self.wake()
         except BaseException as exc:
             self._failure = exc
             self.wake()
         finally:
-            _leave_task(callbacks.loop, self._carrier)
+            _leave_task(callbacks.loop, self._task)
             callbacks.flush_due = False
             callbacks.room = 0
             if len(callbacks.parts) == 1:
@@ -233,50 +169,21 @@ class InlineDriver(asyncio.BaseProtocol):
 
     def is_waiting(self) -> bool:
         """Whether bytes would go straight to the dispatcher, and not be kept for later."""
-        return self._parked is not None and not (self._parked.done() or self._turn_due)
+        return self.is_parked() and not self._turn_due
 
     def wake(self) -> None:
-        """Something other than bytes for the dispatcher has come: the carrier looks after it."""
         self._dispatcher.waiting_token = None
-        if self._parked is not None and not self._parked.done():
-            self._parked.set_result(None)
+        super().wake()
 
     def _take_turn(self) -> None:
         self._turn_due = False
         self.data_received(b"")
 
-    # ------------------------------------------------------------------------------------------------------- time-outs
+    def _get_deadline(self) -> float | None:
+        return self._dispatcher.deadline
 
-    def _begin_timeout(self, timeout: float) -> None:
-        loop = self._callbacks.loop
-        deadline = self._dispatcher.deadline = loop.time() + timeout
-        if timeout > 0:
-            self._arm_timer(deadline)
-        else:
-            # Two turns: the loop looks at the socket in between, so that what has arrived is not "too late".
-            loop.call_soon(loop.call_soon, self._check_deadline)
-
-    def _arm_timer(self, deadline: float) -> None:
-        if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return  # it will be armed again when it fires: cheaper than a new timer for each packet
-            self._timer.cancel()
-        self._timer = self._callbacks.loop.call_at(deadline, self._timer_fired)
-
-    def _timer_fired(self) -> None:
-        self._timer = None
-        self._check_deadline()
-
-    def _check_deadline(self) -> None:
-        deadline = self._dispatcher.deadline
-        if deadline is None or self._parked is None:
-            return
-        if self._callbacks.loop.time() < deadline:
-            self._arm_timer(deadline)
-        else:
-            self.data_received(b"", TimeoutError("No request was received in time"))
-            if self._dispatcher.deadline == deadline:
-                self._arm_timer(deadline)  # the carrier is about to run: the question is the same after it
+    def _time_out(self) -> None:
+        self.data_received(b"", TimeoutError("No request was received in time"))
 
 
 class _BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):

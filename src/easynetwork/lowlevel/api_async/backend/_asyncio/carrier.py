@@ -1,0 +1,179 @@
+"""Tasks in whose name callbacks run the code of handlers.
+
+A *carrier* is a task of asyncio that is parked on a future while a coroutine of handlers waits for the network. The
+callback that brings something resumes that coroutine itself, as if it were the carrier: the same current task, the same
+context. Only when a handler suspends (or fails, or there is something else to do) is the carrier woken, and goes on
+from there as an ordinary task. See "Extending asyncio" in Python's documentation.
+"""
+
+from __future__ import annotations
+
+__all__ = ["WAITING", "Carrier"]
+
+import asyncio
+import enum
+import types
+from abc import abstractmethod
+from collections.abc import Generator
+from typing import Any, Final
+
+
+class _Token(enum.Enum):
+    WAITING = "what a coroutine yields when it waits for a callback, or for its turn"
+
+
+# A constant: looking a member up in its enumeration takes as long as calling a function.
+WAITING: Final = _Token.WAITING
+
+
+class Carrier:
+    """A carrier, and what it and the callbacks that stand in for it tell each other."""
+
+    __slots__ = ("_failure", "_loop", "_parked", "_suspended", "_task", "_timer")
+
+    _task: asyncio.Task[Any]
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._parked: asyncio.Future[None] | None = None  # the carrier, while the coroutine waits
+        # What a callback leaves for the carrier. It cannot be the result of the parked future: a handler that cancels
+        # its own task has cancelled that future by then.
+        self._suspended: Any = WAITING  # what a handler has suspended with: a future, or None for ``sleep(0)``
+        self._failure: BaseException | None = None  # how the coroutine ended; StopIteration if well
+        self._timer: asyncio.TimerHandle | None = None  # fires at the deadline or before
+
+    # ------------------------------------------------------------------------------------------------- in the carrier
+
+    @types.coroutine
+    def carry(self) -> Generator[Any, Any, Any]:
+        """What the task runs: the coroutine from its first step to its end, except for what callbacks do. Once only.
+
+        Returns what the coroutine returns.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        try:
+            yielded = self._begin()
+            while True:
+                if yielded is WAITING:
+                    self._parked = parked = self._loop.create_future()
+                    try:
+                        yield from parked
+                    except asyncio.CancelledError as exc:
+                        self._parked = None
+                        yielded = self._unpark_cancelled(exc)
+                    else:
+                        self._parked = None
+                        yielded = self._unpark()
+                else:
+                    try:
+                        yield yielded
+                    except BaseException as exc:
+                        yielded = self._throw(exc)
+                    else:
+                        yielded = self._resume()
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._end()
+
+    @abstractmethod
+    def _begin(self) -> Any:
+        """Begins the coroutine. Returns what it yields, or raises `StopIteration`."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _end(self) -> None:
+        """Called when the coroutine has ended, in whatever way."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _resume(self) -> Any:
+        """Resumes the coroutine. Returns what it yields, or raises `StopIteration`."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _throw(self, exc: BaseException) -> Any:
+        """Resumes the coroutine with *exc*. Returns what it yields, or raises `StopIteration`."""
+        raise NotImplementedError
+
+    def _unpark(self) -> Any:
+        """Goes on from where a callback has left off."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            try:
+                raise failure
+            finally:
+                del failure  # no cycle of an exception and its own traceback
+        suspended, self._suspended = self._suspended, WAITING
+        return self._resume() if suspended is WAITING else suspended
+
+    def _unpark_cancelled(self, exc: asyncio.CancelledError) -> Any:
+        """Does what `asyncio.Task.cancel` does: it goes to what is waited for first."""
+        if self._failure is not None:
+            # The coroutine has ended before: that comes first. The request stays in force for the next await.
+            self._task.uncancel()
+            self._task.cancel(*exc.args)
+            return self._unpark()
+        suspended, self._suspended = self._suspended, WAITING
+        if suspended in (WAITING, None) or not suspended.cancel(*exc.args):
+            return self._throw(exc)
+        return suspended
+
+    # ----------------------------------------------------------------------------------------------- in the callbacks
+
+    def is_parked(self) -> bool:
+        """Whether a callback may resume the coroutine, and the carrier is not about to."""
+        return self._parked is not None and not self._parked.done()
+
+    def wake(self) -> None:
+        """Has the carrier look after what has come."""
+        if self._parked is not None and not self._parked.done():
+            self._parked.set_result(None)
+
+    # ------------------------------------------------------------------------------------------------------- time-outs
+
+    def _begin_timeout(self, timeout: float) -> float:
+        """Has `_time_out` called after that many seconds. Returns the deadline, which `_get_deadline` is to return."""
+        deadline = self._loop.time() + timeout
+        if timeout > 0:
+            self._arm_timer(deadline)
+        else:
+            # Two turns: the loop looks at the socket in between, so that what has arrived is not "too late".
+            self._loop.call_soon(self._loop.call_soon, self._check_deadline)
+        return deadline
+
+    @abstractmethod
+    def _get_deadline(self) -> float | None:
+        """Returns the end of the current wait, if it has one."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _time_out(self) -> None:
+        """Resumes the coroutine, in a callback, with `TimeoutError`."""
+        raise NotImplementedError
+
+    def _arm_timer(self, deadline: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return  # it will be armed again when it fires: cheaper than a new timer for each packet
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self._check_deadline()
+
+    def _check_deadline(self) -> None:
+        deadline = self._get_deadline()
+        if deadline is None or self._parked is None:
+            return
+        if self._loop.time() < deadline:
+            self._arm_timer(deadline)
+        else:
+            self._time_out()
+            if self._get_deadline() == deadline:
+                self._arm_timer(deadline)  # the carrier is about to run: the question is the same after it

@@ -1,0 +1,27 @@
+"""What all endpoints have in common."""
+
+from __future__ import annotations
+
+__all__ = ["Endpoint", "check_transport"]
+
+import warnings
+from typing import Any
+
+from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
+
+
+class Endpoint(AsyncBaseTransport):
+    """An endpoint that is forgotten while it is open can only warn: closing needs an event loop."""
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        transport: AsyncBaseTransport | None = getattr(self, "_transport", None)
+        if transport is not None and not transport.is_closing():
+            warnings.warn(f"unclosed endpoint {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+
+def check_transport(transport: object, expected: type[Any]) -> None:
+    """Raises `TypeError` unless *transport* is of the type *expected*."""
+    if not isinstance(transport, expected):
+        raise TypeError(f"Expected an object of type {expected.__name__}, got {transport!r}")
