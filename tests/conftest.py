@@ -1,14 +1,34 @@
-"""What all tests share: every async test runs on asyncio's own loop and on uvloop."""
+"""What all tests share: every async test runs on asyncio's own loop and on uvloop, and on trio if its module says so.
+
+A module whose tests use nothing but the interface of `AsyncBackend` has
+
+    EVERY_BACKEND = True
+
+Its async tests do not run by pytest-asyncio, but by ``backend.bootstrap()``, once on each loop and once on trio. They
+get the backend as the fixture ``backend``. A fixture that needs the event loop is an asynchronous context manager,
+entered in the event loop, right before the test::
+
+    @pytest.fixture
+    @contextlib.asynccontextmanager
+    async def listener(backend: AsyncBackend) -> AsyncIterator[AsyncListener[AsyncStreamTransport]]: ...
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import inspect
+import pathlib
 import random
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import pytest
 from tests.tls import VERSIONS, Certificates
+
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 
 LOOP_FACTORIES: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
 try:
@@ -18,11 +38,73 @@ except ImportError:
 else:
     LOOP_FACTORIES["uvloop"] = uvloop.new_event_loop
 
+PATIENCE = 30
+"""Seconds after which a test that hangs has failed."""
+
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     return LOOP_FACTORIES
+
+
+class _Module(pytest.Module):
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        if getattr(self.obj, "EVERY_BACKEND", False):
+            for name, test in list(vars(self.obj).items()):
+                if name.startswith("test") and inspect.iscoroutinefunction(test):
+                    setattr(self.obj, name, _on_every_backend(test))
+        return super().collect()
+
+
+def pytest_pycollect_makemodule(module_path: pathlib.Path, parent: pytest.Collector) -> pytest.Module:
+    module: pytest.Module = _Module.from_parent(parent, path=module_path)
+    return module
+
+
+def _on_every_backend(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    @functools.wraps(test)
+    def run(runner: Runner, **fixtures: Any) -> None:
+        async def enter_fixtures() -> None:
+            async with contextlib.AsyncExitStack() as stack:
+                for name, value in fixtures.items():
+                    if isinstance(value, contextlib.AbstractAsyncContextManager):
+                        fixtures[name] = await stack.enter_async_context(value)
+                with runner.backend.timeout(PATIENCE):
+                    await test(**fixtures)
+
+        runner.backend.bootstrap(enter_fixtures, runner_options=runner.options)
+
+    signature = inspect.signature(test)
+    parameter = inspect.Parameter("runner", inspect.Parameter.KEYWORD_ONLY)
+    vars(run)["__signature__"] = signature.replace(parameters=[*signature.parameters.values(), parameter])
+    return run
+
+
+class Runner(NamedTuple):
+    """What runs a test whose module has ``EVERY_BACKEND``."""
+
+    backend: AsyncBackend
+    options: Mapping[str, Any]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if getattr(metafunc.module, "EVERY_BACKEND", False) and "runner" in metafunc.fixturenames:
+        metafunc.parametrize("runner", [*LOOP_FACTORIES, "trio"], indirect=True)
+
+
+@pytest.fixture
+def runner(request: pytest.FixtureRequest) -> Runner:
+    name: str = getattr(request, "param", "asyncio")
+    if name == "trio":
+        return Runner(new_builtin_backend("trio"), {})
+    return Runner(new_builtin_backend("asyncio"), {"loop_factory": LOOP_FACTORIES[name]})
+
+
+@pytest.fixture
+def backend(runner: Runner) -> AsyncBackend:
+    """The backend of the event loop that runs the test."""
+    return runner.backend
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["check_strictly_positive", "check_timeout"]
+__all__ = ["check_not_nan", "check_strictly_positive", "check_timeout"]
+
+import math
 
 
 def check_strictly_positive(name: str, value: object) -> None:
@@ -15,3 +17,9 @@ def check_timeout(name: str, value: float) -> None:
     """Raises `ValueError` if *value*, in seconds, is negative or NaN."""
     if not value >= 0:
         raise ValueError(f"{name!r} must not be negative or NaN, got {value!r}")
+
+
+def check_not_nan(name: str, value: float) -> None:
+    """Raises `ValueError` if *value* is NaN."""
+    if math.isnan(value):
+        raise ValueError(f"{name!r} must not be NaN")

@@ -43,4 +43,8 @@ class TCPHarness(StreamHarness):
         return await backend.wrap_stream_socket(client), SocketPeer(peer)
 
     def shorten_close_timeout(self) -> contextlib.AbstractContextManager[object]:
-        return mock.patch("easynetwork.lowlevel.api_async.backend._asyncio.stream.CLOSE_TIMEOUT", 0.01)
+        shortened = contextlib.ExitStack()
+        for backend in ("_asyncio", "_trio"):
+            name = f"easynetwork.lowlevel.api_async.backend.{backend}.stream.CLOSE_TIMEOUT"
+            shortened.enter_context(mock.patch(name, 0.01))
+        return shortened

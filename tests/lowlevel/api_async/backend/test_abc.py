@@ -6,6 +6,8 @@ import pytest
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, Task, TaskGroup
 
+EVERY_BACKEND = True
+
 
 @pytest.mark.parametrize(
     "create",

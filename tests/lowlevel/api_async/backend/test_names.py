@@ -10,6 +10,8 @@ import pytest
 from easynetwork.lowlevel.api_async.backend import _names
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
+EVERY_BACKEND = True
+
 Answers = dict[str, list[Any] | BaseException]
 
 STREAM = (socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -12,6 +12,8 @@ import sniffio
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, ThreadsPortal
 
+EVERY_BACKEND = True
+
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
@@ -44,7 +46,7 @@ async def test_its_exception_is_raised_as_it_is(backend: AsyncBackend, abandon: 
 
 async def test_stop_iteration_does_not_hang(backend: AsyncBackend) -> None:
     with pytest.raises(RuntimeError):
-        await asyncio.wait_for(backend.run_in_thread(next, iter([])), 5)
+        await backend.run_in_thread(next, iter([]))
 
 
 async def test_it_has_a_copy_of_the_context_without_an_asynchronous_library(backend: AsyncBackend) -> None:
@@ -56,7 +58,7 @@ async def test_it_has_a_copy_of_the_context_without_an_asynchronous_library(back
         return value
 
     variable.set("set")
-    token = sniffio.current_async_library_cvar.set("asyncio")
+    token = sniffio.current_async_library_cvar.set(sniffio.current_async_library())
     try:
         assert await backend.run_in_thread(work) == "set"
     finally:
@@ -66,10 +68,17 @@ async def test_it_has_a_copy_of_the_context_without_an_asynchronous_library(back
 
 async def test_by_default_the_thread_is_waited_for(backend: AsyncBackend) -> None:
     release = threading.Event()
-    asyncio.get_running_loop().call_later(0.01, release.set)
-    with backend.move_on_after(0) as scope:
-        assert await backend.run_in_thread(release.wait, 5)
-        await backend.coro_yield()
+
+    async def release_later() -> None:
+        await backend.sleep(0.01)
+        release.set()
+
+    async with backend.create_task_group() as group:
+        group.start_soon(release_later)
+        with backend.open_cancel_scope() as scope:
+            scope.cancel()
+            assert await backend.run_in_thread(release.wait, 5)
+            await backend.coro_yield()
     assert scope.cancelled_caught()
 
 
@@ -86,37 +95,33 @@ async def test_an_abandoned_thread_is_left_alone(backend: AsyncBackend) -> None:
     assert scope.cancelled_caught()
     assert not ended.is_set()
     release.set()
-    assert await asyncio.to_thread(ended.wait, 5)
+    assert await backend.run_in_thread(ended.wait, 5)
 
 
 # --- the portal
 
 
-async def in_thread(work: Callable[[], Any]) -> Any:
-    return await asyncio.wait_for(asyncio.to_thread(work), 10)
-
-
 async def test_functions_are_called_in_the_thread_of_the_loop(backend: AsyncBackend) -> None:
     def where(*args: int, **kwargs: int) -> Any:
-        return threading.current_thread(), asyncio.get_running_loop(), args, kwargs
+        return threading.current_thread(), sniffio.current_async_library(), args, kwargs
 
-    expected = (threading.current_thread(), asyncio.get_running_loop(), (1,), {"a": 2})
+    expected = (threading.current_thread(), sniffio.current_async_library(), (1,), {"a": 2})
     async with backend.create_threads_portal() as portal:
-        assert await in_thread(lambda: portal.run_sync(where, 1, a=2)) == expected
-        assert await in_thread(lambda: portal.run_sync_soon(where, 1, a=2).result()) == expected
+        assert await backend.run_in_thread(lambda: portal.run_sync(where, 1, a=2)) == expected
+        assert await backend.run_in_thread(lambda: portal.run_sync_soon(where, 1, a=2).result()) == expected
 
 
 async def test_coroutines_are_awaited_in_a_task_of_their_own(backend: AsyncBackend) -> None:
     async def where(*args: int, **kwargs: int) -> Any:
-        await asyncio.sleep(0)
+        await backend.coro_yield()
         assert backend.get_current_task() != me
-        return threading.current_thread(), asyncio.get_running_loop(), args, kwargs
+        return threading.current_thread(), sniffio.current_async_library(), args, kwargs
 
     me = backend.get_current_task()
-    expected = (threading.current_thread(), asyncio.get_running_loop(), (1,), {"a": 2})
+    expected = (threading.current_thread(), sniffio.current_async_library(), (1,), {"a": 2})
     async with backend.create_threads_portal() as portal:
-        assert await in_thread(lambda: portal.run_coroutine(where, 1, a=2)) == expected
-        assert await in_thread(lambda: portal.run_coroutine_soon(where, 1, a=2).result()) == expected
+        assert await backend.run_in_thread(lambda: portal.run_coroutine(where, 1, a=2)) == expected
+        assert await backend.run_in_thread(lambda: portal.run_coroutine_soon(where, 1, a=2).result()) == expected
 
 
 async def test_the_context_of_the_calling_thread_is_copied(backend: AsyncBackend) -> None:
@@ -132,7 +137,7 @@ async def test_the_context_of_the_calling_thread_is_copied(backend: AsyncBackend
             variable.set("of the thread")
             return portal.run_sync(look), portal.run_coroutine(look_async)
 
-        assert await in_thread(work) == (("of the thread", "asyncio"),) * 2
+        assert await backend.run_in_thread(work) == (("of the thread", sniffio.current_async_library()),) * 2
     assert variable.get() == "unset"
 
 
@@ -142,7 +147,7 @@ async def test_exceptions_reach_the_caller_and_nobody_else(backend: AsyncBackend
         raise error
 
     async def fail_async() -> None:
-        await asyncio.sleep(0)
+        await backend.coro_yield()
         raise error
 
     async with backend.create_threads_portal() as portal:
@@ -158,7 +163,7 @@ async def test_exceptions_reach_the_caller_and_nobody_else(backend: AsyncBackend
                 assert info.value is error
             return True
 
-        assert await in_thread(work)
+        assert await backend.run_in_thread(work)
         await backend.coro_yield()
 
 
@@ -173,7 +178,7 @@ async def test_a_function_that_returns_a_coroutine_is_an_error(backend: AsyncBac
                 _ = portal.run_sync(coroutine)
             return info.value
 
-        assert any("run_coroutine" in note for note in (await in_thread(work)).__notes__)
+        assert any("run_coroutine" in note for note in (await backend.run_in_thread(work)).__notes__)
 
 
 async def test_a_portal_works_only_while_it_is_open(backend: AsyncBackend) -> None:
@@ -185,13 +190,13 @@ async def test_a_portal_works_only_while_it_is_open(backend: AsyncBackend) -> No
                 method(backend.coro_yield)
         return True
 
-    assert await in_thread(work)
+    assert await backend.run_in_thread(work)
     async with portal:
         with pytest.raises(RuntimeError):
             await portal.__aenter__()
     with pytest.raises(RuntimeError):
         await portal.__aenter__()
-    assert await in_thread(work)
+    assert await backend.run_in_thread(work)
 
 
 async def test_a_portal_refuses_the_thread_of_its_own_loop(backend: AsyncBackend) -> None:
@@ -202,14 +207,14 @@ async def test_a_portal_refuses_the_thread_of_its_own_loop(backend: AsyncBackend
 
 
 async def test_a_thread_with_another_event_loop_may_call(backend: AsyncBackend) -> None:
+    me = threading.current_thread()
     async with backend.create_threads_portal() as portal:
-        loop = asyncio.get_running_loop()
 
         async def other() -> bool:
-            assert asyncio.get_running_loop() is not loop
-            return portal.run_sync(asyncio.get_running_loop) is loop
+            assert threading.current_thread() is not me
+            return portal.run_sync(threading.current_thread) is me
 
-        assert await in_thread(lambda: asyncio.run(other()))
+        assert await backend.run_in_thread(lambda: asyncio.run(other()))
 
 
 def blocked_loop(portal: ThreadsPortal) -> tuple[threading.Event, threading.Event]:
@@ -244,7 +249,7 @@ async def test_cancelling_the_future_before_the_call_prevents_it(backend: AsyncB
             done, _ = concurrent.futures.wait([future], timeout=5)
             return future in done and future.cancelled()
 
-        assert await in_thread(work)
+        assert await backend.run_in_thread(work)
     assert not called
 
 
@@ -271,49 +276,22 @@ async def test_cancelling_the_future_cancels_the_task(backend: AsyncBackend, beg
                 future.result(5)
             return future in done
 
-        assert await in_thread(work)
+        assert await backend.run_in_thread(work)
     assert running.is_set() == ended.is_set()
 
 
-async def test_a_call_that_fails_although_cancelled_is_reported_to_the_loop(backend: AsyncBackend) -> None:
-    reports: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
-    running = threading.Event()
-
-    async def run() -> None:
-        running.set()
-        try:
-            await backend.sleep_forever()
-        except asyncio.CancelledError:
-            raise ZeroDivisionError
-
-    async with backend.create_threads_portal() as portal:
-
-        def work() -> bool:
-            future = portal.run_coroutine_soon(run)
-            running.wait(5)
-            assert future.cancel()
-            return future in concurrent.futures.wait([future], timeout=5).done
-
-        assert await in_thread(work)
-    assert [type(report["exception"]) for report in reports] == [ZeroDivisionError]
-
-
-async def test_a_task_that_is_cancelled_cancels_its_future(backend: AsyncBackend) -> None:
-    async def run() -> None:
-        task = asyncio.current_task()
-        assert task is not None
+async def test_a_call_that_joins_a_cancelled_task_is_cancelled_and_disturbs_nobody(backend: AsyncBackend) -> None:
+    async with backend.create_task_group() as group, backend.create_threads_portal() as portal:
+        task = await group.start(backend.sleep_forever)
         task.cancel()
-        await backend.coro_yield()
-
-    async with backend.create_threads_portal() as portal:
 
         def work() -> bool:
             with pytest.raises(concurrent.futures.CancelledError):
-                portal.run_coroutine(run)
+                portal.run_coroutine(task.join)
+            portal.run_coroutine(backend.coro_yield)
             return True
 
-        assert await in_thread(work)
+        assert await backend.run_in_thread(work)
 
 
 async def test_leaving_waits_for_what_was_scheduled(backend: AsyncBackend) -> None:
@@ -339,7 +317,7 @@ async def test_leaving_by_cancellation_cancels_the_tasks(backend: AsyncBackend) 
             def work() -> None:
                 futures.extend(portal.run_coroutine_soon(backend.sleep_forever) for _ in range(3))
 
-            await in_thread(work)
+            await backend.run_in_thread(work)
             scope.cancel()
             await backend.sleep_forever()
     assert scope.cancelled_caught()
@@ -367,7 +345,7 @@ async def test_an_exception_of_the_block_is_raised_as_it_is(backend: AsyncBacken
     error = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError) as info:
         async with backend.create_threads_portal() as portal:
-            await in_thread(lambda: portal.run_coroutine_soon(backend.sleep_forever))
+            await backend.run_in_thread(lambda: portal.run_coroutine_soon(backend.sleep_forever))
             raise error
     assert info.value is error
 
@@ -392,6 +370,6 @@ async def call_while_closing(backend: AsyncBackend) -> None:
     async with backend.create_threads_portal() as portal:
         thread = threading.Thread(target=work)
         thread.start()
-        await asyncio.sleep(0.001)
-    await in_thread(thread.join)
+        await backend.sleep(0.001)
+    await backend.run_in_thread(thread.join)
     assert all(future.done() for future in futures)

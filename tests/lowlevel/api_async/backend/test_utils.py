@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import asyncio
 import math
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,6 +11,8 @@ import sniffio
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend, new_builtin_backend
+
+EVERY_BACKEND = True
 
 
 def test_a_name_gives_a_new_backend() -> None:
@@ -23,6 +25,12 @@ def test_a_name_gives_a_new_backend() -> None:
 
 def test_a_backend_is_returned_as_it_is(backend: AsyncBackend) -> None:
     assert ensure_backend(backend) is backend
+
+
+def test_each_name_gives_its_backend() -> None:
+    assert "Trio" in type(new_builtin_backend("trio")).__name__
+    assert "Trio" in type(ensure_backend("trio")).__name__
+    assert "AsyncIO" in type(ensure_backend("asyncio")).__name__
 
 
 @pytest.mark.parametrize("name", ["curio", "", "ASYNCIO"])
@@ -46,6 +54,25 @@ def test_trio_without_the_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ModuleNotFoundError) as info:
         new_builtin_backend("trio")
     assert any("trio" in note for note in info.value.__notes__)
+    assert isinstance(info.value.__cause__, ModuleNotFoundError)
+
+
+def test_trio_is_imported_only_if_it_is_used() -> None:
+    code = """
+import asyncio, importlib, pkgutil, sys
+import easynetwork
+for module in pkgutil.walk_packages(easynetwork.__path__, "easynetwork."):
+    if "._trio" not in module.name and not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
+async def main():
+    ensure_backend(None)
+ensure_backend("asyncio").bootstrap(main)
+assert "trio" not in sys.modules and "outcome" not in sys.modules
+ensure_backend("trio")
+assert "trio" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_outside_of_a_loop_the_library_is_unknown() -> None:
@@ -53,12 +80,11 @@ def test_outside_of_a_loop_the_library_is_unknown() -> None:
         ensure_backend(None)
 
 
-async def test_within_a_task_the_library_is_known() -> None:
-    backend = ensure_backend(None)
-    assert backend.get_cancelled_exc_class() is asyncio.CancelledError
+async def test_within_a_task_the_library_is_known(backend: AsyncBackend) -> None:
+    assert type(ensure_backend(None)) is type(backend)
 
 
-async def test_another_library_is_not_implemented() -> None:
+async def test_another_library_is_not_implemented(backend: AsyncBackend) -> None:
     token = sniffio.current_async_library_cvar.set("curio")
     name, sniffio.thread_local.name = sniffio.thread_local.name, None
     try:
@@ -73,11 +99,12 @@ async def test_another_library_is_not_implemented() -> None:
 
 
 def test_bootstrap_runs_a_coroutine_and_returns_its_result(backend: AsyncBackend) -> None:
-    async def run(a: int, b: int) -> tuple[int, str]:
-        assert sniffio.thread_local.name == "asyncio"
-        return a + b, sniffio.current_async_library()
+    async def run(a: int, b: int) -> tuple[int, AsyncBackend]:
+        return a + b, ensure_backend(None)
 
-    assert backend.bootstrap(run, 1, 2) == (3, "asyncio")
+    result, running = backend.bootstrap(run, 1, 2)
+    assert result == 3
+    assert type(running) is type(backend)
     assert sniffio.thread_local.name is None
 
 
@@ -90,25 +117,16 @@ def test_bootstrap_passes_exceptions_and_cleans_up(backend: AsyncBackend) -> Non
     assert sniffio.thread_local.name is None
 
 
-def test_bootstrap_passes_its_options_to_the_runner(backend: AsyncBackend) -> None:
-    class Loop(asyncio.SelectorEventLoop):
-        pass
+def test_bootstrap_refuses_unknown_options(backend: AsyncBackend) -> None:
+    async def run() -> None:
+        pytest.fail("unreachable")
 
-    async def run() -> type[Any]:
-        return type(asyncio.get_running_loop())
-
-    assert backend.bootstrap(run, runner_options={"loop_factory": Loop}) is Loop
     with pytest.raises(TypeError):
         backend.bootstrap(run, runner_options={"unknown": 1})
     assert sniffio.thread_local.name is None
 
 
 # --- time
-
-
-async def test_the_clock_is_that_of_the_loop(backend: AsyncBackend) -> None:
-    before = asyncio.get_running_loop().time()
-    assert before <= backend.current_time() <= asyncio.get_running_loop().time()
 
 
 def test_there_is_no_clock_outside_of_a_loop(backend: AsyncBackend) -> None:
@@ -134,9 +152,15 @@ async def test_checkpoints_let_others_run_and_can_be_cancelled(backend: AsyncBac
     ]
     for checkpoint in checkpoints:
         events: list[str] = []
-        asyncio.get_running_loop().call_soon(events.append, "others")
-        await checkpoint()
-        assert events == ["others"]
+
+        async def other(events: list[str] = events) -> None:
+            events.append("others")
+
+        async with backend.create_task_group() as group:
+            group.start_soon(other)
+            await checkpoint()
+            await backend.coro_yield()
+            assert events == ["others"]
         with backend.open_cancel_scope() as scope:
             scope.cancel()
             await checkpoint()

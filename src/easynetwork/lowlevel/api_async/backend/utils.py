@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["BuiltinAsyncBackendLiteral", "ensure_backend", "new_builtin_backend"]
 
-from importlib.util import find_spec
 from typing import Literal, TypeAlias
 
 import sniffio
@@ -53,8 +52,10 @@ def _new_backend(name: str) -> AsyncBackend:
 
             return AsyncIOBackend()
         case "trio":
-            if find_spec("trio") is None:
-                raise missing_extra("trio", extra="trio")
-            raise NotImplementedError("The trio backend is not available in this version")
+            try:
+                from ._trio.backend import TrioBackend
+            except ModuleNotFoundError as exc:
+                raise missing_extra(exc.name or "trio", extra="trio") from exc
+            return TrioBackend()
         case _:
             raise NotImplementedError(f"There is no backend for {name!r}")

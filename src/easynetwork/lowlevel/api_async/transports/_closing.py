@@ -1,13 +1,17 @@
-"""Closing several transports."""
+"""How long closing may take, and closing several transports."""
 
 from __future__ import annotations
 
-__all__ = ["aclose_all"]
+__all__ = ["CLOSE_TIMEOUT", "aclose_all"]
 
 from collections.abc import Sequence
+from typing import Final
 
 from .abc import AsyncBaseTransport
 from .utils import aclose_forcefully
+
+CLOSE_TIMEOUT: Final = 30.0
+"""Seconds a graceful close may take. Otherwise, a peer that never reads would keep the connection for ever."""
 
 
 async def aclose_all(transports: Sequence[AsyncBaseTransport]) -> None:

@@ -138,7 +138,7 @@ class AsyncIOBackend(AsyncBackend):
         return await run_in_thread(partial(func, *args), abandon_on_cancel=abandon_on_cancel)
 
     def create_threads_portal(self) -> ThreadsPortal:
-        return AsyncioThreadsPortal()
+        return AsyncioThreadsPortal(self)
 
     async def create_tcp_connection(
         self,

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from easynetwork.lowlevel._checks import check_not_nan
 from easynetwork.lowlevel.api_async.backend.abc import CancelScope
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class AsyncioCancelScope(CancelScope):
     _in_task: _TaskState
 
     def __init__(self, deadline: float) -> None:
-        self._deadline = _check_time(deadline)
+        check_not_nan("deadline", deadline)
+        self._deadline = deadline
         self._state = _State.CREATED
         self._called = False
         self._caught = False
@@ -156,7 +158,8 @@ class AsyncioCancelScope(CancelScope):
         return self._deadline
 
     def reschedule(self, when: float, /) -> None:
-        self._deadline = _check_time(when)
+        check_not_nan("when", when)
+        self._deadline = when
         if self._state is _State.ENTERED:
             self._watch_deadline()
 
@@ -192,12 +195,6 @@ class AsyncioCancelScope(CancelScope):
         else:
             pause = min(0.001 * (self._delivered - _EAGER_DELIVERIES + 1), _LONGEST_PAUSE)
             self._delivery = task.get_loop().call_later(pause, self._deliver)
-
-
-def _check_time(value: float) -> float:
-    if math.isnan(value):
-        raise ValueError("A deadline must not be NaN")
-    return value
 
 
 def _split_cancellation(exc: BaseException) -> tuple[bool, bool]:

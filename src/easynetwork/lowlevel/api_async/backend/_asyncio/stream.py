@@ -15,6 +15,7 @@ from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._bytes_queue import BytesQueue
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import socket_attributes
+from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
 from .inline import new_inline_driver
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel._tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-
-CLOSE_TIMEOUT: Final = 30.0
-"""Seconds a graceful close may take. On both loops, a peer that never reads would keep the connection for ever."""
 
 
 _EMPTY: Final = BytesQueue()

@@ -1,0 +1,159 @@
+"""The backend on trio."""
+
+from __future__ import annotations
+
+__all__ = ["TrioBackend"]
+
+import math
+import socket as _socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+import trio
+from typing_extensions import TypeVarTuple, Unpack
+
+from easynetwork.lowlevel.api_async.backend.abc import (
+    AsyncBackend,
+    CancelScope,
+    ICondition,
+    IEvent,
+    ILock,
+    TaskGroup,
+    TaskInfo,
+    ThreadsPortal,
+)
+from easynetwork.lowlevel.api_async.transports.abc import (
+    AsyncDatagramListener,
+    AsyncDatagramTransport,
+    AsyncListener,
+    AsyncStreamTransport,
+)
+
+from . import tcp
+from .scopes import TrioCancelScope, ignore_cancellation
+from .tasks import TrioTaskGroup, task_info
+from .threads import TrioThreadsPortal, run_in_thread
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_T_PosArgs = TypeVarTuple("_T_PosArgs")
+
+
+class TrioBackend(AsyncBackend):
+    """The backend on trio."""
+
+    __slots__ = ()
+
+    def bootstrap(
+        self,
+        coro_func: Callable[[Unpack[_T_PosArgs]], Coroutine[Any, Any, _T]],
+        *args: *_T_PosArgs,
+        runner_options: Mapping[str, Any] | None = None,
+    ) -> _T:
+        """Runs ``coro_func(*args)`` by `trio.run`.
+
+        Parameters:
+            coro_func: what to run.
+            args: its arguments.
+            runner_options: keyword arguments of `trio.run`.
+        """
+        return trio.run(coro_func, *args, **(runner_options or {}))
+
+    async def coro_yield(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def cancel_shielded_coro_yield(self) -> None:
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    def get_cancelled_exc_class(self) -> type[BaseException]:
+        return trio.Cancelled
+
+    async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:
+        return await ignore_cancellation(coroutine)
+
+    def open_cancel_scope(self, *, deadline: float = math.inf) -> CancelScope:
+        return TrioCancelScope(deadline)
+
+    def current_time(self) -> float:
+        return trio.current_time()
+
+    async def sleep(self, delay: float) -> None:
+        await trio.sleep(delay)
+
+    async def sleep_forever(self) -> NoReturn:
+        await trio.sleep_forever()
+
+    def create_task_group(self) -> TaskGroup:
+        return TrioTaskGroup()
+
+    def get_current_task(self) -> TaskInfo:
+        return task_info(trio.lowlevel.current_task())
+
+    def create_lock(self) -> ILock:
+        return trio.Lock()
+
+    def create_event(self) -> IEvent:
+        return trio.Event()
+
+    def create_condition_var(self, lock: ILock | None = None) -> ICondition:
+        if lock is not None and not isinstance(lock, trio.Lock):
+            raise TypeError(f"Expected a trio.Lock object, got {lock!r}")
+        return trio.Condition(lock)
+
+    async def run_in_thread(
+        self,
+        func: Callable[[Unpack[_T_PosArgs]], _T],
+        /,
+        *args: *_T_PosArgs,
+        abandon_on_cancel: bool = False,
+    ) -> _T:
+        return await run_in_thread(partial(func, *args), abandon_on_cancel=abandon_on_cancel)
+
+    def create_threads_portal(self) -> ThreadsPortal:
+        return TrioThreadsPortal(self)
+
+    async def create_tcp_connection(
+        self,
+        host: str,
+        port: int,
+        *,
+        local_address: tuple[str, int] | None = None,
+        happy_eyeballs_delay: float | None = None,
+    ) -> AsyncStreamTransport:
+        raise NotImplementedError("TCP is not available in this version")
+
+    async def wrap_stream_socket(self, socket: _socket.socket) -> AsyncStreamTransport:
+        return tcp.wrap_stream_socket(self, socket)
+
+    async def create_tcp_listeners(
+        self,
+        host: str | Sequence[str] | None,
+        port: int,
+        backlog: int,
+        *,
+        reuse_port: bool = False,
+    ) -> Sequence[AsyncListener[AsyncStreamTransport]]:
+        raise NotImplementedError("TCP is not available in this version")
+
+    async def create_udp_endpoint(
+        self,
+        remote_host: str,
+        remote_port: int,
+        *,
+        local_address: tuple[str, int] | None = None,
+        family: int = _socket.AF_UNSPEC,
+    ) -> AsyncDatagramTransport:
+        raise NotImplementedError("UDP is not available in this version")
+
+    async def wrap_connected_datagram_socket(self, socket: _socket.socket) -> AsyncDatagramTransport:
+        raise NotImplementedError("Datagram sockets are not available in this version")
+
+    async def create_udp_listeners(
+        self,
+        host: str | Sequence[str] | None,
+        port: int,
+        *,
+        reuse_port: bool = False,
+    ) -> Sequence[AsyncDatagramListener[tuple[Any, ...]]]:
+        raise NotImplementedError("UDP is not available in this version")

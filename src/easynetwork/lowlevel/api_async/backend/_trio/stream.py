@@ -1,0 +1,142 @@
+"""Byte streams over sockets."""
+
+from __future__ import annotations
+
+__all__ = ["TrioStreamTransport"]
+
+import errno
+import socket as _socket
+import warnings
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+
+from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._socket_attributes import socket_attributes
+from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
+from easynetwork.lowlevel.constants import NOT_CONNECTED_SOCKET_ERRNOS
+
+from .driver import BatchingDriver
+from .sockets import close_socket, wait_readable
+from .writer import StreamWriter
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T = TypeVar("_T")
+
+
+class TrioStreamTransport(AsyncStreamTransport):
+    """A connected stream socket. Nothing is read before it is asked for."""
+
+    __slots__ = ("_backend", "_error", "_is_drained", "_is_receiving", "_socket", "_writer")
+
+    def __init__(self, backend: AsyncBackend, sock: _socket.socket) -> None:
+        self._backend = backend
+        self._socket = sock
+        self._writer = StreamWriter(sock)
+        self._is_receiving = False
+        self._is_drained = False  # the last call has received all there was: there is no need to try before waiting
+        self._error: OSError | None = None  # the system tells it once, we each time
+
+    def __del__(self) -> None:
+        writer: StreamWriter | None = getattr(self, "_writer", None)
+        if writer is not None and not writer.closing:
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
+            close_socket(self._socket)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_socket', None)!r}>"
+
+    async def recv(self, bufsize: int) -> bytes:
+        if bufsize <= 0:
+            return await super().recv(bufsize)
+        data = await self._receive(partial(self._socket.recv, bufsize))
+        self._is_drained = 0 < len(data) < bufsize
+        return data
+
+    async def recv_into(self, buffer: WriteableBuffer) -> int:
+        with memoryview(buffer) as view:
+            if not view.nbytes:
+                return 0
+            nbytes = await self._receive(partial(self._socket.recv_into, view))
+            self._is_drained = 0 < nbytes < view.nbytes
+            return nbytes
+
+    async def _receive(self, call: Callable[[], _T]) -> _T:
+        """Returns the result of *call*, which receives something, as soon as there is something to receive."""
+        if self._is_receiving:
+            raise BusyResourceError("Another task is receiving from this transport")
+        is_drained, self._is_drained = self._is_drained, False
+        while True:
+            if self._writer.closing:
+                raise error_from_errno(errno.EBADF)
+            if self._error is not None:
+                raise self._error
+            if not is_drained:
+                try:
+                    return call()
+                except BlockingIOError:
+                    pass
+                except OSError as exc:
+                    self._error = exc
+                    raise
+            is_drained = False
+            self._is_receiving = True
+            try:
+                await wait_readable(self._socket)
+            finally:
+                self._is_receiving = False
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._writer.write(data)
+
+    async def send_eof(self) -> None:
+        writer = self._writer
+        try:
+            await writer.wait_sent()
+        except OSError:
+            return
+        if not writer.closing:
+            try:
+                self._socket.shutdown(_socket.SHUT_WR)
+            except OSError as exc:
+                if exc.errno not in NOT_CONNECTED_SOCKET_ERRNOS:
+                    raise
+
+    def is_closing(self) -> bool:
+        return self._writer.closing
+
+    async def aclose(self) -> None:
+        writer = self._writer
+        writer.closing = True
+        try:
+            if not writer.is_idle():
+                with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError):
+                    await writer.wait_sent()
+        finally:
+            close_socket(self._socket)
+        await trio.lowlevel.checkpoint()
+
+    def backend(self) -> AsyncBackend:
+        return self._backend
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return socket_attributes(lambda: self._socket)
+
+    def _write_batch(self) -> WriteBatch:
+        return self._writer
+
+    def _run_requests(
+        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
+    ) -> Coroutine[Any, Any, Ending]:
+        return BatchingDriver(self, self._writer, dispatcher).run(next_generator)

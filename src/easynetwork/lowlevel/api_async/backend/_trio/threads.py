@@ -1,0 +1,52 @@
+"""Other threads: calling into them, and letting them call in."""
+
+from __future__ import annotations
+
+__all__ = ["TrioThreadsPortal", "run_in_thread"]
+
+import contextvars
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+
+from easynetwork.lowlevel.api_async.backend._threads_portal import CallablePortal
+
+from .scopes import ignore_cancellation
+
+_T = TypeVar("_T")
+
+_logger = logging.getLogger(__name__)
+
+
+async def run_in_thread(call: Callable[[], _T], *, abandon_on_cancel: bool) -> _T:
+    """Calls *call* in a worker thread, in a copy of the context in which no asynchronous library is running."""
+    calling = trio.to_thread.run_sync(call, abandon_on_cancel=abandon_on_cancel)
+    # Shielded, since trio would not even begin in a scope that is cancelled already.
+    return await (calling if abandon_on_cancel else ignore_cancellation(calling))
+
+
+class TrioThreadsPortal(CallablePortal):
+    """Calls from other threads, by a `trio.lowlevel.TrioToken`."""
+
+    __slots__ = ("_token",)
+
+    LIBRARY = "trio"
+
+    _token: trio.lowlevel.TrioToken
+
+    def _attach(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+
+    def _call_soon(self, func: Callable[[], object], context: contextvars.Context) -> None:
+        self._token.run_sync_soon(context.run, func)
+
+    def _is_loop_thread(self) -> bool:
+        try:
+            return trio.lowlevel.current_trio_token() is self._token
+        except RuntimeError:  # no event loop of trio
+            return False
+
+    def _report(self, message: str, exc: BaseException) -> None:
+        _logger.error(message, exc_info=exc)
