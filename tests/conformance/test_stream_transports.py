@@ -22,6 +22,8 @@ HARNESSES: list[StreamHarness] = [
     TLSHarness(TCPHarness(), server_side=True),
     TLSHarness(MemoryHarness(), server_side=False, is_pulled=True),
     TLSHarness(MemoryHarness(), server_side=True, is_pulled=True),
+    UnixStreamHarness(),
+    TLSHarness(UnixStreamHarness(), server_side=True, is_pulled=True),
     StapledHarness(TCPHarness()),
     StapledHarness(MemoryHarness()),
     MemoryHarness(),

@@ -51,7 +51,8 @@ class TLSHarness(StreamHarness):
     def __init__(self, lower: StreamHarness, *, server_side: bool, is_pulled: bool = False) -> None:
         self._lower = lower
         self._server_side = server_side
-        self.features = (lower.features | Feature.EOF_AFTER_CLOSE | Feature.TLS) & ~Feature.HALF_CLOSE
+        self.features = lower.features | Feature.EOF_AFTER_CLOSE | Feature.TLS
+        self.features &= ~(Feature.HALF_CLOSE | Feature.ANCILLARY)
         if is_pulled:
             self.features &= ~Feature.CANCELLED_SEND
         self.capacity = lower.capacity

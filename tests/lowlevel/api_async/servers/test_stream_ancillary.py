@@ -296,6 +296,27 @@ async def test_the_end_of_the_stream_closes_a_handler_that_asks(path: str) -> No
         await closed.wait()
 
 
+@pytest.mark.parametrize("asks", [False, True], ids=["plain", "ancillary"])
+async def test_a_peer_that_resets_while_the_handler_is_busy_is_noticed(path: str, asks: bool) -> None:
+    busy, ended = asyncio.Event(), asyncio.Event()
+
+    async def handler(client: Client) -> Requests:
+        yield None
+        await client.send_packet("unread")
+        busy.set()
+        await asyncio.sleep(0.05)
+        with pytest.raises(ConnectionResetError):
+            yield asking_for(SocketAncillary()) if asks else None
+        ended.set()
+
+    async with serving(path, handler) as peer:
+        await peer.send(b"hello\n")
+        await busy.wait()
+        await settle()
+        peer.close()
+        await ended.wait()
+
+
 async def test_a_small_buffer_truncates_and_leaks_nothing(path: str) -> None:
     counts: list[int] = []
 

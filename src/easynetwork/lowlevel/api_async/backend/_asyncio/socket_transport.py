@@ -114,6 +114,9 @@ class SocketTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         if not self._closing:
             self._reading = True
+            if self._unheeded:
+                # The event may have been an error of the socket, after which libuv looks no more, and does not tell so.
+                self._unwatch()
             self._watch()
 
     async def wait_readable(self) -> None:
@@ -143,14 +146,13 @@ class SocketTransport(asyncio.Transport):
             self._loop.remove_reader(self._fd)
 
     def _readable(self) -> None:
-        if not self._reading:
-            self._wake_reader()
-            return
         if not self.reads_ahead:
             receiver = self._callbacks.receiver
             if receiver is None or not receiver.is_waiting():
                 self._callbacks.pause_reading()
-                return
+        if not self._reading:
+            self._wake_reader()
+            return
         try:
             data = self._recv(HIGH_WATER)
         except _WOULD_BLOCK:
