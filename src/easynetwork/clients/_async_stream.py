@@ -77,19 +77,20 @@ class BaseAsyncStreamClient(
             ConnectionAbortedError: the connection broke.
             RuntimeError: the protocol object crashed, or `send_eof` was called before. Nothing was sent.
         """
-        lock = self._send_lock
-        if not lock.acquire_nowait():  # the way of every packet: ``async with`` would be three more coroutines
-            await lock.acquire()
-        try:
-            endpoint = self._endpoint
-            if endpoint is None or self._closing:
+        endpoint = self._endpoint
+        if endpoint is None or self._closing or self._send_lock.taken:
+            async with self._send_lock:
                 endpoint = await self._connected()
-            try:
-                await endpoint.send_packet(packet)
-            except OSError as exc:
-                self._raise_client_error(exc)
-        finally:
-            lock.release()
+                try:
+                    await endpoint.send_packet(packet)
+                except OSError as exc:
+                    self._raise_client_error(exc)
+        elif (data := endpoint.send_nowait(packet)) is not None:
+            async with self._send_lock:
+                try:
+                    await endpoint._send_slowly(data)
+                except OSError as exc:
+                    self._raise_client_error(exc)
 
     async def send_eof(self) -> None:
         """Closes the sending direction. Receiving stays possible. Idempotent; does nothing on a closed client.
@@ -117,21 +118,24 @@ class BaseAsyncStreamClient(
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
             RuntimeError: the protocol object crashed.
         """
-        lock = self._receive_lock
-        if not lock.acquire_nowait():
-            await lock.acquire()
+        endpoint, lock = self._endpoint, self._receive_lock
+        receiver: PacketReceiver[_T_ReceivedPacket] | None = None
+        if endpoint is not None and not self._closing and not lock.taken:
+            receiver = endpoint._receiver
+            packet = receiver.receive_nowait()
+            if packet is not NEED_DATA:
+                return packet
+        await lock.acquire()  # at once, if there is nothing but to wait for more
         try:
-            endpoint = self._endpoint
-            if endpoint is None or self._closing:
-                endpoint = await self._connected()
-            receiver: PacketReceiver[_T_ReceivedPacket] = endpoint._receiver
+            if receiver is None:
+                receiver = (await self._connected())._receiver
+                receive = receiver.receive
+            else:
+                receive = receiver.receive_more
             try:
-                packet = receiver.receive_nowait()
-                if packet is NEED_DATA:
-                    packet = await receiver.receive_more()
+                return await receive()
             except OSError as exc:
                 self._raise_client_error(exc)
-            return packet
         finally:
             lock.release()
 

@@ -152,4 +152,6 @@ class _Connection(Generic[_T_Response]):
         return isinstance(exc_val, Exception)
 
     def _log(self, message: str, client: ConnectedClient[_T_Response]) -> None:
-        self._server.logger.log(self._server._client_log_level, message, client.address)
+        server = self._server
+        if server.logger.isEnabledFor(server._client_log_level):
+            server.logger.log(server._client_log_level, message, client.address)

@@ -143,23 +143,24 @@ class AsyncTCPNetworkServer(
 class _TCPClient(ConnectedClient[_T_Response]):
     """A client whose addresses outlive the connection."""
 
-    __slots__ = ("_local_address", "_remote_address")
+    __slots__ = ("_peername", "_sockname")
 
     def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
         super().__init__(lowlevel_client)
-        self._local_address = _socket_address(lowlevel_client.extra(INETSocketAttribute.sockname))
-        self._remote_address = _socket_address(lowlevel_client.extra(INETSocketAttribute.peername))
+        facts = lowlevel_client.extra_attributes
+        self._sockname = facts[INETSocketAttribute.sockname]()
+        self._peername = facts[INETSocketAttribute.peername]()
 
     @property
     def address(self) -> SocketAddress:
-        return self._remote_address
+        return _socket_address(self._peername)
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return {
             **super().extra_attributes,
-            INETClientAttribute.local_address: lambda: self._local_address,
-            INETClientAttribute.remote_address: lambda: self._remote_address,
+            INETClientAttribute.local_address: lambda: _socket_address(self._sockname),
+            INETClientAttribute.remote_address: lambda: _socket_address(self._peername),
         }
 
 

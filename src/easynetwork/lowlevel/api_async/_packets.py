@@ -87,6 +87,14 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         elif not batch.write_nowait(data):
             await self._send_slowly(data)
 
+    def send_nowait(self, packet: _T_SentPacket) -> bytes | None:
+        """Does what `send_packet` can do without waiting. Returns what is left for `_send_slowly`, if anything."""
+        try:
+            data = self._encode(packet)
+        except Exception as exc:
+            raise _encoding_crash() from exc
+        return None if self._batch.write_nowait(data) else data
+
     async def _send_slowly(self, data: bytes) -> None:
         """Sends what the transport does not take without waiting."""
         with self._guard():

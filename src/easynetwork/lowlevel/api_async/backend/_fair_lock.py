@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 class FairLock:
     """Hands itself to the one who waits longest. A cancelled waiter hands its turn on."""
 
-    __slots__ = ("_backend", "_locked", "_waiters")
+    __slots__ = ("_backend", "_waiters", "taken")
 
     def __init__(self, backend: AsyncBackend) -> None:
         self._backend = backend
-        self._locked = False
+        self.taken = False
+        """Whether somebody has the lock. Nobody waits for it otherwise."""
         self._waiters: deque[IEvent] = deque()
 
     async def __aenter__(self) -> None:
@@ -30,16 +31,10 @@ class FairLock:
     ) -> None:
         self.release()
 
-    def acquire_nowait(self) -> bool:
-        """Takes the lock if nobody has it or waits for it. Returns whether it did."""
-        if self._locked:
-            return False
-        self._locked = True
-        return True
-
     async def acquire(self) -> None:
         """Waits for the lock and takes it."""
-        if self.acquire_nowait():
+        if not self.taken:
+            self.taken = True
             return
         turn = self._backend.create_event()
         self._waiters.append(turn)
@@ -54,13 +49,13 @@ class FairLock:
 
     def release(self) -> None:
         """Gives the lock to who waits longest, or back. Raises `RuntimeError` if it is not taken."""
-        if not self._locked:
+        if not self.taken:
             raise RuntimeError("The lock is not taken")
         if self._waiters:
             self._waiters.popleft().set()
         else:
-            self._locked = False
+            self.taken = False
 
     def locked(self) -> bool:
         """Returns whether the lock is taken."""
-        return self._locked
+        return self.taken

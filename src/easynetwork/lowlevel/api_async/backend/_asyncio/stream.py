@@ -444,14 +444,17 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         callbacks.close()
         if callbacks.lost:
             return
-        deadline = callbacks.loop.call_later(self._close_timeout, callbacks.abort)
+        deadline = None
+        if callbacks.transport.get_write_buffer_size():  # otherwise, nothing has to be waited for
+            deadline = callbacks.loop.call_later(self._close_timeout, callbacks.abort)
         try:
             await callbacks.wait_lost()
         except BaseException:
             callbacks.abort()
             raise
         finally:
-            deadline.cancel()
+            if deadline is not None:
+                deadline.cancel()
 
     def backend(self) -> AsyncBackend:
         return self._backend

@@ -207,6 +207,9 @@ class TLSFilter(asyncio.Transport, asyncio.Protocol):
     def is_closing(self) -> bool:
         return self._state is _State.CLOSED or self._lower.is_closing()
 
+    def get_write_buffer_size(self) -> int:
+        return self._lower.get_write_buffer_size()
+
     def pause_reading(self) -> None:
         self._lower.pause_reading()
 
