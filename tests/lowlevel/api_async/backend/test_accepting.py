@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from tests.descriptors import all_closed
 
+from easynetwork.lowlevel.api_async.backend._asyncio import acceptor
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.socket import SocketAttribute
@@ -88,3 +92,124 @@ async def test_a_handler_that_cannot_be_called_ends_serve_and_the_connection(
             async with backend.create_task_group() as group:
                 await asyncio.wait_for(listener.serve(handler, group), 5)
         assert await asyncio.to_thread(is_closed, client)
+
+
+async def echo(transport: AsyncStreamTransport) -> None:
+    async with transport:
+        while data := await transport.recv(100):
+            await transport.send_all(data)
+
+
+async def test_a_listener_that_becomes_careful_while_it_serves_loses_neither_clients_nor_descriptors(
+    backend: AsyncBackend, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def serve() -> None:
+        monkeypatch.undo()
+        serving = asyncio.create_task(listener.serve(echo))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(acceptor, "_RESERVE", sys.maxsize)
+        with connected(listener, 80) as clients:
+            for client in clients:
+                client.sendall(b"?")
+            assert await asyncio.to_thread(lambda: {client.recv(1) for client in clients}) == {b"?"}
+        serving.cancel()
+        await asyncio.wait([serving])
+
+    await serve()
+    async with all_closed():  # but for what the loop keeps for itself, once it has accepted something
+        await serve()
+
+
+# --- descriptors that run out
+
+resource = pytest.importorskip("resource")
+
+LIMIT = 100
+"""How many descriptors are free when the server begins to serve."""
+
+SERVER = f"""
+import asyncio, contextlib, logging, os, resource, sys
+from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
+from easynetwork.lowlevel.socket import SocketAttribute
+
+async def echo(transport):
+    async with transport:
+        with contextlib.suppress(ConnectionError):
+            while data := await transport.recv(100):
+                await transport.send_all(data)
+
+async def main():
+    backend = new_builtin_backend("asyncio")
+    [listener] = await backend.create_tcp_listeners("127.0.0.1", 0, 500)
+    with open(os.devnull) as probe:
+        lowest_free = probe.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + {LIMIT}, lowest_free + {LIMIT}))
+    print(listener.extra(SocketAttribute.sockname)[1], flush=True)
+    await listener.serve(echo)
+
+logging.basicConfig(format="%(levelname)s %(message)s")
+module = __import__(sys.argv[1])
+with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
+    runner.run(main())
+"""
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def server(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    pytest.importorskip(request.param)
+    command = [sys.executable, "-c", SERVER, request.param]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+@contextlib.contextmanager
+def clients_of(server: subprocess.Popen[str], count: int) -> Iterator[list[socket.socket]]:
+    """So many connections, which have sent a byte each. One by one: the server is to notice what happens to it."""
+    assert server.stdout is not None
+    port = int(server.stdout.readline())
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(count):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), 5))
+            client.sendall(b"?")
+            clients.append(client)
+        yield clients
+
+
+def log_of(server: subprocess.Popen[str]) -> list[str]:
+    server.terminate()
+    return server.communicate()[1].splitlines()
+
+
+def test_connections_wait_while_there_are_no_descriptors(server: subprocess.Popen[str]) -> None:
+    with clients_of(server, LIMIT + 50) as clients:
+        first, last = clients[:75], clients[-75:]
+        assert {client.recv(1) for client in first} == {b"?"}
+        last[-1].settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            last[-1].recv(1)
+        last[-1].settimeout(5)
+        for client in first:
+            client.close()
+        assert {client.recv(1) for client in last} == {b"?"}
+    lines = log_of(server)
+    assert 1 <= len(lines) < 50
+    assert all(line.startswith("ERROR accept() has failed") for line in lines)
+
+
+def test_good_clients_are_served_after_a_flood(server: subprocess.Popen[str]) -> None:
+    with clients_of(server, 4 * LIMIT) as clients:
+        address = clients[0].getpeername()
+        assert clients[0].recv(1) == b"?"
+    for _ in range(3):
+        with socket.create_connection(address, 5) as client:
+            client.sendall(b"!")
+            assert client.recv(1) == b"!"
+    assert not [line for line in log_of(server) if not line.startswith("ERROR accept() has failed")]
+
+
+def test_plenty_of_descriptors_are_used_in_silence(server: subprocess.Popen[str]) -> None:
+    with clients_of(server, LIMIT - 20) as clients:
+        assert {client.recv(1) for client in clients} == {b"?"}
+    assert log_of(server) == []

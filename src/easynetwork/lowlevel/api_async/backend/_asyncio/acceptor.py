@@ -1,14 +1,15 @@
-"""Accepting connections with ``add_reader``, for sockets whose connections are not to be read by the loop."""
+"""Accepting connections, also when descriptors run out."""
 
 from __future__ import annotations
 
-__all__ = ["SocketAcceptor"]
+__all__ = ["Acceptor", "LoopAcceptor", "SocketAcceptor"]
 
 import asyncio
 import logging
 import socket as _socket
-from collections.abc import Callable
-from typing import Final
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
 
 from easynetwork.lowlevel.constants import (
     ACCEPT_CAPACITY_ERRNOS,
@@ -21,9 +22,21 @@ _logger = logging.getLogger(__name__)
 _BATCH: Final = 64
 """How many connections are accepted before everything else gets its turn."""
 
+_CHECK_EVERY: Final = 32
+"""After so many connections, `LoopAcceptor` looks how many descriptors are left."""
+_RESERVE: Final = 2 * _CHECK_EVERY
+"""If less than so many are left, it takes no chances."""
+
+
+class Acceptor(Protocol):
+    """What accepts connections until it is closed."""
+
+    def close(self) -> None:
+        """Stops, and closes the listening socket."""
+
 
 class SocketAcceptor:
-    """Hands each connection that comes in to a function, until closed.
+    """Hands the socket of each connection that comes in to a function, until closed.
 
     Parameters:
         loop: the event loop.
@@ -93,3 +106,96 @@ class SocketAcceptor:
         _logger.error("accept() has failed: %s. Trying again in %g seconds", exc, delay)
         self._loop.remove_reader(self._sock)
         self._pause = self._loop.call_later(delay, self._watch)
+
+
+class LoopAcceptor:
+    """Has the loop make a transport of each connection that comes in, until closed.
+
+    What loops do when descriptors run out is of no use: asyncio calls its exception handler thousands of times a
+    second, uvloop closes the connections that wait, and tells nobody. So connections are accepted by `SocketAcceptor`;
+    on other loops than asyncio's, as that costs half as much again on uvloop, only once few descriptors are left.
+
+    Parameters:
+        loop: the event loop.
+        new_protocol: makes the protocol of each connection.
+        failed: called once, with what ends accepting for good.
+    """
+
+    __slots__ = ("_acceptor", "_failed", "_loop", "_new_protocol", "_sock", "_unchecked")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        new_protocol: Callable[[], asyncio.BaseProtocol],
+        failed: Callable[[OSError], object],
+    ) -> None:
+        self._loop = loop
+        self._new_protocol = new_protocol
+        self._failed = failed
+        self._acceptor: Acceptor | None = None
+        self._unchecked = 0
+
+    async def start(self, sock: _socket.socket, backlog: int) -> None:
+        """Begins to accept connections from *sock*, a listening socket, and owns it."""
+        self._sock = sock
+        if isinstance(self._loop, asyncio.SelectorEventLoop) or _is_among_the_last(sock.fileno()):
+            self._accept_with_care(sock)
+        else:
+            self._acceptor = await self._loop.create_server(self._new_counted_protocol, sock=sock, backlog=backlog)
+
+    def close(self) -> None:
+        """Accepts no more, and closes the socket."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
+
+    def _accept_with_care(self, sock: _socket.socket) -> None:
+        self._acceptor = SocketAcceptor(self._loop, sock, self._connect, self._failed)
+
+    def _connect(self, connection: _socket.socket) -> None:
+        _run_detached(self._loop.connect_accepted_socket(self._new_protocol, connection))
+
+    def _new_counted_protocol(self) -> asyncio.BaseProtocol:
+        self._unchecked += 1
+        if self._unchecked >= _CHECK_EVERY:
+            self._unchecked = 0
+            self._loop.call_soon(self._check_descriptors)
+        return self._new_protocol()
+
+    def _check_descriptors(self) -> None:
+        if self._acceptor is None:
+            return
+        try:
+            sock = self._sock.dup()
+        except OSError:
+            self._unchecked = _CHECK_EVERY  # again after the next connection
+            return
+        if _is_among_the_last(sock.fileno()):
+            self.close()
+            self._accept_with_care(sock)
+        else:
+            sock.close()
+
+
+if sys.platform == "win32":
+
+    def _is_among_the_last(fd: int) -> bool:
+        return False
+
+else:
+    import resource
+
+    def _is_among_the_last(fd: int) -> bool:
+        """Returns whether few descriptors are left if *fd*, just opened, is the lowest that was free."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return limit != resource.RLIM_INFINITY and limit - fd < _RESERVE
+
+
+def _run_detached(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Runs a coroutine without a task. Its first step is done on return: nobody can cancel it before."""
+    try:
+        future = coroutine.send(None)
+    except StopIteration:
+        return
+    future._asyncio_future_blocking = False
+    future.add_done_callback(lambda _: _run_detached(coroutine))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Acceptor", "AsyncioStreamListener"]
+__all__ = ["AsyncioStreamListener"]
 
 import asyncio
 import contextvars
@@ -10,29 +10,23 @@ import errno
 import socket
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 
+from .acceptor import Acceptor, LoopAcceptor
 from .stream import AsyncioStreamTransport, StreamCallbacks
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 
-class Acceptor(Protocol):
-    """What accepts connections until it is closed."""
-
-    def close(self) -> None:
-        """Stops, and closes the socket."""
-
-
 class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
-    """Owns a socket that is listening already. Each `serve` lends a duplicate to the loop: a server of asyncio that was
-    stopped closes its socket, ours is to be served again."""
+    """Owns a socket that is listening already. Each `serve` accepts from a duplicate: loops close the socket that they
+    have accepted from, and ours is to be served again."""
 
     __slots__ = ("_backend", "_backlog", "_closed", "_socket", "_stopped")
 
@@ -73,6 +67,10 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         context = contextvars.copy_context()
         stopped = self._stopped = loop.create_future()
 
+        def fail(exc: Exception) -> None:
+            if not stopped.done():
+                stopped.set_exception(exc)
+
         def on_connection(callbacks: StreamCallbacks) -> None:
             if stopped.done():
                 callbacks.abort()
@@ -82,25 +80,26 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
                 context.run(task_group.start_soon, handler, self._new_transport(callbacks))
             except Exception as exc:  # the group has ended, for example
                 callbacks.abort()
-                stopped.set_exception(exc)
+                fail(exc)
 
         try:
-            server = await self._start(self._socket.dup(), lambda: StreamCallbacks(loop, on_connection), stopped)
+            acceptor = await self._start(self._socket.dup(), lambda: StreamCallbacks(loop, on_connection), fail)
             try:
                 await stopped
             finally:
                 stopped.cancel()
-                server.close()
+                acceptor.close()
         finally:
             self._stopped = None
         raise error_from_errno(errno.EBADF)
 
     async def _start(
-        self, sock: socket.socket, new_callbacks: Callable[[], StreamCallbacks], failure: asyncio.Future[None]
+        self, sock: socket.socket, new_callbacks: Callable[[], StreamCallbacks], failed: Callable[[Exception], None]
     ) -> Acceptor:
-        """Begins to accept connections from *sock*, and owns it. What ends that is told to *failure*."""
-        loop = asyncio.get_running_loop()
-        return await loop.create_server(new_callbacks, sock=sock, backlog=self._backlog)
+        """Begins to accept connections from *sock*, and owns it. What ends that is told to *failed*."""
+        acceptor = LoopAcceptor(asyncio.get_running_loop(), new_callbacks, failed)
+        await acceptor.start(sock, self._backlog)
+        return acceptor
 
     def _new_transport(self, callbacks: StreamCallbacks) -> AsyncStreamTransport:
         return AsyncioStreamTransport(self._backend, callbacks)

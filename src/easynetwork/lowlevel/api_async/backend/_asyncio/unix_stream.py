@@ -16,8 +16,8 @@ from easynetwork.lowlevel._socket_files import bind_to_path, open_listening_sock
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 
-from .acceptor import SocketAcceptor
-from .listener import Acceptor, AsyncioStreamListener
+from .acceptor import Acceptor, SocketAcceptor
+from .listener import AsyncioStreamListener
 from .socket_transport import SocketTransport
 from .stream import AsyncioStreamTransport, StreamCallbacks
 
@@ -131,15 +131,10 @@ class AsyncioUnixStreamListener(AsyncioStreamListener):
     __slots__ = ()
 
     async def _start(
-        self, sock: _socket.socket, new_callbacks: Callable[[], StreamCallbacks], failure: asyncio.Future[None]
+        self, sock: _socket.socket, new_callbacks: Callable[[], StreamCallbacks], failed: Callable[[Exception], None]
     ) -> Acceptor:
         loop = asyncio.get_running_loop()
-
-        def fail(exc: OSError) -> None:
-            if not failure.done():
-                failure.set_exception(exc)
-
-        return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_callbacks()), fail)
+        return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_callbacks()), failed)
 
     def _new_transport(self, callbacks: StreamCallbacks) -> AsyncStreamTransport:
         return AsyncioUnixStreamTransport(self._backend, callbacks)
