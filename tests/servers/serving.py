@@ -1,4 +1,4 @@
-"""A TCP server with its request handler for the length of a test, and plain sockets to talk to it."""
+"""A server with its request handler for the length of a test, and plain sockets to talk to it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from typing import Any, TypeAlias
 from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
 from tests.lowlevel.api_async.servers.serving import Requests
 
+from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.servers._async_stream import BaseAsyncStreamServer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 
 Client: TypeAlias = AsyncStreamClient[str]
+Server: TypeAlias = BaseAsyncStreamServer[str, str, Any]
 
 
 def line_protocol() -> StreamProtocol[str, str]:
@@ -47,19 +50,20 @@ class Handler(AsyncStreamRequestHandler[str, str]):
 class Serving:
     """A server that is up, and those who connect to it."""
 
-    def __init__(self, server: AsyncTCPNetworkServer[str, str], task: asyncio.Task[None]) -> None:
+    def __init__(self, server: Server, task: asyncio.Task[None]) -> None:
         self.server = server
         self.task = task
         self._peers: list[Peer] = []
 
     async def connect(self, *, receive_buffer: int | None = None) -> Peer:
-        sock = socket.socket()
+        [address] = self.server.get_addresses()
+        is_unix = isinstance(address, UnixSocketAddress)
+        sock = socket.socket(socket.AF_UNIX if is_unix else socket.AF_INET)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         peer = Peer(sock)
         self._peers.append(peer)
-        [address] = self.server.get_addresses()
-        await asyncio.get_running_loop().sock_connect(sock, tuple(address))
+        await asyncio.get_running_loop().sock_connect(sock, address.as_raw() if is_unix else tuple(address))
         return peer
 
     def hang_up(self) -> None:
@@ -68,7 +72,7 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def run(server: AsyncTCPNetworkServer[str, str]) -> AsyncIterator[Serving]:
+async def run(server: Server) -> AsyncIterator[Serving]:
     """Serves until the end of the context. Nothing may have been reported to the event loop as an error."""
     reported: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))

@@ -71,6 +71,10 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         """Opens the sockets. If it fails, none stays open."""
         raise NotImplementedError
 
+    async def _close_servers(self, servers: Sequence[_T_LowLevelServer]) -> None:
+        """Closes what `_open_servers` has opened. If cancelled, all is closed nevertheless."""
+        await aclose_all(servers)
+
     @abstractmethod
     async def _serve(self, server: _T_LowLevelServer, client_tasks: TaskGroup) -> NoReturn:
         """Serves clients, each in a task of *client_tasks*."""
@@ -107,7 +111,8 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
 
         Raises:
             ServerClosedError: the server is closed, or was closed meanwhile.
-            ExceptionGroup: the `OSError` of each address that could not be bound to.
+            ExceptionGroup: the `OSError` of each internet address that could not be bound to.
+            OSError: the path of the Unix socket could not be bound to.
         """
         async with self._activation_lock:
             self._check_open()
@@ -119,7 +124,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 finally:
                     self._activation = None
                 if self._closed:
-                    await aclose_all(servers)
+                    await self._close_servers(servers)
                 else:
                     self._servers = servers
             self._check_open()
@@ -142,7 +147,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         if self._activation is not None:
             self._activation.cancel()
         servers, self._servers = self._servers, ()
-        await aclose_all(servers or ())
+        await self._close_servers(servers or ())
 
     async def shutdown(self) -> None:
         """Ends `serve_forever` and waits until it has returned. Not to be called from within."""

@@ -12,6 +12,8 @@ __all__ = [
 ]
 
 import contextlib
+import socket as _socket
+import sys
 from abc import ABCMeta, abstractmethod
 from collections.abc import AsyncGenerator, Coroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -41,6 +43,29 @@ class INETClientAttribute(typed_attr.TypedAttributeSet):
 
     remote_address: SocketAddress = SocketAttribute.peername
     """The address of the client. Still known when the connection has ended."""
+
+
+if sys.platform != "win32" and hasattr(_socket, "AF_UNIX"):
+    from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress
+
+    __all__ += ["UNIXClientAttribute"]
+
+    class UNIXClientAttribute(typed_attr.TypedAttributeSet):
+        """Facts about a client that came over a Unix socket."""
+
+        __slots__ = ()
+
+        socket: ISocket = SocketAttribute.socket
+        """The socket, without a way to close, read or write it."""
+
+        local_name: UnixSocketAddress = typed_attr.typed_attribute()
+        """Our own address."""
+
+        peer_name: UnixSocketAddress = typed_attr.typed_attribute()
+        """The address of the client; most have none."""
+
+        peer_credentials: UnixCredentials = typed_attr.typed_attribute()
+        """The process at the other end of the connection (streams only), as it was when it connected."""
 
 
 class AsyncBaseClientInterface(typed_attr.TypedAttributeProvider, Generic[_T_Response], metaclass=ABCMeta):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_files import bind_to_path, open_listening_socket
+from easynetwork.lowlevel._unix_address import UnixSocketAddress
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 
@@ -148,41 +149,44 @@ def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUn
 
 
 async def connect(
-    backend: AsyncBackend, path: RawUnixSocketAddress, local_path: RawUnixSocketAddress | None
+    backend: AsyncBackend, path: str | bytes, local_path: str | bytes | None
 ) -> AsyncioUnixStreamTransport:
     """Connects to *path*. See `AsyncBackend.create_unix_stream_connection`."""
+    address = UnixSocketAddress.from_raw(path).as_raw()
+    local_address = None if local_path is None else UnixSocketAddress.from_raw(local_path).as_raw()
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        if local_path is not None:
-            await backend.run_in_thread(bind_to_path, sock, local_path)
-        await _connect_socket(sock, path)
+        if local_address is not None:
+            await backend.run_in_thread(bind_to_path, sock, local_address)
+        await _connect_socket(sock, address)
         return wrap_stream_socket(backend, sock)
     except BaseException:
         sock.close()
         raise
 
 
-async def _connect_socket(sock: _socket.socket, path: RawUnixSocketAddress) -> None:
+async def _connect_socket(sock: _socket.socket, address: RawUnixSocketAddress) -> None:
     delay, longest_delay = _CONNECT_DELAYS
     while True:
         try:
-            sock.connect(path)
+            sock.connect(address)
         except BlockingIOError:
             # The backlog of the listener is full. Linux tells nobody when it no longer is; ``loop.sock_connect`` takes
             # the socket, which is writable, for connected.
             await asyncio.sleep(delay)
             delay = min(2 * delay, longest_delay)
         except OSError as exc:
-            raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {path!r}: {exc.strerror or exc}") from exc
+            raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {address!r}: {exc.strerror or exc}") from exc
         else:
             return
 
 
 async def open_listener(
-    backend: AsyncBackend, path: RawUnixSocketAddress, backlog: int, mode: int | None
+    backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None
 ) -> AsyncioUnixStreamListener:
     """Opens a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
     check_strictly_positive("backlog", backlog)
-    sock = await backend.run_in_thread(open_listening_socket, path, backlog, mode)
+    address = UnixSocketAddress.from_raw(path).as_raw()
+    sock = await backend.run_in_thread(open_listening_socket, address, backlog, mode)
     return AsyncioUnixStreamListener(backend, sock, backlog)

@@ -1,0 +1,165 @@
+"""A server on a Unix stream socket."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncUnixStreamServer"]
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from easynetwork.exceptions import TypedAttributeLookupError
+from easynetwork.lowlevel._peer_credentials import get_peer_credentials
+from easynetwork.lowlevel._socket_files import SocketFile
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
+from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress, UNIXSocketAttribute
+from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.servers._async_stream import DEFAULT_BACKLOG, BaseAsyncStreamServer
+from easynetwork.servers._socket_files import find_socket_file, listening_address, remove_socket_file
+from easynetwork.servers._stream_client import ConnectedClient
+from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+
+
+class AsyncUnixStreamServer(
+    BaseAsyncStreamServer[_T_Request, _T_Response, UnixSocketAddress], Generic[_T_Request, _T_Response]
+):
+    """A server on a Unix stream socket that runs in a task.
+
+    The file of a server that has died is taken over. Ours is deleted when the server is closed.
+
+    Parameters:
+        path: where to listen: a path, or an abstract name (Linux). An empty one has the system choose a name (Linux).
+        protocol: what a packet is.
+        request_handler: handles the requests of the clients.
+        backend: the asynchronous library; None for the one that is running.
+        backlog: how many connections may wait to be accepted; 100 if None.
+        mode: permissions of the socket file; None for what the umask of the process leaves.
+        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
+        ancillary_bufsize: room for ancillary data in bytes, if handlers may ask for it.
+        log_client_connection: log clients that come and go at ``INFO`` (default), not at ``DEBUG``.
+        logger: gets all log records; by default, the logger named after this module.
+
+    Raises:
+        TypeError: wrong type of *path*, *protocol*, *request_handler* or *backend*.
+        ValueError: *max_recv_size* or *ancillary_bufsize* is no strictly positive integer; *path* contains a NUL.
+    """
+
+    __slots__ = ("_create_listener", "_socket_file")
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | bytes | UnixSocketAddress,
+        protocol: AnyStreamProtocolType[_T_Response, _T_Request],
+        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        *,
+        backlog: int | None = None,
+        mode: int | None = None,
+        max_recv_size: int | None = None,
+        ancillary_bufsize: int | None = None,
+        log_client_connection: bool | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        address = listening_address(path)
+        super().__init__(
+            protocol,
+            request_handler,
+            backend,
+            logger or logging.getLogger(__name__),
+            max_recv_size=max_recv_size,
+            log_client_connection=log_client_connection,
+            ancillary_bufsize=ancillary_bufsize,
+        )
+        self._create_listener = partial(
+            self._backend.create_unix_stream_listener,
+            address.as_raw(),
+            backlog=DEFAULT_BACKLOG if backlog is None else backlog,
+            mode=mode,
+        )
+        self._socket_file: SocketFile | None = None  # as long as it is there
+
+    async def server_close(self) -> None:
+        """Deletes the socket file and closes the socket, for good. Idempotent. If cancelled, it is done all the same.
+
+        A file that somebody else has put in the place of ours is left alone. Clients that are connected are served to
+        their end; then `serve_forever` returns.
+
+        Raises:
+            BusyResourceError: the server is being set up, in ``service_init()``.
+        """
+        await super().server_close()
+
+    async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
+        listener = await self._create_listener()
+        try:
+            self._socket_file = await find_socket_file(self._backend, _address_of(listener))
+        except BaseException:
+            await aclose_forcefully(listener)
+            raise
+        return [listener]
+
+    async def _close_servers(self, servers: Sequence[AsyncStreamServer[Any, Any]]) -> None:
+        file, self._socket_file = self._socket_file, None
+        try:
+            if file is not None:
+                await remove_socket_file(self._backend, file, self.logger)
+        finally:
+            await super()._close_servers(servers)
+
+    def _new_client(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> _UnixStreamClient[_T_Response]:
+        return _UnixStreamClient(lowlevel_client)
+
+    def _address(self, server: AsyncStreamServer[Any, Any]) -> UnixSocketAddress:
+        return _address_of(server)
+
+
+class _UnixStreamClient(ConnectedClient[_T_Response]):
+    """A client whose names outlive the connection."""
+
+    __slots__ = ("_local_name", "_peer_credentials", "_peer_name")
+
+    def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
+        super().__init__(lowlevel_client)
+        self._local_name = UnixSocketAddress.from_raw(lowlevel_client.extra(UNIXSocketAttribute.sockname))
+        self._peer_name = UnixSocketAddress.from_raw(lowlevel_client.extra(UNIXSocketAttribute.peername))
+        self._peer_credentials: UnixCredentials | None = None
+
+    @property
+    def address(self) -> UnixSocketAddress:
+        if self._peer_name.is_unnamed():  # a socket may be bound after it was connected
+            raw = self._lowlevel_client.extra(UNIXSocketAttribute.peername, None)
+            if raw:
+                self._peer_name = UnixSocketAddress.from_raw(raw)
+        return self._peer_name
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return {
+            **super().extra_attributes,
+            UNIXClientAttribute.local_name: lambda: self._local_name,
+            UNIXClientAttribute.peer_name: lambda: self.address,
+            UNIXClientAttribute.peer_credentials: self._get_peer_credentials,
+        }
+
+    def _get_peer_credentials(self) -> UnixCredentials:
+        if self._peer_credentials is None:
+            try:
+                self._peer_credentials = get_peer_credentials(self._lowlevel_client.extra(UNIXSocketAttribute.socket))
+            except (OSError, NotImplementedError) as exc:
+                raise TypedAttributeLookupError("The credentials of the peer are not available") from exc
+        return self._peer_credentials
+
+
+def _address_of(listener: AsyncListener[Any] | AsyncStreamServer[Any, Any]) -> UnixSocketAddress:
+    return UnixSocketAddress.from_raw(listener.extra(UNIXSocketAttribute.sockname))

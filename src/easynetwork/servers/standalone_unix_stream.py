@@ -1,0 +1,67 @@
+"""A server on a Unix stream socket for programs without an event loop."""
+
+from __future__ import annotations
+
+__all__ = ["StandaloneUnixStreamServer"]
+
+import logging
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
+from easynetwork.lowlevel.socket import UnixSocketAddress
+from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.servers._standalone import BaseStandaloneNetworkServer
+from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
+from easynetwork.servers.handlers import AsyncStreamRequestHandler
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+
+
+class StandaloneUnixStreamServer(
+    BaseStandaloneNetworkServer[AsyncUnixStreamServer[Any, Any]], Generic[_T_Request, _T_Response]
+):
+    """A server on a Unix stream socket that runs in the calling thread, on uvloop where it is installed.
+
+    The parameters are those of `AsyncUnixStreamServer`; bad values are refused by `serve_forever`.
+
+    Parameters:
+        runner_options: options for the runner of the event loop, see `serve_forever`.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | bytes | UnixSocketAddress,
+        protocol: AnyStreamProtocolType[_T_Response, _T_Request],
+        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        *,
+        runner_options: Mapping[str, Any] | None = None,
+        backlog: int | None = None,
+        mode: int | None = None,
+        max_recv_size: int | None = None,
+        ancillary_bufsize: int | None = None,
+        log_client_connection: bool | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        new_server = partial(
+            AsyncUnixStreamServer,
+            path,
+            protocol,
+            request_handler,
+            backlog=backlog,
+            mode=mode,
+            max_recv_size=max_recv_size,
+            ancillary_bufsize=ancillary_bufsize,
+            log_client_connection=log_client_connection,
+            logger=logger,
+        )
+        super().__init__(backend, lambda backend: new_server(backend=backend), runner_options)

@@ -1,0 +1,432 @@
+"""The server on a Unix stream socket: its path, its clients, ancillary data. The rest is tested with that of TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import select
+import socket
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.servers.serving import Client, Handler, Requests, line_protocol, run, until
+
+from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError, UnsupportedOperation
+from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
+from easynetwork.lowlevel.socket import (
+    SocketAncillary,
+    SocketAttribute,
+    SocketProxy,
+    UnixCredentials,
+    UnixSocketAddress,
+)
+from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol
+from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
+from easynetwork.servers.handlers import UNIXClientAttribute
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
+
+Server = AsyncUnixStreamServer[str, str]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "socket")
+
+
+def new_server(path: Any, handler: Handler | None = None, **options: Any) -> Server:
+    return AsyncUnixStreamServer(path, line_protocol(), handler or Handler(), **options)
+
+
+def connect(path: str | bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(path)
+
+
+# --------------------------------------------------------------------------------------------------------- arguments
+
+
+@pytest.mark.parametrize("protocol", [None, "x", DatagramProtocol(StringLineSerializer()), StringLineSerializer()])
+async def test_wrong_protocol_is_refused(path: str, protocol: Any) -> None:
+    with pytest.raises(TypeError):
+        AsyncUnixStreamServer(path, protocol, Handler())
+
+
+async def test_wrong_request_handler_is_refused(path: str) -> None:
+    handler: Any = Handler
+    with pytest.raises(TypeError):
+        new_server(path, handler)
+
+
+@pytest.mark.parametrize("path", [None, 12, ("host", 80)])
+async def test_wrong_path_is_refused(path: Any) -> None:
+    with pytest.raises(TypeError):
+        new_server(path)
+
+
+async def test_a_path_with_a_nul_is_refused() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        new_server("a\0b")
+
+
+async def test_an_empty_path_is_refused_where_the_system_chooses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(ValueError, match="path"):
+        new_server("")
+
+
+@pytest.mark.parametrize("name", ["max_recv_size", "ancillary_bufsize"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
+async def test_sizes_must_be_strictly_positive_integers(path: str, name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=name):
+        new_server(path, **{name: value})
+
+
+async def test_logger_is_named_after_the_module_unless_given(path: str) -> None:
+    assert new_server(path).logger.name == "easynetwork.servers.async_unix_stream"
+    logger = logging.getLogger("mine")
+    assert new_server(path, logger=logger).logger is logger
+
+
+# -------------------------------------------------------------------------------------------------------------- paths
+
+
+@pytest.mark.parametrize("kind", [str, os.fsencode, Path, UnixSocketAddress.from_pathname])
+async def test_any_kind_of_path_is_listened_on(path: str, kind: Callable[[str], Any]) -> None:
+    async with new_server(kind(path)) as server:
+        assert server.get_addresses() == (UnixSocketAddress.from_pathname(path),)
+        [sock] = server.get_sockets()
+        assert isinstance(sock, SocketProxy)
+        assert sock.getsockname() == path
+    assert server.get_addresses() == ()
+    assert server.get_sockets() == ()
+
+
+@LINUX
+@pytest.mark.parametrize("name", [b"", b"\0easynetwork-test-%d" % os.getpid()], ids=["automatic", "abstract"])
+async def test_abstract_names_leave_no_file(name: bytes) -> None:
+    async with run(new_server(name)) as it:
+        [address] = it.server.get_addresses()
+        assert address.as_abstract_name() is not None
+        assert await (await it.connect()).ask(b"hello") == b"hello"
+
+
+async def test_the_file_has_the_mode_that_is_asked_for_and_is_deleted_in_the_end(path: str) -> None:
+    async with new_server(path, mode=0o600):
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    assert not os.path.lexists(path)
+
+
+async def test_the_file_stays_between_two_runs(path: str) -> None:
+    server = new_server(path)
+    for _ in range(2):
+        task = asyncio.create_task(server.serve_forever())
+        await until(server.is_serving)
+        await server.shutdown()
+        await task
+        assert os.path.exists(path)
+    await server.server_close()
+    assert not os.path.lexists(path)
+    with pytest.raises(ServerClosedError):
+        await server.server_activate()
+
+
+async def test_a_file_that_somebody_else_has_put_there_is_left_alone(path: str) -> None:
+    async with new_server(path):
+        os.rename(path, path + ".moved")
+        Path(path).write_text("precious")
+    assert Path(path).read_text() == "precious"
+
+
+async def test_the_socket_of_a_server_that_has_replaced_ours_is_left_alone(path: str) -> None:
+    async with new_server(path):
+        os.rename(path, path + ".moved")
+        async with new_server(path) as successor:
+            pass
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.bind(path)
+            inode = os.stat(path).st_ino
+            assert not successor.is_listening()
+    assert os.stat(path).st_ino == inode
+
+
+async def test_a_file_that_has_gone_already_is_no_error(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    async with new_server(path):
+        os.unlink(path)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_file_that_cannot_be_deleted_is_logged_and_the_server_closed(
+    path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlink(path: str) -> None:
+        raise PermissionError(errno.EACCES, "on purpose")
+
+    async with new_server(path) as server:
+        monkeypatch.setattr(os, "unlink", unlink)
+    assert not server.is_listening()
+    with pytest.raises(ConnectionRefusedError):
+        connect(path)
+    [record] = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.name == server.logger.name
+    assert path in record.getMessage()
+
+
+async def test_a_cancelled_close_deletes_the_file_and_closes_the_socket(path: str) -> None:
+    async with all_closed():
+        server = new_server(path)
+        await server.server_activate()
+        closing = asyncio.create_task(server.server_close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+    assert not os.path.lexists(path)
+    assert not server.is_listening()
+
+
+async def test_a_live_server_is_not_disturbed(path: str) -> None:
+    async with run(new_server(path)) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"one") == b"one"
+        second = new_server(path)
+        async with all_closed():
+            with pytest.raises(OSError, match=path) as info:
+                await second.server_activate()
+        assert info.value.errno == errno.EADDRINUSE
+        assert not second.is_listening()
+        await second.server_close()
+        assert await peer.ask(b"two") == b"two"
+        assert await (await it.connect()).ask(b"three") == b"three"
+
+
+async def test_the_path_of_a_dead_server_is_taken_over(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+        dead.listen()
+    async with run(new_server(path)) as it:
+        assert await (await it.connect()).ask(b"hello") == b"hello"
+    assert not os.path.lexists(path)
+
+
+async def test_a_failed_activation_may_be_repeated(path: str) -> None:
+    server = new_server(path + "/socket")
+    with pytest.raises(FileNotFoundError):
+        await server.server_activate()
+    os.mkdir(path)
+    async with server:
+        assert server.is_listening()
+    assert not os.path.lexists(path + "/socket")
+
+
+async def test_a_server_closed_while_it_is_activated_leaves_nothing(path: str) -> None:
+    class SlowBackend(AsyncIOBackend):
+        __slots__ = ()
+
+        async def create_unix_stream_listener(self, *args: Any, **options: Any) -> Any:
+            listener = await super().create_unix_stream_listener(*args, **options)
+            await self.ignore_cancellation(asyncio.sleep(0.02))
+            return listener
+
+    async with all_closed():
+        server = new_server(path, backend=SlowBackend())
+        activating = asyncio.create_task(server.server_activate())
+        await until(lambda: os.path.exists(path))
+        await server.server_close()
+        with pytest.raises(ServerClosedError):
+            await activating
+    assert not os.path.lexists(path)
+
+
+# ------------------------------------------------------------------------------------------------------------ clients
+
+
+@pytest.mark.parametrize("kind", ["stream", "buffered"])
+async def test_clients_are_served(path: str, kind: str) -> None:
+    protocol: Any = line_protocol() if kind == "stream" else BufferedStreamProtocol(StringLineSerializer())
+    handler = Handler()
+    async with all_closed():
+        async with run(AsyncUnixStreamServer(path, protocol, handler, max_recv_size=3)) as it:
+            peers = [await it.connect() for _ in range(5)]
+            for number, peer in enumerate(peers):
+                await peer.send(b"number %d\nmore\n" % number)
+            for number, peer in enumerate(peers):
+                assert await peer.lines(2) == [b"number %d" % number, b"more"]
+    assert handler.diary.count("connected") == handler.diary.count("disconnected") == 5
+
+
+async def test_a_client_that_half_closes_gets_all_answers(path: str) -> None:
+    class Generous(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            yield None
+            for _ in range(100):
+                await client.send_packet("x" * 10_000)
+
+    async with run(new_server(path, Generous())) as it:
+        peer = await it.connect()
+        await peer.send(b"go\n")
+        peer.half_close()
+        assert len(await peer.rest()) == 100 * 10_001
+
+
+async def test_the_handler_sees_who_the_client_is(path: str) -> None:
+    handler = Handler()
+    async with run(new_server(path, handler)) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"hello") == b"hello"
+        client = handler.client
+        assert client.extra(UNIXClientAttribute.local_name) == UnixSocketAddress.from_pathname(path)
+        assert client.extra(UNIXClientAttribute.peer_name).is_unnamed()
+        credentials = client.extra(UNIXClientAttribute.peer_credentials)
+        assert credentials == UnixCredentials(
+            os.getpid() if sys.platform == "linux" else credentials.pid, os.geteuid(), os.getegid()
+        )
+        assert client.extra(UNIXClientAttribute.peer_credentials) is credentials
+        assert client.extra(UNIXClientAttribute.socket).family == socket.AF_UNIX
+        assert client.extra(SocketAttribute.sockname) == path
+
+
+async def test_the_name_of_a_client_is_looked_up_until_it_has_one_and_outlives_it(path: str) -> None:
+    handler = Handler()
+    async with run(new_server(path, handler)) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"hello") == b"hello"
+        name = handler.client.extra(UNIXClientAttribute.peer_name)
+        assert name.is_unnamed()
+        peer.sock.bind(path + ".client")
+        name = handler.client.extra(UNIXClientAttribute.peer_name)
+        assert name == UnixSocketAddress.from_pathname(path + ".client")
+        peer.close()
+        await until(lambda: "disconnected" in handler.diary)
+        assert handler.client.extra(UNIXClientAttribute.peer_name) is name
+        assert str(handler.client.extra(UNIXClientAttribute.local_name)) == path
+
+
+async def test_credentials_that_cannot_be_had_are_a_lookup_error(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = Handler()
+    async with run(new_server(path, handler)) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"hello") == b"hello"
+        for error in (OSError(errno.EINVAL, "on purpose"), NotImplementedError()):
+
+            def fail(sock: Any, error: Exception = error) -> Any:
+                raise error
+
+            monkeypatch.setattr("easynetwork.servers.async_unix_stream.get_peer_credentials", fail)
+            with pytest.raises(TypedAttributeLookupError):
+                handler.client.extra(UNIXClientAttribute.peer_credentials)
+
+
+async def test_log_records_name_the_client(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    handler = Handler()
+    async with run(new_server(path, handler)) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"hello") == b"hello"
+        peer.close()
+        await until(lambda: "disconnected" in handler.diary)
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum("<unnamed>" in message for message in messages) == 2
+    assert any(path in message for message in messages)
+
+
+async def test_a_handler_that_fails_closes_its_connection_only(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield None
+            if request == "fail":
+                raise ZeroDivisionError
+            await client.send_packet(request)
+
+    async with run(new_server(path, Failing())) as it:
+        good, bad = await it.connect(), await it.connect()
+        await bad.send(b"fail\n")
+        assert await bad.gone()
+        assert await good.ask(b"hello") == b"hello"
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 3
+    assert "<unnamed>" in errors[1].getMessage()
+
+
+async def test_clients_are_served_to_their_end_by_a_closed_server(path: str) -> None:
+    async with run(new_server(path)) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"one") == b"one"
+        await it.server.server_close()
+        assert not os.path.lexists(path)
+        assert await peer.ask(b"two") == b"two"
+        peer.close()
+        await asyncio.wait_for(it.task, 5)
+
+
+# ------------------------------------------------------------------------------------------------------ ancillary data
+
+
+class Exchange(Handler):
+    """Gives back each file that it gets, as a copy of its own."""
+
+    async def handle(self, client: Client, /) -> Requests:
+        ancillary = SocketAncillary()
+        request = yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
+        if list(ancillary.iter_fds()):
+            with Gift("copy of " + received_text(ancillary)) as gift:
+                await client.send_packet_with_ancillary(request, gift.raw)
+        else:
+            await client.send_packet(request)
+
+
+async def test_files_go_both_ways(path: str) -> None:
+    async with all_closed():
+        async with run(new_server(path, Exchange(), ancillary_bufsize=1024)) as it:
+            peer = await it.connect()
+            for number in range(3):
+                with Gift(f"file {number}") as gift:
+                    send_message(peer.sock, b"file\n", gift)
+                await until(lambda: select.select([peer.sock], [], [], 0)[0])
+                assert receive_message(peer.sock) == (b"file\n", f"copy of file {number}")
+                assert await peer.ask(b"no file") == b"no file"
+
+
+async def test_a_server_without_room_supports_no_ancillary_data(path: str) -> None:
+    class Asking(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            with pytest.raises(UnsupportedOperation):
+                yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(lambda _: None))
+            await client.send_packet((yield None))
+
+    async with run(new_server(path, Asking())) as it:
+        assert await (await it.connect()).ask(b"plain") == b"plain"
+
+
+async def test_a_closed_client_takes_no_ancillary_data(path: str) -> None:
+    handler = Handler()
+    async with run(new_server(path, handler)) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"hello") == b"hello"
+        await handler.client.aclose()
+        with pytest.raises(ClientClosedError), Gift() as gift:
+            await handler.client.send_packet_with_ancillary("late", gift.raw)
+
+
+async def test_two_tasks_send_files_to_one_client_one_after_the_other(path: str) -> None:
+    handler = Handler()
+    async with run(new_server(path, handler)) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"hello") == b"hello"
+
+        async def give(text: str) -> None:
+            with Gift(text) as gift:
+                await handler.client.send_packet_with_ancillary(text, gift.raw)
+
+        await asyncio.gather(give("one"), give("two"))
+        assert receive_message(peer.sock) == (b"one\n", "one")
+        assert receive_message(peer.sock) == (b"two\n", "two")

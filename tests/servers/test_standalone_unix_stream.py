@@ -1,0 +1,139 @@
+"""The server on a Unix stream socket that brings its own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.servers.serving import Handler, line_protocol
+
+from easynetwork.exceptions import ServerClosedError
+from easynetwork.lowlevel.socket import UnixSocketAddress
+from easynetwork.servers.standalone_unix_stream import StandaloneUnixStreamServer
+from easynetwork.servers.threads_helper import NetworkServerThread
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "socket")
+
+
+def new_server(path: str, **options: Any) -> StandaloneUnixStreamServer[str, str]:
+    return StandaloneUnixStreamServer(path, line_protocol(), Handler(), **options)
+
+
+def ask(path: str, text: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect(path)
+        sock.sendall(text + b"\n")
+        return sock.recv(100)
+
+
+@pytest.mark.parametrize("loop_factory", [None, asyncio.new_event_loop], ids=["default", "asyncio"])
+def test_server_in_a_thread_answers_until_it_is_shut_down(path: str, loop_factory: Any) -> None:
+    options = {} if loop_factory is None else {"runner_options": {"loop_factory": loop_factory}}
+    with new_server(path, mode=0o600, ancillary_bufsize=100, **options) as server:
+        assert server.get_addresses() == ()
+        for text in (b"first run", b"second run"):
+            thread = NetworkServerThread(server)
+            thread.start()
+            try:
+                assert server.get_addresses() == (UnixSocketAddress.from_pathname(path),)
+                [sock] = server.get_sockets()
+                assert sock.getsockname() == path
+                assert ask(path, text) == text + b"\n"
+            finally:
+                thread.join(PATIENCE)
+            assert not thread.is_alive()
+            assert not os.path.lexists(path)
+    with pytest.raises(ServerClosedError):
+        server.serve_forever()
+
+
+def test_bad_values_are_refused_when_it_is_to_serve(path: str) -> None:
+    server = new_server(path, ancillary_bufsize=0)
+    with pytest.raises(ValueError, match="ancillary_bufsize"):
+        server.serve_forever()
+    assert not os.path.lexists(path)
+
+
+def test_unknown_arguments_are_refused(path: str) -> None:
+    with pytest.raises(TypeError):
+        new_server(path, reuse_port=True)
+
+
+PROGRAM = """
+import sys
+from easynetwork.servers.standalone_unix_stream import StandaloneUnixStreamServer
+from tests.servers.serving import Handler, line_protocol
+
+class Up:
+    def set(self):
+        print("up", flush=True)
+
+with StandaloneUnixStreamServer(sys.argv[1], line_protocol(), Handler()) as server:
+    try:
+        server.serve_forever(is_up_event=Up())
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+"""
+
+
+def start_process(path: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    return process
+
+
+def test_an_interrupted_process_deletes_its_file(path: str) -> None:
+    with start_process(path) as process:
+        assert ask(path, b"hello") == b"hello\n"
+        process.send_signal(2)
+        assert process.wait(PATIENCE) == 0
+    assert not os.path.lexists(path)
+
+
+def test_the_successor_of_a_killed_process_takes_its_path_over(path: str) -> None:
+    with start_process(path) as process:
+        assert ask(path, b"first") == b"first\n"
+        process.kill()
+        process.wait(PATIENCE)
+    assert os.path.lexists(path)
+    with start_process(path) as process:
+        assert ask(path, b"second") == b"second\n"
+        process.send_signal(2)
+        process.wait(PATIENCE)
+    assert not os.path.lexists(path)
+
+
+def test_two_servers_do_not_share_a_path(path: str) -> None:
+    first, second = new_server(path), new_server(path)
+    with first, second:
+        thread = NetworkServerThread(first)
+        thread.start()
+        try:
+            failures: list[BaseException] = []
+
+            def serve() -> None:
+                try:
+                    second.serve_forever()
+                except OSError as exc:
+                    failures.append(exc)
+
+            other = threading.Thread(target=serve)
+            other.start()
+            other.join(PATIENCE)
+            assert len(failures) == 1
+            assert ask(path, b"still here") == b"still here\n"
+        finally:
+            thread.join(PATIENCE)
