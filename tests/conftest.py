@@ -25,7 +25,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
-from tests.tls import VERSIONS, Certificates
+from tests.tls import VERSIONS, Certificates, the_certificates
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
@@ -115,8 +115,8 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return Certificates(tmp_path_factory.mktemp("certificates"))
+def certificates() -> Certificates:
+    return the_certificates()
 
 
 @pytest.fixture(params=VERSIONS)

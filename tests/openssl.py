@@ -19,6 +19,8 @@ needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="need
 
 PATIENCE = 10.0
 
+_OPTIONS = {"TLSv1.2": "-tls1_2", "TLSv1.3": "-tls1_3"}
+
 
 class OpenSSL:
     """A running ``openssl s_client`` or ``openssl s_server``. Its input is what it sends, line by line."""
@@ -71,8 +73,12 @@ def _running(*arguments: str) -> Iterator[OpenSSL]:
 @contextlib.contextmanager
 def s_server(certificates: Certificates, version: str, *options: str) -> Iterator[tuple[OpenSSL, tuple[str, int]]]:
     """Runs a server of one connection. Gives the program and its address."""
-    arguments = ["-accept", "127.0.0.1:0", "-naccept", "1", "-cert", str(certificates.server_file), *options]
-    with _running("s_server", f"-{version.lower().replace('v', '').replace('.', '_')}", *arguments) as openssl:
+    with (
+        certificates.server_file() as server_file,
+        _running(
+            "s_server", _OPTIONS[version], "-accept", "127.0.0.1:0", "-naccept", "1", "-cert", server_file, *options
+        ) as openssl,
+    ):
         openssl.wait_for(b"ACCEPT ")
         address = openssl.wait_for(b"\n").decode().strip()
         yield openssl, ("127.0.0.1", int(address.rpartition(":")[2]))
@@ -81,7 +87,18 @@ def s_server(certificates: Certificates, version: str, *options: str) -> Iterato
 @contextlib.contextmanager
 def s_client(certificates: Certificates, version: str, address: tuple[str, int], *options: str) -> Iterator[OpenSSL]:
     """Runs a client that insists on the certificate of the server."""
-    arguments = ["-connect", f"{address[0]}:{address[1]}", "-CAfile", str(certificates.authority_file), *options]
     strict = ["-verify_return_error", "-verify_hostname", "localhost", "-servername", "localhost"]
-    with _running("s_client", f"-{version.lower().replace('v', '').replace('.', '_')}", *arguments, *strict) as openssl:
+    with (
+        certificates.authority_file() as authority_file,
+        _running(
+            "s_client",
+            _OPTIONS[version],
+            "-connect",
+            f"{address[0]}:{address[1]}",
+            "-CAfile",
+            authority_file,
+            *strict,
+            *options,
+        ) as openssl,
+    ):
         yield openssl

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["VERSIONS", "Certificates"]
+__all__ = ["VERSIONS", "Certificates", "the_certificates"]
 
+import contextlib
+import functools
 import ssl
-from pathlib import Path
 
 import trustme
 
@@ -14,22 +15,20 @@ VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3
 
 
 class Certificates:
-    """An authority, a server of many names and a client that it vouches for.
+    """An authority, a server of many names and a client that it vouches for."""
 
-    Parameters:
-        directory: where the programs that want files find them.
-    """
-
-    def __init__(self, directory: Path) -> None:
+    def __init__(self) -> None:
         self._authority = trustme.CA()
         self._server = self._authority.issue_cert("localhost", "127.0.0.1", "::1", "server.example")
         self._client = self._authority.issue_cert("client@example.org", common_name="a client")
-        self.authority_file = directory / "authority.pem"
-        """The certificate of the authority."""
-        self.server_file = directory / "server.pem"
-        """Key and certificates of the server."""
-        self._authority.cert_pem.write_to_path(str(self.authority_file))
-        self._server.private_key_and_cert_chain_pem.write_to_path(str(self.server_file))
+
+    def authority_file(self) -> contextlib.AbstractContextManager[str]:
+        """Writes the certificate of the authority to a file, for the length of a context. Gives its path."""
+        return self._authority.cert_pem.tempfile()
+
+    def server_file(self) -> contextlib.AbstractContextManager[str]:
+        """Writes the key and the certificates of the server to a file, for the length of a context. Gives its path."""
+        return self._server.private_key_and_cert_chain_pem.tempfile()
 
     def server_context(self, version: str | None = None, *, ask_client: bool = False) -> ssl.SSLContext:
         """Returns the settings of a server, for any version or a certain one.
@@ -67,3 +66,9 @@ def _restrict(context: ssl.SSLContext, version: str | None) -> ssl.SSLContext:
     if version is not None:
         context.minimum_version = context.maximum_version = VERSIONS[version]
     return context
+
+
+@functools.cache
+def the_certificates() -> Certificates:
+    """Returns those that all tests share."""
+    return Certificates()

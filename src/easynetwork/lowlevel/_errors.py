@@ -7,11 +7,11 @@ __all__ = ["error_from_errno", "is_stream_end"]
 import os
 
 try:
-    from ssl import SSLEOFError
+    from ssl import SSLEOFError, SSLZeroReturnError
 except ImportError:  # Python without TLS
     _STREAM_ENDS: tuple[type[OSError], ...] = (ConnectionError,)
 else:
-    _STREAM_ENDS = (ConnectionError, SSLEOFError)
+    _STREAM_ENDS = (ConnectionError, SSLEOFError, SSLZeroReturnError)
 
 
 def error_from_errno(code: int, details: str = "") -> OSError:
@@ -21,5 +21,8 @@ def error_from_errno(code: int, details: str = "") -> OSError:
 
 
 def is_stream_end(exc: Exception) -> bool:
-    """Whether *exc* means that the peer has gone: the connection was lost, or cut without a closing alert of TLS."""
+    """Whether *exc* means that the peer has gone.
+
+    That is: the connection was lost, cut without a closing alert of TLS, or closed during the handshake.
+    """
     return isinstance(exc, _STREAM_ENDS)

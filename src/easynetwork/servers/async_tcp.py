@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["AsyncTCPNetworkServer"]
 
+import errno
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -127,8 +128,11 @@ class AsyncTCPNetworkServer(
         return listeners if self._wrap_listener is None else [self._wrap_listener(listener) for listener in listeners]
 
     def _log_handshake_error(self, exc: Exception) -> None:
-        if not (isinstance(exc, TimeoutError) or is_stream_end(exc)):  # these say nothing about the server
-            self.logger.warning("TLS handshake with a client failed: %s", exc)
+        if isinstance(exc, TimeoutError) or is_stream_end(exc):  # these say nothing about the server
+            return
+        if isinstance(exc, OSError) and exc.errno == errno.ENOTCONN:
+            return
+        self.logger.warning("TLS handshake with a client failed: %s", exc)
 
     def _new_client(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> _TCPClient[_T_Response]:
         client = _TCPClient(lowlevel_client)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["PulledTLS"]
 
+import contextlib
 import errno
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -61,29 +62,33 @@ class PulledTLS(AsyncStreamTransport):
     async def handshake(self) -> None:
         """Does the handshake. Raises `ssl.SSLError` or `OSError` if it has failed."""
         engine = self._engine
+        data = b""
         try:
-            is_complete = engine.handshake()
-            while not is_complete:
+            while not engine.handshake(data):
                 await self._flush()
                 data = await self._transport.recv(_BUFSIZE)
                 if not data:
                     engine.feed_eof()
-                is_complete = engine.handshake(data)
-        finally:
-            await self._flush()
+        except Exception:
+            with contextlib.suppress(OSError):  # what went wrong is more telling than that the peer has gone since
+                await self._flush()
+            raise
         self._plaintext.append(engine.decrypt(b""))  # what came along with the last message
+        await self._flush()
 
     async def recv(self, bufsize: int) -> bytes:
         if bufsize <= 0:
             return await super().recv(bufsize)
         with self._receive_guard:
-            while not self._closing and not self._plaintext.nbytes:
+            while not self._closing:
+                if self._plaintext.nbytes:
+                    return self._plaintext.take(bufsize)
                 if self._engine.failure is not None:
                     raise self._engine.failure
                 if self._engine.ended:
-                    return b""
+                    break
                 await self._pull()
-            return b"" if self._closing else self._plaintext.take(bufsize)
+            return b""
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
@@ -163,22 +168,22 @@ class PulledTLS(AsyncStreamTransport):
                     self._plaintext.append(plaintext)
             else:
                 self._engine.feed_eof()
-        if self._engine.has_outgoing:
+        # Who is sending sends this as well. Waiting for it would be a deadlock: the peer may not receive anything
+        # before we have.
+        if self._engine.has_outgoing and not self._send_lock.locked():
             await self._flush()
 
     async def _flush(self) -> None:
-        """Sends the ciphertext that was made so far."""
+        """Sends the ciphertext that was made so far, and what is made meanwhile."""
         async with self._send_lock:
-            data = self._engine.take_outgoing()
-            if not data:
-                return
-            try:
-                await self._transport.send_all(data)
-            except Exception:
-                raise
-            except BaseException:
-                # Nobody knows how much of a record is on its way: nothing can follow it.
-                self._engine.fail(
-                    error_from_errno(errno.ECONNABORTED, "sending was cancelled in the midst of a record")
-                )
-                raise
+            while data := self._engine.take_outgoing():
+                try:
+                    await self._transport.send_all(data)
+                except Exception:
+                    raise
+                except BaseException:
+                    # Nobody knows how much of a record is on its way: nothing can follow it.
+                    self._engine.fail(
+                        error_from_errno(errno.ECONNABORTED, "sending was cancelled in the midst of a record")
+                    )
+                    raise

@@ -6,7 +6,8 @@ __all__ = ["AsyncTLSListener", "AsyncTLSStreamTransport"]
 
 import errno
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -42,6 +43,14 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
     def __init__(self, *, _plain: AsyncStreamTransport, _engine: TLSEngine) -> None:
         self._plain = _plain
         self._engine = _engine
+
+    def __del__(self) -> None:
+        plain: AsyncStreamTransport | None = getattr(self, "_plain", None)
+        if plain is not None and not plain.is_closing():
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_plain', None)!r}>"
 
     @classmethod
     async def wrap(
@@ -144,12 +153,11 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
             OSError: the connection broke.
         """
         self._check_can_send()
-        await self._plain.send_all(data)
-
-    async def send_all_from_iterable(self, iterable_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Sends several pieces as one. The iterable is consumed before the first byte is sent."""
-        self._check_can_send()
-        await self._plain.send_all_from_iterable(iterable_of_data)
+        try:
+            await self._plain.send_all(data)
+        except OSError:
+            self._check_can_send()
+            raise
 
     def _check_can_send(self) -> None:
         if self._plain.is_closing():

@@ -41,6 +41,8 @@ class TLSFilter(asyncio.Transport, asyncio.Protocol):
         "_deliver",
         "_engine",
         "_handshake",
+        "_is_full",
+        "_lacks_keys",
         "_lower",
         "_protocol",
         "_shutdown_timeout",
@@ -56,6 +58,8 @@ class TLSFilter(asyncio.Transport, asyncio.Protocol):
         self._state = _State.HANDSHAKE
         self._handshake: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None  # the deadline of a close
+        self._is_full = False  # what is below takes no more for now
+        self._lacks_keys = False  # plaintext waits in the engine, for the end of a renegotiation
         self.set_protocol(callbacks)
 
     # ----------------------------------------------------------------------------------------------------- handshake
@@ -160,17 +164,25 @@ class TLSFilter(asyncio.Transport, asyncio.Protocol):
         exc = self._engine.failure or exc
         self._end_handshake(exc or error_from_errno(errno.ECONNABORTED))
         self._protocol.connection_lost(exc)
+        self._callbacks.transport = self._lower  # so that both are freed at once, not when cycles are collected
 
     def pause_writing(self) -> None:
+        self._is_full = True
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        self._protocol.resume_writing()
+        self._is_full = False
+        if not self._engine.must_receive:
+            self._protocol.resume_writing()
 
     def _send_outgoing(self) -> None:
         data = self._engine.take_outgoing()
         if data and not self._lower.is_closing():
             self._lower.write(data)
+        if self._lacks_keys and not self._engine.must_receive:
+            self._lacks_keys = False
+            if not self._is_full:
+                self._protocol.resume_writing()
 
     # ------------------------------------------------------------------------------------------ the transport, above
 
@@ -183,7 +195,9 @@ class TLSFilter(asyncio.Transport, asyncio.Protocol):
         if engine.failure is not None:
             self._end()
         elif engine.must_receive:
-            self._lower.resume_reading()
+            self._lacks_keys = True
+            self._protocol.pause_writing()
+            self._callbacks.resume_reading()
 
     def close(self) -> None:
         if self._state is not _OPEN:
