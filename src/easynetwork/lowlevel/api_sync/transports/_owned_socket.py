@@ -1,0 +1,69 @@
+"""What all transports over a socket have in common."""
+
+from __future__ import annotations
+
+__all__ = ["SocketOwner"]
+
+import selectors
+import socket as _socket
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel._owning import closed_on_failure
+from easynetwork.lowlevel._socket_attributes import socket_attributes
+from easynetwork.lowlevel._socket_calls import check_plain_socket
+
+from .base_selector import SelectorBaseTransport
+
+
+class SocketOwner(SelectorBaseTransport):
+    """Has a non-blocking socket, and closes it.
+
+    Parameters:
+        sock: the socket. If the arguments are refused, it is closed.
+        type_: the type that it must be of.
+        retry_interval: see `SelectorBaseTransport`.
+        selector_factory: see `SelectorBaseTransport`.
+    """
+
+    __slots__ = ("_sock",)
+
+    def __init__(
+        self,
+        sock: _socket.socket,
+        type_: _socket.SocketKind,
+        retry_interval: float,
+        selector_factory: Callable[[], selectors.BaseSelector] | None,
+    ) -> None:
+        self._sock = sock
+        with closed_on_failure(sock):
+            check_plain_socket(sock, type_)
+            super().__init__(retry_interval, selector_factory)
+            sock.setblocking(False)
+
+    def __del__(self) -> None:
+        sock: _socket.socket | None = getattr(self, "_sock", None)
+        if sock is not None and sock.fileno() >= 0:
+            try:
+                warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
+            finally:
+                # Without shutting it down: after a fork, another process may still use the connection.
+                sock.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_sock', None)!r}>"
+
+    def is_closed(self) -> bool:
+        return self._sock.fileno() < 0
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        sock = self._sock
+        return socket_attributes(lambda: sock)
+
+    def _check_ancillary(self) -> None:
+        """Raises `UnsupportedOperation` unless the socket is one that carries control messages."""
+        if self._sock.family != getattr(_socket, "AF_UNIX", None):
+            raise UnsupportedOperation("Only Unix sockets carry ancillary data")

@@ -1,0 +1,137 @@
+"""Transports made of two: one to send, one to receive. Two pipes, for instance."""
+
+from __future__ import annotations
+
+__all__ = ["StapledDatagramTransport", "StapledStreamTransport"]
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+
+from easynetwork._final import refuse_subclasses
+
+from .abc import (
+    BaseTransport,
+    DatagramReadTransport,
+    DatagramTransport,
+    DatagramWriteTransport,
+    StreamReadTransport,
+    StreamTransport,
+    StreamWriteTransport,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_T_SendStreamTransport = TypeVar("_T_SendStreamTransport", bound=StreamWriteTransport)
+_T_ReceiveStreamTransport = TypeVar("_T_ReceiveStreamTransport", bound=StreamReadTransport)
+_T_SendDatagramTransport = TypeVar("_T_SendDatagramTransport", bound=DatagramWriteTransport)
+_T_ReceiveDatagramTransport = TypeVar("_T_ReceiveDatagramTransport", bound=DatagramReadTransport)
+
+
+class _Stapled(BaseTransport):
+    """What two transports are together, whatever they carry."""
+
+    __slots__ = ()
+
+    send_transport: BaseTransport
+    receive_transport: BaseTransport
+
+    def close(self) -> None:
+        """Closes both transports, also if the first close fails."""
+        try:
+            self.send_transport.close()
+        finally:
+            self.receive_transport.close()
+
+    def is_closed(self) -> bool:
+        """Returns whether both transports are closed."""
+        return self.send_transport.is_closed() and self.receive_transport.is_closed()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        """Those of both transports. Where both have one, it is that of the transport to receive."""
+        return {**self.send_transport.extra_attributes, **self.receive_transport.extra_attributes}
+
+
+@final
+@refuse_subclasses
+@dataclass(frozen=True)
+class StapledStreamTransport(_Stapled, StreamTransport, Generic[_T_SendStreamTransport, _T_ReceiveStreamTransport]):
+    """A byte stream whose two directions are transports of their own. It owns both."""
+
+    __slots__ = ("receive_transport", "send_transport")
+
+    send_transport: _T_SendStreamTransport
+    """Sends."""
+
+    receive_transport: _T_ReceiveStreamTransport
+    """Receives."""
+
+    def recv(self, bufsize: int, timeout: float) -> bytes:
+        return self.receive_transport.recv(bufsize, timeout)
+
+    def recv_into(self, buffer: WriteableBuffer, timeout: float) -> int:
+        return self.receive_transport.recv_into(buffer, timeout)
+
+    def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int, timeout: float) -> tuple[bytes, Any]:
+        return self.receive_transport.recv_with_ancillary(bufsize, ancillary_bufsize, timeout)
+
+    def recv_with_ancillary_into(
+        self, buffer: WriteableBuffer, ancillary_bufsize: int, timeout: float
+    ) -> tuple[int, Any]:
+        return self.receive_transport.recv_with_ancillary_into(buffer, ancillary_bufsize, timeout)
+
+    def send(self, data: bytes | bytearray | memoryview, timeout: float) -> int:
+        return self.send_transport.send(data, timeout)
+
+    def send_all(self, data: bytes | bytearray | memoryview, timeout: float) -> None:
+        self.send_transport.send_all(data, timeout)
+
+    def send_all_from_iterable(
+        self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
+    ) -> None:
+        self.send_transport.send_all_from_iterable(iterable_of_data, timeout)
+
+    def send_all_with_ancillary(
+        self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any, timeout: float
+    ) -> None:
+        self.send_transport.send_all_with_ancillary(iterable_of_data, ancillary_data, timeout)
+
+    def send_eof(self) -> None:
+        """Closes the sending direction: the whole transport to send, if that has no other way."""
+        if isinstance(self.send_transport, StreamTransport):
+            try:
+                return self.send_transport.send_eof()
+            except NotImplementedError:  # or UnsupportedOperation, which is one
+                pass
+        return self.send_transport.close()
+
+
+@final
+@refuse_subclasses
+@dataclass(frozen=True)
+class StapledDatagramTransport(
+    _Stapled, DatagramTransport, Generic[_T_SendDatagramTransport, _T_ReceiveDatagramTransport]
+):
+    """Datagrams to and from one peer, by one transport for each direction. It owns both."""
+
+    __slots__ = ("receive_transport", "send_transport")
+
+    send_transport: _T_SendDatagramTransport
+    """Sends."""
+
+    receive_transport: _T_ReceiveDatagramTransport
+    """Receives."""
+
+    def recv(self, timeout: float) -> bytes:
+        return self.receive_transport.recv(timeout)
+
+    def recv_with_ancillary(self, ancillary_bufsize: int, timeout: float) -> tuple[bytes, Any]:
+        return self.receive_transport.recv_with_ancillary(ancillary_bufsize, timeout)
+
+    def send(self, data: bytes | bytearray | memoryview, timeout: float) -> None:
+        self.send_transport.send(data, timeout)
+
+    def send_with_ancillary(self, data: bytes | bytearray | memoryview, ancillary_data: Any, timeout: float) -> None:
+        self.send_transport.send_with_ancillary(data, ancillary_data, timeout)

@@ -1,0 +1,233 @@
+"""Blocking transports over sockets."""
+
+from __future__ import annotations
+
+__all__ = ["SocketDatagramTransport", "SocketStreamTransport"]
+
+import errno
+import selectors
+import socket as _socket
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from easynetwork._typing import ReadableBuffer
+from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._deadline import Deadline
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._owning import closed_on_failure
+from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE, NOT_CONNECTED_SOCKET_ERRNOS, SC_IOV_MAX
+
+from ._owned_socket import SocketOwner
+from .base_selector import (
+    SelectorDatagramTransport,
+    SelectorStreamTransport,
+    WouldBlockOnRead,
+    WouldBlockOnWrite,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+
+class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
+    """A stream socket: TCP, Unix.
+
+    Parameters:
+        sock: a connected socket, which is made non-blocking. The transport owns it, even if the arguments are refused.
+        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+        selector_factory: makes the selector for each wait.
+
+    Raises:
+        TypeError: *sock* is a TLS socket.
+        ValueError: *sock* is no stream socket; *retry_interval* is not above 0.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        sock: _socket.socket,
+        retry_interval: float,
+        *,
+        selector_factory: Callable[[], selectors.BaseSelector] | None = None,
+    ) -> None:
+        super().__init__(sock, _socket.SOCK_STREAM, retry_interval, selector_factory)
+
+    def close(self) -> None:
+        """Closes the socket. Both directions are shut down first, so that a thread which waits for it notices."""
+        with suppress(OSError):
+            self._sock.shutdown(_socket.SHUT_RDWR)
+        self._sock.close()
+
+    def recv_noblock(self, bufsize: int) -> bytes:
+        try:
+            return self._sock.recv(bufsize)
+        except BlockingIOError:
+            raise WouldBlockOnRead(self._sock.fileno()) from None
+
+    def recv_noblock_into(self, buffer: WriteableBuffer) -> int:
+        try:
+            return self._sock.recv_into(buffer)
+        except BlockingIOError:
+            raise WouldBlockOnRead(self._sock.fileno()) from None
+
+    def recv_noblock_with_ancillary(
+        self, bufsize: int, ancillary_bufsize: int
+    ) -> tuple[bytes, list[tuple[int, int, bytes]]]:
+        self._check_ancillary()
+        try:
+            return self._sock.recvmsg(bufsize, ancillary_bufsize)[:2]
+        except BlockingIOError:
+            raise WouldBlockOnRead(self._sock.fileno()) from None
+
+    def recv_noblock_with_ancillary_into(
+        self, buffer: WriteableBuffer, ancillary_bufsize: int
+    ) -> tuple[int, list[tuple[int, int, bytes]]]:
+        self._check_ancillary()
+        try:
+            return self._sock.recvmsg_into([buffer], ancillary_bufsize)[:2]
+        except BlockingIOError:
+            raise WouldBlockOnRead(self._sock.fileno()) from None
+
+    def send_noblock(self, data: bytes | bytearray | memoryview) -> int:
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            raise WouldBlockOnWrite(self._sock.fileno()) from None
+
+    def send_all_from_iterable(
+        self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
+    ) -> None:
+        pieces = deque(iterable_of_data)
+        if len(pieces) <= 1 or SC_IOV_MAX <= 0 or not hasattr(self._sock, "sendmsg"):
+            return super().send_all(b"".join(pieces), timeout)
+        deadline = Deadline(timeout)
+        while pieces:
+            group = list(islice(pieces, SC_IOV_MAX))
+            sent, _ = self._retry(partial(self._send_noblock_from, group), timeout)
+            _drop(pieces, sent)
+            timeout = deadline.remaining()
+        return None
+
+    def _send_noblock_from(self, pieces: list[bytes | bytearray | memoryview]) -> int:
+        try:
+            return self._sock.sendmsg(pieces)
+        except BlockingIOError:
+            raise WouldBlockOnWrite(self._sock.fileno()) from None
+
+    def send_all_noblock_with_ancillary(
+        self,
+        iterable_of_data: Iterable[bytes | bytearray | memoryview],
+        ancillary_data: Iterable[tuple[int, int, ReadableBuffer]],
+    ) -> None:
+        self._check_ancillary()
+        pieces = list(iterable_of_data)
+        size = sum(memoryview(piece).nbytes for piece in pieces)
+        try:
+            sent = self._sock.sendmsg(pieces, ancillary_data)
+        except BlockingIOError:
+            raise WouldBlockOnWrite(self._sock.fileno()) from None
+        if sent < size:
+            raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {size} bytes fit in one call")
+
+    def send_eof(self) -> None:
+        """Closes the sending direction. Receiving stays possible. Does nothing on a socket that has no peer (any more).
+
+        Raises:
+            OSError: the socket cannot be shut down.
+        """
+        try:
+            self._sock.shutdown(_socket.SHUT_WR)
+        except OSError as exc:
+            if self._sock.fileno() >= 0 and exc.errno not in NOT_CONNECTED_SOCKET_ERRNOS:
+                raise
+
+
+class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
+    """A connected datagram socket: UDP, Unix.
+
+    Parameters:
+        sock: a connected socket, which is made non-blocking. The transport owns it, even if the arguments are refused.
+        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+        max_datagram_size: longer datagrams are cut off, in bytes.
+        selector_factory: makes the selector for each wait.
+
+    Raises:
+        TypeError: *sock* is a TLS socket.
+        ValueError: *sock* is no datagram socket; *retry_interval* or *max_datagram_size* is not above 0.
+    """
+
+    __slots__ = ("_max_datagram_size", "_waits")
+
+    def __init__(
+        self,
+        sock: _socket.socket,
+        retry_interval: float,
+        *,
+        max_datagram_size: int = MAX_DATAGRAM_BUFSIZE,
+        selector_factory: Callable[[], selectors.BaseSelector] | None = None,
+    ) -> None:
+        super().__init__(sock, _socket.SOCK_DGRAM, retry_interval, selector_factory)
+        self._max_datagram_size = max_datagram_size
+        self._waits: list[int] = []
+        with closed_on_failure(sock):
+            check_strictly_positive("max_datagram_size", max_datagram_size)
+
+    def close(self) -> None:
+        """Closes the socket. A thread that waits for it notices."""
+        if self._waits:
+            # Linux does not wake up who polls a descriptor that gets closed, but it does for this. Not done without
+            # need: after a fork, another process may still use the socket.
+            with suppress(OSError):
+                self._sock.shutdown(_socket.SHUT_RDWR)
+        self._sock.close()
+
+    def _wait(self, fileno: int, event: int, timeout: float) -> float:
+        self._waits.append(fileno)
+        try:
+            return super()._wait(fileno, event, timeout)
+        finally:
+            self._waits.pop()
+
+    def recv_noblock(self) -> bytes:
+        try:
+            return self._sock.recv(self._max_datagram_size)
+        except BlockingIOError:
+            raise WouldBlockOnRead(self._sock.fileno()) from None
+
+    def recv_noblock_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, list[tuple[int, int, bytes]]]:
+        self._check_ancillary()
+        try:
+            return self._sock.recvmsg(self._max_datagram_size, ancillary_bufsize)[:2]
+        except BlockingIOError:
+            raise WouldBlockOnRead(self._sock.fileno()) from None
+
+    def send_noblock(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            self._sock.send(data)
+        except BlockingIOError:
+            raise WouldBlockOnWrite(self._sock.fileno()) from None
+
+    def send_noblock_with_ancillary(
+        self, data: bytes | bytearray | memoryview, ancillary_data: Iterable[tuple[int, int, ReadableBuffer]]
+    ) -> None:
+        self._check_ancillary()
+        try:
+            self._sock.sendmsg([data], ancillary_data)
+        except BlockingIOError:
+            raise WouldBlockOnWrite(self._sock.fileno()) from None
+
+
+def _drop(pieces: deque[bytes | bytearray | memoryview], sent: int) -> None:
+    """Removes the first *sent* bytes from *pieces*, and all empty pieces before the next one to send."""
+    while pieces:
+        piece = memoryview(pieces[0]).cast("B")
+        if sent < len(piece):
+            pieces[0] = piece[sent:]
+            return
+        sent -= len(piece)
+        pieces.popleft()

@@ -1,0 +1,121 @@
+"""Blocking calls under test: in threads, with an eye on when they wait, and never for ever."""
+
+from __future__ import annotations
+
+__all__ = ["PATIENCE", "InThread", "Waits", "open_descriptors", "stream_pair"]
+
+import os
+import selectors
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+_T = TypeVar("_T")
+
+PATIENCE = 20.0
+"""Seconds after which something that should have happened is said not to."""
+
+
+class InThread(Generic[_T]):
+    """A call in a thread of its own."""
+
+    def __init__(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> None:
+        self._call: Callable[[], _T] = partial(function, *args, **kwargs)
+        self._outcome: _T | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._outcome = self._call()
+        except BaseException as exc:
+            self._error = exc
+
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    def result(self) -> _T:
+        """Returns the result, or raises what the call has raised."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "the call does not return"
+        if self._error is not None:
+            raise self._error
+        return self._outcome  # type: ignore[return-value]  # None only if the function returns it
+
+    def error(self) -> BaseException | None:
+        """Returns what the call has raised."""
+        try:
+            self.result()
+        except BaseException as exc:
+            return exc
+        return None
+
+
+class Waits:
+    """A selector factory that tells when something waits, and for how long at most."""
+
+    def __init__(self) -> None:
+        self.timeouts: list[float | None] = []
+        self._started = threading.Semaphore(0)
+
+    def __call__(self) -> selectors.BaseSelector:
+        return _ObservedSelector(self)
+
+    def note(self, timeout: float | None) -> None:
+        self.timeouts.append(timeout)
+        self._started.release()
+
+    def wait_for_start(self) -> None:
+        """Returns once one more wait is about to begin."""
+        assert self._started.acquire(timeout=PATIENCE), "nobody waits"
+
+
+class _ObservedSelector(selectors.BaseSelector):
+    def __init__(self, waits: Waits) -> None:
+        self._waits = waits
+        self._selector = selectors.SelectSelector()
+
+    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
+        return self._selector.register(fileobj, events, data)
+
+    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
+        return self._selector.unregister(fileobj)
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._waits.note(timeout)
+        return self._selector.select(timeout)
+
+    def close(self) -> None:
+        self._selector.close()
+
+    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
+        return self._selector.get_map()
+
+
+def stream_pair(family: socket.AddressFamily, *, small_buffers: bool = False) -> tuple[socket.socket, socket.socket]:
+    """Returns two connected stream sockets, ours and that of the peer; the latter is patient, not for ever."""
+    if family == getattr(socket, "AF_UNIX", None):
+        ours, peer = socket.socketpair(family)
+        if small_buffers:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+    else:
+        with socket.socket(family) as listener:
+            if small_buffers:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            listener.bind(("localhost", 0))
+            listener.listen()
+            ours = socket.socket(family)
+            if small_buffers:
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+            ours.connect(listener.getsockname())
+            peer, _ = listener.accept()
+    peer.settimeout(PATIENCE)
+    return ours, peer
+
+
+def open_descriptors() -> int:
+    """Returns how many files this process has open."""
+    return len(os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"))
