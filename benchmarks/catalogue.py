@@ -210,7 +210,7 @@ GROUPS = {
         Group(
             "connect",
             "Short connections",
-            (_PROTOCOL, _STREAMS, *_TCP),
+            (_PROTOCOL, *_usually(_TCP, "released-full", "ours-bare", "ours-full")),
             (Workload("connect", "connect, echo 100 B, close", 1, 100, load="connections", unit="connection"),),
         ),
         Group(
@@ -242,7 +242,10 @@ GROUPS = {
         Group(
             "trio",
             "TCP on trio",
-            (Program("loop", "hand-written loop", "servers.handwritten_trio"), *_TCP),
+            (
+                Program("loop", "hand-written loop", "servers.handwritten_trio"),
+                *_usually(_TCP, "released-full", "ours-bare", "ours-full"),
+            ),
             (_SINGLE, _MANY),
             loops=("trio",),
         ),

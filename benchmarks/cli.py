@@ -25,7 +25,7 @@ from benchmarks.targets import evaluate
 
 __all__ = ["main"]
 
-FULL = Timing(rounds=5, warmup=0.1, window=0.6)
+FULL = Timing(rounds=5, warmup=0.1, window=0.5)
 QUICK = Timing(rounds=2, warmup=0.1, window=0.3)
 
 _WORKLOADS = list(dict.fromkeys(workload.name for group in GROUPS.values() for workload in group.workloads))

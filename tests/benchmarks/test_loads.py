@@ -69,9 +69,8 @@ def test_a_round_counts_the_answers_of_a_real_server_on_trio(interpreter: Interp
     check_one_round(candidate("trio/loop", "trio", interpreter), SMALL)
 
 
-@pytest.mark.parametrize("key", ["connect/protocol", "connect/streams"])
-def test_a_round_counts_the_connections_of_a_real_server(key: str, interpreter: Interpreter) -> None:
-    check_one_round(candidate(key, "uvloop", interpreter), CONNECT)
+def test_a_round_counts_the_connections_of_a_real_server(interpreter: Interpreter) -> None:
+    check_one_round(candidate("connect/protocol", "uvloop", interpreter), CONNECT)
 
 
 @pytest.mark.parametrize("workload", GROUPS["clients"].workloads, ids=lambda workload: workload.name)
