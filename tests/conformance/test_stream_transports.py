@@ -18,11 +18,8 @@ from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage, stream_stag
 HARNESSES: list[StreamHarness] = [
     TCPHarness(),
     UnixStreamHarness(),
-    TLSHarness(TCPHarness(), server_side=False),
-    TLSHarness(TCPHarness(), server_side=True),
     TLSHarness(MemoryHarness(), server_side=False, is_pulled=True),
     TLSHarness(MemoryHarness(), server_side=True, is_pulled=True),
-    UnixStreamHarness(),
     TLSHarness(UnixStreamHarness(), server_side=True, is_pulled=True),
     StapledHarness(TCPHarness()),
     StapledHarness(MemoryHarness()),
@@ -30,11 +27,16 @@ HARNESSES: list[StreamHarness] = [
 ]
 
 
+def tls_over_tcp(*, is_pulled: bool) -> list[StreamHarness]:
+    return [TLSHarness(TCPHarness(), server_side=side, is_pulled=is_pulled) for side in (False, True)]
+
+
 def cases() -> list[object]:
     return [
         pytest.param(runner, harness, check, id=f"{harness}-{runner}-{name_of(check)}")
-        for harness in HARNESSES
-        for runner in asyncio_runners() + trio_runners()
+        for runners, has_callbacks in ((asyncio_runners(), True), (trio_runners(), False))
+        for harness in [*HARNESSES, *tls_over_tcp(is_pulled=not has_callbacks)]
+        for runner in runners
         for check in STREAM_CHECKS.of(harness)
     ]
 
