@@ -17,9 +17,6 @@ from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage, stream_stag
 
 HARNESSES: list[StreamHarness] = [
     TCPHarness(),
-    UnixStreamHarness(),
-    TLSHarness(TCPHarness(), server_side=False),
-    TLSHarness(TCPHarness(), server_side=True),
     TLSHarness(MemoryHarness(), server_side=False, is_pulled=True),
     TLSHarness(MemoryHarness(), server_side=True, is_pulled=True),
     UnixStreamHarness(),
@@ -30,11 +27,20 @@ HARNESSES: list[StreamHarness] = [
 ]
 
 
+RUNNERS: list[tuple[Runner, bool]] = [(runner, False) for runner in asyncio_runners()]
+"""The event loops, and whether TLS over TCP is pulled there: not where the loop calls."""
+RUNNERS += [(runner, True) for runner in trio_runners()]
+
+
 def cases() -> list[object]:
     return [
         pytest.param(runner, harness, check, id=f"{harness}-{runner}-{name_of(check)}")
-        for harness in HARNESSES
-        for runner in asyncio_runners() + trio_runners()
+        for runner, is_pulled in RUNNERS
+        for harness in [
+            *HARNESSES,
+            TLSHarness(TCPHarness(), server_side=False, is_pulled=is_pulled),
+            TLSHarness(TCPHarness(), server_side=True, is_pulled=is_pulled),
+        ]
         for check in STREAM_CHECKS.of(harness)
     ]
 

@@ -191,9 +191,7 @@ class AsyncUnixStreamClient(
         return self._peer_credentials
 
 
-def _opener(
-    backend: AsyncBackend, arg: Any, options: dict[str, Any]
-) -> Callable[[], Awaitable[AsyncStreamTransport]]:
+def _opener(backend: AsyncBackend, arg: Any, options: dict[str, Any]) -> Callable[[], Awaitable[AsyncStreamTransport]]:
     """Returns what makes the transport, out of the first argument of a client and the options that go with it."""
     if isinstance(arg, _socket.socket):
         check_adopted_socket(arg, _socket.SOCK_STREAM, (_socket.AF_UNIX,), options)

@@ -19,9 +19,9 @@ import pytest
 from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
-from easynetwork.lowlevel.api_async.backend._asyncio import stream as stream_module
 from easynetwork.lowlevel.api_async.backend._asyncio.socket_transport import SocketTransport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.constants import SC_IOV_MAX
@@ -695,7 +695,7 @@ async def test_a_peer_that_never_reads_is_cut_off_in_the_end(pair: Pair, monkeyp
     async with asyncio.timeout(5):
         await transport.aclose()
     assert transport.extra(SocketAttribute.socket).fileno() == -1
-    assert stream_module.CLOSE_TIMEOUT == 30
+    assert CLOSE_TIMEOUT == 30
 
 
 async def test_closing_twice_and_at_once_is_harmless(pair: Pair) -> None:

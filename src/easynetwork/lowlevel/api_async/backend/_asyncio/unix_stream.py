@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._socket_files import bind_to_path, open_listening_socket
+from easynetwork.lowlevel._socket_files import open_listening_socket
+from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 
@@ -34,9 +35,6 @@ _T = TypeVar("_T")
 
 _READS_PER_TURN: Final = 64
 """How often one task may read what is there already, before everything else gets its turn."""
-
-_CONNECT_DELAYS: Final = (0.001, 0.05)
-"""Shortest and longest pause, in seconds, between attempts to connect to a listener whose backlog is full."""
 
 
 class AsyncioUnixStreamTransport(AsyncioStreamTransport):
@@ -156,32 +154,12 @@ async def connect(
     backend: AsyncBackend, path: RawUnixSocketAddress, local_path: RawUnixSocketAddress | None
 ) -> AsyncioUnixStreamTransport:
     """Connects to *path*. See `AsyncBackend.create_unix_stream_connection`."""
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    sock = await open_connected_socket(backend, _socket.SOCK_STREAM, path, local_path)
     try:
-        sock.setblocking(False)
-        if local_path is not None:
-            await backend.run_in_thread(bind_to_path, sock, local_path)
-        await _connect_socket(sock, path)
         return wrap_stream_socket(backend, sock)
     except BaseException:
         sock.close()
         raise
-
-
-async def _connect_socket(sock: _socket.socket, path: RawUnixSocketAddress) -> None:
-    delay, longest_delay = _CONNECT_DELAYS
-    while True:
-        try:
-            sock.connect(path)
-        except BlockingIOError:
-            # The backlog of the listener is full. Linux tells nobody when it no longer is; ``loop.sock_connect`` takes
-            # the socket, which is writable, for connected.
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, longest_delay)
-        except OSError as exc:
-            raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {path!r}: {exc.strerror or exc}") from exc
-        else:
-            return
 
 
 async def open_listener(
