@@ -6,9 +6,11 @@ __all__ = [
     "AddressInfo",
     "check_inet_family",
     "connect_datagram_socket",
+    "interleave_families",
     "is_numeric_host",
     "listener_hosts",
     "numeric_addresses",
+    "open_client_socket",
     "open_listener_sockets",
 ]
 
@@ -18,6 +20,7 @@ import socket as _socket
 import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, TypeAlias
 
 from ._errors import error_from_errno
@@ -135,6 +138,37 @@ def _set_listener_options(sock: _socket.socket, reuse_port: bool) -> None:
             raise ValueError("'reuse_port' is not supported on this platform") from exc
 
 
+def interleave_families(addresses: Iterable[AddressInfo]) -> list[AddressInfo]:
+    """Returns *addresses* in the order to try them: an IPv6 one, an IPv4 one, and so on (:rfc:`8305`, section 4)."""
+    families: dict[int, list[AddressInfo]] = {_socket.AF_INET6: [], _socket.AF_INET: []}
+    for info in addresses:
+        families.setdefault(info[0], []).append(info)
+    return [info for row in zip_longest(*families.values()) for info in row if info is not None]
+
+
+def open_client_socket(
+    info: AddressInfo, local_addresses: Sequence[AddressInfo] | None, errors: list[OSError]
+) -> _socket.socket | None:
+    """Returns a new non-blocking socket that can be connected to the address in *info*.
+
+    Parameters:
+        info: the remote address.
+        local_addresses: if not None, the socket is bound to the first of them that is of its family and can be had.
+        errors: gets what went wrong. If that leaves no socket, None is returned.
+    """
+    family, type_, proto, _, _ = info
+    try:
+        sock = _socket.socket(family, type_, proto)
+    except OSError as exc:
+        errors.append(exc)
+        return None
+    sock.setblocking(False)
+    if local_addresses is None or _bind_to_first(sock, local_addresses, errors):
+        return sock
+    sock.close()
+    return None
+
+
 def connect_datagram_socket(
     addresses: Iterable[AddressInfo], local_addresses: Sequence[AddressInfo] | None
 ) -> _socket.socket:
@@ -144,23 +178,19 @@ def connect_datagram_socket(
 
     Parameters:
         addresses: the remote addresses.
-        local_addresses: if not None, the socket is bound to the first of them that is of its family and can be had.
+        local_addresses: what to bind the socket to, see `open_client_socket`.
 
     Raises:
         ExceptionGroup: the `OSError` of each attempt.
     """
     errors: list[OSError] = []
-    for family, type_, proto, _, address in addresses:
-        try:
-            sock = _socket.socket(family, type_, proto)
-        except OSError as exc:
-            errors.append(exc)
+    for info in addresses:
+        sock = open_client_socket(info, local_addresses, errors)
+        if sock is None:
             continue
         try:
-            sock.setblocking(False)
-            if local_addresses is None or _bind_to_first(sock, local_addresses, errors):
-                sock.connect(address)
-                return sock
+            sock.connect(info[4])
+            return sock
         except OSError as exc:
             errors.append(exc)
         except BaseException:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["bind_socket", "check_plain_socket", "count_dropped_datagrams", "is_connected", "raise_saved_error"]
+__all__ = [
+    "adopt_socket",
+    "bind_socket",
+    "check_plain_socket",
+    "count_dropped_datagrams",
+    "is_connected",
+    "raise_saved_error",
+]
 
 import errno
 import socket as _socket
@@ -31,6 +38,16 @@ def check_plain_socket(sock: _socket.socket, type_: _socket.SocketKind) -> None:
         raise TypeError("A TLS socket cannot be used: give the plain socket, and the TLS context")
     if sock.type != type_:
         raise ValueError(f"A socket of type {type_.name} is required, got {sock!r}")
+
+
+def adopt_socket(sock: _socket.socket, type_: _socket.SocketKind) -> None:
+    """Makes a socket non-blocking that was handed over to us. Closes it if it is refused; see `check_plain_socket`."""
+    try:
+        check_plain_socket(sock, type_)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def is_connected(sock: ISocket) -> bool:

@@ -95,8 +95,10 @@ def open_listening_socket(path: RawUnixSocketAddress, backlog: int, mode: int | 
         mode: permissions of the file; None for what the umask of the process leaves.
 
     Raises:
+        ValueError: there is a NUL in a path name.
         OSError: *path* is in use (``EADDRINUSE``), or cannot be made. No file and no socket is left.
     """
+    path = UnixSocketAddress.from_raw(path).as_raw()
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TCPHarness"]
+__all__ = ["TCPHarness", "shortened_close_timeout"]
 
 import contextlib
 import socket
@@ -32,6 +32,15 @@ def connected_sockets() -> tuple[socket.socket, socket.socket]:
         return client, peer
 
 
+def shortened_close_timeout() -> contextlib.AbstractContextManager[object]:
+    """Makes the deadline for closing a few milliseconds, on all backends."""
+    shortened = contextlib.ExitStack()
+    for backend in ("_asyncio", "_trio"):
+        name = f"easynetwork.lowlevel.api_async.backend.{backend}.stream.CLOSE_TIMEOUT"
+        shortened.enter_context(mock.patch(name, 0.01))
+    return shortened
+
+
 class TCPHarness(StreamHarness):
     features = Feature.HALF_CLOSE | Feature.RESET | Feature.SOCKET | Feature.CANCELLED_SEND | Feature.EOF_AFTER_CLOSE
     capacity = 1 << 20
@@ -43,8 +52,4 @@ class TCPHarness(StreamHarness):
         return await backend.wrap_stream_socket(client), SocketPeer(peer)
 
     def shorten_close_timeout(self) -> contextlib.AbstractContextManager[object]:
-        shortened = contextlib.ExitStack()
-        for backend in ("_asyncio", "_trio"):
-            name = f"easynetwork.lowlevel.api_async.backend.{backend}.stream.CLOSE_TIMEOUT"
-            shortened.enter_context(mock.patch(name, 0.01))
-        return shortened
+        return shortened_close_timeout()

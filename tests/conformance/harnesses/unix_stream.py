@@ -6,8 +6,8 @@ __all__ = ["UnixStreamHarness"]
 
 import contextlib
 import socket
-from unittest import mock
 
+from tests.conformance.harnesses.tcp import shortened_close_timeout
 from tests.conformance.kit.checks import Feature
 from tests.conformance.kit.harness import StreamHarness
 from tests.conformance.kit.peers import SocketPeer
@@ -28,4 +28,4 @@ class UnixStreamHarness(StreamHarness):
         return await backend.wrap_stream_socket(ours), SocketPeer(peer)
 
     def shorten_close_timeout(self) -> contextlib.AbstractContextManager[object]:
-        return mock.patch("easynetwork.lowlevel.api_async.backend._asyncio.stream.CLOSE_TIMEOUT", 0.01)
+        return shortened_close_timeout()

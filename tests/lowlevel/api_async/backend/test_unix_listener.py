@@ -21,7 +21,7 @@ import pytest
 from tests.descriptors import all_closed
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
-from easynetwork.lowlevel.api_async.backend._asyncio import acceptor
+from easynetwork.lowlevel import _accepting
 from easynetwork.lowlevel.api_async.backend._asyncio.socket_transport import SocketTransport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
@@ -240,7 +240,7 @@ async def test_other_errors_of_accept_end_serving(
 async def test_a_burst_of_clients_lets_others_run(
     backend: AsyncBackend, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptor, "_BATCH", 2)
+    monkeypatch.setattr(_accepting, "_BATCH", 2)
     loop = asyncio.get_running_loop()
     accepted_per_turn: list[int] = []
     turn = 0

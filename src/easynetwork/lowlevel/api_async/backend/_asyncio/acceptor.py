@@ -5,22 +5,12 @@ from __future__ import annotations
 __all__ = ["Acceptor", "LoopAcceptor", "SocketAcceptor"]
 
 import asyncio
-import logging
 import socket as _socket
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
-from easynetwork.lowlevel.constants import (
-    ACCEPT_CAPACITY_ERRNOS,
-    ACCEPT_CAPACITY_ERROR_SLEEP_TIME,
-    IGNORABLE_ACCEPT_ERRNOS,
-)
-
-_logger = logging.getLogger(__name__)
-
-_BATCH: Final = 64
-"""How many connections are accepted before everything else gets its turn."""
+from easynetwork.lowlevel._accepting import accept_connections
 
 _CHECK_EVERY: Final = 32
 """After so many connections, `LoopAcceptor` looks how many descriptors are left."""
@@ -72,40 +62,19 @@ class SocketAcceptor:
 
     def _watch(self) -> None:
         self._pause = None
-        self._loop.add_reader(self._sock, self._accept_batch)
+        self._loop.add_reader(self._sock, self._accept)
 
-    def _accept_batch(self) -> None:
-        for _ in range(_BATCH):
-            if self._sock.fileno() < 0:  # closed by who got the last connection
-                return
-            try:
-                connection, _ = self._sock.accept()
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as exc:
-                if exc.errno in ACCEPT_CAPACITY_ERRNOS:
-                    self._wait_for_capacity(exc)
-                    return
-                if exc.errno not in IGNORABLE_ACCEPT_ERRNOS:
-                    self._loop.remove_reader(self._sock)
-                    self._failed(exc)
-                    return
-            else:
-                self._hand_over(connection)
-
-    def _hand_over(self, connection: _socket.socket) -> None:
+    def _accept(self) -> None:
         try:
-            connection.setblocking(False)
-            self._connected(connection)
-        except Exception:
-            _logger.exception("An accepted connection could not be set up: %r", connection)
-            connection.close()
-
-    def _wait_for_capacity(self, exc: OSError) -> None:
-        delay = ACCEPT_CAPACITY_ERROR_SLEEP_TIME
-        _logger.error("accept() has failed: %s. Trying again in %g seconds", exc, delay)
-        self._loop.remove_reader(self._sock)
-        self._pause = self._loop.call_later(delay, self._watch)
+            delay = accept_connections(self._sock, self._connected)
+        except OSError as exc:
+            if self._sock.fileno() >= 0:  # else it was closed by who got the last connection
+                self._loop.remove_reader(self._sock)
+                self._failed(exc)
+            return
+        if delay:
+            self._loop.remove_reader(self._sock)
+            self._pause = self._loop.call_later(delay, self._watch)
 
 
 class LoopAcceptor:

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import sniffio
 from typing_extensions import TypeVarTuple, Unpack
 
-from easynetwork.lowlevel._socket_calls import check_plain_socket
+from easynetwork.lowlevel._socket_calls import adopt_socket
 from easynetwork.lowlevel.api_async.backend.abc import (
     AsyncBackend,
     CancelScope,
@@ -151,12 +151,7 @@ class AsyncIOBackend(AsyncBackend):
         return await tcp.connect(self, host, port, local_address, happy_eyeballs_delay)
 
     async def wrap_stream_socket(self, socket: _socket.socket) -> AsyncStreamTransport:
-        try:
-            check_plain_socket(socket, _socket.SOCK_STREAM)
-            socket.setblocking(False)
-        except BaseException:
-            socket.close()
-            raise
+        adopt_socket(socket, _socket.SOCK_STREAM)
         if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
             return unix_stream.wrap_stream_socket(self, socket)
         return await tcp.wrap_stream_socket(self, socket)

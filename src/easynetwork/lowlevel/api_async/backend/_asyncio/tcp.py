@@ -13,7 +13,7 @@ from typing import Any, cast
 import aiohappyeyeballs
 
 from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._inet import open_listener_sockets
+from easynetwork.lowlevel._inet import interleave_families, open_listener_sockets
 from easynetwork.lowlevel.api_async.backend._names import resolve, resolve_listener_hosts
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.constants import HAPPY_EYEBALLS_DELAY
@@ -35,10 +35,9 @@ async def connect(
     attempts = _Attempts()
     try:
         sock = await aiohappyeyeballs.start_connection(
-            cast("Any", addresses),
+            cast("Any", interleave_families(addresses)),
             local_addr_infos=cast("Any", local_addresses),
             happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY if happy_eyeballs_delay is None else happy_eyeballs_delay,
-            interleave=1,
             loop=cast("asyncio.AbstractEventLoop", attempts),
         )
     except OSError as exc:

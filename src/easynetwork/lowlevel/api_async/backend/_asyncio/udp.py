@@ -8,7 +8,7 @@ import socket as _socket
 from collections.abc import Sequence
 
 from easynetwork.lowlevel._inet import check_inet_family, connect_datagram_socket, open_listener_sockets
-from easynetwork.lowlevel._socket_calls import check_plain_socket
+from easynetwork.lowlevel._socket_calls import adopt_socket
 from easynetwork.lowlevel.api_async.backend._names import resolve, resolve_listener_hosts
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
@@ -31,13 +31,8 @@ def wrap_datagram_socket(backend: AsyncBackend, sock: _socket.socket) -> Asyncio
 
     See `AsyncBackend.wrap_connected_datagram_socket`.
     """
-    try:
-        check_plain_socket(sock, _socket.SOCK_DGRAM)
-        sock.setblocking(False)
-        return AsyncioDatagramTransport(backend, sock)
-    except BaseException:
-        sock.close()
-        raise
+    adopt_socket(sock, _socket.SOCK_DGRAM)
+    return AsyncioDatagramTransport(backend, sock)
 
 
 async def open_listeners(

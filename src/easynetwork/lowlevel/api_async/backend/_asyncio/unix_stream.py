@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._socket_files import bind_to_path, open_listening_socket
-from easynetwork.lowlevel._unix_address import UnixSocketAddress
+from easynetwork.lowlevel._socket_files import open_listening_socket
+from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 
@@ -28,16 +28,12 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
     from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel._tls_engine import TLSEngine
-    from easynetwork.lowlevel._unix_address import RawUnixSocketAddress
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T = TypeVar("_T")
 
 _READS_PER_TURN: Final = 64
 """How often one task may read what is there already, before everything else gets its turn."""
-
-_CONNECT_DELAYS: Final = (0.001, 0.05)
-"""Shortest and longest pause, in seconds, between attempts to connect to a listener whose backlog is full."""
 
 
 class AsyncioUnixStreamTransport(AsyncioStreamTransport):
@@ -152,34 +148,12 @@ async def connect(
     backend: AsyncBackend, path: str | bytes, local_path: str | bytes | None
 ) -> AsyncioUnixStreamTransport:
     """Connects to *path*. See `AsyncBackend.create_unix_stream_connection`."""
-    address = UnixSocketAddress.from_raw(path).as_raw()
-    local_address = None if local_path is None else UnixSocketAddress.from_raw(local_path).as_raw()
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    sock = await open_connected_socket(backend, _socket.SOCK_STREAM, path, local_path)
     try:
-        sock.setblocking(False)
-        if local_address is not None:
-            await backend.run_in_thread(bind_to_path, sock, local_address)
-        await _connect_socket(sock, address)
         return wrap_stream_socket(backend, sock)
     except BaseException:
         sock.close()
         raise
-
-
-async def _connect_socket(sock: _socket.socket, address: RawUnixSocketAddress) -> None:
-    delay, longest_delay = _CONNECT_DELAYS
-    while True:
-        try:
-            sock.connect(address)
-        except BlockingIOError:
-            # The backlog of the listener is full. Linux tells nobody when it no longer is; ``loop.sock_connect`` takes
-            # the socket, which is writable, for connected.
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, longest_delay)
-        except OSError as exc:
-            raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {address!r}: {exc.strerror or exc}") from exc
-        else:
-            return
 
 
 async def open_listener(
@@ -187,6 +161,5 @@ async def open_listener(
 ) -> AsyncioUnixStreamListener:
     """Opens a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
     check_strictly_positive("backlog", backlog)
-    address = UnixSocketAddress.from_raw(path).as_raw()
-    sock = await backend.run_in_thread(open_listening_socket, address, backlog, mode)
+    sock = await backend.run_in_thread(open_listening_socket, path, backlog, mode)
     return AsyncioUnixStreamListener(backend, sock, backlog)

@@ -6,13 +6,15 @@ __all__ = ["TrioBackend"]
 
 import math
 import socket as _socket
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import trio
 from typing_extensions import TypeVarTuple, Unpack
 
+from easynetwork.lowlevel._socket_calls import adopt_socket
 from easynetwork.lowlevel.api_async.backend.abc import (
     AsyncBackend,
     CancelScope,
@@ -30,10 +32,12 @@ from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncStreamTransport,
 )
 
-from . import tcp
+from . import tcp, unix_stream
 from .scopes import TrioCancelScope, ignore_cancellation
 from .tasks import TrioTaskGroup, task_info
 from .threads import TrioThreadsPortal, run_in_thread
+
+_HAS_UNIX_SOCKETS: Final = sys.platform != "win32" and hasattr(_socket, "AF_UNIX")
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -121,10 +125,13 @@ class TrioBackend(AsyncBackend):
         local_address: tuple[str, int] | None = None,
         happy_eyeballs_delay: float | None = None,
     ) -> AsyncStreamTransport:
-        raise NotImplementedError("TCP is not available in this version")
+        return await tcp.connect(self, host, port, local_address, happy_eyeballs_delay)
 
     async def wrap_stream_socket(self, socket: _socket.socket) -> AsyncStreamTransport:
-        return tcp.wrap_stream_socket(self, socket)
+        adopt_socket(socket, _socket.SOCK_STREAM)
+        if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
+            return unix_stream.TrioUnixStreamTransport(self, socket)
+        return tcp.new_transport(self, socket)
 
     async def create_tcp_listeners(
         self,
@@ -134,7 +141,19 @@ class TrioBackend(AsyncBackend):
         *,
         reuse_port: bool = False,
     ) -> Sequence[AsyncListener[AsyncStreamTransport]]:
-        raise NotImplementedError("TCP is not available in this version")
+        return await tcp.open_listeners(self, host, port, backlog, reuse_port=reuse_port)
+
+    if _HAS_UNIX_SOCKETS:
+
+        async def create_unix_stream_connection(
+            self, path: str | bytes, *, local_path: str | bytes | None = None
+        ) -> AsyncStreamTransport:
+            return await unix_stream.connect(self, path, local_path)
+
+        async def create_unix_stream_listener(
+            self, path: str | bytes, backlog: int, *, mode: int | None = None
+        ) -> AsyncListener[AsyncStreamTransport]:
+            return await unix_stream.open_listener(self, path, backlog, mode)
 
     async def create_udp_endpoint(
         self,

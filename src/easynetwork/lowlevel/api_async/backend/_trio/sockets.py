@@ -6,18 +6,26 @@ loop, even when there is nothing to wait for; and they know no call that does no
 
 from __future__ import annotations
 
-__all__ = ["call_when_readable", "call_when_writable", "close_socket", "wait_readable", "wait_writable"]
+__all__ = [
+    "call_when_readable",
+    "call_when_writable",
+    "close_socket",
+    "connect_socket",
+    "wait_readable",
+    "wait_writable",
+]
 
 import errno
 import socket as _socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._socket_calls import raise_saved_error
 
 _T = TypeVar("_T")
 
@@ -64,6 +72,18 @@ async def call_when_writable(sock: _socket.socket, call: Callable[[], _T]) -> _T
             return call()
         except BlockingIOError:
             await wait_writable(sock)
+
+
+async def connect_socket(sock: _socket.socket, address: Any) -> None:
+    """Connects *sock*, a TCP one. Raises `OSError` with a text that contains *address*."""
+    try:
+        try:
+            sock.connect(address)
+        except BlockingIOError:
+            await wait_writable(sock)
+            raise_saved_error(sock)
+    except OSError as exc:
+        raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {address!r}: {exc.strerror or exc}") from exc
 
 
 def close_socket(sock: _socket.socket) -> None:

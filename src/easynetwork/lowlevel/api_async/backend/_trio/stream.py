@@ -19,7 +19,6 @@ from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
-from easynetwork.lowlevel.constants import NOT_CONNECTED_SOCKET_ERRNOS
 
 from .driver import BatchingDriver
 from .sockets import close_socket, wait_readable
@@ -100,17 +99,7 @@ class TrioStreamTransport(AsyncStreamTransport):
         await self._writer.write(data)
 
     async def send_eof(self) -> None:
-        writer = self._writer
-        try:
-            await writer.wait_sent()
-        except OSError:
-            return
-        if not writer.closing:
-            try:
-                self._socket.shutdown(_socket.SHUT_WR)
-            except OSError as exc:
-                if exc.errno not in NOT_CONNECTED_SOCKET_ERRNOS:
-                    raise
+        self._writer.end()
 
     def is_closing(self) -> bool:
         return self._writer.closing

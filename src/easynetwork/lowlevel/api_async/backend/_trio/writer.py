@@ -6,15 +6,21 @@ __all__ = ["StreamWriter"]
 
 import errno
 import socket as _socket
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import trio
 
-from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel.api_async.transports.abc import WriteBatch
+from easynetwork.lowlevel.constants import SC_IOV_MAX
 
-from .sockets import wait_writable
+from .sockets import call_when_writable, wait_writable
+
+_T = TypeVar("_T")
 
 _BATCH_SIZE: Final = 64 * 1024
 """So many bytes are sent in one piece at most, unless a packet has more."""
@@ -27,14 +33,15 @@ class StreamWriter(WriteBatch):
     one batch is kept in memory.
     """
 
-    __slots__ = ("_corked", "_drained", "_is_sending", "_socket", "closing", "error")
+    __slots__ = ("_corked", "_drained", "_ended", "_guard", "_socket", "closing", "error")
 
     def __init__(self, sock: _socket.socket) -> None:
         super().__init__()
         self._socket = sock
         self._corked = False
         self._drained: trio.Event | None = None  # while the task in the background is at work
-        self._is_sending = False  # in `write`
+        self._guard = ResourceGuard("Another task is sending to this transport")
+        self._ended = False
         self.closing = False
         self.error: OSError | None = None
         """Why nothing can be sent any more."""
@@ -63,7 +70,7 @@ class StreamWriter(WriteBatch):
         return self.error is None
 
     def _can_send(self) -> bool:
-        return self._drained is None and not self._is_sending and not self.closing and self.error is None
+        return self._drained is None and not (self._guard.busy or self._ended or self.closing or self.error)
 
     def flush(self) -> None:
         """Sends the batch, or begins to."""
@@ -94,6 +101,7 @@ class StreamWriter(WriteBatch):
         finally:
             self._drained = None
             drained.set()
+            self._shut_down_if_ended()
 
     async def _send(self, rest: memoryview) -> None:
         sent = 0
@@ -110,21 +118,50 @@ class StreamWriter(WriteBatch):
             BusyResourceError: another task is sending.
             OSError: nothing can be sent any more.
         """
-        if self._is_sending:
-            raise BusyResourceError("Another task is sending to this transport")
-        self._is_sending = True
+        with memoryview(data) as view, view.cast("B") as octets:
+            await self._send_alone(partial(self._send, octets))
+
+    async def write_message(self, parts: Sequence[bytes | bytearray | memoryview], ancillary_data: Any) -> None:
+        """Sends the batch, then *parts* with *ancillary_data*, in one call. If cancelled, nothing of it is sent.
+
+        Raises:
+            BusyResourceError: another task is sending.
+            OSError: nothing can be sent any more; or ``EMSGSIZE``: only a part of it was sent.
+        """
+        if 0 < SC_IOV_MAX < len(parts):
+            raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} pieces of data, more than {SC_IOV_MAX}")
+        send = partial(self._socket.sendmsg, parts, ancillary_data)
+        sent = await self._send_alone(partial(call_when_writable, self._socket, send))
+        size = sum(memoryview(part).nbytes for part in parts)
+        if sent < size:
+            raise error_from_errno(errno.EMSGSIZE, f"{sent} of {size} bytes were sent")
+
+    async def _send_alone(self, send: Callable[[], Awaitable[_T]]) -> _T:
+        self._guard.check()
+        if self._ended:
+            raise error_from_errno(errno.EPIPE)
+        self._guard.busy = True
         try:
             await self.wait_sent()
             if self.closing:
                 raise error_from_errno(errno.EBADF)
-            with memoryview(data) as view, view.cast("B") as octets:
-                await self._send(octets)
-        except OSError as exc:
-            if not self.closing:
-                self.error = exc
-            raise
+            return await send()
         finally:
-            self._is_sending = False
+            self._guard.busy = False
+            self._shut_down_if_ended()
+
+    def end(self) -> None:
+        """Closes the sending direction, once all that was taken is sent."""
+        if not self._ended:
+            if self.parts:
+                self.flush()
+            self._ended = True
+            self._shut_down_if_ended()
+
+    def _shut_down_if_ended(self) -> None:
+        if self._ended and self.is_idle() and not self._guard.busy:
+            with suppress(OSError):  # the connection is lost, or closed
+                self._socket.shutdown(_socket.SHUT_WR)
 
     def is_idle(self) -> bool:
         """Returns whether all that was taken is sent."""

@@ -1,0 +1,62 @@
+"""Unix sockets, opened by whatever backend is running."""
+
+from __future__ import annotations
+
+__all__ = ["open_connected_socket"]
+
+import errno
+import socket as _socket
+from typing import TYPE_CHECKING, Final
+
+from easynetwork.lowlevel._socket_files import bind_to_path
+from easynetwork.lowlevel._unix_address import UnixSocketAddress
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel._unix_address import RawUnixSocketAddress
+
+    from .abc import AsyncBackend
+
+_DELAYS: Final = (0.001, 0.05)
+"""Shortest and longest pause, in seconds, between attempts to connect to a listener whose backlog is full."""
+
+
+async def open_connected_socket(
+    backend: AsyncBackend,
+    type_: _socket.SocketKind,
+    path: str | bytes,
+    local_path: str | bytes | None,
+) -> _socket.socket:
+    """Returns a new non-blocking socket that is connected to *path*, and bound to *local_path* unless that is None.
+
+    Raises:
+        ValueError: there is a NUL in a path name.
+        OSError: that is not possible. No socket stays open.
+    """
+    address = UnixSocketAddress.from_raw(path).as_raw()
+    local_address = None if local_path is None else UnixSocketAddress.from_raw(local_path).as_raw()
+    sock = _socket.socket(_socket.AF_UNIX, type_)
+    try:
+        sock.setblocking(False)
+        if local_address is not None:
+            await backend.run_in_thread(bind_to_path, sock, local_address)
+        await _connect(backend, sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _connect(backend: AsyncBackend, sock: _socket.socket, path: RawUnixSocketAddress) -> None:
+    delay, longest_delay = _DELAYS
+    while True:
+        try:
+            sock.connect(path)
+        except BlockingIOError:
+            # The backlog of the listener is full. Linux tells nobody when it no longer is; who waits for the socket to
+            # become writable, which it is, takes it for connected.
+            await backend.sleep(delay)
+            delay = min(2 * delay, longest_delay)
+        except OSError as exc:
+            raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {path!r}: {exc.strerror or exc}") from exc
+        else:
+            return
