@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_strictly_positive", "check_timeout"]
+__all__ = ["check_strictly_positive", "check_timeout", "check_timeouts"]
 
 
 def check_strictly_positive(name: str, value: object) -> None:
@@ -15,3 +15,10 @@ def check_timeout(name: str, value: float) -> None:
     """Raises `ValueError` if *value*, in seconds, is negative or NaN."""
     if not value >= 0:
         raise ValueError(f"{name!r} must not be negative or NaN, got {value!r}")
+
+
+def check_timeouts(**timeouts: float | None) -> None:
+    """Does the same for each of *timeouts* that is not None."""
+    for name, value in timeouts.items():
+        if value is not None:
+            check_timeout(name, value)
