@@ -160,11 +160,17 @@ def test_session_is_resumed(certificates: Certificates) -> None:
     assert send(second.client, second.server, b"x") == b"x"
 
 
+def test_name_that_is_to_be_checked_has_to_be_given(certificates: Certificates) -> None:
+    for name in (None, ""):
+        with pytest.raises(ValueError, match="server_hostname"):
+            TLSEngine(certificates.client_context(), server_side=False, server_hostname=name)
+
+
 # -------------------------------------------------------------------------------------------------------------- data
 
 
 @deterministic
-@given(versions, st.lists(st.tuples(st.booleans(), st.integers(0, 40_000)), max_size=8), sizes)
+@given(versions, st.lists(st.tuples(st.booleans(), st.integers(0, 20_000)), max_size=5), sizes)
 def test_plaintext_arrives_however_records_are_cut_and_joined(
     certificates: Certificates, version: str, messages: list[tuple[bool, int]], pieces: list[int]
 ) -> None:

@@ -12,7 +12,7 @@ try:
 except ImportError:  # Python without TLS
     _ssl = None  # type: ignore[assignment]
 
-from easynetwork.lowlevel._checks import check_timeout
+from easynetwork.lowlevel._checks import check_timeouts
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -54,12 +54,7 @@ def tls_options(
                 server_hostname = host
             case _:
                 raise ValueError("'server_hostname' is required: there is no host name to take it from")
-    for name, timeout in (
-        ("ssl_handshake_timeout", ssl_handshake_timeout),
-        ("ssl_shutdown_timeout", ssl_shutdown_timeout),
-    ):
-        if timeout is not None:
-            check_timeout(name, timeout)
+    check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
     return {
         "ssl_context": _default_context(server_hostname) if ssl is True else ssl,
         "server_side": False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_not_nan", "check_strictly_positive", "check_timeout"]
+__all__ = ["check_not_nan", "check_strictly_positive", "check_timeout", "check_timeouts"]
 
 import math
 
@@ -23,3 +23,10 @@ def check_not_nan(name: str, value: float) -> None:
     """Raises `ValueError` if *value* is NaN."""
     if math.isnan(value):
         raise ValueError(f"{name!r} must not be NaN")
+
+
+def check_timeouts(**timeouts: float | None) -> None:
+    """Does the same for each of *timeouts* that is not None."""
+    for name, value in timeouts.items():
+        if value is not None:
+            check_timeout(name, value)

@@ -30,6 +30,9 @@ class TLSEngine:
         server_hostname: the name that the certificate of the server has to be valid for.
         session: the session to resume, for clients up to TLS 1.2.
         standard_compatible: whether a stream that ends without a closing alert is an error.
+
+    Raises:
+        ValueError: *context* wants to check the name of the server, and there is no *server_hostname*.
     """
 
     __slots__ = (
@@ -54,6 +57,9 @@ class TLSEngine:
         session: SSLSession | None = None,
         standard_compatible: bool = True,
     ) -> None:
+        if context.check_hostname and not (server_side or server_hostname):
+            # `ssl.SSLSocket` refuses this too; `ssl.SSLObject` would check nothing, and say nothing.
+            raise ValueError("'server_hostname' is required: the context is to check it ('check_hostname')")
         self._incoming: Final = ssl.MemoryBIO()
         self._outgoing: Final = ssl.MemoryBIO()
         self._unsent: list[bytes] = []  # plaintext that has to wait for the end of a renegotiation

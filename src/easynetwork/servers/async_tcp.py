@@ -13,6 +13,7 @@ from functools import partial
 from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel._errors import is_stream_end
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
@@ -66,7 +67,8 @@ class AsyncTCPNetworkServer(
 
     Raises:
         TypeError: wrong type of *protocol*, *request_handler* or *backend*.
-        ValueError: *max_recv_size* is no strictly positive integer; a TLS argument without *ssl*.
+        ValueError: *max_recv_size* is no strictly positive integer; a TLS argument without *ssl*, or a
+            time-out that is negative or NaN.
     """
 
     __slots__ = ("_create_listeners", "_wrap_listener")
@@ -92,6 +94,7 @@ class AsyncTCPNetworkServer(
         tls_options = (ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
         if ssl is None and any(option is not None for option in tls_options):
             raise ValueError("The 'ssl_*' arguments need 'ssl'")
+        check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
         super().__init__(
             protocol,
             request_handler,

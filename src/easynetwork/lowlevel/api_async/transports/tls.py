@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import tls_attributes
 from easynetwork.lowlevel._tls_engine import TLSEngine
@@ -83,6 +84,7 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
             ssl.SSLCertVerificationError: a certificate was refused.
             TimeoutError: it has taken too long.
             OSError: the connection broke.
+            ValueError: a time-out is negative or NaN, or *ssl_context* wants to check a name that is missing.
         """
         if handshake_timeout is None:
             handshake_timeout = SSL_HANDSHAKE_TIMEOUT
@@ -91,6 +93,7 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         backend = transport.backend()
         plain = transport
         try:
+            check_timeouts(handshake_timeout=handshake_timeout, shutdown_timeout=shutdown_timeout)
             engine = TLSEngine(
                 ssl_context,
                 server_side=not server_hostname if server_side is None else server_side,
@@ -211,6 +214,9 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         shutdown_timeout: how many seconds a close waits for the peer to close, too; 30 if None.
         standard_compatible: whether TLS has to be closed before the connection is.
         handshake_error_handler: gets the exception of each handshake that fails. By default, it is logged as a warning.
+
+    Raises:
+        ValueError: a time-out is negative or NaN.
     """
 
     __slots__ = ("_handle_error", "_listener", "_ssl_context", "_standard_compatible", "_wrap")
@@ -225,6 +231,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         standard_compatible: bool = True,
         handshake_error_handler: Callable[[Exception], None] | None = None,
     ) -> None:
+        check_timeouts(handshake_timeout=handshake_timeout, shutdown_timeout=shutdown_timeout)
         self._listener = listener
         self._ssl_context = ssl_context
         self._standard_compatible = standard_compatible
