@@ -81,12 +81,10 @@ _LARGE = Workload("1x16k", "1 in flight, 16 KiB", 1, 16384)
 _MANY_LARGE = Workload("16x16k", "16 in flight, 16 KiB", 16, 16384)
 
 # What clients are told to do; `depth` packets for each command.
-_PING = Workload("ping", "send 100 B and wait for the answer", 1000, 100, load="client", connections=1, unit="packet")
-_SEND = Workload(
-    "send", "100,000 packets of 100 B sent in a loop", 100_000, 100, load="client", connections=1, unit="packet"
-)
+_PING = Workload("ping", "ping-pong of 100 B", 1000, 100, load="client", connections=1, unit="packet")
+_SEND = Workload("send", "100,000 packets of 100 B, sent", 100_000, 100, load="client", connections=1, unit="packet")
 _RECEIVE = Workload(
-    "receive", "100,000 packets of 100 B received in a loop", 100_000, 100, load="client", connections=1, unit="packet"
+    "receive", "100,000 packets of 100 B, received", 100_000, 100, load="client", connections=1, unit="packet"
 )
 
 _PROTOCOL = Program("protocol", "hand-written Protocol", "servers.handwritten", ("--write", "message"))
@@ -222,7 +220,7 @@ GROUPS = {
         ),
         Group(
             "clients",
-            "Asynchronous TCP clients",
+            "Async clients",
             (
                 Program("streams", "asyncio streams", "clients.streams"),
                 *_both("tcp", "AsyncTCPNetworkClient", "clients.tcp", released=True),
@@ -231,7 +229,7 @@ GROUPS = {
         ),
         Group(
             "blocking",
-            "Blocking TCP clients",
+            "Blocking clients",
             (
                 Program("socket", "a loop with a bare socket", "clients.plain_socket"),
                 *_both("tcp", "TCPNetworkClient", "clients.blocking_tcp", released=True),
