@@ -1,0 +1,93 @@
+"""An asynchronous UDP client."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncUDPNetworkClient"]
+
+import socket as _socket
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+
+from easynetwork.clients._async_datagram import BaseAsyncDatagramClient
+from easynetwork.clients._async_inet import AsyncINETClient, transport_opener
+from easynetwork.lowlevel._inet import check_inet_family
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
+from easynetwork.protocol import DatagramProtocol
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+
+_ADDRESS_OPTIONS: Final = frozenset({"local_address", "family"})
+
+
+class AsyncUDPNetworkClient(
+    BaseAsyncDatagramClient[_T_SentPacket, _T_ReceivedPacket],
+    AsyncINETClient[_T_SentPacket, _T_ReceivedPacket],
+    Generic[_T_SentPacket, _T_ReceivedPacket],
+):
+    """A UDP client: one packet per datagram, to and from one address.
+
+    Tasks may send and receive at the same time; those that do the same take turns.
+
+    Parameters:
+        address: host and port to talk to.
+        socket: instead of an address, a connected socket. The client owns it.
+        protocol: what a packet is.
+        backend: the asynchronous library; None for the one that is running.
+        local_address: what to bind the socket to.
+        family: ``AF_INET`` or ``AF_INET6``, to use addresses of that family only.
+
+    Raises:
+        TypeError: an argument is of the wrong type, or goes with an address only.
+        ValueError: *socket* is no UDP socket; *family* is another one.
+        OSError: ``ENOTCONN``: *socket* is not connected.
+    """
+
+    __slots__ = ()
+
+    @overload
+    def __init__(
+        self,
+        address: tuple[str, int],
+        /,
+        protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        *,
+        local_address: tuple[str, int] | None = None,
+        family: int = _socket.AF_UNSPEC,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        socket: _socket.socket,
+        /,
+        protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        arg: tuple[str, int] | _socket.socket,
+        /,
+        protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        **connect_options: Any,
+    ) -> None:
+        backend = ensure_backend(backend)
+        check_inet_family(connect_options.get("family", _socket.AF_UNSPEC))
+        super().__init__(
+            backend,
+            transport_opener(
+                arg,
+                _socket.SOCK_DGRAM,
+                backend.create_udp_endpoint,
+                backend.wrap_connected_datagram_socket,
+                connect_options,
+                _ADDRESS_OPTIONS,
+            ),
+            arg if isinstance(arg, _socket.socket) else None,
+            protocol,
+        )
