@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["check_strictly_positive", "check_timeout"]
+__all__ = ["check_strictly_positive", "check_timeout", "seconds"]
+
+import math
 
 
 def check_strictly_positive(name: str, value: object) -> None:
@@ -15,3 +17,11 @@ def check_timeout(name: str, value: float) -> None:
     """Raises `ValueError` if *value*, in seconds, is negative or NaN."""
     if not value >= 0:
         raise ValueError(f"{name!r} must not be negative or NaN, got {value!r}")
+
+
+def seconds(timeout: float | None) -> float:
+    """Returns *timeout* in seconds, infinite if it is None. Raises `ValueError` if it is negative or NaN."""
+    if timeout is None:
+        return math.inf
+    check_timeout("timeout", timeout)
+    return timeout

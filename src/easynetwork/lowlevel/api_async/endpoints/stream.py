@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
+from easynetwork.lowlevel._packets import check_transport
 from easynetwork.lowlevel.api_async._packets import PacketReceiver, PacketSender, TransportWrapper
 from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncBaseTransport,
@@ -74,11 +75,6 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
         return await self._receiver.receive_with_ancillary(ancillary_bufsize, ancillary_data_received)
 
 
-def _check_type(transport: object, expected: type[Any]) -> None:
-    if not isinstance(transport, expected):
-        raise TypeError(f"Expected an object of type {expected.__name__}, got {transport!r}")
-
-
 class AsyncStreamReceiverEndpoint(_Endpoint, TransportWrapper, _Receiving[_T_ReceivedPacket]):
     """Receives packets from a read-only stream.
 
@@ -95,7 +91,7 @@ class AsyncStreamReceiverEndpoint(_Endpoint, TransportWrapper, _Receiving[_T_Rec
         protocol: AnyStreamProtocolType[Any, _T_ReceivedPacket],
         max_recv_size: int,
     ) -> None:
-        _check_type(transport, AsyncStreamReadTransport)
+        check_transport(transport, AsyncStreamReadTransport)
         decoder = decoder_factory(protocol, max_recv_size)()
         super().__init__(transport)
         self._receiver = PacketReceiver(transport, decoder, max_recv_size)
@@ -119,7 +115,7 @@ class AsyncStreamSenderEndpoint(_Endpoint, PacketSender[_T_SentPacket]):
     def __init__(
         self, transport: AsyncStreamWriteTransport, protocol: AnyStreamProtocolType[_T_SentPacket, Any]
     ) -> None:
-        _check_type(transport, AsyncStreamWriteTransport)
+        check_transport(transport, AsyncStreamWriteTransport)
         super().__init__(transport, packet_encoder(protocol))
 
 
@@ -141,7 +137,7 @@ class AsyncStreamEndpoint(_Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_
         protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
         max_recv_size: int,
     ) -> None:
-        _check_type(transport, AsyncStreamTransport)
+        check_transport(transport, AsyncStreamTransport)
         decoder = decoder_factory(protocol, max_recv_size)()
         super().__init__(transport, packet_encoder(protocol))
         self._receiver = PacketReceiver(transport, decoder, max_recv_size)
