@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["check_not_nan", "check_strictly_positive", "check_timeout", "check_timeouts"]
+__all__ = ["check_not_nan", "check_strictly_positive", "check_timeout", "check_timeouts", "check_transport", "seconds"]
 
 import math
 
@@ -30,3 +30,17 @@ def check_timeouts(**timeouts: float | None) -> None:
     for name, value in timeouts.items():
         if value is not None:
             check_timeout(name, value)
+
+
+def check_transport(transport: object, expected: type[object]) -> None:
+    """Raises `TypeError` unless *transport* is of the type *expected*."""
+    if not isinstance(transport, expected):
+        raise TypeError(f"Expected an object of type {expected.__name__}, got {transport!r}")
+
+
+def seconds(timeout: float | None) -> float:
+    """Returns *timeout* in seconds, infinite if it is None. Raises `ValueError` if it is negative or NaN."""
+    if timeout is None:
+        return math.inf
+    check_timeout("timeout", timeout)
+    return timeout

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 __all__ = ["PacketReceiver", "PacketSender", "TransportWrapper"]
 
-import errno
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._framing import NEED_DATA, BufferedDecoder, NeedData, StreamDecoder
+from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 
 from .transports.abc import AsyncBaseTransport, AsyncStreamReadTransport, AsyncStreamWriteTransport
@@ -79,7 +78,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         try:
             data = self._encode(packet)
         except Exception as exc:
-            raise _encoding_crash() from exc
+            raise encoding_crash() from exc
         batch = self._batch
         if (room := batch.room - len(data)) > 0:
             batch.room = room
@@ -92,7 +91,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         try:
             data = self._encode(packet)
         except Exception as exc:
-            raise _encoding_crash() from exc
+            raise encoding_crash() from exc
         return None if self._batch.write_nowait(data) else data
 
     async def _send_slowly(self, data: bytes) -> None:
@@ -116,7 +115,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             try:
                 data = self._encode(packet)
             except Exception as exc:
-                raise _encoding_crash() from exc
+                raise encoding_crash() from exc
             await self._transport.send_all_with_ancillary((data,), ancillary_data)
 
     def _guard(self) -> ResourceGuard:
@@ -128,22 +127,16 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         """Raises `RuntimeError` if the sending direction was closed on its own."""
 
 
-def _encoding_crash() -> RuntimeError:
-    return RuntimeError("The protocol object crashed while it was making the bytes of a packet")
-
-
-class PacketReceiver(Generic[_T_ReceivedPacket]):
+class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
     """Decodes packets out of what a transport receives, for one task at a time."""
 
-    __slots__ = ("_decoder", "_eof", "_guard", "_max_recv_size", "_transport")
+    __slots__ = ("_guard", "_transport")
 
     def __init__(
         self, transport: AsyncStreamReadTransport, decoder: StreamDecoder[_T_ReceivedPacket], max_recv_size: int
     ) -> None:
+        super().__init__(decoder, max_recv_size)
         self._transport = transport
-        self._decoder = decoder
-        self._max_recv_size = max_recv_size
-        self._eof = False
         self._guard = ResourceGuard("Another task is receiving")
 
     async def receive(self) -> _T_ReceivedPacket:
@@ -186,21 +179,4 @@ class PacketReceiver(Generic[_T_ReceivedPacket]):
                 return packet
             self._check_eof()
             chunk, ancillary_data = await self._transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize)
-            self._eof = not chunk
-            self._check_eof()
-            try:
-                ancillary_data_received(ancillary_data)
-            except Exception as exc:
-                raise RuntimeError("The callback for ancillary data has failed") from exc
-            self._decoder.feed(chunk)
-            if (packet := self._decoder.next_packet()) is NEED_DATA:
-                raise EOFError("The data received with ancillary data does not hold a whole packet")
-            return packet
-
-    def clear(self) -> None:
-        """Forgets what was received."""
-        self._decoder.clear()
-
-    def _check_eof(self) -> None:
-        if self._eof:
-            raise error_from_errno(errno.ECONNABORTED, "the stream has ended")
+            return self._complete_with_ancillary(chunk, ancillary_data, ancillary_data_received)

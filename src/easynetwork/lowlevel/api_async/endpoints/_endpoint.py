@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Endpoint", "check_transport"]
+__all__ = ["Endpoint"]
 
 import warnings
-from typing import Any
 
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 
@@ -19,9 +18,3 @@ class Endpoint(AsyncBaseTransport):
         transport: AsyncBaseTransport | None = getattr(self, "_transport", None)
         if transport is not None and not transport.is_closing():
             warnings.warn(f"unclosed endpoint {self!r}", ResourceWarning, stacklevel=2, source=self)
-
-
-def check_transport(transport: object, expected: type[Any]) -> None:
-    """Raises `TypeError` unless *transport* is of the type *expected*."""
-    if not isinstance(transport, expected):
-        raise TypeError(f"Expected an object of type {expected.__name__}, got {transport!r}")

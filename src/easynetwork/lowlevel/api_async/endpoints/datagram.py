@@ -7,6 +7,7 @@ __all__ = ["AsyncDatagramEndpoint", "AsyncDatagramReceiverEndpoint", "AsyncDatag
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from easynetwork.lowlevel._checks import check_transport
 from easynetwork.lowlevel._datagrams import datagram_decoder, datagram_encoder
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel.api_async._packets import TransportWrapper
@@ -18,7 +19,7 @@ from easynetwork.lowlevel.api_async.transports.abc import (
 )
 from easynetwork.protocol import DatagramProtocol
 
-from ._endpoint import Endpoint, check_transport
+from ._endpoint import Endpoint
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")

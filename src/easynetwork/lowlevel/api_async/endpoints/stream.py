@@ -7,6 +7,7 @@ __all__ = ["AsyncStreamEndpoint", "AsyncStreamReceiverEndpoint", "AsyncStreamSen
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from easynetwork.lowlevel._checks import check_transport
 from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
 from easynetwork.lowlevel.api_async._packets import PacketReceiver, PacketSender, TransportWrapper
 from easynetwork.lowlevel.api_async.transports.abc import (
@@ -17,7 +18,7 @@ from easynetwork.lowlevel.api_async.transports.abc import (
 )
 from easynetwork.protocol import AnyStreamProtocolType
 
-from ._endpoint import Endpoint, check_transport
+from ._endpoint import Endpoint
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")

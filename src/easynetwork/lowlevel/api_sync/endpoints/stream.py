@@ -1,0 +1,270 @@
+"""Packets over a blocking stream transport."""
+
+from __future__ import annotations
+
+__all__ = ["StreamEndpoint", "StreamReceiverEndpoint", "StreamSenderEndpoint"]
+
+import errno
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from easynetwork.lowlevel._checks import check_transport, seconds
+from easynetwork.lowlevel._deadline import Deadline
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._framing import NEED_DATA, BufferedDecoder, decoder_factory, packet_encoder
+from easynetwork.lowlevel._owning import closed_on_failure
+from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
+from easynetwork.lowlevel.api_sync.transports.abc import (
+    BaseTransport,
+    StreamReadTransport,
+    StreamTransport,
+    StreamWriteTransport,
+)
+from easynetwork.protocol import AnyStreamProtocolType
+
+from ._endpoint import Endpoint
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+
+
+class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
+    """Decodes packets out of what a transport receives."""
+
+    __slots__ = ("_transport",)
+
+    def __init__(
+        self,
+        transport: StreamReadTransport,
+        protocol: AnyStreamProtocolType[Any, _T_ReceivedPacket],
+        max_recv_size: int,
+    ) -> None:
+        super().__init__(decoder_factory(protocol, max_recv_size)(), max_recv_size)
+        self._transport = transport
+
+    def receive(self, timeout: float) -> _T_ReceivedPacket:
+        """Returns the next packet. If that takes too long, the bytes received so far stay for the next call."""
+        decoder = self._decoder
+        packet = decoder.next_packet()
+        if packet is not NEED_DATA:
+            return packet
+        deadline = Deadline(timeout)
+        while True:
+            self._check_eof()
+            if isinstance(decoder, BufferedDecoder):
+                buffer = decoder.get_buffer()
+                nbytes = self._transport.recv_into(buffer, timeout)
+                decoder.buffer_updated(nbytes)
+                is_full = nbytes == len(buffer)
+            else:
+                chunk = self._transport.recv(self._max_recv_size, timeout)
+                decoder.input.append(chunk)
+                nbytes = len(chunk)
+                is_full = nbytes == self._max_recv_size
+            if not nbytes:
+                self._eof = True
+                continue
+            packet = decoder.next_packet()
+            if packet is not NEED_DATA:
+                return packet
+            timeout = deadline.remaining()
+            if not timeout and not is_full:  # after a full read, there may be more already
+                raise error_from_errno(errno.ETIMEDOUT)
+
+    def receive_with_ancillary(
+        self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object], timeout: float
+    ) -> _T_ReceivedPacket:
+        """Returns the next packet, made of the bytes of one read, unless it is complete already."""
+        if (packet := self._decoder.next_packet()) is not NEED_DATA:
+            return packet
+        self._check_eof()
+        chunk, ancillary_data = self._transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize, timeout)
+        return self._complete_with_ancillary(chunk, ancillary_data, ancillary_data_received)
+
+
+class _Sending(Endpoint, Generic[_T_SentPacket]):
+    """The sending methods of an endpoint."""
+
+    __slots__ = ("_encode",)
+
+    _transport: StreamWriteTransport
+
+    def __init__(self, transport: StreamWriteTransport, protocol: AnyStreamProtocolType[_T_SentPacket, Any]) -> None:
+        self._encode = packet_encoder(protocol)
+        super().__init__(transport)
+
+    def send_packet(self, packet: _T_SentPacket, *, timeout: float | None = None) -> None:
+        """Sends *packet*, within *timeout* seconds; None for no limit.
+
+        Raises:
+            TimeoutError: it has taken too long. Nobody knows how much was sent.
+            ValueError: *timeout* is negative or NaN.
+            RuntimeError: the protocol object crashed (its exception is the cause), or ``send_eof()`` was called before.
+                Nothing was sent.
+            OSError: the connection broke or is closed.
+        """
+        limit = seconds(timeout)
+        data = self._to_bytes(packet)
+        if data:
+            self._transport.send_all_from_iterable((data,), limit)
+
+    def send_packet_with_ancillary(
+        self, packet: _T_SentPacket, ancillary_data: Any, *, timeout: float | None = None
+    ) -> None:
+        """Sends *packet* and *ancillary_data* in one :manpage:`sendmsg(2)`.
+
+        Raises:
+            UnsupportedOperation: the transport carries no ancillary data.
+            OSError: ``EMSGSIZE``: the packet does not fit in one call.
+
+        Besides these, all that `send_packet` raises.
+        """
+        limit = seconds(timeout)
+        self._transport.send_all_with_ancillary((self._to_bytes(packet),), ancillary_data, limit)
+
+    def _to_bytes(self, packet: _T_SentPacket) -> bytes:
+        try:
+            return self._encode(packet)
+        except Exception as exc:
+            raise encoding_crash() from exc
+
+
+class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
+    """The receiving methods of an endpoint."""
+
+    __slots__ = ()
+
+    _receiver: _PacketReceiver[_T_ReceivedPacket]
+
+    def recv_packet(self, *, timeout: float | None = None) -> _T_ReceivedPacket:
+        """Receives the next packet, all of it within *timeout* seconds; None for no limit.
+
+        With a *timeout* of 0, what is there already is used.
+
+        Raises:
+            TimeoutError: it has taken too long. What was received so far stays, and the next call goes on from there.
+            ValueError: *timeout* is negative or NaN.
+            ConnectionAbortedError: the stream has ended; what was received of an incomplete packet is lost.
+            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+            RuntimeError: the protocol object crashed.
+            OSError: the connection broke or the endpoint is closed.
+        """
+        return self._receiver.receive(seconds(timeout))
+
+    def recv_packet_with_ancillary(
+        self,
+        ancillary_bufsize: int,
+        ancillary_data_received: Callable[[Any], object],
+        *,
+        timeout: float | None = None,
+    ) -> _T_ReceivedPacket:
+        """Receives the next packet in one read, together with ancillary data.
+
+        Parameters:
+            ancillary_bufsize: room for ancillary data, in bytes.
+            ancillary_data_received: called with the ancillary data, before the packet is parsed. Not called for a
+                packet that was complete before.
+            timeout: how many seconds to wait; None for no limit.
+
+        Raises:
+            EOFError: what was read does not complete a packet; it is kept.
+            UnsupportedOperation: the transport carries no ancillary data.
+            RuntimeError: the protocol object or *ancillary_data_received* has failed.
+
+        Besides these, all that `recv_packet` raises.
+        """
+        limit = seconds(timeout)
+        return self._receiver.receive_with_ancillary(ancillary_bufsize, ancillary_data_received, limit)
+
+
+class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):
+    """Receives packets from a read-only stream. It owns the transport, even if the other arguments are refused.
+
+    Raises:
+        TypeError: wrong type of *transport* or *protocol*.
+        ValueError: *max_recv_size* is no strictly positive integer.
+    """
+
+    __slots__ = ("_receiver",)
+
+    def __init__(
+        self,
+        transport: StreamReadTransport,
+        protocol: AnyStreamProtocolType[Any, _T_ReceivedPacket],
+        max_recv_size: int,
+    ) -> None:
+        check_transport(transport, StreamReadTransport)
+        with closed_on_failure(transport):
+            self._receiver = _PacketReceiver(transport, protocol, max_recv_size)
+            super().__init__(transport)
+
+    def close(self) -> None:
+        """Closes the transport and forgets what was received."""
+        try:
+            super().close()
+        finally:
+            self._receiver.clear()
+
+
+class StreamSenderEndpoint(_Sending[_T_SentPacket]):
+    """Sends packets to a write-only stream. It owns the transport, even if the other arguments are refused.
+
+    Raises:
+        TypeError: wrong type of *transport* or *protocol*.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, transport: StreamWriteTransport, protocol: AnyStreamProtocolType[_T_SentPacket, Any]) -> None:
+        check_transport(transport, StreamWriteTransport)
+        with closed_on_failure(transport):
+            super().__init__(transport, protocol)
+
+
+class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
+    """Sends and receives packets. It owns the transport, even if the other arguments are refused.
+
+    One thread may send while another one receives; nothing else is thread-safe.
+
+    Raises:
+        TypeError: wrong type of *transport* or *protocol*.
+        ValueError: *max_recv_size* is no strictly positive integer.
+    """
+
+    __slots__ = ("_eof_sent", "_receiver")
+
+    _transport: StreamTransport
+
+    def __init__(
+        self,
+        transport: StreamTransport,
+        protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
+        max_recv_size: int,
+    ) -> None:
+        check_transport(transport, StreamTransport)
+        with closed_on_failure(transport):
+            self._receiver = _PacketReceiver(transport, protocol, max_recv_size)
+            super().__init__(transport, protocol)
+        self._eof_sent = False
+
+    def send_eof(self) -> None:
+        """Closes the sending direction. Receiving stays possible. Idempotent.
+
+        Raises:
+            UnsupportedOperation: the transport cannot do that (TLS).
+        """
+        if not self._eof_sent:
+            self._transport.send_eof()
+            self._eof_sent = True
+
+    def close(self) -> None:
+        """Closes the transport and forgets what was received."""
+        try:
+            super().close()
+        finally:
+            self._receiver.clear()
+
+    def _to_bytes(self, packet: _T_SentPacket) -> bytes:
+        if self._eof_sent:
+            raise RuntimeError("send_eof() was called: nothing can be sent any more")
+        return super()._to_bytes(packet)
