@@ -4,43 +4,35 @@ from __future__ import annotations
 
 from functools import partial
 
-import pytest
 from tests.conformance.harnesses.memory import MemoryHarness
 from tests.conformance.harnesses.stapled import StapledHarness
 from tests.conformance.harnesses.tcp import TCPHarness
 from tests.conformance.harnesses.tls import TLSHarness
 from tests.conformance.harnesses.unix_stream import UnixStreamHarness
-from tests.conformance.kit.checks import Check, name_of
+from tests.conformance.kit.cases import conformance_cases
+from tests.conformance.kit.checks import Check
 from tests.conformance.kit.harness import StreamHarness
 from tests.conformance.kit.runner import Runner, asyncio_runners, trio_runners
 from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage, stream_stage
 
-HARNESSES: list[StreamHarness] = [
-    TCPHarness(),
-    UnixStreamHarness(),
-    TLSHarness(MemoryHarness(), server_side=False, is_pulled=True),
-    TLSHarness(MemoryHarness(), server_side=True, is_pulled=True),
-    TLSHarness(UnixStreamHarness(), server_side=True, is_pulled=True),
-    StapledHarness(TCPHarness()),
-    StapledHarness(MemoryHarness()),
-    MemoryHarness(),
+CALLBACK_LOOPS = asyncio_runners()
+ASYNCIO = CALLBACK_LOOPS[:1]
+TRIO = trio_runners()
+
+SUBJECTS = [
+    (TCPHarness(), CALLBACK_LOOPS + TRIO),
+    (UnixStreamHarness(), CALLBACK_LOOPS + TRIO),
+    (TLSHarness(TCPHarness(), server_side=False), CALLBACK_LOOPS),
+    (TLSHarness(TCPHarness(), server_side=True), CALLBACK_LOOPS),
+    (TLSHarness(TCPHarness(), server_side=False, is_pulled=True), TRIO),
+    (TLSHarness(UnixStreamHarness(), server_side=True, is_pulled=True), CALLBACK_LOOPS + TRIO),
+    (TLSHarness(MemoryHarness(), server_side=False, is_pulled=True), ASYNCIO),
+    (StapledHarness(TCPHarness()), ASYNCIO + TRIO),
+    (StapledHarness(MemoryHarness()), ASYNCIO),
+    (MemoryHarness(), ASYNCIO + TRIO),
 ]
 
 
-def tls_over_tcp(*, is_pulled: bool) -> list[StreamHarness]:
-    return [TLSHarness(TCPHarness(), server_side=side, is_pulled=is_pulled) for side in (False, True)]
-
-
-def cases() -> list[object]:
-    return [
-        pytest.param(runner, harness, check, id=f"{harness}-{runner}-{name_of(check)}")
-        for runners, has_callbacks in ((asyncio_runners(), True), (trio_runners(), False))
-        for harness in [*HARNESSES, *tls_over_tcp(is_pulled=not has_callbacks)]
-        for runner in runners
-        for check in STREAM_CHECKS.of(harness)
-    ]
-
-
-@pytest.mark.parametrize(("runner", "harness", "check"), cases())
+@conformance_cases(STREAM_CHECKS, SUBJECTS)
 def test_stream(runner: Runner, harness: StreamHarness, check: Check[StreamStage]) -> None:
     runner.run(partial(stream_stage, harness), check)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["TCPHarness", "shortened_close_timeout"]
+__all__ = ["TCPHarness", "TCPListenerHarness", "shortened_close_timeout"]
 
 import contextlib
 import socket
+from collections.abc import Callable
 from unittest import mock
 
 from tests.conformance.kit.checks import Feature
-from tests.conformance.kit.harness import StreamHarness
+from tests.conformance.kit.harness import ListenerHarness, StreamHarness
 from tests.conformance.kit.peers import SocketPeer
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.socket import SocketAttribute
 
 
 def connected_sockets() -> tuple[socket.socket, socket.socket]:
@@ -53,3 +55,14 @@ class TCPHarness(StreamHarness):
 
     def shorten_close_timeout(self) -> contextlib.AbstractContextManager[object]:
         return shortened_close_timeout()
+
+
+class TCPListenerHarness(ListenerHarness):
+    features = Feature.RESET | Feature.SOCKET
+
+    async def listen(
+        self, backend: AsyncBackend, cleanup: contextlib.ExitStack
+    ) -> tuple[AsyncListener[AsyncStreamTransport], Callable[[], SocketPeer]]:
+        [listener] = await backend.create_tcp_listeners("127.0.0.1", 0, 100)
+        address = listener.extra(SocketAttribute.sockname)
+        return listener, lambda: SocketPeer(socket.create_connection(address, 5))

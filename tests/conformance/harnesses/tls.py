@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = ["TLSHarness", "client_context", "server_context"]
+__all__ = ["TLSHarness", "TLSListenerHarness", "client_context", "server_context"]
 
 import contextlib
 import functools
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import trustme
 from tests.conformance.kit.checks import Feature
-from tests.conformance.kit.harness import StreamHarness
+from tests.conformance.kit.harness import ListenerHarness, StreamHarness
 from tests.conformance.kit.peers import until
 from tests.conformance.kit.tls_peers import TLSPeer
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSListener, AsyncTLSStreamTransport
 
 HOSTNAME = "server.invalid"
 
@@ -94,3 +95,25 @@ async def _shaking_hands(backend: AsyncBackend, peer: TLSPeer) -> AsyncIterator[
     async with backend.create_task_group() as group:
         await group.start(until, backend, peer.shake_hands)
         yield
+
+
+class TLSListenerHarness(ListenerHarness):
+    """
+    Parameters:
+        lower: accepts the connections.
+    """
+
+    def __init__(self, lower: ListenerHarness) -> None:
+        self._lower = lower
+        self.features = lower.features | Feature.TLS
+
+    def __str__(self) -> str:
+        return f"TLS-over-{self._lower}"
+
+    async def listen(
+        self, backend: AsyncBackend, cleanup: contextlib.ExitStack
+    ) -> tuple[AsyncListener[AsyncStreamTransport], Callable[[], TLSPeer]]:
+        listener, connect = await self._lower.listen(backend, cleanup)
+        return AsyncTLSListener(listener, server_context()), lambda: TLSPeer(
+            connect(), client_context(), server_side=False, server_hostname=HOSTNAME
+        )

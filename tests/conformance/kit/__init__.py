@@ -5,10 +5,9 @@ over a transport of your own, describe it in a *harness*: a subclass of `harness
 siblings) which makes a connected pair, your transport and a *peer* that does not use your code, and which says by
 `Feature` flags what your transport can do. Then have pytest run each check on each event loop::
 
-    @pytest.mark.parametrize("runner", asyncio_runners(), ids=str)
-    @pytest.mark.parametrize("check", STREAM_CHECKS.of(MyHarness()), ids=name_of)
-    def test_my_transport_conforms(runner: Runner, check: Check[StreamStage]) -> None:
-        runner.run(partial(stream_stage, MyHarness()), check)
+    @conformance_cases(STREAM_CHECKS, [(MyHarness(), asyncio_runners())])
+    def test_my_transport(runner: Runner, harness: StreamHarness, check: Check[StreamStage]) -> None:
+        runner.run(partial(stream_stage, harness), check)
 
 A check that fails raises what any test raises. Besides, each run fails if it takes longer than `runner.PATIENCE`,
 leaves a file descriptor or a task behind, drops something that is still open, or has an error reported to the event

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-__all__ = ["StreamHarness"]
+__all__ = ["Harness", "ListenerHarness", "StreamHarness"]
 
 import contextlib
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 
 from .checks import Feature
 from .peers import StreamPeer
 
 
-class StreamHarness(metaclass=ABCMeta):
-    """How to get a connected stream transport."""
+class Harness(metaclass=ABCMeta):
+    """Base of all harnesses."""
 
     features: Feature
-    """What this transport can do."""
+    """What can be expected."""
+
+    def __str__(self) -> str:
+        return type(self).__name__.removesuffix("Harness")
+
+
+class StreamHarness(Harness):
+    """How to get a connected stream transport."""
 
     capacity: int = 1 << 23
     """Bytes that are certainly too many to be sent while the peer receives none. All buffers in between count: take
@@ -44,5 +52,19 @@ class StreamHarness(metaclass=ABCMeta):
         """
         return None
 
-    def __str__(self) -> str:
-        return type(self).__name__.removesuffix("Harness")
+
+class ListenerHarness(Harness):
+    """How to get a listener, and to connect to it."""
+
+    @abstractmethod
+    async def listen(
+        self, backend: AsyncBackend, cleanup: contextlib.ExitStack
+    ) -> tuple[AsyncListener[AsyncStreamTransport], Callable[[], StreamPeer]]:
+        """Returns a listener with room for a hundred connections that wait, and what connects to it without waiting.
+
+        Nobody else may keep a reference to the listener.
+
+        Parameters:
+            backend: what the listener is to run on.
+            cleanup: closed after the check, when the listener and all peers have been closed.
+        """

@@ -1,58 +1,32 @@
-"""What a check of a stream gets to work with."""
+"""What every check gets to work with."""
 
 from __future__ import annotations
 
-__all__ = ["EXCHANGE_CHECKS", "STREAM_CHECKS", "StreamStage", "stream_stage"]
+__all__ = ["Stage"]
 
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
-from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 
-from .checks import Checks
-from .harness import StreamHarness
-from .peers import PeerDriver, until
+from .peers import until
 
 
-class StreamStage:
-    """A transport with its peer, for the length of one check."""
+class Stage:
+    """The backend, randomness, and ways to let time pass.
 
-    peer: PeerDriver
+    Parameters:
+        backend: what everything runs on.
+        seed: of the randomness.
+        cleanup: closed at the end.
+    """
 
-    def __init__(self, backend: AsyncBackend, harness: StreamHarness, cleanup: contextlib.ExitStack) -> None:
+    def __init__(self, backend: AsyncBackend, seed: str, cleanup: contextlib.ExitStack) -> None:
         self.backend = backend
-        self.harness = harness
-        self._cleanup = cleanup
-        self.rng = random.Random(str(harness))
+        self.cleanup = cleanup
+        self.rng = random.Random(seed)
         """Random, and the same in every run."""
-        self._transport: AsyncStreamTransport | None = None
-
-    async def connect(self) -> None:
-        """Gets a new pair."""
-        self._transport, peer = await self.harness.connect(self.backend, self._cleanup)
-        self.peer = PeerDriver(self.backend, peer)
-
-    async def reconnect(self) -> None:
-        """Closes both ends, and gets a new pair."""
-        await self.close()
-        await self.connect()
-
-    @property
-    def transport(self) -> AsyncStreamTransport:
-        assert self._transport is not None, "the transport was dropped"
-        return self._transport
-
-    def drop_transport(self) -> None:
-        """Forgets the transport without closing it."""
-        self._transport = None
-
-    @property
-    def flood(self) -> bytes:
-        """More bytes than can be sent to a peer that does not receive."""
-        return self.rng.randbytes(1 << 12) * (self.harness.capacity >> 12)
 
     async def settle(self) -> None:
         """Gives everything that is ready to go on the time to do so."""
@@ -70,36 +44,3 @@ class StreamStage:
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits until *condition* holds."""
         await until(self.backend, condition)
-
-    async def part(self) -> None:
-        """Closes the transport, while the peer receives what is left and then ends the stream on its side, too."""
-        async with self.backend.create_task_group() as group:
-            group.start_soon(self.transport.aclose)
-            with contextlib.suppress(OSError):
-                await self.peer.receive_to_end()
-                self.peer.peer.send_eof()
-
-    async def close(self) -> None:
-        """Closes both ends, in whatever state they are."""
-        self.peer.peer.close()
-        if self._transport is not None:
-            await aclose_forcefully(self._transport)
-
-
-@contextlib.asynccontextmanager
-async def stream_stage(harness: StreamHarness, backend: AsyncBackend) -> AsyncIterator[StreamStage]:
-    """Connects what *harness* describes, and closes it in the end."""
-    with contextlib.ExitStack() as cleanup:
-        stage = StreamStage(backend, harness, cleanup)
-        await stage.connect()
-        try:
-            yield stage
-        finally:
-            await stage.close()
-
-
-EXCHANGE_CHECKS: Checks[StreamStage] = Checks()
-"""What every stream promises, blocking ones too."""
-
-STREAM_CHECKS: Checks[StreamStage] = Checks(EXCHANGE_CHECKS)
-"""What asynchronous streams promise."""

@@ -85,6 +85,11 @@ class TLSPeer(StreamPeer):
         """Ends the stream below, without a closing alert."""
         self._lower.send_eof()
 
+    def send_raw(self, data: bytes) -> None:
+        """Sends *data* as it is, unencrypted."""
+        self._unsent += data
+        self.flush()
+
     def reset(self) -> None:
         self._lower.reset()
 

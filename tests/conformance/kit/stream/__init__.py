@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["EXCHANGE_CHECKS", "STREAM_CHECKS", "StreamStage", "stream_stage"]
 
-from tests.conformance.kit.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage, stream_stage
+from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage, stream_stage
 
 from . import attributes as attributes
 from . import cancelling as cancelling
@@ -12,3 +12,4 @@ from . import closing as closing
 from . import receiving as receiving
 from . import sending as sending
 from . import sharing as sharing
+from . import tls as tls

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 from tests.conformance.kit.checks import Feature
-from tests.conformance.kit.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
+from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
 
 from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel.socket import ISocket, SocketAttribute

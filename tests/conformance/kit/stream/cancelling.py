@@ -6,7 +6,7 @@ __all__: list[str] = []
 
 from tests.conformance.kit.checks import Feature
 from tests.conformance.kit.outcomes import Failure, attempt
-from tests.conformance.kit.stage import STREAM_CHECKS, StreamStage
+from tests.conformance.kit.stream.stage import STREAM_CHECKS, StreamStage
 
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 

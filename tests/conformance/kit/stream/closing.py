@@ -10,7 +10,7 @@ import weakref
 
 from tests.conformance.kit.checks import Feature
 from tests.conformance.kit.outcomes import Failure, attempt, is_closed_error
-from tests.conformance.kit.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
+from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
 
 from easynetwork.exceptions import UnsupportedOperation
 
@@ -258,7 +258,7 @@ async def a_transport_dropped_while_open_warns_and_is_closed(stage: StreamStage)
         stage.drop_transport()
         gc.collect()
         categories = {warning.category for warning in caught}
-        caught.clear()  # a warning keeps its source alive, and what that has below it, which warns as well
+        caught.clear()  # a warning keeps its source alive, and what that is made of, which warns as well
         gc.collect()
         caught.clear()
     assert ResourceWarning in categories

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.kit.checks import Feature
-from tests.conformance.kit.stage import EXCHANGE_CHECKS, StreamStage
+from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, StreamStage
 
 from easynetwork.exceptions import UnsupportedOperation
 

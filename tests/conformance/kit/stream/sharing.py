@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__: list[str] = []
 
 from tests.conformance.kit.outcomes import attempt, is_busy
-from tests.conformance.kit.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
+from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
 
 
 @EXCHANGE_CHECKS()

@@ -1,0 +1,27 @@
+"""Every listener passes the same checks, on every event loop."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from tests.conformance.harnesses.tcp import TCPListenerHarness
+from tests.conformance.harnesses.tls import TLSListenerHarness
+from tests.conformance.harnesses.unix_stream import UnixStreamListenerHarness
+from tests.conformance.kit.cases import conformance_cases
+from tests.conformance.kit.checks import Check
+from tests.conformance.kit.harness import ListenerHarness
+from tests.conformance.kit.listener import LISTENER_CHECKS, ListenerStage, listener_stage
+from tests.conformance.kit.runner import Runner, asyncio_runners
+
+CALLBACK_LOOPS = asyncio_runners()
+
+SUBJECTS = [
+    (TCPListenerHarness(), CALLBACK_LOOPS),
+    (UnixStreamListenerHarness(), CALLBACK_LOOPS),
+    (TLSListenerHarness(TCPListenerHarness()), CALLBACK_LOOPS),
+]
+
+
+@conformance_cases(LISTENER_CHECKS, SUBJECTS)
+def test_listener(runner: Runner, harness: ListenerHarness, check: Check[ListenerStage]) -> None:
+    runner.run(partial(listener_stage, harness), check)
