@@ -279,13 +279,13 @@ async def test_cancelling_a_reader_that_was_just_woken_loses_nothing(
     transport, peer = pair
     reading = asyncio.create_task(transport.recv_with_ancillary(100, ANCILLARY))
     await asyncio.sleep(0.01)
-    original = SocketTransport._wake_reader
+    original = SocketTransport._serve_reader
 
     def wake_and_cancel(self: SocketTransport) -> None:
         original(self)
         reading.cancel()
 
-    monkeypatch.setattr(SocketTransport, "_wake_reader", wake_and_cancel)
+    monkeypatch.setattr(SocketTransport, "_serve_reader", wake_and_cancel)
     with Gift("kept") as gift:
         send_message(peer, b"bytes", gift)
     with pytest.raises(asyncio.CancelledError):

@@ -140,6 +140,38 @@ async def test_a_cancelled_call_loses_neither_bytes_nor_descriptors(backend: Asy
     assert received_text(received) == "kept"
 
 
+async def test_a_reset_right_behind_a_packet_is_noticed(pair: Pair) -> None:
+    endpoint, peer = pair
+    for _ in range(3):
+        await endpoint.send_packet("question")
+        receiving = asyncio.create_task(endpoint.recv_packet())
+        await asyncio.sleep(0.005)
+        assert peer.recv(100) == b"question\n"
+        peer.sendall(b"answer\n")
+        assert await receiving == "answer"
+    await endpoint.send_packet("unread")
+    receiving = asyncio.create_task(endpoint.recv_packet())
+    await asyncio.sleep(0.005)
+    peer.sendall(b"last words\n")
+    peer.close()
+    async with asyncio.timeout(5):
+        assert await receiving == "last words"
+        with pytest.raises(ConnectionResetError):
+            await endpoint.recv_packet()
+
+
+async def test_a_cancelled_plain_call_keeps_what_its_callback_has_read(pair: Pair) -> None:
+    endpoint, peer = pair
+    for number in range(3):
+        await endpoint.send_packet("question")  # from the second time on, bytes are read in the callback
+        receiving = asyncio.create_task(endpoint.recv_packet())
+        await asyncio.sleep(0.005)
+        peer.sendall(b"answer %d\n" % number)
+        receiving.cancel()
+        await asyncio.wait([receiving])
+        assert await endpoint.recv_packet() == f"answer {number}"
+
+
 async def test_a_second_receiver_is_refused(pair: Pair) -> None:
     endpoint, peer = pair
     receiving = asyncio.create_task(endpoint.recv_packet_with_ancillary(BUFSIZE, lambda _: None))

@@ -317,6 +317,24 @@ async def test_a_peer_that_resets_while_the_handler_is_busy_is_noticed(path: str
         await ended.wait()
 
 
+@pytest.mark.parametrize("ancillary_bufsize", [None, 1024])
+async def test_a_reset_right_behind_a_request_is_noticed(path: str, ancillary_bufsize: int | None) -> None:
+    ended = asyncio.Event()
+
+    async def handler(client: Client) -> Requests:
+        await client.send_packet("unread")
+        assert (yield None) == "last words"
+        with pytest.raises(ConnectionResetError):
+            yield None
+        ended.set()
+
+    async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
+        await settle()
+        await peer.send(b"last words\n")
+        peer.close()
+        await ended.wait()
+
+
 async def test_a_small_buffer_truncates_and_leaks_nothing(path: str) -> None:
     counts: list[int] = []
 

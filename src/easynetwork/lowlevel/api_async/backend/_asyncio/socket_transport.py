@@ -17,6 +17,8 @@ from easynetwork.lowlevel._errors import error_from_errno
 from .watermarks import HIGH_WATER, LOW_WATER
 
 if TYPE_CHECKING:
+    from easynetwork.lowlevel._framing import SupportsAppend
+
     from .stream import StreamCallbacks
 
 _WOULD_BLOCK: Final = (BlockingIOError, InterruptedError)
@@ -36,17 +38,23 @@ class SocketTransport(asyncio.Transport):
 
     __slots__ = (
         "_buffered",
+        "_bufsize",
         "_callbacks",
         "_closing",
         "_deliver",
         "_end_due",
         "_eof_due",
+        "_error",
         "_fd",
+        "_forgets_sockets",
+        "_has_sent",
         "_high",
+        "_is_drained",
         "_loop",
         "_low",
         "_outgoing",
         "_protocol",
+        "_queue",
         "_reader",
         "_reading",
         "_recv",
@@ -71,7 +79,14 @@ class SocketTransport(asyncio.Transport):
         self._reading = False
         self._watching = False  # the loop calls _readable()
         self._unheeded = 0  # how often it did so for nothing
-        self._reader: asyncio.Future[None] | None = None
+        self._reader: asyncio.Future[bool | None] | None = None
+        self._queue: SupportsAppend | None = None  # takes what is read for the reader, at most so many bytes
+        self._bufsize = 0
+        self._is_drained = False  # by what was read for the reader, and nothing has come since
+        self._has_sent = False  # since something was read: until then at least, the peer was there
+        self._error: OSError | None = None  # of the socket, to be raised after the last bytes
+        # uvloop, that is: what asyncio looks at, it looks at until it is told not to.
+        self._forgets_sockets = not isinstance(loop, asyncio.SelectorEventLoop)
         self.reads_ahead = True
         """Whether bytes are read for a receiver that is busy: it may want them later, with their control messages."""
 
@@ -119,20 +134,54 @@ class SocketTransport(asyncio.Transport):
                 self._unwatch()
             self._watch()
 
+    def note_read(self, nbytes: int, bufsize: int) -> None:
+        """Says what a read has brought, so that the next one need not be tried in vain."""
+        self._is_drained = 0 < nbytes < bufsize
+        self._has_sent = False
+
+    def is_known_empty(self) -> bool:
+        """Whether the socket has nothing to read, and to wait for that to change needs no attempt before."""
+        return self._is_drained and (self._has_sent or not self._forgets_sockets)
+
     async def wait_readable(self) -> None:
-        """Waits until the socket has something to read, or this transport closes. Reading must be paused.
+        """Waits until the socket has something to read, or this transport closes.
+
+        Reading must be paused. Somebody must have tried to read: libuv does not tell of an error twice.
 
         Raises:
             BusyResourceError: another task is waiting.
         """
-        if self._reader is not None:
-            raise BusyResourceError("Another task is receiving from this transport")
-        self._reader = reader = self._loop.create_future()
+        reader = self._new_reader()
         try:
-            self._watch()
             await reader
         finally:
             self._reader = None
+
+    async def receive_into(self, queue: SupportsAppend, bufsize: int) -> bool | None:
+        """Waits until the socket has something to read, and appends it to *queue* in that very callback.
+
+        The rules of `wait_readable` apply. A cancelled call loses nothing: the bytes are in the queue or in the socket.
+
+        Returns:
+            False at the end of the stream; None if this transport closes.
+
+        Raises:
+            BusyResourceError: another task is waiting.
+            OSError: the connection broke.
+        """
+        reader = self._new_reader()
+        self._queue, self._bufsize = queue, bufsize
+        try:
+            return await reader
+        finally:
+            self._reader = self._queue = None
+
+    def _new_reader(self) -> asyncio.Future[bool | None]:
+        if self._reader is not None:
+            raise BusyResourceError("Another task is receiving from this transport")
+        self._reader = reader = self._loop.create_future()
+        self._watch()
+        return reader
 
     def _watch(self) -> None:
         self._unheeded = 0
@@ -151,7 +200,7 @@ class SocketTransport(asyncio.Transport):
             if receiver is None or not receiver.is_waiting():
                 self._callbacks.pause_reading()
         if not self._reading:
-            self._wake_reader()
+            self._serve_reader()
             return
         try:
             data = self._recv(HIGH_WATER)
@@ -161,22 +210,52 @@ class SocketTransport(asyncio.Transport):
             self._fail(exc)
             return
         if data:
+            self._has_sent = False
             self._deliver(data)
+            if self._forgets_sockets and not self._has_sent:
+                self._look_for_error()
+        elif self._error is not None:
+            self._fail(self._error)
         else:
             self._reading = False
             self._unwatch()
             if not self._protocol.eof_received():
                 self.close()
 
-    def _wake_reader(self) -> None:
-        if self._reader is None:
+    def _look_for_error(self) -> None:
+        """Asks for the error of the socket: the peer has gone without reading all of our bytes.
+
+        libuv calls us as if there were something to read, which there may be as well, and looks at the socket no more.
+        Who has sent something to the peer since need not ask.
+        """
+        if not self._closing and (code := self._sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)):
+            self._error = error_from_errno(code)
+            self._unwatch()
+            self._watch()
+
+    def _serve_reader(self) -> None:
+        reader, queue = self._reader, self._queue
+        if reader is None or reader.done():
             # Most often, who was woken has read the socket meanwhile (asyncio looks at it once more before that), and
             # is going to wait again: telling the loop to look away and back costs more than an idle call or two.
+            self._is_drained = False
             self._unheeded += 1
             if self._unheeded > 2:
                 self._unwatch()
-        elif not self._reader.done():
-            self._reader.set_result(None)
+        elif queue is None:
+            reader.set_result(None)
+        else:
+            try:
+                data = self._recv(self._bufsize)
+            except _WOULD_BLOCK:
+                return
+            except OSError as exc:
+                reader.set_exception(exc)
+                return
+            self.note_read(len(data), self._bufsize)
+            if data:
+                queue.append(data)
+            reader.set_result(bool(data))
 
     # ------------------------------------------------------------------------------------------------------- writing
 
@@ -202,6 +281,7 @@ class SocketTransport(asyncio.Transport):
                 self._refuse_writing()
                 return
             if sent == len(data):
+                self._has_sent = True
                 return
             data = memoryview(data)[sent:]
         self._enqueue(data)
@@ -328,8 +408,8 @@ class SocketTransport(asyncio.Transport):
         self._closing = True
         self._reading = False
         self._unwatch()
-        if self._reader is not None:
-            self._wake_reader()
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     def _end(self, exc: Exception | None) -> None:
         if not self._end_due:

@@ -55,10 +55,18 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     async def recv(self, bufsize: int) -> bytes:
         if bufsize <= 0 or self._callbacks.received.nbytes:
             return await super().recv(bufsize)
-        return await self._read(self._socket.recv, bufsize)
+        data = await self._read(self._socket.recv, bufsize)
+        self._lower.note_read(len(data), bufsize)
+        return data
 
     async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
-        return await AsyncStreamTransport._recv_chunk(self, queue, bufsize)
+        if self._callbacks.received.nbytes or not self._lower.is_known_empty():
+            return await AsyncStreamTransport._recv_chunk(self, queue, bufsize)
+        while True:
+            self._check_receivable()
+            is_more = await self._lower.receive_into(queue, bufsize)
+            if is_more is not None:
+                return is_more
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
@@ -88,15 +96,18 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             self._reads = 0
             await asyncio.sleep(0)
         while True:
-            if callbacks.closing:
-                raise error_from_errno(errno.EBADF)
-            if lower.is_closing():
-                raise callbacks.error or error_from_errno(errno.ECONNABORTED)
+            self._check_receivable()
             try:
                 return read(*args)
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
                 await lower.wait_readable()
+
+    def _check_receivable(self) -> None:
+        if self._callbacks.closing:
+            raise error_from_errno(errno.EBADF)
+        if self._lower.is_closing():
+            raise self._callbacks.error or error_from_errno(errno.ECONNABORTED)
 
     async def send_all_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
