@@ -1,0 +1,51 @@
+"""Clients of a TLS server that are none of ours."""
+
+from __future__ import annotations
+
+__all__ = ["TLSClient", "connect"]
+
+import socket
+import ssl
+
+from tests.lowlevel.api_async.servers.peers import Peer
+from tests.lowlevel.api_async.transports.tls_connections import TLSPeer
+from tests.servers.serving import Serving
+from tests.tls import the_certificates
+
+
+class TLSClient(Peer):
+    """What it sends and receives is plaintext. What is below that, ``below`` does."""
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        super().__init__(sock)
+        self.below = TLSPeer(sock, context, server_side=False, server_hostname="localhost")
+
+    async def send(self, data: bytes) -> None:
+        await self.below.send_plaintext(data)
+
+    async def _receive(self) -> bytes:
+        return await self.below.receive_plaintext()
+
+    async def leave(self) -> None:
+        """Closes TLS, and waits until the server has done so."""
+        await self.below.close_tls()
+        assert await self.rest() == b""
+        self.close()
+
+    async def gone(self) -> bool:
+        """Waits until the server has closed, with or without an alert."""
+        try:
+            await self.rest()
+        except OSError:
+            pass
+        return True
+
+
+async def connect(
+    it: Serving, context: ssl.SSLContext | None = None, *, receive_buffer: int | None = None
+) -> TLSClient:
+    """Connects to the server, and does the handshake."""
+    peer = await it.connect(receive_buffer=receive_buffer)  # which the server's context closes
+    client = TLSClient(peer.sock, context or the_certificates().client_context())
+    await client.below.handshake()
+    return client
