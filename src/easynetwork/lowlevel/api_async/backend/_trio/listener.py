@@ -15,6 +15,7 @@ from easynetwork.lowlevel._accepting import accept_connections
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 
 from .sockets import close_socket, wait_readable
 
@@ -67,14 +68,23 @@ class TrioStreamListener(AsyncListener[AsyncStreamTransport]):
     async def _serve(
         self, handler: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]], task_group: TaskGroup
     ) -> NoReturn:
-        def connected(sock: _socket.socket) -> None:
-            task_group.start_soon(handler, self._new_transport(sock))
+        accepted: list[AsyncStreamTransport] = []
 
-        while True:
-            await wait_readable(self._socket)
-            delay = accept_connections(self._socket, connected)
-            if delay:
-                await trio.sleep(delay)
+        def connected(sock: _socket.socket) -> None:
+            accepted.append(self._new_transport(sock))
+
+        try:
+            while True:
+                await wait_readable(self._socket)
+                delay = accept_connections(self._socket, connected)
+                while accepted:
+                    task_group.start_soon(handler, accepted[0])
+                    del accepted[0]
+                if delay:
+                    await trio.sleep(delay)
+        finally:
+            for transport in accepted:  # the group has ended, for example
+                await aclose_forcefully(transport)
 
     def is_closing(self) -> bool:
         return self._socket.fileno() < 0
