@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["open_connected_socket", "open_listening_socket"]
+__all__ = ["FULL_PEER_DELAYS", "open_connected_socket", "open_datagram_socket", "open_listening_socket"]
 
 import errno
 import socket as _socket
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from .abc import AsyncBackend
 
-_DELAYS: Final = (0.001, 0.05)
-"""Shortest and longest pause, in seconds, between attempts to connect to a listener whose backlog is full."""
+FULL_PEER_DELAYS: Final = (0.001, 0.064)
+"""Shortest and longest pause, in seconds, between attempts when there is no room at the peer: nobody tells when there
+is, or when the backlog of a listener is no longer full."""
 
 
 async def open_connected_socket(
@@ -45,13 +46,12 @@ async def open_connected_socket(
 
 
 async def _connect(backend: AsyncBackend, sock: _socket.socket, address: RawUnixSocketAddress) -> None:
-    delay, longest_delay = _DELAYS
+    delay, longest_delay = FULL_PEER_DELAYS
     while True:
         try:
             sock.connect(address)
         except BlockingIOError:
-            # The backlog of the listener is full. Linux tells nobody when it no longer is; who waits for the socket to
-            # become writable, which it is, takes it for connected.
+            # The backlog of the listener is full. The socket is writable: who waits for that takes it for connected.
             await backend.sleep(delay)
             delay = min(2 * delay, longest_delay)
         except OSError as exc:
@@ -66,6 +66,19 @@ async def open_listening_socket(
     """Returns a new socket that listens at *path*. See `AsyncBackend.create_unix_stream_listener`."""
     check_strictly_positive("backlog", backlog)
     return await backend.run_in_thread(_socket_files.open_listening_socket, _raw_address(path), backlog, mode)
+
+
+async def open_datagram_socket(backend: AsyncBackend, path: str | bytes, mode: int | None) -> _socket.socket:
+    """Returns a new non-blocking socket bound to *path*. See `AsyncBackend.create_unix_datagram_listener`."""
+    address = _raw_address(path)
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        await backend.run_in_thread(_socket_files.bind_to_path, sock, address, mode)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _raw_address(path: str | bytes) -> RawUnixSocketAddress:
