@@ -25,6 +25,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
+from tests.background import Background, background_tasks
 from tests.tls import VERSIONS, Certificates, the_certificates
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -105,6 +106,12 @@ def runner(request: pytest.FixtureRequest) -> Runner:
 def backend(runner: Runner) -> AsyncBackend:
     """The backend of the event loop that runs the test."""
     return runner.backend
+
+
+@pytest.fixture
+def background(backend: AsyncBackend) -> contextlib.AbstractAsyncContextManager[Background]:
+    """Runs tasks beside a test whose module has ``EVERY_BACKEND``."""
+    return background_tasks(backend)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["Gift", "all_closed", "open_descriptors", "receive_message", "received_text", "send_message"]
 
 import array
-import asyncio
 import contextlib
 import os
 import socket
@@ -13,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.socket import SocketAncillary
 
 RawAncillaryData = list[tuple[int, int, bytes]]
@@ -77,5 +77,5 @@ async def all_closed() -> AsyncIterator[None]:
     for _ in range(100):
         if open_descriptors() <= before:
             break
-        await asyncio.sleep(0.01)
+        await ensure_backend(None).sleep(0.01)
     assert open_descriptors() == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import subprocess
@@ -18,10 +17,13 @@ from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.socket import SocketAttribute
 
+EVERY_BACKEND = True
+
 Listener = AsyncListener[AsyncStreamTransport]
 
 
 @pytest.fixture
+@contextlib.asynccontextmanager
 async def listener(backend: AsyncBackend) -> AsyncIterator[Listener]:
     [listener] = await backend.create_tcp_listeners("127.0.0.1", 0, 100)
     async with listener:
@@ -59,7 +61,7 @@ async def test_a_group_that_fails_while_connections_come_in_leaves_none_open(
 
     async def fail() -> None:
         for _ in range(turns):
-            await asyncio.sleep(0)
+            await backend.coro_yield()
         raise ZeroDivisionError
 
     with connected(listener, 20) as clients:
@@ -68,7 +70,7 @@ async def test_a_group_that_fails_while_connections_come_in_leaves_none_open(
                 group.start_soon(listener.serve, handler, None if private else group)
                 group.start_soon(fail)
         await listener.aclose()
-        assert await asyncio.to_thread(lambda: all(map(is_closed, clients)))
+        assert await backend.run_in_thread(lambda: all(map(is_closed, clients)))
 
 
 async def test_a_group_that_has_ended_ends_serve_and_the_connection(backend: AsyncBackend, listener: Listener) -> None:
@@ -79,8 +81,8 @@ async def test_a_group_that_has_ended_ends_serve_and_the_connection(backend: Asy
         pass
     with connected(listener, 1) as [client]:
         with pytest.raises(RuntimeError):
-            await asyncio.wait_for(listener.serve(handler, ended), 5)
-        assert await asyncio.to_thread(is_closed, client)
+            await listener.serve(handler, ended)
+        assert await backend.run_in_thread(is_closed, client)
 
 
 async def test_a_handler_that_cannot_be_called_ends_serve_and_the_connection(
@@ -90,8 +92,8 @@ async def test_a_handler_that_cannot_be_called_ends_serve_and_the_connection(
     with connected(listener, 1) as [client]:
         with pytest.raises(TypeError):
             async with backend.create_task_group() as group:
-                await asyncio.wait_for(listener.serve(handler, group), 5)
-        assert await asyncio.to_thread(is_closed, client)
+                await listener.serve(handler, group)
+        assert await backend.run_in_thread(is_closed, client)
 
 
 async def echo(transport: AsyncStreamTransport) -> None:
@@ -105,15 +107,15 @@ async def test_a_listener_that_becomes_careful_while_it_serves_loses_neither_cli
 ) -> None:
     async def serve() -> None:
         monkeypatch.undo()
-        serving = asyncio.create_task(listener.serve(echo))
-        await asyncio.sleep(0)
-        monkeypatch.setattr(acceptor, "_RESERVE", sys.maxsize)
-        with connected(listener, 80) as clients:
-            for client in clients:
-                client.sendall(b"?")
-            assert await asyncio.to_thread(lambda: {client.recv(1) for client in clients}) == {b"?"}
-        serving.cancel()
-        await asyncio.wait([serving])
+        async with backend.create_task_group() as group:
+            serving = await group.start(listener.serve, echo)
+            await backend.coro_yield()
+            monkeypatch.setattr(acceptor, "_RESERVE", sys.maxsize)
+            with connected(listener, 80) as clients:
+                for client in clients:
+                    client.sendall(b"?")
+                assert await backend.run_in_thread(lambda: {client.recv(1) for client in clients}) == {b"?"}
+            serving.cancel()
 
     await serve()
     async with all_closed():  # but for what the loop keeps for itself, once it has accepted something
@@ -128,7 +130,7 @@ LIMIT = 100
 """How many descriptors are free when the server begins to serve."""
 
 SERVER = f"""
-import asyncio, contextlib, logging, os, resource, sys
+import contextlib, logging, os, resource, sys
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.socket import SocketAttribute
 
@@ -139,7 +141,6 @@ async def echo(transport):
                 await transport.send_all(data)
 
 async def main():
-    backend = new_builtin_backend("asyncio")
     [listener] = await backend.create_tcp_listeners("127.0.0.1", 0, 500)
     with open(os.devnull) as probe:
         lowest_free = probe.fileno()
@@ -148,13 +149,13 @@ async def main():
     await listener.serve(echo)
 
 logging.basicConfig(format="%(levelname)s %(message)s")
-module = __import__(sys.argv[1])
-with asyncio.Runner(loop_factory=module.new_event_loop) as runner:
-    runner.run(main())
+backend = new_builtin_backend("trio" if sys.argv[1] == "trio" else "asyncio")
+options = {{}} if sys.argv[1] == "trio" else {{"loop_factory": __import__(sys.argv[1]).new_event_loop}}
+backend.bootstrap(main, runner_options=options)
 """
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
+@pytest.fixture(params=["asyncio", "uvloop", "trio"])
 def server(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
     pytest.importorskip(request.param)
     command = [sys.executable, "-c", SERVER, request.param]

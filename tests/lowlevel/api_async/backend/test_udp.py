@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import gc
@@ -11,12 +10,15 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
+from tests.background import Background
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.socket import ISocket, SocketAttribute
+
+EVERY_BACKEND = True
 
 PATIENCE = 10.0
 
@@ -31,6 +33,7 @@ def peer() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
+@contextlib.asynccontextmanager
 async def transport(backend: AsyncBackend, peer: socket.socket) -> AsyncIterator[AsyncDatagramTransport]:
     """Connected to `peer`, which is connected to it."""
     transport = await backend.create_udp_endpoint(*peer.getsockname())
@@ -54,7 +57,7 @@ def addresses(port: int, *hosts: str) -> list[Any]:
 
 def resolve_to(backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch, found: Sequence[Any]) -> None:
     async def getaddrinfo(self: AsyncBackend, *args: Any, **kwargs: Any) -> Sequence[Any]:
-        await asyncio.sleep(0)
+        await backend.coro_yield()
         return found
 
     monkeypatch.setattr(type(backend), "getaddrinfo", getaddrinfo)
@@ -152,10 +155,10 @@ async def test_the_largest_datagram_is_received_whole(transport: AsyncDatagramTr
 async def test_a_waiting_reader_is_woken_also_by_an_empty_datagram(
     backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
 ) -> None:
-    async with asyncio.timeout(PATIENCE), backend.create_task_group() as tasks:
+    async with backend.create_task_group() as tasks:
         for datagram in (b"", b"not empty", b""):
             receiving = await tasks.start(transport.recv)
-            await asyncio.sleep(0.001)
+            await backend.sleep(0.001)
             assert not receiving.done()
             peer.send(datagram)
             assert await receiving.join() == datagram
@@ -164,9 +167,9 @@ async def test_a_waiting_reader_is_woken_also_by_an_empty_datagram(
 async def test_a_second_reader_is_refused_and_the_first_goes_on(
     backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
 ) -> None:
-    async with asyncio.timeout(PATIENCE), backend.create_task_group() as tasks:
+    async with backend.create_task_group() as tasks:
         first = await tasks.start(transport.recv)
-        await asyncio.sleep(0)
+        await backend.coro_yield()
         with pytest.raises(BusyResourceError):
             await transport.recv()
         peer.send(b"for the first")
@@ -174,27 +177,29 @@ async def test_a_second_reader_is_refused_and_the_first_goes_on(
 
 
 async def test_a_thousand_cancelled_receptions_lose_nothing(
-    backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket, rng: Any
+    background: Background, backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket, rng: Any
 ) -> None:
     received: list[bytes] = []
     sent = 0
-    async with asyncio.timeout(PATIENCE):
-        for _ in range(1000):
-            if rng.random() < 0.5:
-                peer.send(b"%d" % sent)
-                sent += 1
-            receiving = asyncio.create_task(transport.recv())
-            for _ in range(rng.randrange(3)):
-                await asyncio.sleep(0)
-            receiving.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                received.append(await receiving)
-        while len(received) < sent:
-            received.append(await transport.recv())
+    for _ in range(1000):
+        if rng.random() < 0.5:
+            peer.send(b"%d" % sent)
+            sent += 1
+        receiving = await background.start(transport.recv)
+        for _ in range(rng.randrange(3)):
+            await backend.coro_yield()
+        receiving.cancel()
+        await receiving.wait()
+        if not receiving.cancelled():
+            received.append(await receiving.result())
+    while len(received) < sent:
+        received.append(await transport.recv())
     assert received == [b"%d" % i for i in range(sent)]
 
 
-async def test_a_reader_who_never_waits_lets_others_run(transport: AsyncDatagramTransport, peer: socket.socket) -> None:
+async def test_a_reader_who_never_waits_lets_others_run(
+    backend: AsyncBackend, background: Background, transport: AsyncDatagramTransport, peer: socket.socket
+) -> None:
     for _ in range(200):
         peer.send(b"x")
     turns = 0
@@ -203,9 +208,9 @@ async def test_a_reader_who_never_waits_lets_others_run(transport: AsyncDatagram
         nonlocal turns
         while True:
             turns += 1
-            await asyncio.sleep(0)
+            await backend.coro_yield()
 
-    task = asyncio.create_task(others())
+    task = await background.start(others)
     for _ in range(200):
         await transport.recv()
     task.cancel()
@@ -213,14 +218,14 @@ async def test_a_reader_who_never_waits_lets_others_run(transport: AsyncDatagram
 
 
 async def test_nothing_is_taken_from_the_system_before_somebody_asks(
-    transport: AsyncDatagramTransport, peer: socket.socket
+    backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
 ) -> None:
     """So its queue bounds the memory that a peer can take."""
     peer.send(b"first")
     assert await transport.recv() == b"first"
     for i in range(10):
         peer.send(b"%d" % i)
-    await asyncio.sleep(0.01)
+    await backend.sleep(0.01)
     raw = transport.extra(SocketAttribute.socket)
     with socket.socket(fileno=_duplicate(raw)) as twin:
         assert twin.recv(10) == b"0"
@@ -266,13 +271,13 @@ async def test_ancillary_data_is_not_supported(transport: AsyncDatagramTransport
 async def test_a_refused_datagram_is_told_once_by_the_next_reception(
     backend: AsyncBackend, nobody: tuple[str, int]
 ) -> None:
-    async with asyncio.timeout(PATIENCE), await backend.create_udp_endpoint(*nobody) as transport:
+    async with await backend.create_udp_endpoint(*nobody) as transport:
         await transport.send(b"anybody?")
         with pytest.raises(ConnectionRefusedError):
             await transport.recv()
         async with backend.create_task_group() as tasks:
             receiving = await tasks.start(transport.recv)
-            await asyncio.sleep(0.01)
+            await backend.sleep(0.01)
             assert not receiving.done()
             receiving.cancel()
 
@@ -288,14 +293,14 @@ async def test_a_refused_datagram_is_told_once_by_the_next_sending(
 
 
 async def test_a_waiting_reader_is_told_that_a_datagram_was_refused_and_can_go_on(
-    backend: AsyncBackend, nobody: tuple[str, int]
+    background: Background, backend: AsyncBackend, nobody: tuple[str, int]
 ) -> None:
-    async with asyncio.timeout(PATIENCE), await backend.create_udp_endpoint(*nobody) as transport:
-        receiving = asyncio.create_task(transport.recv())
-        await asyncio.sleep(0)
+    async with await backend.create_udp_endpoint(*nobody) as transport:
+        receiving = await background.start(transport.recv)
+        await backend.coro_yield()
         await transport.send(b"anybody?")
         with pytest.raises(ConnectionRefusedError):
-            await receiving
+            await receiving.result()
         with socket.socket(type=socket.SOCK_DGRAM) as late:
             late.bind(nobody)
             late.sendto(b"here I am", transport.extra(SocketAttribute.sockname))
@@ -305,14 +310,14 @@ async def test_a_waiting_reader_is_told_that_a_datagram_was_refused_and_can_go_o
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("thief", ["sending", "a look at SO_ERROR"])
 async def test_a_waiting_reader_survives_that_another_one_is_told_the_error(
-    backend: AsyncBackend, nobody: tuple[str, int], thief: str, turns: int
+    background: Background, backend: AsyncBackend, nobody: tuple[str, int], thief: str, turns: int
 ) -> None:
-    async with asyncio.timeout(PATIENCE), await backend.create_udp_endpoint(*nobody) as transport:
-        receiving = asyncio.create_task(transport.recv())
-        await asyncio.sleep(0)
+    async with await backend.create_udp_endpoint(*nobody) as transport:
+        receiving = await background.start(transport.recv)
+        await backend.coro_yield()
         await transport.send(b"anybody?")
         for _ in range(turns):
-            await asyncio.sleep(0)
+            await backend.coro_yield()
         with contextlib.suppress(ConnectionRefusedError):
             if thief == "sending":
                 await transport.send(b"anybody?")
@@ -320,45 +325,45 @@ async def test_a_waiting_reader_survives_that_another_one_is_told_the_error(
                 transport.extra(SocketAttribute.socket).getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         with socket.socket(type=socket.SOCK_DGRAM) as late:
             late.bind(nobody)
-            await asyncio.sleep(0.005)
+            await backend.sleep(0.005)
             late.sendto(b"here I am", transport.extra(SocketAttribute.sockname))
             while True:
                 try:
-                    assert await receiving == b"here I am"
+                    assert await receiving.result() == b"here I am"
                     break
                 except ConnectionRefusedError:
-                    receiving = asyncio.create_task(transport.recv())
+                    receiving = await background.start(transport.recv)
 
 
 # --- closing
 
 
-async def test_closing_wakes_a_waiting_reader(backend: AsyncBackend, transport: AsyncDatagramTransport) -> None:
-    async with asyncio.timeout(PATIENCE):
-        receiving = asyncio.create_task(transport.recv())
-        await asyncio.sleep(0)
-        await transport.aclose()
-        with pytest.raises(OSError) as info:
-            await receiving
+async def test_closing_wakes_a_waiting_reader(
+    background: Background, backend: AsyncBackend, transport: AsyncDatagramTransport
+) -> None:
+    receiving = await background.start(transport.recv)
+    await backend.coro_yield()
+    await transport.aclose()
+    with pytest.raises(OSError) as info:
+        await receiving.result()
     assert info.value.errno == errno.EBADF
 
 
 async def test_closing_wakes_a_reader_that_lets_others_run(
-    transport: AsyncDatagramTransport, peer: socket.socket
+    backend: AsyncBackend, background: Background, transport: AsyncDatagramTransport, peer: socket.socket
 ) -> None:
-    async with asyncio.timeout(PATIENCE):
-        for _ in range(100):
-            peer.send(b"x")
+    for _ in range(100):
+        peer.send(b"x")
 
-        async def read_on() -> None:
-            while True:
-                await transport.recv()
+    async def read_on() -> None:
+        while True:
+            await transport.recv()
 
-        receiving = asyncio.create_task(read_on())
-        await asyncio.sleep(0)
-        await transport.aclose()
-        with pytest.raises(OSError) as info:
-            await receiving
+    receiving = await background.start(read_on)
+    await backend.coro_yield()
+    await transport.aclose()
+    with pytest.raises(OSError) as info:
+        await receiving.result()
     assert info.value.errno == errno.EBADF
 
 
@@ -372,43 +377,45 @@ async def test_everything_on_a_closed_transport_is_told_so(transport: AsyncDatag
         transport.extra(SocketAttribute.sockname)
 
 
-async def test_closing_is_idempotent_and_told_at_once(transport: AsyncDatagramTransport) -> None:
+async def test_closing_is_idempotent_and_told_at_once(
+    backend: AsyncBackend, background: Background, transport: AsyncDatagramTransport
+) -> None:
     assert not transport.is_closing()
-    closing = asyncio.create_task(transport.aclose())
-    await asyncio.sleep(0)
+    closing = await background.start(transport.aclose)
+    await backend.coro_yield()
     assert transport.is_closing()
-    await closing
+    await closing.result()
     await transport.aclose()
 
 
-async def test_a_cancelled_close_has_closed(transport: AsyncDatagramTransport) -> None:
-    closing = asyncio.create_task(transport.aclose())
-    await asyncio.sleep(0)
+async def test_a_cancelled_close_has_closed(
+    backend: AsyncBackend, background: Background, transport: AsyncDatagramTransport
+) -> None:
+    closing = await background.start(transport.aclose)
+    await backend.coro_yield()
     closing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await closing
+    await closing.wait()
     assert transport.extra(SocketAttribute.socket).fileno() == -1
 
 
 async def test_the_number_of_a_closed_socket_can_be_used_again_at_once(
-    backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
+    background: Background, backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
 ) -> None:
     """The event loop must have forgotten it."""
-    async with asyncio.timeout(PATIENCE):
-        receiving = asyncio.create_task(transport.recv())
-        await asyncio.sleep(0)
-        number = transport.extra(SocketAttribute.socket).fileno()
-        closing = asyncio.create_task(transport.aclose())
-        await asyncio.sleep(0)
-        async with await backend.create_udp_endpoint(*peer.getsockname()) as successor:
-            assert successor.extra(SocketAttribute.socket).fileno() == number
-            waiting = asyncio.create_task(successor.recv())
-            await asyncio.sleep(0.01)
-            peer.sendto(b"for the second", successor.extra(SocketAttribute.sockname))
-            assert await waiting == b"for the second"
-        await closing
-        with pytest.raises(OSError):
-            await receiving
+    receiving = await background.start(transport.recv)
+    await backend.coro_yield()
+    number = transport.extra(SocketAttribute.socket).fileno()
+    closing = await background.start(transport.aclose)
+    await backend.coro_yield()
+    async with await backend.create_udp_endpoint(*peer.getsockname()) as successor:
+        assert successor.extra(SocketAttribute.socket).fileno() == number
+        waiting = await background.start(successor.recv)
+        await backend.sleep(0.01)
+        peer.sendto(b"for the second", successor.extra(SocketAttribute.sockname))
+        assert await waiting.result() == b"for the second"
+    await closing.result()
+    with pytest.raises(OSError):
+        await receiving.result()
 
 
 async def test_a_dropped_transport_warns_and_closes(backend: AsyncBackend, peer: socket.socket) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import contextvars
 import errno
 import logging
@@ -9,13 +9,19 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
 
 import pytest
+from tests.background import Background, Queue, Running
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
-from easynetwork.lowlevel.api_async.backend._asyncio import datagram_listener as module
+from easynetwork.lowlevel.api_async.backend._asyncio import datagram_listener as asyncio_module
 from easynetwork.lowlevel.api_async.backend._asyncio.datagram_listener import AsyncioDatagramListener
+from easynetwork.lowlevel.api_async.backend._trio import datagram_listener as trio_module
+from easynetwork.lowlevel.api_async.backend._trio.backend import TrioBackend
+from easynetwork.lowlevel.api_async.backend._trio.datagram_listener import TrioDatagramListener
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.socket import SocketAttribute
+
+EVERY_BACKEND = True
 
 PATIENCE = 10.0
 
@@ -32,6 +38,7 @@ def peer() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
+@contextlib.asynccontextmanager
 async def listener(backend: AsyncBackend, peer: socket.socket) -> AsyncIterator[Listener]:
     """`peer` is connected to it."""
     [listener] = await backend.create_udp_listeners("127.0.0.1", 0)
@@ -44,9 +51,8 @@ async def no_handler(data: bytes, address: Any) -> None:
     pytest.fail("nothing should have been received")
 
 
-def ended_with(task: asyncio.Task[Any], code: int) -> bool:
-    exc = task.exception()
-    return isinstance(exc, OSError) and exc.errno == code
+def ended_with(task: Running[Any], code: int) -> bool:
+    return isinstance(task.error, OSError) and task.error.errno == code
 
 
 # --- opening
@@ -98,35 +104,38 @@ async def test_the_attributes_of_a_listener(backend: AsyncBackend, listener: Lis
 # --- receiving
 
 
-async def test_each_datagram_has_a_task_started_in_order_of_reception(listener: Listener, peer: socket.socket) -> None:
+async def test_each_datagram_has_a_task_started_in_order_of_reception(
+    backend: AsyncBackend, background: Background, listener: Listener, peer: socket.socket
+) -> None:
     """Also those that have arrived before anybody served, and empty ones."""
     sent = [b"%d" % i * (i % 3) for i in range(200)]
     received: list[tuple[bytes, Any]] = []
     tasks: set[object] = set()
-    complete = asyncio.Event()
+    complete = backend.create_event()
 
     async def handler(data: bytes, address: Any) -> None:
-        tasks.add(asyncio.current_task())
+        tasks.add(backend.get_current_task().coro)
         received.append((data, address))
         if len(received) == len(sent):
             complete.set()
 
     for datagram in sent[:100]:
         peer.send(datagram)
-    serving = asyncio.create_task(listener.serve(handler))
-    await asyncio.sleep(0)
+    serving = await background.start(listener.serve, handler)
+    await backend.coro_yield()
     for datagram in sent[100:]:
         peer.send(datagram)
-    async with asyncio.timeout(PATIENCE):
-        await complete.wait()
+    await complete.wait()
     serving.cancel()
     assert received == [(datagram, peer.getsockname()) for datagram in sent]
     assert len(tasks) == len(sent)
 
 
-async def test_handlers_run_in_the_context_of_serve(listener: Listener, peer: socket.socket) -> None:
+async def test_handlers_run_in_the_context_of_serve(
+    backend: AsyncBackend, background: Background, listener: Listener, peer: socket.socket
+) -> None:
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
-    seen: asyncio.Queue[str] = asyncio.Queue()
+    seen: Queue[str] = Queue(backend)
 
     async def handler(data: bytes, address: Any) -> None:
         seen.put_nowait(variable.get("unset"))
@@ -136,29 +145,30 @@ async def test_handlers_run_in_the_context_of_serve(listener: Listener, peer: so
         variable.set("by serve")
         await listener.serve(handler)
 
-    serving = asyncio.create_task(serve())
-    async with asyncio.timeout(PATIENCE):
-        for _ in range(3):
-            peer.send(b"x")
-            assert await seen.get() == "by serve"
+    serving = await background.start(serve)
+    for _ in range(3):
+        peer.send(b"x")
+        assert await seen.get() == "by serve"
     serving.cancel()
 
 
-async def test_handlers_live_in_the_given_group(backend: AsyncBackend, listener: Listener, peer: socket.socket) -> None:
-    started = asyncio.Event()
+async def test_handlers_live_in_the_given_group(
+    background: Background, backend: AsyncBackend, listener: Listener, peer: socket.socket
+) -> None:
+    started = backend.create_event()
 
     async def handler(data: bytes, address: Any) -> None:
         started.set()
-        await asyncio.sleep(0.01)
+        await backend.sleep(0.01)
         ended.append(data)
 
     ended: list[bytes] = []
-    async with asyncio.timeout(PATIENCE), backend.create_task_group() as tasks:
-        serving = asyncio.create_task(listener.serve(handler, tasks))
+    async with backend.create_task_group() as tasks:
+        serving = await background.start(listener.serve, handler, tasks)
         peer.send(b"x")
         await started.wait()
         serving.cancel()
-        await asyncio.wait([serving])
+        await serving.wait()
         assert ended == []
     assert ended == [b"x"]
 
@@ -168,9 +178,8 @@ async def test_a_failing_handler_of_a_private_group_ends_serve(listener: Listene
         raise LookupError(data)
 
     peer.send(b"x")
-    async with asyncio.timeout(PATIENCE):
-        with pytest.raises(ExceptionGroup) as info:
-            await listener.serve(handler)
+    with pytest.raises(ExceptionGroup) as info:
+        await listener.serve(handler)
     assert [type(exc) for exc in info.value.exceptions] == [LookupError]
 
 
@@ -180,39 +189,39 @@ async def test_a_group_that_takes_no_tasks_ends_serve(
     async with backend.create_task_group() as tasks:
         pass
     peer.send(b"x")
-    async with asyncio.timeout(PATIENCE):
-        with pytest.raises(RuntimeError):
-            await listener.serve(no_handler, tasks)
+    with pytest.raises(RuntimeError):
+        await listener.serve(no_handler, tasks)
 
 
-async def test_a_second_serve_is_refused(listener: Listener) -> None:
-    serving = asyncio.create_task(listener.serve(no_handler))
-    await asyncio.sleep(0)
+async def test_a_second_serve_is_refused(backend: AsyncBackend, background: Background, listener: Listener) -> None:
+    serving = await background.start(listener.serve, no_handler)
+    await backend.coro_yield()
     with pytest.raises(BusyResourceError):
         await listener.serve(no_handler)
     serving.cancel()
-    await asyncio.wait([serving])
+    await serving.wait()
     assert serving.cancelled()
 
 
 async def test_a_listener_can_be_served_again_and_keeps_what_comes_in_between(
-    listener: Listener, peer: socket.socket
+    backend: AsyncBackend, background: Background, listener: Listener, peer: socket.socket
 ) -> None:
-    received: asyncio.Queue[bytes] = asyncio.Queue()
+    received: Queue[bytes] = Queue(backend)
 
     async def handler(data: bytes, address: Any) -> None:
         received.put_nowait(data)
 
-    async with asyncio.timeout(PATIENCE):
-        for i in range(3):
-            peer.send(b"%d" % i)
-            serving = asyncio.create_task(listener.serve(handler))
-            assert await received.get() == b"%d" % i
-            serving.cancel()
-            await asyncio.wait([serving])
+    for i in range(3):
+        peer.send(b"%d" % i)
+        serving = await background.start(listener.serve, handler)
+        assert await received.get() == b"%d" % i
+        serving.cancel()
+        await serving.wait()
 
 
-async def test_a_flood_lets_others_run(listener: Listener, peer: socket.socket) -> None:
+async def test_a_flood_lets_others_run(
+    backend: AsyncBackend, background: Background, listener: Listener, peer: socket.socket
+) -> None:
     handled = 0
     handled_before_the_second_turn: int | None = None
 
@@ -222,9 +231,9 @@ async def test_a_flood_lets_others_run(listener: Listener, peer: socket.socket) 
 
     for _ in range(200):
         peer.send(b"x")
-    serving = asyncio.create_task(listener.serve(handler))
+    serving = await background.start(listener.serve, handler)
     while not handled:
-        await asyncio.sleep(0)
+        await backend.coro_yield()
     handled_before_the_second_turn = handled
     serving.cancel()
     assert handled_before_the_second_turn <= 2 * 64
@@ -244,7 +253,7 @@ async def test_ancillary_data_is_not_supported(listener: Listener) -> None:
 
 
 async def test_datagrams_that_the_system_has_dropped_are_counted_exactly(
-    listener: Listener, peer: socket.socket
+    backend: AsyncBackend, background: Background, listener: Listener, peer: socket.socket
 ) -> None:
     sent = 5000
     handled = 0
@@ -258,12 +267,11 @@ async def test_datagrams_that_the_system_has_dropped_are_counted_exactly(
         peer.send(bytes(1024))
     dropped = listener.dropped_datagrams
     assert 0 < dropped < sent
-    serving = asyncio.create_task(listener.serve(handler))
-    async with asyncio.timeout(PATIENCE):
-        while handled + dropped < sent:
-            await asyncio.sleep(0.001)
+    serving = await background.start(listener.serve, handler)
+    while handled + dropped < sent:
+        await backend.sleep(0.001)
     serving.cancel()
-    await asyncio.wait([serving])
+    await serving.wait()
     await listener.aclose()
     assert handled + listener.dropped_datagrams == sent
 
@@ -271,67 +279,79 @@ async def test_datagrams_that_the_system_has_dropped_are_counted_exactly(
 # --- errors that the network reports
 
 
-@pytest.fixture
-async def to_nobody(backend: AsyncBackend) -> AsyncIterator[AsyncioDatagramListener]:
-    """A listener whose socket is connected: Linux reports refused datagrams only to those."""
-    sock = socket.socket(type=socket.SOCK_DGRAM)
-    with socket.socket(type=socket.SOCK_DGRAM) as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        sock.connect(nobody.getsockname())
+class Trouble(socket.socket):
+    """A datagram socket that may be in trouble."""
+
+    errors: int = 0
+
+    def recvfrom(self, *args: Any) -> Any:
+        if self.errors:
+            self.errors -= 1
+            raise OSError(errno.ENOBUFS, "no room")
+        return super().recvfrom(*args)
+
+
+def listener_on(backend: AsyncBackend, sock: socket.socket) -> Listener:
     sock.setblocking(False)
-    async with AsyncioDatagramListener(backend, sock) as listener:
-        yield listener
+    if isinstance(backend, TrioBackend):
+        return TrioDatagramListener(backend, sock)
+    return AsyncioDatagramListener(backend, sock)
 
 
 async def test_an_error_while_receiving_is_a_warning_and_serving_goes_on(
-    to_nobody: AsyncioDatagramListener, caplog: pytest.LogCaptureFixture
+    backend: AsyncBackend, background: Background, caplog: pytest.LogCaptureFixture
 ) -> None:
-    received: asyncio.Queue[bytes] = asyncio.Queue()
+    """Linux reports refused datagrams only to sockets that are connected."""
+    received: Queue[bytes] = Queue(backend)
 
     async def handler(data: bytes, address: Any) -> None:
         received.put_nowait(data)
 
-    serving = asyncio.create_task(to_nobody.serve(handler))
-    address = to_nobody.extra(SocketAttribute.peername)
-    async with asyncio.timeout(PATIENCE):
-        await to_nobody.send_to(b"anybody?", address)
+    sock = socket.socket(type=socket.SOCK_DGRAM)
+    with socket.socket(type=socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        sock.connect(address := nobody.getsockname())
+    async with listener_on(backend, sock) as listener:
+        serving = await background.start(listener.serve, handler)
+        await listener.send_to(b"anybody?", address)
         while not caplog.records:
-            await asyncio.sleep(0.001)
+            await backend.sleep(0.001)
         with socket.socket(type=socket.SOCK_DGRAM) as late:
             late.bind(address)
-            late.sendto(b"here I am", to_nobody.extra(SocketAttribute.sockname))
+            late.sendto(b"here I am", listener.extra(SocketAttribute.sockname))
             assert await received.get() == b"here I am"
-    serving.cancel()
+        serving.cancel()
+        await serving.wait()
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert "refused" in record.getMessage()
 
 
 async def test_an_error_that_stays_does_not_take_all_the_time(
-    to_nobody: AsyncioDatagramListener, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    backend: AsyncBackend,
+    background: Background,
+    peer: socket.socket,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "ERROR_DELAY", 0.02)
-    received: asyncio.Queue[bytes] = asyncio.Queue()
-    failures = 0
+    for module in (asyncio_module, trio_module):
+        monkeypatch.setattr(module, "ERROR_DELAY", 0.02)
+    received: Queue[bytes] = Queue(backend)
 
-    def receive() -> None:
-        nonlocal failures
-        if failures < 4:
-            failures += 1
-            raise OSError(errno.ENOBUFS, "no room")
-        data, _ = sock.recvfrom(100)
+    async def handler(data: bytes, address: Any) -> None:
         received.put_nowait(data)
 
-    sock = to_nobody._readiness.sock
-    with socket.socket(type=socket.SOCK_DGRAM) as late:
-        late.bind(to_nobody.extra(SocketAttribute.peername))
-        late.sendto(b"here I am", to_nobody.extra(SocketAttribute.sockname))
-        started = asyncio.get_running_loop().time()
-        serving = asyncio.create_task(to_nobody._receive_all(receive))
-        async with asyncio.timeout(PATIENCE):
-            assert await received.get() == b"here I am"
+    sock = Trouble(type=socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    async with listener_on(backend, sock) as listener:
+        peer.sendto(b"here I am", sock.getsockname())
+        sock.errors = 4
+        started = backend.current_time()
+        serving = await background.start(listener.serve, handler)
+        assert await received.get() == b"here I am"
         serving.cancel()
-    assert asyncio.get_running_loop().time() - started >= 3 * 0.02
+        await serving.wait()
+    assert backend.current_time() - started >= 3 * 0.02
     assert len(caplog.records) == 4
 
 
@@ -361,7 +381,7 @@ async def test_a_host_name_is_resolved_without_blocking_the_loop(
 
     async def getaddrinfo(self: AsyncBackend, host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
         asked.append((host, port))
-        await asyncio.sleep(0)
+        await backend.coro_yield()
         return [(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP, "", peer.getsockname())]
 
     monkeypatch.setattr(type(backend), "getaddrinfo", getaddrinfo)
@@ -389,22 +409,24 @@ async def test_a_scope_stays_in_an_address(backend: AsyncBackend) -> None:
 # --- closing
 
 
-async def test_closing_ends_serve_with_ebadf(listener: Listener) -> None:
-    serving = asyncio.create_task(listener.serve(no_handler))
-    await asyncio.sleep(0)
+async def test_closing_ends_serve_with_ebadf(backend: AsyncBackend, background: Background, listener: Listener) -> None:
+    serving = await background.start(listener.serve, no_handler)
+    await backend.coro_yield()
     await listener.aclose()
-    await asyncio.wait([serving], timeout=PATIENCE)
+    await serving.wait()
     assert ended_with(serving, errno.EBADF)
 
 
-async def test_closing_and_cancelling_at_once_leaves_nothing_behind(listener: Listener) -> None:
-    serving = asyncio.create_task(listener.serve(no_handler))
-    await asyncio.sleep(0)
-    closing = asyncio.create_task(listener.aclose())
-    asyncio.get_running_loop().call_soon(serving.cancel)
-    await closing
-    await asyncio.wait([serving], timeout=PATIENCE)
-    assert serving.cancelled()
+async def test_closing_and_cancelling_at_once_leaves_nothing_behind(
+    backend: AsyncBackend, background: Background, listener: Listener
+) -> None:
+    serving = await background.start(listener.serve, no_handler)
+    await backend.coro_yield()
+    closing = await background.start(listener.aclose)
+    serving.cancel()
+    await closing.result()
+    await serving.wait()
+    assert serving.cancelled() or ended_with(serving, errno.EBADF)
 
 
 async def test_everything_on_a_closed_listener_is_told_so(backend: AsyncBackend, listener: Listener) -> None:
@@ -414,7 +436,7 @@ async def test_everything_on_a_closed_listener_is_told_so(backend: AsyncBackend,
     assert listener.is_closing()
     for operation in (listener.serve(no_handler), listener.send_to(b"x", ("127.0.0.1", 1))):
         with pytest.raises(OSError) as info:
-            await asyncio.wait_for(operation, PATIENCE)
+            await operation
         assert info.value.errno == errno.EBADF
     with pytest.raises(TypedAttributeLookupError):
         listener.extra(SocketAttribute.sockname)

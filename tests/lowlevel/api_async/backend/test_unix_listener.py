@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import gc
@@ -23,11 +22,15 @@ from tests.descriptors import all_closed
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
 from easynetwork.lowlevel import _accepting
 from easynetwork.lowlevel.api_async.backend._asyncio.socket_transport import SocketTransport
+from easynetwork.lowlevel.api_async.backend._trio.unix_stream import TrioUnixStreamTransport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.socket import SocketAttribute
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
+
+EVERY_BACKEND = True
 
 Listener = AsyncListener[AsyncStreamTransport]
 
@@ -38,6 +41,7 @@ def path(tmp_path: Path) -> str:
 
 
 @pytest.fixture
+@contextlib.asynccontextmanager
 async def listener(backend: AsyncBackend, path: str) -> AsyncIterator[Listener]:
     async with all_closed(), await backend.create_unix_stream_listener(path, 10) as listener:
         yield listener
@@ -49,15 +53,41 @@ async def echo(transport: AsyncStreamTransport) -> None:
             await transport.send_all(data)
 
 
+class Serving:
+    """A task that serves, until it is cancelled or fails."""
+
+    def __init__(self, backend: AsyncBackend) -> None:
+        self._has_ended = backend.create_event()
+        self._error: Exception | None = None
+        self._scope = backend.open_cancel_scope()
+        self.cancel = self._scope.cancel
+
+    async def run(self, listener: Listener, handler: Any) -> None:
+        try:
+            with self._scope:
+                await listener.serve(handler)
+        except Exception as exc:
+            self._error = exc
+        finally:
+            self._has_ended.set()
+
+    async def end(self) -> None:
+        """Waits for its end. Raises what it has failed with."""
+        await self._has_ended.wait()
+        if self._error is not None:
+            raise self._error
+
+
 @contextlib.asynccontextmanager
-async def serving(listener: Listener, handler: Any = echo) -> AsyncIterator[asyncio.Task[Any]]:
-    task = asyncio.create_task(listener.serve(handler))
-    await asyncio.sleep(0)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+async def serving(listener: Listener, handler: Any = echo) -> AsyncIterator[Serving]:
+    serving = Serving(listener.backend())
+    async with listener.backend().create_task_group() as group:
+        await group.start(serving.run, listener, handler)
+        await listener.backend().coro_yield()
+        try:
+            yield serving
+        finally:
+            serving.cancel()
 
 
 @contextlib.contextmanager
@@ -70,7 +100,11 @@ def connected(path: str | bytes) -> Iterator[socket.socket]:
 
 async def ask(sock: socket.socket, question: bytes) -> bytes:
     sock.sendall(question)
-    return await asyncio.to_thread(sock.recv, 100)
+    return await receive(sock)
+
+
+async def receive(sock: socket.socket) -> bytes:
+    return await ensure_backend(None).run_in_thread(sock.recv, 100)
 
 
 # --- accepting
@@ -80,7 +114,9 @@ async def test_it_accepts_many_clients_at_once(listener: Listener, path: str) ->
     async with serving(listener):
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(connected(path)) for _ in range(10)]
-            answers = await asyncio.gather(*(ask(client, b"%d" % number) for number, client in enumerate(clients)))
+            answers = await listener.backend().gather(
+                *(ask(client, b"%d" % number) for number, client in enumerate(clients))
+            )
         assert answers == [b"%d" % number for number in range(10)]
 
 
@@ -115,10 +151,10 @@ async def test_a_second_serve_is_refused(listener: Listener) -> None:
 async def test_a_closed_listener_does_not_serve(listener: Listener, when: str) -> None:
     if when == "before":
         await listener.aclose()
-    async with serving(listener) as task:
+    async with serving(listener) as server:
         await listener.aclose()
         with pytest.raises(OSError) as info:
-            await task
+            await server.end()
     assert info.value.errno == errno.EBADF
     assert listener.is_closing()
     await listener.aclose()
@@ -131,13 +167,12 @@ async def test_a_slow_handler_does_not_stop_accepting(listener: Listener, path: 
         nonlocal begun
         begun += 1
         async with transport:
-            await asyncio.sleep(10)
+            await listener.backend().sleep(10)
 
     async with serving(listener, handler):
         with connected(path), connected(path), connected(path):
-            async with asyncio.timeout(5):
-                while begun < 3:
-                    await asyncio.sleep(0.001)
+            while begun < 3:
+                await listener.backend().sleep(0.001)
 
 
 async def test_a_failing_handler_ends_serving_in_a_private_group(listener: Listener, path: str) -> None:
@@ -145,9 +180,9 @@ async def test_a_failing_handler_ends_serving_in_a_private_group(listener: Liste
         async with transport:
             raise ZeroDivisionError
 
-    async with serving(listener, handler) as task:
+    async with serving(listener, handler) as server:
         with connected(path), pytest.raises(ExceptionGroup) as info:
-            await task
+            await server.end()
     assert info.group_contains(ZeroDivisionError)
 
 
@@ -160,7 +195,8 @@ async def test_a_connection_that_cannot_be_set_up_is_closed_and_the_listener_goe
     async with serving(listener):
         with monkeypatch.context() as patch, connected(path) as client:
             patch.setattr(SocketTransport, "__init__", broken)
-            assert await asyncio.to_thread(client.recv, 100) == b""
+            patch.setattr(TrioUnixStreamTransport, "__init__", broken)
+            assert await receive(client) == b""
         with connected(path) as client:
             assert await ask(client, b"next") == b"next"
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
@@ -185,21 +221,21 @@ async def test_it_goes_on_after_running_out_of_descriptors(
     async with serving(listener):
         with connected(path) as client:
             with few_descriptors():
-                await asyncio.sleep(0.15)
+                await listener.backend().sleep(0.15)
                 client.sendall(b"patient")
-            assert await asyncio.to_thread(client.recv, 100) == b"patient"
+            assert await receive(client) == b"patient"
     assert 1 <= len(caplog.records) <= 3
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 
 
 async def test_it_can_be_closed_while_it_is_out_of_descriptors(listener: Listener, path: str) -> None:
-    async with serving(listener) as task:
+    async with serving(listener) as server:
         with connected(path):
             with few_descriptors():
-                await asyncio.sleep(0.02)
+                await listener.backend().sleep(0.02)
                 await listener.aclose()
             with pytest.raises(OSError) as info:
-                await task
+                await server.end()
             assert info.value.errno == errno.EBADF
 
 
@@ -229,10 +265,9 @@ async def test_other_errors_of_accept_end_serving(
         raise OSError(errno.EINVAL, "on purpose")
 
     monkeypatch.setattr(socket.socket, "accept", accept)
-    async with serving(listener) as task:
+    async with serving(listener) as server:
         with connected(path), pytest.raises(OSError) as info:
-            async with asyncio.timeout(5):
-                await task
+            await server.end()
     assert info.value.errno == errno.EINVAL
     assert not listener.is_closing()
 
@@ -241,7 +276,6 @@ async def test_a_burst_of_clients_lets_others_run(
     backend: AsyncBackend, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_accepting, "_BATCH", 2)
-    loop = asyncio.get_running_loop()
     accepted_per_turn: list[int] = []
     turn = 0
 
@@ -249,30 +283,27 @@ async def test_a_burst_of_clients_lets_others_run(
         accepted_per_turn.append(turn)
         await transport.aclose()
 
-    def count() -> None:
+    async def count() -> None:
         nonlocal turn
-        turn += 1
-        if len(accepted_per_turn) < 6:
-            loop.call_soon(count)
+        while len(accepted_per_turn) < 10:
+            turn += 1
+            await backend.coro_yield()
 
     async with all_closed(), await backend.create_unix_stream_listener(path, 10) as listener:
         with contextlib.ExitStack() as stack:
-            for _ in range(6):
+            for _ in range(10):
                 stack.enter_context(connected(path))
-            count()
-            async with serving(listener, handler), asyncio.timeout(5):
-                while len(accepted_per_turn) < 6:
-                    await asyncio.sleep(0)
-    assert len(set(accepted_per_turn)) >= 3
+            async with serving(listener, handler):
+                await count()
+    assert max(accepted_per_turn) - min(accepted_per_turn) >= 3
 
 
 async def test_a_client_accepted_as_serving_ends_is_cut_off(listener: Listener, path: str) -> None:
-    async with serving(listener) as task:
-        await asyncio.sleep(0.01)
+    async with serving(listener) as server:
+        await listener.backend().sleep(0.01)
         with connected(path) as client:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            server.cancel()
+            await server.end()
             client.settimeout(0.05)
             with pytest.raises((TimeoutError, ConnectionError)):  # still in the backlog, or reset
                 if client.recv(1) == b"":

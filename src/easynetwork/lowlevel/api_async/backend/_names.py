@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["resolve", "resolve_listener_hosts"]
+__all__ = ["resolve", "resolve_listener_hosts", "resolve_peer"]
 
 import errno
 import socket as _socket
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._inet import AddressInfo, listener_hosts, numeric_addresses
+from easynetwork.lowlevel._inet import AddressInfo, is_numeric_host, listener_hosts, numeric_addresses
 
 if TYPE_CHECKING:
     from .abc import AsyncBackend
@@ -53,3 +53,17 @@ async def resolve_listener_hosts(
     hosts = listener_hosts(host)
     found = await backend.gather(*(resolve(backend, item, port, type_, flags=_socket.AI_PASSIVE) for item in hosts))
     return list(chain.from_iterable(found))
+
+
+async def resolve_peer(backend: AsyncBackend, address: tuple[Any, ...], family: int) -> tuple[Any, ...]:
+    """Returns *address* with a numeric host: ``sendto()`` would ask the name server itself, and block the event loop.
+
+    Raises:
+        socket.gaierror: the host is unknown.
+        OSError: the host has no address.
+    """
+    host, port, *details = address
+    if is_numeric_host(host):
+        return address
+    [found, *_] = await resolve(backend, host, port, _socket.SOCK_DGRAM, family=family)
+    return (*found[4][:2], *details)

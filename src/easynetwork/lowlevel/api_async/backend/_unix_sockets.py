@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["open_connected_socket"]
+__all__ = ["FULL_PEER_DELAYS", "open_connected_socket", "open_datagram_socket", "open_listening_socket"]
 
 import errno
 import socket as _socket
 from typing import TYPE_CHECKING, Final
 
-from easynetwork.lowlevel._socket_files import bind_to_path
+from easynetwork.lowlevel import _socket_files
+from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._unix_address import UnixSocketAddress
 
 if TYPE_CHECKING:
@@ -16,29 +17,27 @@ if TYPE_CHECKING:
 
     from .abc import AsyncBackend
 
-_DELAYS: Final = (0.001, 0.05)
-"""Shortest and longest pause, in seconds, between attempts to connect to a listener whose backlog is full."""
+FULL_PEER_DELAYS: Final = (0.001, 0.064)
+"""Shortest and longest pause, in seconds, between attempts when there is no room at the peer: nobody tells when there
+is, or when the backlog of a listener is no longer full."""
 
 
 async def open_connected_socket(
-    backend: AsyncBackend,
-    type_: _socket.SocketKind,
-    path: str | bytes,
-    local_path: str | bytes | None,
+    backend: AsyncBackend, type_: _socket.SocketKind, path: str | bytes, local_path: str | bytes | None
 ) -> _socket.socket:
     """Returns a new non-blocking socket that is connected to *path*, and bound to *local_path* unless that is None.
 
     Raises:
-        ValueError: there is a NUL in a path name.
+        ValueError: a path contains a NUL, and is no abstract name.
         OSError: that is not possible. No socket stays open.
     """
-    address = UnixSocketAddress.from_raw(path).as_raw()
-    local_address = None if local_path is None else UnixSocketAddress.from_raw(local_path).as_raw()
+    address = _raw_address(path)
+    local_address = None if local_path is None else _raw_address(local_path)
     sock = _socket.socket(_socket.AF_UNIX, type_)
     try:
         sock.setblocking(False)
         if local_address is not None:
-            await backend.run_in_thread(bind_to_path, sock, local_address)
+            await backend.run_in_thread(_socket_files.bind_to_path, sock, local_address)
         await _connect(backend, sock, address)
     except BaseException:
         sock.close()
@@ -46,17 +45,41 @@ async def open_connected_socket(
     return sock
 
 
-async def _connect(backend: AsyncBackend, sock: _socket.socket, path: RawUnixSocketAddress) -> None:
-    delay, longest_delay = _DELAYS
+async def _connect(backend: AsyncBackend, sock: _socket.socket, address: RawUnixSocketAddress) -> None:
+    delay, longest_delay = FULL_PEER_DELAYS
     while True:
         try:
-            sock.connect(path)
+            sock.connect(address)
         except BlockingIOError:
-            # The backlog of the listener is full. Linux tells nobody when it no longer is; who waits for the socket to
-            # become writable, which it is, takes it for connected.
+            # The backlog of the listener is full. The socket is writable: who waits for that takes it for connected.
             await backend.sleep(delay)
             delay = min(2 * delay, longest_delay)
         except OSError as exc:
-            raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {path!r}: {exc.strerror or exc}") from exc
+            raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {address!r}: {exc.strerror or exc}") from exc
         else:
             return
+
+
+async def open_listening_socket(
+    backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None
+) -> _socket.socket:
+    """Returns a new socket that listens at *path*. See `AsyncBackend.create_unix_stream_listener`."""
+    check_strictly_positive("backlog", backlog)
+    return await backend.run_in_thread(_socket_files.open_listening_socket, _raw_address(path), backlog, mode)
+
+
+async def open_datagram_socket(backend: AsyncBackend, path: str | bytes, mode: int | None) -> _socket.socket:
+    """Returns a new non-blocking socket bound to *path*. See `AsyncBackend.create_unix_datagram_listener`."""
+    address = _raw_address(path)
+    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        await backend.run_in_thread(_socket_files.bind_to_path, sock, address, mode)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _raw_address(path: str | bytes) -> RawUnixSocketAddress:
+    return UnixSocketAddress.from_raw(path).as_raw()

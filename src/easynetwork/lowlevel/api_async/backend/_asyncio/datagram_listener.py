@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._inet import is_numeric_host
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
-from easynetwork.lowlevel.api_async.backend._names import resolve
+from easynetwork.lowlevel.api_async.backend._names import resolve_peer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
 
@@ -136,12 +135,7 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
     # ------------------------------------------------------------------------------------------------------- sending
 
     async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
-        host, port, *details = address
-        if not is_numeric_host(host):
-            # sendto() would ask the name server itself, and block the event loop.
-            family = self._readiness.sock.family
-            [found, *_] = await resolve(self._backend, host, port, socket.SOCK_DGRAM, family=family)
-            address = (*found[4][:2], *details)
+        address = await resolve_peer(self._backend, address, self._readiness.sock.family)
         try:
             self._sendto(data, address)
         except BlockingIOError:

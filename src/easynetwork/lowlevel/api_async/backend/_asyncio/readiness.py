@@ -10,16 +10,12 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel.api_async.backend._unix_sockets import FULL_PEER_DELAYS
 
 _T = TypeVar("_T")
 
 READS_PER_TURN: Final = 64
 """How often one task may read without waiting before all others get their turn."""
-
-FULL_PEER_DELAY: Final = 0.001
-"""Seconds before the next attempt, doubled each time, when there is room here and none at the peer."""
-
-FULL_PEER_MAX_DELAY: Final = 0.064
 
 
 class Readiness:
@@ -119,7 +115,7 @@ class Readiness:
         Raises:
             OSError: what *attempt* raises, ``EBADF`` once the socket is closed.
         """
-        delay = FULL_PEER_DELAY
+        delay, longest_delay = FULL_PEER_DELAYS
         await self._wait_to_write()
         while True:
             try:
@@ -128,7 +124,7 @@ class Readiness:
                 # A Unix socket that can be written means its own buffer: the queue of the receiver is full, and nothing
                 # will tell when it is not.
                 await asyncio.sleep(delay)
-                delay = min(2 * delay, FULL_PEER_MAX_DELAY)
+                delay = min(2 * delay, longest_delay)
             except OSError:
                 self.refresh()
                 raise

@@ -10,10 +10,8 @@ import socket as _socket
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._socket_files import open_listening_socket
-from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket
+from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 
@@ -171,6 +169,5 @@ async def open_listener(
     backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None
 ) -> AsyncioUnixStreamListener:
     """Opens a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
-    check_strictly_positive("backlog", backlog)
-    sock = await backend.run_in_thread(open_listening_socket, path, backlog, mode)
+    sock = await open_listening_socket(backend, path, backlog, mode)
     return AsyncioUnixStreamListener(backend, sock, backlog)

@@ -15,6 +15,7 @@ import trio
 from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel._socket_calls import adopt_socket
+from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_datagram_socket
 from easynetwork.lowlevel.api_async.backend.abc import (
     AsyncBackend,
     CancelScope,
@@ -32,7 +33,9 @@ from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncStreamTransport,
 )
 
-from . import tcp, unix_stream
+from . import tcp, udp, unix_stream
+from .datagram import TrioDatagramTransport, TrioUnixDatagramTransport
+from .datagram_listener import TrioUnixDatagramListener
 from .scopes import TrioCancelScope, ignore_cancellation
 from .tasks import TrioTaskGroup, task_info
 from .threads import TrioThreadsPortal, run_in_thread
@@ -155,6 +158,17 @@ class TrioBackend(AsyncBackend):
         ) -> AsyncListener[AsyncStreamTransport]:
             return await unix_stream.open_listener(self, path, backlog, mode)
 
+        async def create_unix_datagram_endpoint(
+            self, path: str | bytes, *, local_path: str | bytes | None = None
+        ) -> AsyncDatagramTransport:
+            sock = await open_connected_socket(self, _socket.SOCK_DGRAM, path, local_path)
+            return TrioUnixDatagramTransport(self, sock)
+
+        async def create_unix_datagram_listener(
+            self, path: str | bytes, *, mode: int | None = None
+        ) -> AsyncDatagramListener[str | bytes]:
+            return TrioUnixDatagramListener(self, await open_datagram_socket(self, path, mode))
+
     async def create_udp_endpoint(
         self,
         remote_host: str,
@@ -163,10 +177,13 @@ class TrioBackend(AsyncBackend):
         local_address: tuple[str, int] | None = None,
         family: int = _socket.AF_UNSPEC,
     ) -> AsyncDatagramTransport:
-        raise NotImplementedError("UDP is not available in this version")
+        return await udp.connect(self, remote_host, remote_port, local_address, family)
 
     async def wrap_connected_datagram_socket(self, socket: _socket.socket) -> AsyncDatagramTransport:
-        raise NotImplementedError("Datagram sockets are not available in this version")
+        adopt_socket(socket, _socket.SOCK_DGRAM)
+        if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
+            return TrioUnixDatagramTransport(self, socket)
+        return TrioDatagramTransport(self, socket)
 
     async def create_udp_listeners(
         self,
@@ -175,4 +192,4 @@ class TrioBackend(AsyncBackend):
         *,
         reuse_port: bool = False,
     ) -> Sequence[AsyncDatagramListener[tuple[Any, ...]]]:
-        raise NotImplementedError("UDP is not available in this version")
+        return await udp.open_listeners(self, host, port, reuse_port=reuse_port)

@@ -6,28 +6,25 @@ loop, even when there is nothing to wait for; and they know no call that does no
 
 from __future__ import annotations
 
-__all__ = [
-    "call_when_readable",
-    "call_when_writable",
-    "close_socket",
-    "connect_socket",
-    "wait_readable",
-    "wait_writable",
-]
+__all__ = ["SocketReader", "call_when_writable", "close_socket", "connect_socket", "wait_readable", "wait_writable"]
 
 import errno
 import socket as _socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_calls import raise_saved_error
+from easynetwork.lowlevel.api_async.backend._unix_sockets import FULL_PEER_DELAYS
 
 _T = TypeVar("_T")
+
+_READS_PER_TURN: Final = 64
+"""How often one task may read without waiting before all others get their turn."""
 
 
 async def wait_readable(sock: _socket.socket) -> None:
@@ -56,22 +53,70 @@ async def _wait(wait: Callable[[_socket.socket], Awaitable[None]], sock: _socket
         raise BusyResourceError("Another task is waiting for this socket") from None
 
 
-async def call_when_readable(sock: _socket.socket, call: Callable[[], _T]) -> _T:
-    """Returns the result of *call*, repeated until it need not wait for something to receive or to accept."""
-    while True:
+class SocketReader:
+    """Reads a socket by its own methods, for one task at a time.
+
+    Nothing is read before somebody asks: what arrives meanwhile stays in the system, which bounds it.
+    """
+
+    __slots__ = ("_is_busy", "_reads", "_socket")
+
+    def __init__(self, sock: _socket.socket) -> None:
+        self._socket = sock
+        self._is_busy = False
+        self._reads = 0  # since one had to wait
+
+    async def read(self, attempt: Callable[[], _T], *, wait_first: bool = False) -> _T:
+        """Returns what *attempt* does, tried again each time when there may be something to read.
+
+        Parameters:
+            attempt: reads something, without waiting.
+            wait_first: there was nothing left the last time: it is not worth an attempt.
+
+        Raises:
+            BusyResourceError: another task is reading.
+            OSError: what *attempt* raises, ``EBADF`` once the socket is closed.
+        """
+        if self._is_busy:
+            raise BusyResourceError("Another task is receiving from this socket")
+        self._is_busy = True
         try:
-            return call()
-        except BlockingIOError:
-            await wait_readable(sock)
+            if wait_first:
+                await self._wait()
+            elif self._reads >= _READS_PER_TURN:
+                self._reads = 0
+                await trio.lowlevel.checkpoint()
+            while True:
+                try:
+                    result = attempt()
+                except BlockingIOError:
+                    await self._wait()
+                else:
+                    self._reads += 1
+                    return result
+        finally:
+            self._is_busy = False
+
+    async def _wait(self) -> None:
+        self._reads = 0
+        await wait_readable(self._socket)
 
 
 async def call_when_writable(sock: _socket.socket, call: Callable[[], _T]) -> _T:
-    """Returns the result of *call*, repeated until it need not wait for room to send."""
+    """Returns the result of *call*, repeated until it need not wait for room to send. For one task at a time."""
+    delay, longest_delay = FULL_PEER_DELAYS
     while True:
         try:
             return call()
         except BlockingIOError:
             await wait_writable(sock)
+        try:
+            return call()
+        except BlockingIOError:
+            # A Unix socket that can be written means its own buffer: the queue of the receiver is full, and nothing
+            # will tell when it is not.
+            await trio.sleep(delay)
+            delay = min(2 * delay, longest_delay)
 
 
 async def connect_socket(sock: _socket.socket, address: Any) -> None:

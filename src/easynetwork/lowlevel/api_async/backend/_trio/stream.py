@@ -6,22 +6,20 @@ __all__ = ["TrioStreamTransport"]
 
 import errno
 import socket as _socket
-import warnings
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
 from .driver import BatchingDriver
-from .sockets import close_socket, wait_readable
+from .owner import SocketOwner
+from .sockets import SocketReader, close_socket
 from .writer import StreamWriter
 
 if TYPE_CHECKING:
@@ -33,27 +31,17 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class TrioStreamTransport(AsyncStreamTransport):
+class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
     """A connected stream socket. Nothing is read before it is asked for."""
 
-    __slots__ = ("_backend", "_error", "_is_drained", "_is_receiving", "_socket", "_writer")
+    __slots__ = ("_error", "_is_drained", "_reader", "_writer")
 
     def __init__(self, backend: AsyncBackend, sock: _socket.socket) -> None:
-        self._backend = backend
-        self._socket = sock
+        super().__init__(backend, sock)
+        self._reader = SocketReader(sock)
         self._writer = StreamWriter(sock)
-        self._is_receiving = False
-        self._is_drained = False  # the last call has received all there was: there is no need to try before waiting
+        self._is_drained = False  # the last call has received all there was
         self._error: OSError | None = None  # the system tells it once, we each time
-
-    def __del__(self) -> None:
-        writer: StreamWriter | None = getattr(self, "_writer", None)
-        if writer is not None and not writer.closing:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
-            close_socket(self._socket)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {getattr(self, '_socket', None)!r}>"
 
     async def recv(self, bufsize: int) -> bytes:
         if bufsize <= 0:
@@ -72,28 +60,17 @@ class TrioStreamTransport(AsyncStreamTransport):
 
     async def _receive(self, call: Callable[[], _T]) -> _T:
         """Returns the result of *call*, which receives something, as soon as there is something to receive."""
-        if self._is_receiving:
-            raise BusyResourceError("Another task is receiving from this transport")
+        if self._writer.closing:
+            raise error_from_errno(errno.EBADF)
+        if self._error is not None:
+            raise self._error
         is_drained, self._is_drained = self._is_drained, False
-        while True:
-            if self._writer.closing:
-                raise error_from_errno(errno.EBADF)
-            if self._error is not None:
-                raise self._error
-            if not is_drained:
-                try:
-                    return call()
-                except BlockingIOError:
-                    pass
-                except OSError as exc:
-                    self._error = exc
-                    raise
-            is_drained = False
-            self._is_receiving = True
-            try:
-                await wait_readable(self._socket)
-            finally:
-                self._is_receiving = False
+        try:
+            return await self._reader.read(call, wait_first=is_drained)
+        except OSError as exc:
+            if not self._writer.closing:
+                self._error = exc
+            raise
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._writer.write(data)
@@ -114,13 +91,6 @@ class TrioStreamTransport(AsyncStreamTransport):
         finally:
             close_socket(self._socket)
         await trio.lowlevel.checkpoint()
-
-    def backend(self) -> AsyncBackend:
-        return self._backend
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return socket_attributes(lambda: self._socket)
 
     def _write_batch(self) -> WriteBatch:
         return self._writer

@@ -9,9 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._socket_files import open_listening_socket
-from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket
+from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
 
 from .listener import TrioStreamListener
 from .stream import TrioStreamTransport
@@ -19,7 +17,6 @@ from .stream import TrioStreamTransport
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._unix_address import RawUnixSocketAddress
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 
@@ -48,17 +45,13 @@ class TrioUnixStreamTransport(TrioStreamTransport):
         await self._writer.write_message(list(iterable_of_data), list(ancillary_data))
 
 
-async def connect(
-    backend: AsyncBackend, path: RawUnixSocketAddress, local_path: RawUnixSocketAddress | None
-) -> TrioUnixStreamTransport:
+async def connect(backend: AsyncBackend, path: str | bytes, local_path: str | bytes | None) -> TrioUnixStreamTransport:
     """Connects to *path*. See `AsyncBackend.create_unix_stream_connection`."""
-    return TrioUnixStreamTransport(backend, await open_connected_socket(backend, _socket.SOCK_STREAM, path, local_path))
+    sock = await open_connected_socket(backend, _socket.SOCK_STREAM, path, local_path)
+    return TrioUnixStreamTransport(backend, sock)
 
 
-async def open_listener(
-    backend: AsyncBackend, path: RawUnixSocketAddress, backlog: int, mode: int | None
-) -> TrioStreamListener:
+async def open_listener(backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None) -> TrioStreamListener:
     """Opens a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
-    check_strictly_positive("backlog", backlog)
-    sock = await backend.run_in_thread(open_listening_socket, path, backlog, mode)
+    sock = await open_listening_socket(backend, path, backlog, mode)
     return TrioStreamListener(backend, sock, partial(TrioUnixStreamTransport, backend))

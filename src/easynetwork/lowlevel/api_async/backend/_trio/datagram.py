@@ -1,0 +1,51 @@
+"""Datagrams to and from one peer: UDP and Unix sockets."""
+
+from __future__ import annotations
+
+__all__ = ["TrioDatagramTransport", "TrioUnixDatagramTransport"]
+
+import socket as _socket
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramTransport
+from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE
+
+from .owner import SocketOwner
+from .sender import DatagramSender
+from .sockets import SocketReader
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+
+class TrioDatagramTransport(SocketOwner, AsyncDatagramTransport):
+    """A connected socket, without any queue of its own."""
+
+    __slots__ = ("_reader", "_recv", "_sender")
+
+    def __init__(self, backend: AsyncBackend, sock: _socket.socket) -> None:
+        super().__init__(backend, sock)
+        self._reader = SocketReader(sock)
+        self._recv = partial(sock.recv, MAX_DATAGRAM_BUFSIZE)
+        self._sender = DatagramSender(sock)
+
+    async def recv(self) -> bytes:
+        return await self._reader.read(self._recv)
+
+    async def send(self, data: bytes | bytearray | memoryview) -> None:
+        await self._sender.send(partial(self._socket.send, data))
+
+
+class TrioUnixDatagramTransport(TrioDatagramTransport):
+    """A connected Unix socket: ancillary data goes along."""
+
+    __slots__ = ()
+
+    async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
+        receive = partial(self._socket.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize)
+        data, messages, *_ = await self._reader.read(receive)
+        return data, messages
+
+    async def send_with_ancillary(self, data: bytes | bytearray | memoryview, ancillary_data: Any) -> None:
+        await self._sender.send(partial(self._socket.sendmsg, [data], list(ancillary_data)))

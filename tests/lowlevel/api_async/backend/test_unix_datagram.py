@@ -1,0 +1,243 @@
+"""Unix datagram sockets: endpoints and listeners, with ancillary data."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from tests.background import Background, Queue
+from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener, AsyncDatagramTransport
+from easynetwork.lowlevel.socket import SocketAttribute
+
+EVERY_BACKEND = True
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract and automatic names exist on Linux only")
+
+Listener: TypeAlias = AsyncDatagramListener[Any]
+
+
+@pytest.fixture(autouse=True)
+def _skip_where_there_are_none(backend: AsyncBackend) -> None:
+    if type(backend).create_unix_datagram_endpoint is AsyncBackend.create_unix_datagram_endpoint:
+        pytest.skip("this backend has no Unix datagram sockets")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "socket")
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[socket.socket]:
+    """A blocking socket without any of our code."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(10)
+        sock.bind(str(tmp_path / "peer"))
+        yield sock
+
+
+@pytest.fixture
+@contextlib.asynccontextmanager
+async def transport(
+    backend: AsyncBackend, tmp_path: Path, peer: socket.socket
+) -> AsyncIterator[AsyncDatagramTransport]:
+    """Connected to `peer`, which is connected to it."""
+    async with all_closed():
+        local_path = str(tmp_path / "transport")
+        async with await backend.create_unix_datagram_endpoint(peer.getsockname(), local_path=local_path) as transport:
+            peer.connect(local_path)
+            yield transport
+
+
+@pytest.fixture
+@contextlib.asynccontextmanager
+async def listener(backend: AsyncBackend, path: str, peer: socket.socket) -> AsyncIterator[Listener]:
+    """`peer` is connected to it."""
+    async with all_closed(), await backend.create_unix_datagram_listener(path) as listener:
+        peer.connect(path)
+        yield listener
+
+
+# --- endpoints
+
+
+async def test_datagrams_go_both_ways(transport: AsyncDatagramTransport, peer: socket.socket) -> None:
+    for datagram in (b"one", b"", b"two" * 1000):
+        peer.send(datagram)
+        assert await transport.recv() == datagram
+        await transport.send(datagram)
+        assert peer.recv(10_000) == datagram
+
+
+async def test_files_go_both_ways(transport: AsyncDatagramTransport, peer: socket.socket) -> None:
+    with Gift("there") as there, Gift("back") as back:
+        await transport.send_with_ancillary(b"take this", iter(there.raw))
+        assert receive_message(peer) == (b"take this", "there")
+        send_message(peer, b"and this", back)
+        data, messages = await transport.recv_with_ancillary(1024)
+        assert data == b"and this"
+        assert received_text(messages) == "back"
+    peer.send(b"nothing")
+    assert await transport.recv_with_ancillary(1024) == (b"nothing", [])
+
+
+async def test_a_sender_waits_while_the_queue_of_its_peer_is_full(
+    backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
+) -> None:
+    sent = 0
+    with backend.move_on_after(0.05) as scope:
+        while sent < 100_000:
+            await transport.send(b"%d" % sent)
+            sent += 1
+    assert scope.cancelled_caught()
+    async with backend.create_task_group() as group:
+        group.start_soon(transport.send, b"last")
+        group.start_soon(transport.send, b"last")
+        received = [await backend.run_in_thread(peer.recv, 100) for _ in range(sent + 2)]
+    assert received == [b"%d" % i for i in range(sent)] + [b"last"] * 2
+
+
+async def test_a_path_where_nobody_is_is_a_plain_oserror(backend: AsyncBackend, path: str) -> None:
+    async with all_closed():
+        with pytest.raises(FileNotFoundError, match=path):
+            await backend.create_unix_datagram_endpoint(path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gone:
+            gone.bind(path)
+        with pytest.raises(ConnectionRefusedError):
+            await backend.create_unix_datagram_endpoint(path)
+
+
+async def test_a_local_path_that_is_taken_is_left_alone(backend: AsyncBackend, path: str, peer: socket.socket) -> None:
+    Path(path).write_text("precious")
+    async with all_closed():
+        with pytest.raises(OSError) as info:
+            await backend.create_unix_datagram_endpoint(peer.getsockname(), local_path=path)
+    assert info.value.errno == errno.EADDRINUSE
+    assert Path(path).read_text() == "precious"
+
+
+@LINUX
+async def test_an_automatic_name_can_be_answered(backend: AsyncBackend, peer: socket.socket) -> None:
+    async with await backend.create_unix_datagram_endpoint(peer.getsockname(), local_path="") as transport:
+        await transport.send(b"hello")
+        data, address = peer.recvfrom(100)
+        assert address.startswith(b"\0")
+        peer.sendto(data, address)
+        assert await transport.recv() == b"hello"
+
+
+async def test_a_connected_socket_is_wrapped_with_its_ancillary_data(backend: AsyncBackend) -> None:
+    ours, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with peer, Gift() as gift:
+        async with await backend.wrap_connected_datagram_socket(ours) as transport:
+            await transport.send_with_ancillary(b"x", gift.raw)
+            assert receive_message(peer) == (b"x", "gift")
+    assert ours.fileno() == -1
+
+
+async def test_a_closed_transport_says_so(background: Background, transport: AsyncDatagramTransport) -> None:
+    receiving = await background.start(transport.recv)
+    await transport.aclose()
+    for operation in (receiving.result(), transport.recv(), transport.recv_with_ancillary(100), transport.send(b"")):
+        with pytest.raises(OSError) as info:
+            await operation
+        assert info.value.errno == errno.EBADF
+
+
+# --- listeners
+
+
+async def test_a_listener_answers_who_has_a_name(
+    background: Background, listener: Listener, peer: socket.socket, backend: AsyncBackend
+) -> None:
+    async def echo(data: bytes, address: Any) -> None:
+        await listener.send_to(data, address)
+
+    await background.start(listener.serve, echo)
+    for datagram in (b"one", b"", b"two"):
+        peer.send(datagram)
+        assert await backend.run_in_thread(peer.recv, 100) == datagram
+
+
+async def test_a_listener_gets_files_and_sends_some(
+    backend: AsyncBackend, background: Background, listener: Listener, peer: socket.socket
+) -> None:
+    seen: Queue[tuple[bytes, list[Any], Any]] = Queue(backend)
+
+    async def handler(data: bytes, ancillary_data: Any, address: Any) -> None:
+        seen.put_nowait((data, ancillary_data, address))
+
+    await background.start(listener.serve_with_ancillary, handler, 1024)
+    with Gift("there") as there, Gift("back") as back:
+        send_message(peer, b"take this", there)
+        data, messages, address = await seen.get()
+        assert (data, address) == (b"take this", peer.getsockname())
+        assert received_text(messages) == "there"
+        await listener.send_with_ancillary_to(b"and this", iter(back.raw), address)
+        assert receive_message(peer) == (b"and this", "back")
+    peer.send(b"nothing")
+    assert await seen.get() == (b"nothing", [], peer.getsockname())
+
+
+async def test_who_has_no_name_is_none(
+    backend: AsyncBackend, background: Background, listener: Listener, path: str
+) -> None:
+    seen: Queue[Any] = Queue(backend)
+
+    async def handler(data: bytes, address: Any) -> None:
+        seen.put_nowait((data, address))
+
+    await background.start(listener.serve, handler)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nameless:
+        nameless.sendto(b"guess who", path)
+        assert await seen.get() == (b"guess who", None)
+
+
+async def test_tasks_are_started_in_the_order_of_reception(
+    backend: AsyncBackend, background: Background, listener: Listener, peer: socket.socket
+) -> None:
+    seen: list[bytes] = []
+
+    async def handler(data: bytes, address: Any) -> None:
+        seen.append(data)
+
+    await background.start(listener.serve, handler)
+    sent = [b"%d" % i for i in range(200)]
+    for datagram in sent:
+        await backend.run_in_thread(peer.send, datagram)
+    while len(seen) < len(sent):
+        await backend.sleep(0.001)
+    assert seen == sent
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o666])
+async def test_the_file_of_a_listener_gets_the_mode_that_is_asked_for_and_stays(
+    backend: AsyncBackend, path: str, mode: int
+) -> None:
+    async with await backend.create_unix_datagram_listener(path, mode=mode) as listener:
+        assert stat.S_IMODE(os.stat(path).st_mode) == mode
+        assert listener.extra(SocketAttribute.sockname) == path
+    assert os.path.exists(path)
+
+
+async def test_closing_ends_serve_and_leaves_nothing_usable(background: Background, listener: Listener) -> None:
+    async def handler(data: bytes, address: Any) -> None:
+        pytest.fail("nothing was sent")
+
+    serving = await background.start(listener.serve, handler)
+    await listener.aclose()
+    for operation in (serving.result(), listener.serve(handler), listener.send_to(b"", "somewhere")):
+        with pytest.raises(OSError) as info:
+            await operation
+        assert info.value.errno == errno.EBADF
