@@ -270,7 +270,7 @@ class StaysOpenWhenItsCloseIsCancelled(MemoryTransport):
         await super().aclose()
 
 
-@caught_by("a_transport_dropped_while_open_warns_and_is_closed")
+@caught_by("what_is_dropped_while_open_warns_and_is_closed")
 class IsDroppedInSilence(MemoryTransport):
     def __del__(self) -> None:
         self._close()

@@ -12,7 +12,8 @@ from tests.conformance.harnesses.memory import MemoryHarness, MemoryTransport
 from tests.conformance.kit import runner as runner_module
 from tests.conformance.kit.checks import Checks, Feature, name_of
 from tests.conformance.kit.runner import asyncio_runners
-from tests.conformance.kit.stream import STREAM_CHECKS, stream_stage
+from tests.conformance.kit.stage import set_stage
+from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage
 from tests.conformance.mutants import MUTANTS, LeavesADescriptor
 
 
@@ -28,7 +29,7 @@ def test_a_faulty_transport_is_caught(
     asyncio_runner = asyncio_runners()[0]
     try:
         with pytest.raises((Exception, pytest.fail.Exception)):
-            asyncio_runner.run(partial(stream_stage, harness), check)
+            asyncio_runner.run(partial(set_stage, StreamStage, harness), check)
     finally:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

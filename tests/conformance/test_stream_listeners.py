@@ -10,8 +10,9 @@ from tests.conformance.harnesses.unix_stream import UnixStreamListenerHarness
 from tests.conformance.kit.cases import conformance_cases
 from tests.conformance.kit.checks import Check
 from tests.conformance.kit.harness import ListenerHarness
-from tests.conformance.kit.listener import LISTENER_CHECKS, ListenerStage, listener_stage
+from tests.conformance.kit.listener import LISTENER_CHECKS, ListenerStage
 from tests.conformance.kit.runner import Runner, asyncio_runners
+from tests.conformance.kit.stage import set_stage
 
 CALLBACK_LOOPS = asyncio_runners()
 
@@ -24,4 +25,4 @@ SUBJECTS = [
 
 @conformance_cases(LISTENER_CHECKS, SUBJECTS)
 def test_listener(runner: Runner, harness: ListenerHarness, check: Check[ListenerStage]) -> None:
-    runner.run(partial(listener_stage, harness), check)
+    runner.run(partial(set_stage, ListenerStage, harness), check)

@@ -13,7 +13,8 @@ from tests.conformance.kit.cases import conformance_cases
 from tests.conformance.kit.checks import Check
 from tests.conformance.kit.harness import StreamHarness
 from tests.conformance.kit.runner import Runner, asyncio_runners, trio_runners
-from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage, stream_stage
+from tests.conformance.kit.stage import set_stage
+from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage
 
 CALLBACK_LOOPS = asyncio_runners()
 ASYNCIO = CALLBACK_LOOPS[:1]
@@ -35,4 +36,4 @@ SUBJECTS = [
 
 @conformance_cases(STREAM_CHECKS, SUBJECTS)
 def test_stream(runner: Runner, harness: StreamHarness, check: Check[StreamStage]) -> None:
-    runner.run(partial(stream_stage, harness), check)
+    runner.run(partial(set_stage, StreamStage, harness), check)

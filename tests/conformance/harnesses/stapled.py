@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["StapledHarness"]
+__all__ = ["StapledDatagramHarness", "StapledHarness"]
 
 import contextlib
 
 from tests.conformance.kit.checks import Feature
-from tests.conformance.kit.harness import StreamHarness
-from tests.conformance.kit.peers import StreamPeer
+from tests.conformance.kit.harness import DatagramHarness, StreamHarness
+from tests.conformance.kit.peers import DatagramPeer, StreamPeer
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
-from easynetwork.lowlevel.api_async.transports.composite import AsyncStapledStreamTransport
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramTransport, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.composite import (
+    AsyncStapledDatagramTransport,
+    AsyncStapledStreamTransport,
+)
 
 
 class _StapledPeer(StreamPeer):
@@ -61,3 +64,41 @@ class StapledHarness(StreamHarness):
 
     def shorten_close_timeout(self) -> contextlib.AbstractContextManager[object] | None:
         return self._lower.shorten_close_timeout()
+
+
+class _StapledDatagramPeer(DatagramPeer):
+    def __init__(self, sender: DatagramPeer, receiver: DatagramPeer) -> None:
+        self._sender = sender
+        self._receiver = receiver
+
+    def send(self, data: bytes) -> bool:
+        return self._sender.send(data)
+
+    def receive(self) -> bytes | None:
+        return self._receiver.receive()
+
+    def close(self) -> None:
+        self._sender.close()
+        self._receiver.close()
+
+
+class StapledDatagramHarness(DatagramHarness):
+    """
+    Parameters:
+        lower: both transports.
+    """
+
+    def __init__(self, lower: DatagramHarness) -> None:
+        self._lower = lower
+        self.features = (lower.features | Feature.SUCCESSIVE_CLOSE) & ~(Feature.SOCKET | Feature.LATE_REFUSAL)
+        self.largest = lower.largest
+
+    def __str__(self) -> str:
+        return f"Stapled-{self._lower}"
+
+    async def connect(
+        self, backend: AsyncBackend, cleanup: contextlib.ExitStack
+    ) -> tuple[AsyncDatagramTransport, DatagramPeer]:
+        to_send, receiving_peer = await self._lower.connect(backend, cleanup)
+        to_receive, sending_peer = await self._lower.connect(backend, cleanup)
+        return AsyncStapledDatagramTransport(to_send, to_receive), _StapledDatagramPeer(sending_peer, receiving_peer)

@@ -7,7 +7,7 @@ siblings) which makes a connected pair, your transport and a *peer* that does no
 
     @conformance_cases(STREAM_CHECKS, [(MyHarness(), asyncio_runners())])
     def test_my_transport(runner: Runner, harness: StreamHarness, check: Check[StreamStage]) -> None:
-        runner.run(partial(stream_stage, harness), check)
+        runner.run(partial(set_stage, StreamStage, harness), check)
 
 A check that fails raises what any test raises. Besides, each run fails if it takes longer than `runner.PATIENCE`,
 leaves a file descriptor or a task behind, drops something that is still open, or has an error reported to the event

@@ -30,10 +30,12 @@ class Feature(enum.Flag):
     """Receiving from a closed transport may report the end of the stream instead of ``EBADF``."""
     TLS = enum.auto()
     """The stream is encrypted. The peer is a `TLSPeer`."""
+    RELIABLE = enum.auto()
+    """No datagram is lost: who sends waits until there is room."""
     REFUSAL = enum.auto()
-    """Datagrams to a peer that has gone are answered by an error."""
-    EMSGSIZE = enum.auto()
-    """There is a limit to the size of a datagram."""
+    """A datagram for a peer that has gone is an error at once."""
+    LATE_REFUSAL = enum.auto()
+    """A datagram for a peer that has gone makes a later operation fail, once."""
 
 
 NOTHING: Final = Feature(0)
@@ -53,7 +55,7 @@ class Checks(Generic[_T_Stage]):
         include: collections whose checks belong to this one too.
     """
 
-    def __init__(self, *include: Checks[_T_Stage]) -> None:
+    def __init__(self, *include: Checks[Any]) -> None:
         self._include = include
         self._own: list[tuple[Check[_T_Stage], Feature, Feature]] = []
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["Harness", "ListenerHarness", "StreamHarness"]
+__all__ = ["DatagramHarness", "DatagramListenerHarness", "Harness", "ListenerHarness", "StreamHarness"]
 
 import contextlib
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.abc import (
+    AsyncDatagramListener,
+    AsyncDatagramTransport,
+    AsyncListener,
+    AsyncStreamTransport,
+)
 
 from .checks import Feature
-from .peers import StreamPeer
+from .peers import DatagramPeer, StreamPeer
 
 
 class Harness(metaclass=ABCMeta):
@@ -68,3 +74,47 @@ class ListenerHarness(Harness):
             backend: what the listener is to run on.
             cleanup: closed after the check, when the listener and all peers have been closed.
         """
+
+
+class DatagramHarness(Harness):
+    """How to get a datagram transport that talks to one peer."""
+
+    largest: int
+    """Size in bytes of the largest datagram."""
+
+    @abstractmethod
+    async def connect(
+        self, backend: AsyncBackend, cleanup: contextlib.ExitStack
+    ) -> tuple[AsyncDatagramTransport, DatagramPeer]:
+        """Returns a transport, and its peer.
+
+        Nobody else may keep a reference to the transport.
+
+        Parameters:
+            backend: what the transport is to run on.
+            cleanup: closed after the check, when the transport and the peer have been closed.
+        """
+
+
+class DatagramListenerHarness(Harness):
+    """How to get a listener for datagrams, and whoever sends it some."""
+
+    largest: int
+    """Size in bytes of the largest datagram."""
+
+    @abstractmethod
+    async def listen(
+        self, backend: AsyncBackend, cleanup: contextlib.ExitStack
+    ) -> tuple[AsyncDatagramListener[Any], Callable[[], DatagramPeer]]:
+        """Returns a listener, and what makes peers that talk to it, each from an address of its own.
+
+        Nobody else may keep a reference to the listener.
+
+        Parameters:
+            backend: what the listener is to run on.
+            cleanup: closed after the check, when the listener and all peers have been closed.
+        """
+
+    @abstractmethod
+    def address_of(self, peer: DatagramPeer) -> Any:
+        """Returns the address that the datagrams of *peer* come from, as handlers get it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PeerDriver", "SocketPeer", "StreamPeer", "until"]
+__all__ = ["DatagramPeer", "DatagramSocketPeer", "PeerDriver", "SocketPeer", "StreamPeer", "until"]
 
 import socket
 import struct
@@ -17,6 +17,10 @@ class StreamPeer(metaclass=ABCMeta):
 
     socket: socket.socket | None = None
     """What it is made of, if that is a socket."""
+
+    def shake_hands(self) -> bool:
+        """Goes on with what is due before any bytes. Returns whether that is complete."""
+        return True
 
     @abstractmethod
     def send(self, data: memoryview) -> int:
@@ -68,6 +72,49 @@ class SocketPeer(StreamPeer):
     def reset(self) -> None:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class DatagramPeer(metaclass=ABCMeta):
+    """The far end of datagrams. No method waits; errors of the network are raised as `OSError`."""
+
+    socket: socket.socket | None = None
+    """What it is made of, if that is a socket."""
+
+    @abstractmethod
+    def send(self, data: bytes) -> bool:
+        """Sends a datagram if there is room for it; returns whether it did."""
+
+    @abstractmethod
+    def receive(self) -> bytes | None:
+        """Returns a datagram; None if there is none yet."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes. May be called again."""
+
+
+class DatagramSocketPeer(DatagramPeer):
+    """A plain datagram socket, connected, which it owns."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._socket = self.socket = sock
+
+    def send(self, data: bytes) -> bool:
+        try:
+            self._socket.send(data)
+        except BlockingIOError:
+            return False
+        return True
+
+    def receive(self) -> bytes | None:
+        try:
+            return self._socket.recv(1 << 18)
+        except BlockingIOError:
+            return None
 
     def close(self) -> None:
         self._socket.close()

@@ -60,7 +60,6 @@ class TLSPeer(StreamPeer):
                 self.flush()
 
     def shake_hands(self) -> bool:
-        """Goes on with the handshake. Returns whether it is complete."""
         while not self._shaken_hands:
             try:
                 self._tls.do_handshake()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LISTENER_CHECKS", "ListenerStage", "listener_stage"]
+__all__ = ["LISTENER_CHECKS", "ListenerStage"]
 
 from . import accepting as accepting
-from . import attributes as attributes
-from . import serving as serving
-from .stage import LISTENER_CHECKS, ListenerStage, listener_stage
+from .stage import LISTENER_CHECKS, ListenerStage

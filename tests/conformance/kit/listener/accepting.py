@@ -1,4 +1,4 @@
-"""Accepting: each connection has a task of its own, and none stops the others."""
+"""Accepting: whatever the peers do, each connection is handed over, and none disturbs the others."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 import pytest
 from tests.conformance.kit.checks import Feature
 from tests.conformance.kit.listener.stage import LISTENER_CHECKS, ListenerStage, owned
+from tests.conformance.kit.outcomes import Failure, attempt
 from tests.conformance.kit.peers import PeerDriver
 
+from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.socket import SocketAttribute
 
@@ -23,7 +25,7 @@ from easynetwork.lowlevel.socket import SocketAttribute
 async def each_connection_is_handed_over(stage: ListenerStage) -> None:
     for private in (True, False):
         async with stage.serving(stage.echo, private=private):
-            peers = [stage.connect() for _ in range(10)]
+            peers = [stage.ring() for _ in range(10)]
             stage.rng.shuffle(peers)
             for number, peer in enumerate(peers):
                 await peer.send(b"%04d" % number)
@@ -33,18 +35,6 @@ async def each_connection_is_handed_over(stage: ListenerStage) -> None:
             for peer in peers:
                 peer.peer.send_eof()
                 assert await peer.receive_to_end() == b""
-
-
-@LISTENER_CHECKS()
-async def connections_made_before_serving_are_served(stage: ListenerStage) -> None:
-    peers = [stage.connect() for _ in range(5)]
-    for peer in peers:
-        peer.peer.send(memoryview(b"early"))
-    async with stage.serving(stage.echo):
-        for peer in peers:
-            if Feature.TLS in stage.harness.features:  # nothing was sent before the handshake
-                await peer.send(b"early")
-            assert await peer.receive(5) == b"early"
 
 
 @LISTENER_CHECKS()
@@ -67,7 +57,7 @@ async def a_handler_gets_a_transport_of_the_same_backend(stage: ListenerStage) -
             await transport.send_all(b"hello")
 
     async with stage.serving(handler):
-        peer = stage.connect()
+        peer = stage.ring()
         assert await peer.receive(5) == b"hello"
     assert len(seen) == 1
 
@@ -83,54 +73,18 @@ async def a_handler_knows_whom_it_talks_to(stage: ListenerStage) -> None:
 
     async with stage.serving(handler):
         for _ in range(3):
-            peer = stage.connect()
+            peer = stage.ring()
             sock = peer.peer.socket
             assert isinstance(sock, socket.socket)
             assert await peer.receive(5) == b"hello"
             assert seen.pop() == (sock.getpeername(), sock.getsockname())
 
 
-@LISTENER_CHECKS()
-async def each_handler_has_a_task_of_its_own(stage: ListenerStage) -> None:
-    tasks: set[int] = set()
-
-    async def handler(transport: AsyncStreamTransport) -> None:
-        tasks.add(stage.backend.get_current_task().id)
-        await stage.greet(transport)
-        await stage.until(lambda: len(tasks) == 5)
-
-    async with stage.serving(handler):
-        peers = [stage.connect() for _ in range(5)]
-        for peer in peers:
-            assert await peer.receive(5) == b"hello"
-    assert len(tasks) == 5
-
-
-@LISTENER_CHECKS()
-async def a_slow_handler_does_not_stop_accepting(stage: ListenerStage) -> None:
-    connected = 0
-
-    async def handler(transport: AsyncStreamTransport) -> None:
-        nonlocal connected
-        async with owned(transport):
-            connected += 1
-            await transport.send_all(b"hello")
-            await stage.backend.sleep_forever()
-
-    for private in (True, False):
-        connected = 0
-        async with stage.serving(handler, private=private):
-            peers = [stage.connect() for _ in range(20)]
-            for peer in peers:
-                assert await peer.receive(5) == b"hello"
-            assert connected == 20
-
-
 @LISTENER_CHECKS(needs=Feature.RESET)
 async def connections_that_are_reset_at_once_are_survived(stage: ListenerStage) -> None:
     async with stage.serving(stage.echo):
         for _ in range(20):
-            stage.connect().peer.reset()
+            stage.ring().peer.reset()
             await stage.yield_at_random()
         await stage.assert_works()
 
@@ -138,7 +92,7 @@ async def connections_that_are_reset_at_once_are_survived(stage: ListenerStage) 
 @LISTENER_CHECKS(needs=Feature.RESET)
 async def connections_that_were_reset_before_serving_are_survived(stage: ListenerStage) -> None:
     for _ in range(5):
-        stage.connect().peer.reset()
+        stage.ring().peer.reset()
     async with stage.serving(stage.echo):
         await stage.assert_works()
 
@@ -147,7 +101,7 @@ async def connections_that_were_reset_before_serving_are_survived(stage: Listene
 async def connections_that_are_closed_at_once_are_survived(stage: ListenerStage) -> None:
     async with stage.serving(stage.echo):
         for _ in range(20):
-            stage.connect().peer.close()
+            stage.ring().peer.close()
             await stage.yield_at_random()
         await stage.assert_works()
 
@@ -165,7 +119,7 @@ async def what_a_peer_sends_before_it_leaves_is_received(stage: ListenerStage) -
 
     async with stage.serving(handler):
         for number in range(5):
-            peer = stage.connect()
+            peer = stage.ring()
             await peer.send(b"%d" % number)
             peer.peer.send_eof()
         await stage.until(lambda: len(received) == 5)
@@ -175,7 +129,7 @@ async def what_a_peer_sends_before_it_leaves_is_received(stage: ListenerStage) -
 @LISTENER_CHECKS(needs=Feature.RESET)
 async def peers_of_all_sorts_do_not_disturb_each_other(stage: ListenerStage) -> None:
     async def visit() -> None:
-        peer = stage.connect()
+        peer = stage.ring()
         await stage.yield_at_random()
         match stage.rng.choice(["reset", "close", "silent", "echo", "echo", "echo"]):
             case "reset":
@@ -196,6 +150,37 @@ async def peers_of_all_sorts_do_not_disturb_each_other(stage: ListenerStage) -> 
                 group.start_soon(visit)
 
 
+@LISTENER_CHECKS()
+async def a_connection_is_served_or_closed_when_serve_is_cancelled_meanwhile(stage: ListenerStage) -> None:
+    """At any moment: it is in the backlog, handed over, or it is closed. None is forgotten."""
+    peers: list[PeerDriver] = []
+    for _ in range(5):
+        async with stage.serving(stage.echo) as task:
+            for _ in range(stage.rng.randrange(5)):
+                peers.append(stage.ring())
+                await stage.yield_at_random()
+            task.cancel()
+            await stage.yield_at_random()
+    await stage.listener.aclose()
+    for peer in peers:
+        await attempt(peer.receive_to_end)
+
+
+@LISTENER_CHECKS()
+async def a_connection_in_the_backlog_ends_with_the_listener(stage: ListenerStage) -> None:
+    peer = stage.ring()
+    await stage.settle()
+    await stage.listener.aclose()
+    outcome = await attempt(peer.receive_to_end)
+    assert outcome == b"" or isinstance(outcome, Failure)
+
+
+@LISTENER_CHECKS(needs=Feature.SOCKET)
+async def a_listener_has_no_peer(stage: ListenerStage) -> None:
+    with pytest.raises(TypedAttributeLookupError):
+        stage.listener.extra(SocketAttribute.peername)
+
+
 @LISTENER_CHECKS(needs=Feature.SOCKET)
 async def running_out_of_descriptors_does_not_end_serving(stage: ListenerStage) -> None:
     """What cannot be accepted now is accepted later, and the logs tell."""
@@ -204,7 +189,7 @@ async def running_out_of_descriptors_does_not_end_serving(stage: ListenerStage) 
         async with stage.serving(stage.echo):
             with contextlib.suppress(OSError):  # there are none left for the peers either
                 while True:
-                    peers.append(stage.connect())
+                    peers.append(stage.ring())
             await stage.until(lambda: bool(errors))
             restore()
             for peer in peers:

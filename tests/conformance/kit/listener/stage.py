@@ -1,96 +1,78 @@
-"""What a check of a listener gets to work with."""
+"""What a check of a stream listener gets to work with."""
 
 from __future__ import annotations
 
-__all__ = ["LISTENER_CHECKS", "Handler", "ListenerStage", "listener_stage", "owned"]
+__all__ = ["LISTENER_CHECKS", "ListenerStage", "owned"]
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, TypeAlias
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
+import pytest
 from tests.conformance.kit.checks import Checks
 from tests.conformance.kit.harness import ListenerHarness
 from tests.conformance.kit.peers import PeerDriver
-from tests.conformance.kit.stage import Stage
+from tests.conformance.kit.serving import SERVING_CHECKS, Handler, ServingStage
 
-from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, Task, TaskGroup
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 
-Handler: TypeAlias = Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]]
 
+class ListenerStage(ServingStage[AsyncListener[AsyncStreamTransport], PeerDriver]):
+    """A listener, and whoever connects to it."""
 
-class ListenerStage(Stage):
-    """A listener, for the length of one check."""
+    harness: ListenerHarness
 
-    def __init__(self, backend: AsyncBackend, harness: ListenerHarness, cleanup: contextlib.ExitStack) -> None:
-        super().__init__(backend, str(harness), cleanup)
-        self.harness = harness
-        self._listener: AsyncListener[AsyncStreamTransport] | None = None
+    async def _open(self) -> AsyncListener[AsyncStreamTransport]:
+        listener, self._connect = await self.harness.listen(self.backend, self.cleanup)
         self._peers: list[PeerDriver] = []
+        return listener
 
-    async def open(self) -> None:
-        self._listener, self._connect = await self.harness.listen(self.backend, self.cleanup)
-
-    @property
-    def listener(self) -> AsyncListener[AsyncStreamTransport]:
-        assert self._listener is not None, "the listener was dropped"
-        return self._listener
-
-    def drop_listener(self) -> None:
-        """Forgets the listener without closing it."""
-        self._listener = None
-
-    def connect(self) -> PeerDriver:
+    def ring(self) -> PeerDriver:
         """Returns a new peer. Nobody has accepted it yet."""
         peer = PeerDriver(self.backend, self._connect())
         self._peers.append(peer)
         return peer
 
-    @contextlib.asynccontextmanager
-    async def serving(self, handler: Handler, *, private: bool = True) -> AsyncIterator[Task[None]]:
-        """Serves in a task. In the end, it is cancelled together with all handlers.
-
-        Parameters:
-            handler: of the connections.
-            private: whether they live in a group that the listener makes itself.
-        """
-        with self.backend.open_cancel_scope() as scope:
-            async with self.backend.create_task_group() as group:
-                task = await group.start(self._serve, handler, None if private else group)
-                await self.settle()
-                yield task
-                scope.cancel()
-
-    async def _serve(self, handler: Handler, group: TaskGroup | None) -> None:
-        await self.listener.serve(handler, group)
-
-    async def greet(self, transport: AsyncStreamTransport) -> None:
-        """A handler that is done soon."""
-        async with owned(transport):
-            await transport.send_all(b"hello")
+    async def see_in(self, peer: PeerDriver) -> None:
+        await self.until(peer.peer.shake_hands)
 
     async def echo(self, transport: AsyncStreamTransport) -> None:
-        """A handler that lasts as long as its connection, however that ends."""
+        """Lasts as long as the connection, however that ends."""
         with contextlib.suppress(OSError):
             async with owned(transport):
                 while data := await transport.recv(1000):
                     await transport.send_all(data)
 
-    async def assert_works(self) -> None:
-        """Asks the `echo` handler that is serving."""
-        peer = self.connect()
+    async def assert_echoed(self, peer: PeerDriver) -> None:
         data = self.rng.randbytes(10)
         await peer.send(data)
         assert await peer.receive(10) == data
         peer.peer.send_eof()
         assert await peer.receive_to_end() == b""
 
-    async def close(self) -> None:
+    def handler(self, run: Callable[[], Awaitable[None]]) -> Handler:
+        async def handle(transport: AsyncStreamTransport) -> None:
+            try:
+                await run()
+            finally:
+                await aclose_forcefully(transport)
+
+        return handle
+
+    def hang_up(self) -> None:
         for peer in self._peers:
             peer.peer.close()
-        if self._listener is not None:
-            await aclose_forcefully(self._listener)
+
+    def far_socket(self) -> socket.socket:
+        sock = self.ring().peer.socket
+        assert sock is not None, "a harness with sockets has peers with sockets"
+        return sock
+
+    async def assert_gone(self) -> None:
+        with pytest.raises(OSError):
+            self.ring()
 
 
 @contextlib.asynccontextmanager
@@ -104,17 +86,5 @@ async def owned(transport: AsyncStreamTransport) -> AsyncIterator[None]:
     await transport.aclose()
 
 
-@contextlib.asynccontextmanager
-async def listener_stage(harness: ListenerHarness, backend: AsyncBackend) -> AsyncIterator[ListenerStage]:
-    """Opens what *harness* describes, and closes it and all peers in the end."""
-    with contextlib.ExitStack() as cleanup:
-        stage = ListenerStage(backend, harness, cleanup)
-        await stage.open()
-        try:
-            yield stage
-        finally:
-            await stage.close()
-
-
-LISTENER_CHECKS: Checks[ListenerStage] = Checks()
+LISTENER_CHECKS: Checks[Any] = Checks(SERVING_CHECKS)
 """What listeners promise."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["EXCHANGE_CHECKS", "STREAM_CHECKS", "StreamStage", "stream_stage"]
+__all__ = ["EXCHANGE_CHECKS", "STREAM_CHECKS", "StreamStage"]
 
-from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage, stream_stage
+from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
 
 from . import attributes as attributes
 from . import cancelling as cancelling

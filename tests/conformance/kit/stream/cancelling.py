@@ -94,7 +94,7 @@ async def the_end_of_the_stream_is_not_lost_by_cancellation(stage: StreamStage) 
             receiver.cancel()
             await receiver.wait()
         assert await stage.transport.recv(100) == b""
-        await stage.reconnect()
+        await stage.reopen()
 
 
 @STREAM_CHECKS(needs=Feature.CANCELLED_SEND)

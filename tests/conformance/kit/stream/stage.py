@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
-__all__ = ["EXCHANGE_CHECKS", "STREAM_CHECKS", "StreamStage", "stream_stage"]
+__all__ = ["EXCHANGE_CHECKS", "STREAM_CHECKS", "StreamStage"]
 
 import contextlib
-from collections.abc import AsyncIterator
+import socket
 
 from tests.conformance.kit.checks import Checks
+from tests.conformance.kit.common import ASYNC_CHECKS
 from tests.conformance.kit.harness import StreamHarness
+from tests.conformance.kit.outcomes import attempt
 from tests.conformance.kit.peers import PeerDriver
 from tests.conformance.kit.stage import Stage
 
-from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
-from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 
 
-class StreamStage(Stage):
-    """A transport with its peer, for the length of one check."""
+class StreamStage(Stage[AsyncStreamTransport]):
+    """A transport with its peer."""
 
+    harness: StreamHarness
     peer: PeerDriver
 
-    def __init__(self, backend: AsyncBackend, harness: StreamHarness, cleanup: contextlib.ExitStack) -> None:
-        super().__init__(backend, str(harness), cleanup)
-        self.harness = harness
-        self._transport: AsyncStreamTransport | None = None
-
-    async def connect(self) -> None:
-        """Gets a new pair."""
-        self._transport, peer = await self.harness.connect(self.backend, self.cleanup)
+    async def _open(self) -> AsyncStreamTransport:
+        transport, peer = await self.harness.connect(self.backend, self.cleanup)
         self.peer = PeerDriver(self.backend, peer)
-
-    async def reconnect(self) -> None:
-        """Closes both ends, and gets a new pair."""
-        await self.close()
-        await self.connect()
+        return transport
 
     @property
     def transport(self) -> AsyncStreamTransport:
-        assert self._transport is not None, "the transport was dropped"
-        return self._transport
-
-    def drop_transport(self) -> None:
-        """Forgets the transport without closing it."""
-        self._transport = None
+        return self.subject
 
     @property
     def flood(self) -> bytes:
@@ -59,27 +45,19 @@ class StreamStage(Stage):
                 await self.peer.receive_to_end()
                 self.peer.peer.send_eof()
 
-    async def close(self) -> None:
-        """Closes both ends, in whatever state they are."""
+    def hang_up(self) -> None:
         self.peer.peer.close()
-        if self._transport is not None:
-            await aclose_forcefully(self._transport)
 
+    def far_socket(self) -> socket.socket:
+        assert self.peer.peer.socket is not None, "a harness with sockets has peers with sockets"
+        return self.peer.peer.socket
 
-@contextlib.asynccontextmanager
-async def stream_stage(harness: StreamHarness, backend: AsyncBackend) -> AsyncIterator[StreamStage]:
-    """Connects what *harness* describes, and closes it in the end."""
-    with contextlib.ExitStack() as cleanup:
-        stage = StreamStage(backend, harness, cleanup)
-        await stage.connect()
-        try:
-            yield stage
-        finally:
-            await stage.close()
+    async def assert_gone(self) -> None:
+        await attempt(self.peer.receive_to_end)
 
 
 EXCHANGE_CHECKS: Checks[StreamStage] = Checks()
-"""What every stream promises, blocking ones too."""
+"""What every stream promises, blocking ones too, besides `COMMON_CHECKS`."""
 
-STREAM_CHECKS: Checks[StreamStage] = Checks(EXCHANGE_CHECKS)
+STREAM_CHECKS: Checks[StreamStage] = Checks(ASYNC_CHECKS, EXCHANGE_CHECKS)
 """What asynchronous streams promise."""
