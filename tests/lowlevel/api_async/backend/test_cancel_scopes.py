@@ -390,12 +390,12 @@ def test_a_scope_cannot_be_entered_without_a_task(backend: AsyncBackend) -> None
 
 
 async def test_scopes_of_different_tasks_do_not_know_each_other(backend: AsyncBackend) -> None:
-    async def run(delay: float) -> bool:
+    async def run(delay: float, work: float) -> bool:
         with backend.move_on_after(delay) as scope:
-            await backend.sleep(0.02)
+            await backend.sleep(work)
         return scope.cancelled_caught()
 
-    assert await backend.gather(run(0.001), run(3600), run(0)) == [True, False, True]
+    assert await backend.gather(run(0.001, 3600), run(3600, 0.02), run(0, 3600)) == [True, False, True]
 
 
 async def test_a_thousand_random_nestings_leave_no_trace(backend: AsyncBackend, rng: Any) -> None:
