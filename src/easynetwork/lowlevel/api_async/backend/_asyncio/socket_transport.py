@@ -1,4 +1,4 @@
-"""A stream socket as a transport of asyncio, written for what no event loop has: control messages."""
+"""A stream socket as a transport of asyncio, for what those of the event loops do not have: control messages."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
 
+from .poller import poller_of
 from .watermarks import HIGH_WATER, LOW_WATER
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _WOULD_BLOCK: Final = (BlockingIOError, InterruptedError)
 
 
 class SocketTransport(asyncio.Transport):
-    """A non-blocking socket, which it owns, on ``add_reader`` and ``add_writer``.
+    """A non-blocking socket, which it owns, watched by a `Poller`.
 
     It begins with reading paused: bytes that are read without their control messages have lost them. Who wants some
     awaits `wait_readable`, and reads the socket himself.
@@ -44,15 +45,13 @@ class SocketTransport(asyncio.Transport):
         "_deliver",
         "_end_due",
         "_eof_due",
-        "_error",
         "_fd",
-        "_forgets_sockets",
-        "_has_sent",
         "_high",
-        "_is_drained",
+        "_lender",
         "_loop",
         "_low",
         "_outgoing",
+        "_poller",
         "_protocol",
         "_queue",
         "_reader",
@@ -63,11 +62,13 @@ class SocketTransport(asyncio.Transport):
         "_unheeded",
         "_watching",
         "_writing_paused",
+        "is_drained",
         "reads_ahead",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: _socket.socket, callbacks: StreamCallbacks) -> None:
         self._loop = loop
+        self._poller = poller_of(loop)
         self._sock = sock
         self._fd = sock.fileno()
         self._recv = sock.recv
@@ -82,11 +83,8 @@ class SocketTransport(asyncio.Transport):
         self._reader: asyncio.Future[bool | None] | None = None
         self._queue: SupportsAppend | None = None  # takes what is read for the reader, at most so many bytes
         self._bufsize = 0
-        self._is_drained = False  # by what was read for the reader, and nothing has come since
-        self._has_sent = False  # since something was read: until then at least, the peer was there
-        self._error: OSError | None = None  # of the socket, to be raised after the last bytes
-        # uvloop, that is: what asyncio looks at, it looks at until it is told not to.
-        self._forgets_sockets = not isinstance(loop, asyncio.SelectorEventLoop)
+        self.is_drained = False
+        """Whether the last read has emptied the socket, and nothing has come since: there is no need to try."""
         self.reads_ahead = True
         """Whether bytes are read for a receiver that is busy: it may want them later, with their control messages."""
 
@@ -114,14 +112,9 @@ class SocketTransport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = cast(asyncio.Protocol, protocol)
         self._deliver = self._protocol.data_received
-
-    def get_protocol(self) -> asyncio.Protocol:
-        return self._protocol
+        self._lender = protocol if isinstance(protocol, asyncio.BufferedProtocol) else None
 
     # ------------------------------------------------------------------------------------------------------- reading
-
-    def is_reading(self) -> bool:
-        return self._reading
 
     def pause_reading(self) -> None:
         self._reading = False
@@ -129,24 +122,10 @@ class SocketTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         if not self._closing:
             self._reading = True
-            if self._unheeded:
-                # The event may have been an error of the socket, after which libuv looks no more, and does not tell so.
-                self._unwatch()
             self._watch()
 
-    def note_read(self, nbytes: int, bufsize: int) -> None:
-        """Says what a read has brought, so that the next one need not be tried in vain."""
-        self._is_drained = 0 < nbytes < bufsize
-        self._has_sent = False
-
-    def is_known_empty(self) -> bool:
-        """Whether the socket has nothing to read, and to wait for that to change needs no attempt before."""
-        return self._is_drained and (self._has_sent or not self._forgets_sockets)
-
     async def wait_readable(self) -> None:
-        """Waits until the socket has something to read, or this transport closes.
-
-        Reading must be paused. Somebody must have tried to read: libuv does not tell of an error twice.
+        """Waits until the socket has something to read, or this transport closes. Reading must be paused.
 
         Raises:
             BusyResourceError: another task is waiting.
@@ -187,12 +166,12 @@ class SocketTransport(asyncio.Transport):
         self._unheeded = 0
         if not self._watching:
             self._watching = True
-            self._loop.add_reader(self._fd, self._readable)
+            self._poller.add_reader(self._fd, self._readable)
 
     def _unwatch(self) -> None:
         if self._watching:
             self._watching = False
-            self._loop.remove_reader(self._fd)
+            self._poller.remove_reader(self._fd)
 
     def _readable(self) -> None:
         if not self.reads_ahead:
@@ -202,43 +181,33 @@ class SocketTransport(asyncio.Transport):
         if not self._reading:
             self._serve_reader()
             return
+        lender = self._lender
         try:
-            data = self._recv(HIGH_WATER)
+            if lender is None:
+                data = self._recv(HIGH_WATER)
+            else:
+                nbytes = self._sock.recv_into(lender.get_buffer(-1))
         except _WOULD_BLOCK:
             return
         except OSError as exc:
             self._fail(exc)
             return
-        if data:
-            self._has_sent = False
+        if lender is None and data:
             self._deliver(data)
-            if self._forgets_sockets and not self._has_sent:
-                self._look_for_error()
-        elif self._error is not None:
-            self._fail(self._error)
+        elif lender is not None and nbytes:
+            lender.buffer_updated(nbytes)
         else:
             self._reading = False
             self._unwatch()
             if not self._protocol.eof_received():
                 self.close()
 
-    def _look_for_error(self) -> None:
-        """Asks for the error of the socket: the peer has gone without reading all of our bytes.
-
-        libuv calls us as if there were something to read, which there may be as well, and looks at the socket no more.
-        Who has sent something to the peer since need not ask.
-        """
-        if not self._closing and (code := self._sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)):
-            self._error = error_from_errno(code)
-            self._unwatch()
-            self._watch()
-
     def _serve_reader(self) -> None:
         reader, queue = self._reader, self._queue
         if reader is None or reader.done():
             # Most often, who was woken has read the socket meanwhile (asyncio looks at it once more before that), and
             # is going to wait again: telling the loop to look away and back costs more than an idle call or two.
-            self._is_drained = False
+            self.is_drained = False
             self._unheeded += 1
             if self._unheeded > 2:
                 self._unwatch()
@@ -252,7 +221,7 @@ class SocketTransport(asyncio.Transport):
             except OSError as exc:
                 reader.set_exception(exc)
                 return
-            self.note_read(len(data), self._bufsize)
+            self.is_drained = len(data) < self._bufsize
             if data:
                 queue.append(data)
             reader.set_result(bool(data))
@@ -262,9 +231,6 @@ class SocketTransport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._high = HIGH_WATER if high is None else high
         self._low = LOW_WATER if low is None else low
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        return self._low, self._high
 
     def get_write_buffer_size(self) -> int:
         return self._buffered
@@ -281,7 +247,6 @@ class SocketTransport(asyncio.Transport):
                 self._refuse_writing()
                 return
             if sent == len(data):
-                self._has_sent = True
                 return
             data = memoryview(data)[sent:]
         self._enqueue(data)
@@ -317,7 +282,7 @@ class SocketTransport(asyncio.Transport):
     def _enqueue(self, item: bytes | bytearray | memoryview | _Message) -> None:
         if not self._outgoing:
             self._outgoing = deque()
-            self._loop.add_writer(self._fd, self._writable)
+            self._poller.add_writer(self._fd, self._writable)
         self._outgoing.append(bytes(item) if isinstance(item, bytearray) else item)
         self._buffered += len(item)
         if self._buffered > self._high and not self._writing_paused:
@@ -348,7 +313,7 @@ class SocketTransport(asyncio.Transport):
 
     def _all_sent(self) -> None:
         self._outgoing = None
-        self._loop.remove_writer(self._fd)
+        self._poller.remove_writer(self._fd)
         if self._closing:
             self._end(None)
         elif self._eof_due:
@@ -365,13 +330,10 @@ class SocketTransport(asyncio.Transport):
         if outgoing is None:
             return
         self._buffered = 0
-        self._loop.remove_writer(self._fd)
+        self._poller.remove_writer(self._fd)
         for item in outgoing:
             if isinstance(item, _Message):
                 item.refuse(exc)
-
-    def can_write_eof(self) -> bool:
-        return True
 
     def write_eof(self) -> None:
         if not (self._closing or self._eof_due):

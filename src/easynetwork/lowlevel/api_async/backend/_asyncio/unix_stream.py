@@ -54,11 +54,11 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         if bufsize <= 0 or self._callbacks.received.nbytes:
             return await super().recv(bufsize)
         data = await self._read(self._socket.recv, bufsize)
-        self._lower.note_read(len(data), bufsize)
+        self._lower.is_drained = len(data) < bufsize
         return data
 
     async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
-        if self._callbacks.received.nbytes or not self._lower.is_known_empty():
+        if self._callbacks.received.nbytes or not self._lower.is_drained:
             return await AsyncStreamTransport._recv_chunk(self, queue, bufsize)
         while True:
             self._check_receivable()

@@ -1,0 +1,126 @@
+"""Watching many sockets by one file descriptor of the event loop."""
+
+from __future__ import annotations
+
+__all__ = ["Poller", "poller_of"]
+
+import asyncio
+import select
+import weakref
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+# 0 where there is no epoll(7).
+_READABLE: Final[int] = getattr(select, "EPOLLIN", 0)
+_WRITABLE: Final[int] = getattr(select, "EPOLLOUT", 0)
+
+_MAX_EVENTS: Final = 256
+"""How many sockets are looked after before everything else gets its turn."""
+
+
+class Poller(Protocol):
+    """Calls functions as long as sockets can be read or written: these four methods of an event loop."""
+
+    def add_reader(self, fd: int, callback: Callable[[], object], /) -> Any:
+        """Has *callback* called as long as there is something to read: bytes, the end of the stream, an error."""
+
+    def remove_reader(self, fd: int, /) -> Any:
+        """Ends that."""
+
+    def add_writer(self, fd: int, callback: Callable[[], object], /) -> Any:
+        """Has *callback* called as long as there is room to write, or an error."""
+
+    def remove_writer(self, fd: int, /) -> Any:
+        """Ends that."""
+
+
+def poller_of(loop: asyncio.AbstractEventLoop) -> Poller:
+    """Returns the poller for the sockets of *loop*, which has to be running."""
+    if not hasattr(select, "epoll"):
+        return loop
+    poller = _pollers.get(loop)
+    if poller is None:
+        poller = _pollers[loop] = _EpollPoller(loop)
+    return poller
+
+
+class _EpollPoller:
+    """An :manpage:`epoll(7)` object, which the loop watches as long as there are sockets in it.
+
+    A callback of the loop costs as much as the system call that it is for. Here, one of them serves all sockets that
+    are ready. Moreover, libuv stops to watch a socket with an error, having told of it once, as of something to read.
+    """
+
+    __slots__ = ("__weakref__", "_epoll", "_loop", "_masks", "_readers", "_writers")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._epoll: select.epoll | None = None  # as long as there are sockets
+        self._masks: dict[int, int] = {}
+        self._readers: dict[int, Callable[[], object]] = {}
+        self._writers: dict[int, Callable[[], object]] = {}
+
+    def add_reader(self, fd: int, callback: Callable[[], object], /) -> None:
+        self._readers[fd] = callback
+        self._update(fd)
+
+    def remove_reader(self, fd: int, /) -> None:
+        if self._readers.pop(fd, None) is not None:
+            self._update(fd)
+
+    def add_writer(self, fd: int, callback: Callable[[], object], /) -> None:
+        self._writers[fd] = callback
+        self._update(fd)
+
+    def remove_writer(self, fd: int, /) -> None:
+        if self._writers.pop(fd, None) is not None:
+            self._update(fd)
+
+    def _update(self, fd: int) -> None:
+        epoll = self._epoll or self._open()
+        mask = (_READABLE if fd in self._readers else 0) | (_WRITABLE if fd in self._writers else 0)
+        if not mask:
+            del self._masks[fd]
+            epoll.unregister(fd)
+            if not self._masks:
+                self._close()
+            return
+        if fd in self._masks:
+            epoll.modify(fd, mask)
+        else:
+            epoll.register(fd, mask)
+        self._masks[fd] = mask
+
+    def _open(self) -> select.epoll:
+        self._epoll = epoll = select.epoll()
+        self._get_loop().add_reader(epoll.fileno(), self._dispatch)
+        return epoll
+
+    def _close(self) -> None:
+        epoll, self._epoll = self._epoll, None
+        assert epoll is not None
+        self._get_loop().remove_reader(epoll.fileno())
+        epoll.close()
+
+    def _get_loop(self) -> asyncio.AbstractEventLoop:
+        loop = self._loop()
+        assert loop is not None
+        return loop
+
+    def _dispatch(self) -> None:
+        if self._epoll is None:
+            return
+        readers, writers = self._readers, self._writers
+        for fd, mask in self._epoll.poll(0, _MAX_EVENTS):
+            # What is called may remove any other one. An error is for both.
+            callback = readers.get(fd)
+            try:
+                if callback is not None and mask != _WRITABLE:
+                    callback()
+                if mask != _READABLE and (callback := writers.get(fd)) is not None:
+                    callback()
+            except Exception as exc:
+                self._get_loop().call_exception_handler({"message": f"Error in {callback!r}", "exception": exc})
+
+
+_pollers: Final = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _EpollPoller]()
