@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from tests.lowlevel.api_async.servers.peers import PATIENCE
 from tests.servers.serving import Handler, line_protocol
+from tests.tls import Certificates
 
+from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
 from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
 
@@ -84,6 +86,28 @@ def test_server_in_a_thread_answers_until_it_is_shut_down() -> None:
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection((address.host, address.port))
         assert server.get_addresses() == ()
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["our client", "another client"])
+def test_server_in_a_thread_does_tls(certificates: Certificates, ours: bool) -> None:
+    async def ask_as_a_client(port: int) -> str:
+        async with AsyncTCPNetworkClient(
+            ("localhost", port), line_protocol(), ssl=certificates.client_context()
+        ) as client:
+            await client.send_packet("a")
+            return await client.recv_packet()
+
+    with new_server(ssl=certificates.server_context()) as server, running(server):
+        if ours:
+            [address] = server.get_addresses()
+            assert asyncio.run(ask_as_a_client(address.port)) == "a"
+        else:
+            with certificates.client_context().wrap_socket(
+                connect(server), server_hostname="localhost", suppress_ragged_eofs=False
+            ) as tls:
+                assert ask(tls, b"a") == b"a\n"
+                with tls.unwrap() as plain:
+                    assert plain.recv(1) == b""
 
 
 def test_each_run_has_new_sockets() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["tls_options"]
 
-import socket as _socket
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -50,7 +49,7 @@ def tls_options(
         raise RuntimeError("This Python was built without the 'ssl' module")
     if server_hostname is None:
         match address:
-            case (str(host), _) if host and not isinstance(address, _socket.socket):
+            case (str(host), _) if host:
                 server_hostname = host
             case _:
                 raise ValueError("'server_hostname' is required: there is no host name to take it from")
