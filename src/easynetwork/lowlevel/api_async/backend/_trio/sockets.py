@@ -10,7 +10,7 @@ __all__ = ["SocketReader", "call_when_writable", "close_socket", "connect_socket
 
 import errno
 import socket as _socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -34,23 +34,28 @@ async def wait_readable(sock: _socket.socket) -> None:
         BusyResourceError: another task is waiting for that.
         OSError: ``EBADF``: the socket is closed, or was by `close_socket` meanwhile.
     """
-    await _wait(trio.lowlevel.wait_readable, sock)
+    try:
+        await trio.lowlevel.wait_readable(sock)
+    except _WAIT_ERRORS as exc:
+        raise _translated(exc) from None
 
 
 async def wait_writable(sock: _socket.socket) -> None:
     """Waits until something can be sent without waiting. Raises as `wait_readable`."""
-    await _wait(trio.lowlevel.wait_writable, sock)
-
-
-async def _wait(wait: Callable[[_socket.socket], Awaitable[None]], sock: _socket.socket) -> None:
-    if sock.fileno() < 0:
-        raise error_from_errno(errno.EBADF)
     try:
-        await wait(sock)
-    except trio.ClosedResourceError:
-        raise error_from_errno(errno.EBADF) from None
-    except trio.BusyResourceError:
-        raise BusyResourceError("Another task is waiting for this socket") from None
+        await trio.lowlevel.wait_writable(sock)
+    except _WAIT_ERRORS as exc:
+        raise _translated(exc) from None
+
+
+_WAIT_ERRORS: Final = (trio.ClosedResourceError, trio.BusyResourceError, ValueError)
+"""The last one is what trio says of a socket that was closed before."""
+
+
+def _translated(exc: Exception) -> Exception:
+    if isinstance(exc, trio.BusyResourceError):
+        return BusyResourceError("Another task is waiting for this socket")
+    return error_from_errno(errno.EBADF)
 
 
 class SocketReader:
@@ -82,7 +87,8 @@ class SocketReader:
         self._is_busy = True
         try:
             if wait_first:
-                await self._wait()
+                self._reads = 0
+                await wait_readable(self._socket)
             elif self._reads >= _READS_PER_TURN:
                 self._reads = 0
                 await trio.lowlevel.checkpoint()
@@ -90,16 +96,13 @@ class SocketReader:
                 try:
                     result = attempt()
                 except BlockingIOError:
-                    await self._wait()
+                    self._reads = 0
+                    await wait_readable(self._socket)
                 else:
                     self._reads += 1
                     return result
         finally:
             self._is_busy = False
-
-    async def _wait(self) -> None:
-        self._reads = 0
-        await wait_readable(self._socket)
 
 
 async def call_when_writable(sock: _socket.socket, call: Callable[[], _T]) -> _T:
