@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["check_datagram_protocol", "datagram_decoder", "datagram_encoder"]
+__all__ = ["DatagramCodec", "check_datagram_protocol"]
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from easynetwork.exceptions import DatagramProtocolParseError
+from easynetwork.exceptions import DatagramProtocolParseError, DeserializeError, PacketConversionError
 from easynetwork.protocol import DatagramProtocol
 
-_T_Packet = TypeVar("_T_Packet")
+from ._packets import encoding_crash, hand_over
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
 def check_datagram_protocol(protocol: object) -> None:
@@ -19,44 +22,73 @@ def check_datagram_protocol(protocol: object) -> None:
         raise TypeError(f"Expected a DatagramProtocol object, got {protocol!r}")
 
 
-def datagram_encoder(protocol: DatagramProtocol[_T_Packet, Any]) -> Callable[[_T_Packet], bytes]:
-    """Returns a function that gives the datagram of a packet.
-
-    It raises `RuntimeError` if the protocol object crashes; the exception is the cause.
+class DatagramCodec(Generic[_T_SentPacket, _T_ReceivedPacket]):
+    """Makes datagrams of packets and packets of datagrams, as *protocol* says, by the shortest way.
 
     Raises:
         TypeError: *protocol* is no datagram protocol object.
     """
-    check_datagram_protocol(protocol)
-    make_datagram = protocol.make_datagram
 
-    def encode(packet: _T_Packet) -> bytes:
+    __slots__ = ("_deserializes", "build", "make")
+
+    def __init__(self, protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket]) -> None:
+        check_datagram_protocol(protocol)
+        cls, serializer, is_plain = type(protocol), protocol._serializer, protocol._converter is None
+        is_overridden = cls.make_datagram is not DatagramProtocol.make_datagram
+        self.make: Final[Callable[[_T_SentPacket], bytes]] = (
+            serializer.serialize if is_plain and not is_overridden else protocol.make_datagram
+        )
+        """Returns the datagram of a packet. What it raises is to be the cause of an `encoding_crash`."""
+
+        is_overridden = cls.build_packet_from_datagram is not DatagramProtocol.build_packet_from_datagram
+        self._deserializes = is_plain and not is_overridden
+        self.build: Final[Callable[[bytes], _T_ReceivedPacket]] = (
+            serializer.deserialize if self._deserializes else protocol.build_packet_from_datagram
+        )
+        """Returns the packet of a datagram. To be asked what its exceptions mean: `building_error`."""
+
+    def encode(self, packet: _T_SentPacket) -> bytes:
+        """Returns the datagram of *packet*.
+
+        Raises:
+            RuntimeError: the protocol object crashed; its exception is the cause.
+        """
         try:
-            return make_datagram(packet)
+            return self.make(packet)
         except Exception as exc:
-            raise RuntimeError("The protocol object crashed while it was making the datagram of a packet") from exc
+            raise encoding_crash() from exc
 
-    return encode
+    def decode(self, datagram: bytes) -> _T_ReceivedPacket:
+        """Returns the packet of *datagram*.
 
-
-def datagram_decoder(protocol: DatagramProtocol[Any, _T_Packet]) -> Callable[[bytes], _T_Packet]:
-    """Returns a function that gives the packet of a datagram.
-
-    It raises `DatagramProtocolParseError` if the datagram is no valid packet, and `RuntimeError` if the protocol object
-    crashes; the exception is the cause.
-
-    Raises:
-        TypeError: *protocol* is no datagram protocol object.
-    """
-    check_datagram_protocol(protocol)
-    build_packet = protocol.build_packet_from_datagram
-
-    def decode(datagram: bytes) -> _T_Packet:
+        Raises:
+            DatagramProtocolParseError: it is no valid packet.
+            RuntimeError: the protocol object crashed; its exception is the cause.
+        """
         try:
-            return build_packet(datagram)
-        except DatagramProtocolParseError:
-            raise
+            return self.build(datagram)
         except Exception as exc:
-            raise RuntimeError("The protocol object crashed while it was building a packet from a datagram") from exc
+            raise self.building_error(exc)
 
-    return decode
+    def decode_with_ancillary(
+        self, datagram: bytes, ancillary_data: Any, ancillary_data_received: Callable[[Any], object]
+    ) -> _T_ReceivedPacket:
+        """Like `decode`; *ancillary_data* is handed over before.
+
+        Raises:
+            RuntimeError: *ancillary_data_received* has failed.
+        """
+        hand_over(ancillary_data, ancillary_data_received)
+        return self.decode(datagram)
+
+    def building_error(self, exc: Exception) -> Exception:
+        """Returns what to raise for an exception of `build`."""
+        error: Exception
+        if isinstance(exc, DatagramProtocolParseError):
+            return exc
+        if self._deserializes and isinstance(exc, (DeserializeError, PacketConversionError)):
+            error = DatagramProtocolParseError(exc)
+        else:
+            error = RuntimeError("The protocol object crashed while it was building a packet of a datagram")
+        error.__cause__ = exc
+        return error

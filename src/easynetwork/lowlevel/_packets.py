@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["DatagramCodec", "IncomingPackets", "encoding_crash"]
+__all__ = ["IncomingPackets", "encoding_crash", "hand_over"]
 
 import errno
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from easynetwork.exceptions import DatagramProtocolParseError
-from easynetwork.protocol import DatagramProtocol
-
 from ._errors import error_from_errno
 from ._framing import NEED_DATA, StreamDecoder
 
-_T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
@@ -23,7 +19,12 @@ def encoding_crash() -> RuntimeError:
     return RuntimeError("The protocol object crashed while it was making the bytes of a packet")
 
 
-def _hand_over(ancillary_data: Any, ancillary_data_received: Callable[[Any], object]) -> None:
+def hand_over(ancillary_data: Any, ancillary_data_received: Callable[[Any], object]) -> None:
+    """Calls *ancillary_data_received*.
+
+    Raises:
+        RuntimeError: it has failed.
+    """
     try:
         ancillary_data_received(ancillary_data)
     except Exception as exc:
@@ -62,7 +63,7 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         """
         self._eof = not chunk
         self._check_eof()
-        _hand_over(ancillary_data, ancillary_data_received)
+        hand_over(ancillary_data, ancillary_data_received)
         self._decoder.feed(chunk)
         if (packet := self._decoder.next_packet()) is NEED_DATA:
             raise EOFError("The data received with ancillary data does not hold a whole packet")
@@ -71,54 +72,3 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
     def clear(self) -> None:
         """Forgets what was received."""
         self._decoder.clear()
-
-
-class DatagramCodec(Generic[_T_SentPacket, _T_ReceivedPacket]):
-    """What a protocol object makes of packets and datagrams.
-
-    Raises:
-        TypeError: *protocol* is not for datagrams.
-    """
-
-    __slots__ = ("_protocol",)
-
-    def __init__(self, protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket]) -> None:
-        if not isinstance(protocol, DatagramProtocol):
-            raise TypeError(f"Expected a DatagramProtocol object, got {protocol!r}")
-        self._protocol = protocol
-
-    def encode(self, packet: _T_SentPacket) -> bytes:
-        """Returns the datagram for *packet*.
-
-        Raises:
-            RuntimeError: the protocol object crashed.
-        """
-        try:
-            return self._protocol.make_datagram(packet)
-        except Exception as exc:
-            raise encoding_crash() from exc
-
-    def decode(self, datagram: bytes) -> _T_ReceivedPacket:
-        """Returns the packet in *datagram*.
-
-        Raises:
-            DatagramProtocolParseError: it is no valid packet.
-            RuntimeError: the protocol object crashed.
-        """
-        try:
-            return self._protocol.build_packet_from_datagram(datagram)
-        except DatagramProtocolParseError:
-            raise
-        except Exception as exc:
-            raise RuntimeError("The protocol object crashed while it was building a packet from a datagram") from exc
-
-    def decode_with_ancillary(
-        self, datagram: bytes, ancillary_data: Any, ancillary_data_received: Callable[[Any], object]
-    ) -> _T_ReceivedPacket:
-        """Like `decode`; *ancillary_data* is handed over before.
-
-        Raises:
-            RuntimeError: *ancillary_data_received* has failed.
-        """
-        _hand_over(ancillary_data, ancillary_data_received)
-        return self.decode(datagram)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from easynetwork.lowlevel._checks import check_transport
-from easynetwork.lowlevel._datagrams import datagram_decoder, datagram_encoder
+from easynetwork.lowlevel._datagrams import DatagramCodec
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel.api_async._packets import TransportWrapper
 from easynetwork.lowlevel.api_async.transports.abc import (
@@ -33,7 +33,7 @@ class _Sender(TransportWrapper, Generic[_T_SentPacket]):
     _transport: AsyncDatagramWriteTransport
 
     def __init__(self, transport: AsyncDatagramWriteTransport, protocol: DatagramProtocol[_T_SentPacket, Any]) -> None:
-        self._encode = datagram_encoder(protocol)
+        self._encode = DatagramCodec(protocol).encode
         self._send_guard = ResourceGuard("Another task is sending")
         super().__init__(transport)
 
@@ -64,30 +64,26 @@ class _Sender(TransportWrapper, Generic[_T_SentPacket]):
 class _Receiver(Generic[_T_ReceivedPacket]):
     """The receiving half of an endpoint."""
 
-    __slots__ = ("_decode", "_guard", "_transport")
+    __slots__ = ("_codec", "_guard", "_transport")
 
     def __init__(
         self, transport: AsyncDatagramReadTransport, protocol: DatagramProtocol[Any, _T_ReceivedPacket]
     ) -> None:
-        self._decode = datagram_decoder(protocol)
+        self._codec = DatagramCodec(protocol)
         self._guard = ResourceGuard("Another task is receiving")
         self._transport = transport
 
     async def receive(self) -> _T_ReceivedPacket:
         with self._guard:
             datagram = await self._transport.recv()
-        return self._decode(datagram)
+        return self._codec.decode(datagram)
 
     async def receive_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
     ) -> _T_ReceivedPacket:
         with self._guard:
             datagram, ancillary_data = await self._transport.recv_with_ancillary(ancillary_bufsize)
-        try:
-            ancillary_data_received(ancillary_data)
-        except Exception as exc:
-            raise RuntimeError("The callback for ancillary data has failed") from exc
-        return self._decode(datagram)
+        return self._codec.decode_with_ancillary(datagram, ancillary_data, ancillary_data_received)
 
 
 class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):

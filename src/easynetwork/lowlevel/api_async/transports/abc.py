@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel import typed_attr
 
-from . import _pull
+from . import _pull, _pull_datagrams
 
 if TYPE_CHECKING:
     from typing import Self
 
     from _typeshed import WriteableBuffer
 
+    from easynetwork.lowlevel._conversations import DatagramDispatcher
     from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
     from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel._tls_engine import TLSEngine
@@ -394,3 +395,17 @@ class AsyncDatagramListener(AsyncBaseTransport, Generic[_T_Address]):
             UnsupportedOperation: this listener carries no ancillary data.
         """
         raise UnsupportedOperation("This listener does not support sending ancillary data")
+
+    def _send_nowait(self, datagram: bytes, address: _T_Address) -> bool:
+        """Sends *datagram* if that is possible without waiting. Returns false if `send_to` is to be awaited instead.
+
+        Raises what `send_to` raises.
+        """
+        return False
+
+    async def _run_conversations(self, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None) -> NoReturn:
+        """Hands what this listener receives to the conversations of a server, until cancelled or closed.
+
+        How that is done is the listener's own business. By default, each datagram has a task, as in `serve`.
+        """
+        await _pull_datagrams.run_conversations(self, dispatcher, task_group)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from easynetwork.lowlevel._checks import check_transport, seconds
+from easynetwork.lowlevel._datagrams import DatagramCodec
 from easynetwork.lowlevel._owning import closed_on_failure
-from easynetwork.lowlevel._packets import DatagramCodec
 from easynetwork.lowlevel.api_sync.transports.abc import (
     BaseTransport,
     DatagramReadTransport,

@@ -13,17 +13,20 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from easynetwork.exceptions import BusyResourceError
+from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._inet import is_numeric_host
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
 from easynetwork.lowlevel.api_async.backend._names import resolve_peer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
 
+from .inline_datagrams import InlineReception
 from .readiness import Readiness
 
 if TYPE_CHECKING:
+    from easynetwork.lowlevel._conversations import DatagramDispatcher
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 DATAGRAMS_PER_TURN: Final = 64
@@ -36,11 +39,12 @@ ERROR_DELAY: Final = 0.1
 class AsyncioDatagramListener(AsyncDatagramListener[Any]):
     """A socket that reads while somebody serves. What has no time to be read waits in the queue of the system."""
 
-    __slots__ = ("_backend", "_dropped", "_readiness", "_sendto", "_stopped")
+    __slots__ = ("_backend", "_dropped", "_readiness", "_recvfrom", "_sendto", "_stopped")
 
     def __init__(self, backend: AsyncBackend, sock: socket.socket) -> None:
         self._backend = backend
         self._readiness = Readiness(asyncio.get_running_loop(), sock)
+        self._recvfrom = partial(sock.recvfrom, MAX_DATAGRAM_BUFSIZE)
         self._sendto = sock.sendto
         self._stopped: asyncio.Future[Exception] | None = None  # while serving
         self._dropped = 0
@@ -64,19 +68,35 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
         if task_group is None:
             async with self._backend.create_task_group() as task_group:
                 await self.serve(handler, task_group)
-        recvfrom, start_soon = self._readiness.sock.recvfrom, task_group.start_soon
+        start_soon: Callable[..., None] = task_group.start_soon
+        await self._receive_all(self._recvfrom, partial(start_soon, handler))
 
-        def receive() -> None:
-            data, address = recvfrom(MAX_DATAGRAM_BUFSIZE)
-            start_soon(handler, data, address)
+    async def _run_conversations(self, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None) -> NoReturn:
+        if task_group is None:
+            async with self._backend.create_task_group() as task_group:
+                await self._run_conversations(dispatcher, task_group)
+        receive = self._receiver(dispatcher.ancillary_bufsize)
+        reception = InlineReception(self._readiness.loop, dispatcher, task_group)
+        try:
+            await self._receive_all(receive, reception.deliver)
+        finally:
+            reception.close()
 
-        await self._receive_all(receive)
+    def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, ...]]:
+        """Returns a function that receives the arguments of `InlineReception.deliver`.
 
-    async def _receive_all(self, receive: Callable[[], None]) -> NoReturn:
-        """Calls *receive*, which takes one datagram from the socket, as long as there are any.
+        Raises:
+            UnsupportedOperation: ancillary data is wanted, and this listener carries none.
+        """
+        if ancillary_bufsize is not None:
+            raise UnsupportedOperation("This listener does not support receiving ancillary data")
+        return self._recvfrom
 
-        Errors of the socket are logged. Anything else that *receive* raises ends this method. It is called in a copy of
-        the current context.
+    async def _receive_all(self, receive: Callable[[], tuple[Any, ...]], deliver: Callable[..., object]) -> NoReturn:
+        """Calls *deliver* with what *receive* takes from the socket, as long as there is anything.
+
+        Errors of the socket are logged. Anything else that is raised ends this method. It is all done in a copy of the
+        current context.
         """
         readiness = self._readiness
         if readiness.closed:
@@ -91,7 +111,7 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
             received = 0
             try:
                 while received < DATAGRAMS_PER_TURN:
-                    receive()
+                    deliver(*receive())
                     received += 1
             except BlockingIOError:
                 if not received:
@@ -136,13 +156,20 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
 
     async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
         address = await resolve_peer(self._backend, address, self._readiness.sock.family)
+        if not self._send_nowait(data, address):
+            await self._readiness.write(partial(self._sendto, data, address))
+
+    def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
+        if not is_numeric_host(address[0]):
+            return False  # sendto() would ask the name server itself, and block the event loop
         try:
             self._sendto(data, address)
         except BlockingIOError:
-            await self._readiness.write(partial(self._sendto, data, address))
+            return False
         except OSError:
             self._readiness.refresh()
             raise
+        return True
 
     # ------------------------------------------------------------------------------------------------------- closing
 

@@ -1,0 +1,287 @@
+"""What a datagram server has to say to each sender, without any I/O.
+
+All datagrams of one address make a *conversation*: they are handled one after the other, by one generator at a time. A
+driver, which knows the event loop, hands received datagrams to conversations and resumes their coroutines.
+"""
+
+from __future__ import annotations
+
+__all__ = ["OVER", "SILENCE", "TURN", "Backlog", "Conversation", "DatagramDispatcher"]
+
+import enum
+import sys
+import types
+import weakref
+from collections import deque
+from collections.abc import Callable, Generator, Hashable
+from typing import Any, Final, Generic, NoReturn, TypeVar
+
+from easynetwork.exceptions import UnsupportedOperation
+
+from ._ancillary import close_descriptors
+from ._datagrams import DatagramCodec
+from ._dispatch import STEPS_PER_TURN, HandlerGenerator, parse_yielded
+from ._packets import hand_over
+from .request_handler import RecvAncillaryDataParams
+
+_T_Client = TypeVar("_T_Client")
+
+
+class _Token(enum.Enum):
+    OVER = "the generator has ended"
+    SILENCE = "the generator waits for a datagram, and there is none"
+    TURN = "others are to run before it goes on"
+
+
+# Constants: looking a member up in its enumeration takes as long as calling a function.
+OVER: Final = _Token.OVER
+SILENCE: Final = _Token.SILENCE
+TURN: Final = _Token.TURN
+
+
+class Backlog:
+    """Bounds what waits for busy handlers, of one sender and of all, and counts what was dropped."""
+
+    __slots__ = ("dropped", "size")
+
+    OF_ONE_SENDER: Final = 1024 * 1024
+    OF_ALL: Final = 8 * 1024 * 1024
+    """Sizes in bytes."""
+
+    EXTRA: Final = 128
+    """What a datagram takes in memory besides its bytes."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.dropped = 0
+        """How many datagrams were received and are lost."""
+
+
+class DatagramDispatcher(Generic[_T_Client]):
+    """What all conversations of a server have in common."""
+
+    __slots__ = (
+        "_on_error",
+        "_on_unused",
+        "ancillary_bufsize",
+        "backlog",
+        "client_at",
+        "codec",
+        "handler",
+        "keep_client",
+    )
+
+    def __init__(
+        self,
+        handler: Callable[[_T_Client], HandlerGenerator[Any]],
+        codec: DatagramCodec[Any, Any],
+        client_at: Callable[[Any], _T_Client],
+        keep_client: Callable[[Any, _T_Client], object],
+        backlog: Backlog,
+        on_error: Callable[[Hashable, Exception], object],
+        *,
+        ancillary_bufsize: int | None = None,
+        on_unused: Callable[[Any, Any], object] | None = None,
+    ) -> None:
+        self.handler: Final = handler
+        self.codec: Final = codec
+        self.client_at: Final = client_at
+        """Returns what stands for the sender at an address."""
+        self.keep_client: Final = keep_client
+        """Called with a client that is still in use when its generator has ended: the next generator is to get it."""
+        self.backlog: Final = backlog
+        self._on_error = on_error
+        self.ancillary_bufsize: Final = ancillary_bufsize
+        self._on_unused = on_unused
+
+    def report(self, address: Hashable, exc: Exception) -> None:
+        """Takes an exception that nobody handles."""
+        self._on_error(address, exc)
+
+    def give_unused(self, ancillary_data: Any, address: Any) -> None:
+        """Gives away ancillary data that no handler has claimed. If nobody wants it, its file descriptors are closed.
+
+        Raises:
+            RuntimeError: who wanted it has failed.
+        """
+        if ancillary_data is None:
+            return
+        if self._on_unused is None:
+            close_descriptors(ancillary_data)
+            return
+        try:
+            self._on_unused(ancillary_data, address)
+        except Exception as exc:
+            raise RuntimeError("The callback for unused ancillary data has failed") from exc
+
+    def discard(self, ancillary_data: Any, address: Any) -> None:
+        """Like `give_unused`, where nobody can be told of an error."""
+        try:
+            self.give_unused(ancillary_data, address)
+        except Exception as exc:
+            self.report(address, exc)
+
+
+class Conversation:
+    """The datagrams of one sender, and the generator they go to. May be used for another sender afterwards."""
+
+    __slots__ = (
+        "_agen",
+        "_claim",
+        "_client",
+        "_dispatcher",
+        "_hooks",
+        "_queue",
+        "_queue_size",
+        "_steps",
+        "_yielded",
+        "address",
+        "ancillary_data",
+        "timeout",
+    )
+
+    def __init__(self, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
+        self._dispatcher = dispatcher
+        self._hooks = sys.get_asyncgen_hooks()
+        self._client: Any = None
+        self._agen: Any = None
+        self._yielded: object = None  # at the current yield
+        self._claim: RecvAncillaryDataParams | None = None
+        self._queue: deque[tuple[bytes, Any]] | None = None
+        self._queue_size = 0
+        self._steps = 0  # since others had their turn
+
+        self.address: Any = address
+        self.ancillary_data: Any = None
+        """What has come with the datagram that the coroutine is resumed with, if anything; set before."""
+        self.timeout: float | None = None
+        """Longest time to wait in `SILENCE`, in seconds; None for ever."""
+
+    @types.coroutine
+    def run(self) -> Generator[Any, Any, NoReturn]:
+        """Runs one generator after the other, and yields `OVER` before each, to be resumed with a datagram.
+
+        Yields also `SILENCE`, to be resumed with a datagram or an exception for the handler, and `TURN`. Anything else
+        comes from a handler that has suspended. What is no `Exception` propagates.
+        """
+        codec, has_ancillary_data = self._dispatcher.codec, self._dispatcher.ancillary_bufsize is not None
+        build = codec.build
+        start = self._start
+        while True:
+            if self._steps >= STEPS_PER_TURN:
+                self._steps = 0
+                yield TURN
+            datagram: bytes | None = yield OVER
+            resume: Callable[[Any], Any] = start
+            asend: Callable[[Any], Any] | None = None
+            packet: Any = None
+            try:
+                while True:
+                    # Near the beginning of this function, because of StopAsyncIteration: Python 3.11 counts all lines
+                    # up to here, which can take longer than anything else that is done for a short generator.
+                    yielded = yield from resume(packet)
+                    if resume is not asend:
+                        asend = resume = self._agen.asend
+                    try:
+                        if yielded is not self._yielded:
+                            self._wait_as(yielded)
+                        if datagram is None:
+                            packet = None  # whoever waits keeps no packet alive
+                            if self._steps >= STEPS_PER_TURN:
+                                self._steps = 0
+                                yield TURN
+                            if not self._queue or (datagram := self.take()) is None:
+                                datagram = yield SILENCE
+                        if has_ancillary_data or self._claim is not None:
+                            self._hand_over_ancillary_data()
+                        try:
+                            packet = build(datagram)
+                        except Exception as exc:
+                            resume, packet = self._agen.athrow, codec.building_error(exc)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as exc:
+                        resume, packet = self._agen.athrow, exc
+                        self._steps += 1
+                        if self.ancillary_data is not None:  # of a datagram that is lost: its yield is not allowed
+                            self._discard_ancillary_data()
+                    datagram = None
+            except StopAsyncIteration:
+                pass
+            except Exception as exc:
+                self._dispatcher.report(self.address, exc)
+            datagram = packet = yielded = asend = None
+            resume = start
+            self._finish()
+
+    def _start(self, _: None) -> Any:
+        """Begins a generator. Returns what to wait for until its first yield."""
+        self._client = client = self._dispatcher.client_at(self.address)
+        self._agen = agen = self._dispatcher.handler(client)
+        # Begun without the hooks of the event loop, which would keep a list of all generators, for those that are
+        # forgotten half-way. Each of these is brought to its end here.
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            return agen.__anext__()
+        finally:
+            sys.set_asyncgen_hooks(*self._hooks)
+
+    def _finish(self) -> None:
+        """Forgets the generator, which has ended."""
+        if self.ancillary_data is not None:  # of a datagram that was never asked for
+            self._discard_ancillary_data()
+        self._agen = self._yielded = self._claim = self.timeout = None
+        watch, self._client = weakref.ref(self._client), None
+        if (client := watch()) is not None:
+            self._dispatcher.keep_client(self.address, client)
+
+    def _wait_as(self, yielded: object) -> None:
+        self._yielded = OVER  # nothing that a handler could yield, in case of an error
+        self.timeout, self._claim = parse_yielded(yielded)
+        self._yielded = yielded
+
+    def _hand_over_ancillary_data(self) -> None:
+        ancillary_data, self.ancillary_data = self.ancillary_data, None
+        if self._claim is None:
+            self._dispatcher.give_unused(ancillary_data, self.address)
+        elif self._dispatcher.ancillary_bufsize is None:
+            raise UnsupportedOperation("The server was started without ancillary data")
+        elif ancillary_data is not None:
+            hand_over(ancillary_data, self._claim.data_received)
+
+    def _discard_ancillary_data(self) -> None:
+        ancillary_data, self.ancillary_data = self.ancillary_data, None
+        self._dispatcher.discard(ancillary_data, self.address)
+
+    def keep(self, datagram: bytes, ancillary_data: Any) -> bool:
+        """Takes a datagram for later. Returns false if it was dropped, because too much is waiting."""
+        self._steps = 0  # who brings it is somebody else
+        backlog = self._dispatcher.backlog
+        size = len(datagram) + Backlog.EXTRA
+        if self._queue_size + size > Backlog.OF_ONE_SENDER or backlog.size + size > Backlog.OF_ALL:
+            backlog.dropped += 1
+            self._dispatcher.discard(ancillary_data, self.address)
+            return False
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append((datagram, ancillary_data))
+        self._queue_size += size
+        backlog.size += size
+        return True
+
+    def take(self) -> bytes | None:
+        """Returns the oldest datagram that was kept, and sets its ancillary data. None if there is none."""
+        if not self._queue:
+            return None
+        datagram, self.ancillary_data = self._queue.popleft()
+        size = len(datagram) + Backlog.EXTRA
+        self._queue_size -= size
+        self._dispatcher.backlog.size -= size
+        self._steps += 1
+        return datagram
+
+    def clear(self) -> None:
+        """Drops all datagrams that were kept."""
+        while self.take() is not None:
+            self._dispatcher.backlog.dropped += 1
+            self._discard_ancillary_data()

@@ -1,0 +1,217 @@
+"""A server of packets on any datagram listener."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncDatagramServer", "DatagramClientContext"]
+
+import logging
+import warnings
+import weakref
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._conversations import Backlog, DatagramDispatcher
+from easynetwork.lowlevel._datagrams import DatagramCodec
+from easynetwork.lowlevel._packets import encoding_crash
+from easynetwork.lowlevel._resource_guard import ResourceGuard
+from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport, AsyncDatagramListener
+from easynetwork.lowlevel.request_handler import RecvParams
+from easynetwork.protocol import DatagramProtocol
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+_T_Address = TypeVar("_T_Address", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class DatagramClientContext(Generic[_T_Response, _T_Address]):
+    """A sender of datagrams, as its handler sees it. Equal to any other one of the same address and server."""
+
+    address: _T_Address
+    """Where the datagrams come from."""
+
+    server: AsyncDatagramServer[Any, _T_Response, _T_Address]
+    """Who has received them, and sends the answers."""
+
+    def backend(self) -> AsyncBackend:
+        """Returns the backend of the server."""
+        return self.server.backend()
+
+
+class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _T_Address]):
+    """Serves packets to all who send datagrams to a listener.
+
+    Parameters:
+        listener: receives and sends the datagrams. Owned by the server.
+        protocol: what a packet is.
+
+    Raises:
+        TypeError: wrong type of *listener* or *protocol*.
+    """
+
+    __slots__ = ("_backlog", "_clients", "_codec", "_listener", "_make_datagram", "_send_nowait", "_serve_guard")
+
+    def __init__(
+        self, listener: AsyncDatagramListener[_T_Address], protocol: DatagramProtocol[_T_Response, _T_Request]
+    ) -> None:
+        if not isinstance(listener, AsyncDatagramListener):
+            raise TypeError(f"Expected an AsyncDatagramListener object, got {listener!r}")
+        self._codec: DatagramCodec[_T_Response, _T_Request] = DatagramCodec(protocol)
+        self._make_datagram = self._codec.make
+        self._send_nowait = listener._send_nowait
+        self._serve_guard = ResourceGuard("Another task is serving")
+        self._backlog = Backlog()
+        self._clients: weakref.WeakValueDictionary[_T_Address, DatagramClientContext[_T_Response, _T_Address]] | None
+        self._clients = None
+        self._listener = listener
+
+    def __del__(self) -> None:
+        listener: AsyncDatagramListener[Any] | None = getattr(self, "_listener", None)
+        if listener is not None and not listener.is_closing():
+            warnings.warn(f"unclosed server {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_listener', None)!r}>"
+
+    def is_closing(self) -> bool:
+        return self._listener.is_closing()
+
+    async def aclose(self) -> None:
+        """Closes the listener. What its handlers are doing is not touched."""
+        await self._listener.aclose()
+
+    def backend(self) -> AsyncBackend:
+        return self._listener.backend()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return self._listener.extra_attributes
+
+    @property
+    def dropped_datagrams(self) -> int:
+        """How many datagrams were received and lost, by the system or here, because handlers were too slow for them.
+
+        At most 1 MiB waits for the handler of one sender, and 8 MiB for all; what comes on top of that is dropped. What
+        the system has dropped before is in the number as far as the listener knows it.
+        """
+        return self._listener.dropped_datagrams + self._backlog.dropped
+
+    async def send_packet_to(self, packet: _T_Response, address: _T_Address) -> None:
+        """Sends *packet* to *address*, as one datagram. Any task may do so at any time.
+
+        Raises:
+            RuntimeError: the protocol object crashed (its exception is the cause). Nothing was sent.
+            OSError: the server is closed (``EBADF``), the datagram is too long (``EMSGSIZE``), ...
+        """
+        try:
+            datagram = self._make_datagram(packet)
+        except Exception as exc:
+            raise encoding_crash() from exc
+        if not self._send_nowait(datagram, address):
+            await self._listener.send_to(datagram, address)
+
+    async def send_packet_with_ancillary_to(
+        self, packet: _T_Response, ancillary_data: Any, address: _T_Address
+    ) -> None:
+        """Sends *packet* and *ancillary_data* to *address* in one :manpage:`sendmsg(2)`.
+
+        Raises:
+            UnsupportedOperation: the listener carries no ancillary data.
+
+        Besides this, all that `send_packet_to` raises.
+        """
+        await self._listener.send_with_ancillary_to(self._codec.encode(packet), ancillary_data, address)
+
+    async def serve(
+        self,
+        datagram_received_cb: Callable[
+            [DatagramClientContext[_T_Response, _T_Address]], AsyncGenerator[float | RecvParams | None, _T_Request]
+        ],
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        """Serves until cancelled or closed.
+
+        The datagrams of one address are handled one after the other, in the order of their reception, those of
+        different addresses at the same time.
+
+        Parameters:
+            datagram_received_cb: makes the asynchronous generator that handles the datagrams of one sender: the one
+                that has come, and more if it wants. Each ``yield`` asks for a packet, and says how long to wait for it:
+                None, a number of seconds, or `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The
+                generator runs in one task, and in a copy of the current context. If it returns before its first
+                ``yield``, the datagram is discarded.
+            task_group: where the tasks of the generators live; a private one if None.
+
+        Raises:
+            BusyResourceError: another task is serving.
+            OSError: ``EBADF``: the server is closed.
+        """
+        await self._serve(datagram_received_cb, task_group, None, None)
+
+    async def serve_with_ancillary(
+        self,
+        datagram_received_cb: Callable[
+            [DatagramClientContext[_T_Response, _T_Address]], AsyncGenerator[float | RecvParams | None, _T_Request]
+        ],
+        ancillary_bufsize: int,
+        ancillary_data_unused: Callable[[Any, _T_Address], object] | None = None,
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        """Like `serve`, on a listener that carries ancillary data.
+
+        Parameters:
+            datagram_received_cb: as in `serve`. A ``yield`` of `RecvParams` may claim the ancillary data of a datagram.
+            ancillary_bufsize: room for ancillary data, in bytes.
+            ancillary_data_unused: called with ancillary data that was not claimed, and the address of the sender. If
+                None, the file descriptors in such data are closed.
+            task_group: as in `serve`.
+
+        Raises:
+            ValueError: *ancillary_bufsize* is no strictly positive integer.
+            UnsupportedOperation: the listener carries no ancillary data.
+
+        Besides these, all that `serve` raises.
+        """
+        check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
+        await self._serve(datagram_received_cb, task_group, ancillary_bufsize, ancillary_data_unused)
+
+    async def _serve(
+        self,
+        datagram_received_cb: Callable[
+            [DatagramClientContext[_T_Response, _T_Address]], AsyncGenerator[float | RecvParams | None, _T_Request]
+        ],
+        task_group: TaskGroup | None,
+        ancillary_bufsize: int | None,
+        ancillary_data_unused: Callable[[Any, _T_Address], object] | None,
+    ) -> NoReturn:
+        dispatcher = DatagramDispatcher(
+            datagram_received_cb,
+            self._codec,
+            self._client_at,
+            self._keep_client,
+            self._backlog,
+            _log_error,
+            ancillary_bufsize=ancillary_bufsize,
+            on_unused=ancillary_data_unused,
+        )
+        with self._serve_guard:
+            await self._listener._run_conversations(dispatcher, task_group)
+
+    def _client_at(self, address: Any) -> DatagramClientContext[_T_Response, _T_Address]:
+        if self._clients is not None and (client := self._clients.get(address)) is not None:
+            return client
+        return DatagramClientContext(address, self)
+
+    def _keep_client(self, address: Any, client: DatagramClientContext[_T_Response, _T_Address]) -> None:
+        if self._clients is None:  # most handlers keep none
+            self._clients = weakref.WeakValueDictionary()
+        self._clients[address] = client
+
+
+def _log_error(address: Hashable, exc: Exception) -> None:
+    logging.getLogger(__name__).error("Unhandled exception in the handler of %r", address, exc_info=exc)

@@ -1,0 +1,100 @@
+"""The driver for any datagram listener, by a task for each datagram."""
+
+from __future__ import annotations
+
+__all__ = ["run_conversations"]
+
+import contextvars
+import types
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from easynetwork.lowlevel._conversations import OVER, SILENCE, TURN, Conversation, DatagramDispatcher
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, IEvent, TaskGroup
+
+    from .abc import AsyncDatagramListener
+
+
+async def run_conversations(
+    listener: AsyncDatagramListener[Any], dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None
+) -> NoReturn:
+    """Hands what *listener* receives to conversations. See `AsyncDatagramListener._run_conversations`."""
+    conversations: dict[Any, _PulledConversation] = {}
+    context = contextvars.copy_context()
+    backend = listener.backend()
+
+    async def handle(datagram: bytes, ancillary_data: Any | None, address: Any) -> None:
+        conversation = conversations.get(address)
+        if conversation is not None:
+            conversation.arrived(datagram, ancillary_data)
+            return
+        conversation = conversations[address] = _PulledConversation(backend, context, dispatcher, address)
+        conversation.ancillary_data = ancillary_data
+        try:
+            await conversation.converse(datagram)
+        finally:
+            del conversations[address]
+            conversation.clear()
+
+    def handle_plain(datagram: bytes, address: Any) -> Coroutine[Any, Any, None]:
+        return handle(datagram, None, address)
+
+    if dispatcher.ancillary_bufsize is None:
+        await listener.serve(handle_plain, task_group)
+    else:
+        await listener.serve_with_ancillary(handle, dispatcher.ancillary_bufsize, task_group)
+
+
+class _PulledConversation(Conversation):
+    """A conversation in the task of its first datagram. Other tasks bring those that follow."""
+
+    __slots__ = ("_arrival", "_backend", "_context")
+
+    def __init__(
+        self, backend: AsyncBackend, context: contextvars.Context, dispatcher: DatagramDispatcher[Any], address: Any
+    ) -> None:
+        super().__init__(dispatcher, address)
+        self._backend = backend
+        self._context = context
+        self._arrival: IEvent | None = None  # while the handler waits
+
+    def arrived(self, datagram: bytes, ancillary_data: Any) -> None:
+        if self.keep(datagram, ancillary_data) and self._arrival is not None:
+            self._arrival.set()
+
+    @types.coroutine
+    def converse(self, datagram: bytes | None) -> Generator[Any, Any, None]:
+        """Runs one generator after the other, each in a context of its own, as long as there are datagrams."""
+        coroutine = self.run()
+        coroutine.send(None)
+        while datagram is not None:
+            context = self._context.copy()
+            yielded = context.run(coroutine.send, datagram)
+            while yielded is not OVER:
+                sent: Any = None
+                try:
+                    if yielded is SILENCE:
+                        sent = yield from self._wait().__await__()
+                    elif yielded is TURN:
+                        yield from self._backend.coro_yield().__await__()
+                    else:
+                        sent = yield yielded
+                except BaseException as exc:
+                    yielded = context.run(coroutine.throw, exc)
+                else:
+                    yielded = context.run(coroutine.send, sent)
+            datagram = self.take()
+
+    async def _wait(self) -> bytes | None:
+        self._arrival = self._backend.create_event()
+        try:
+            if self.timeout is None:
+                await self._arrival.wait()
+            else:
+                with self._backend.timeout(self.timeout):
+                    await self._arrival.wait()
+        finally:
+            self._arrival = None
+        return self.take()
