@@ -1,7 +1,7 @@
 """`AsyncDatagramServer` with a handler that takes one datagram of each sender, and the others only when it is told to.
 
 Beside `gc` it obeys `release`, which lets the handlers go on, and `report`, which tells how many datagrams they got,
-and how many the listener has counted as dropped.
+and how many the server has counted as dropped.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ async def serve(options: argparse.Namespace, ready: Ready) -> None:
 
     def report() -> str:
         # EasyNetwork 1.2.0 does not count.
-        return f"{delivered} {getattr(listener, 'dropped_datagrams', 0)}"
+        return f"{delivered} {getattr(server, 'dropped_datagrams', 0)}"
 
     async with AsyncDatagramServer(listener, line_datagrams()) as server:
         ready(listener.extra(INETSocketAttribute.sockname)[1], release=released.set, report=report)

@@ -6,7 +6,7 @@ driver, which knows the event loop, hands received datagrams to conversations an
 
 from __future__ import annotations
 
-__all__ = ["OVER", "SILENCE", "TURN", "Backlog", "Conversation", "DatagramDispatcher"]
+__all__ = ["OVER", "SILENCE", "TURN", "Backlog", "Clients", "Conversation", "DatagramDispatcher"]
 
 import enum
 import sys
@@ -57,6 +57,30 @@ class Backlog:
         """How many datagrams were received and are lost."""
 
 
+class Clients(Generic[_T_Client]):
+    """What stands for senders: the same object for the same address, as long as anybody keeps it."""
+
+    __slots__ = ("_kept", "_new")
+
+    def __init__(self, new: Callable[[Any], _T_Client]) -> None:
+        self._new = new
+        self._kept: weakref.WeakValueDictionary[Any, _T_Client] | None = None  # most handlers keep none
+
+    def at(self, address: Any) -> _T_Client:
+        """Returns the client at *address*."""
+        if self._kept is not None and (client := self._kept.get(address)) is not None:
+            return client
+        return self._new(address)
+
+    def keep(self, address: Any, client: _T_Client) -> None:
+        """Says that *client* is still in use when its generator has ended: the next generator is to get it."""
+        if not address:  # a Unix socket without a name, which may be another one each time
+            return
+        if self._kept is None:
+            self._kept = weakref.WeakValueDictionary()
+        self._kept[address] = client
+
+
 class DatagramDispatcher(Generic[_T_Client]):
     """What all conversations of a server have in common."""
 
@@ -65,18 +89,16 @@ class DatagramDispatcher(Generic[_T_Client]):
         "_on_unused",
         "ancillary_bufsize",
         "backlog",
-        "client_at",
+        "clients",
         "codec",
         "handler",
-        "keep_client",
     )
 
     def __init__(
         self,
         handler: Callable[[_T_Client], HandlerGenerator[Any]],
         codec: DatagramCodec[Any, Any],
-        client_at: Callable[[Any], _T_Client],
-        keep_client: Callable[[Any, _T_Client], object],
+        clients: Clients[_T_Client],
         backlog: Backlog,
         on_error: Callable[[Hashable, Exception], object],
         *,
@@ -85,10 +107,7 @@ class DatagramDispatcher(Generic[_T_Client]):
     ) -> None:
         self.handler: Final = handler
         self.codec: Final = codec
-        self.client_at: Final = client_at
-        """Returns what stands for the sender at an address."""
-        self.keep_client: Final = keep_client
-        """Called with a client that is still in use when its generator has ended: the next generator is to get it."""
+        self.clients: Final = clients
         self.backlog: Final = backlog
         self._on_error = on_error
         self.ancillary_bufsize: Final = ancillary_bufsize
@@ -216,7 +235,7 @@ class Conversation:
 
     def _start(self, _: None) -> Any:
         """Begins a generator. Returns what to wait for until its first yield."""
-        self._client = client = self._dispatcher.client_at(self.address)
+        self._client = client = self._dispatcher.clients.at(self.address)
         self._agen = agen = self._dispatcher.handler(client)
         # Begun without the hooks of the event loop, which would keep a list of all generators, for those that are
         # forgotten half-way. Each of these is brought to its end here.
@@ -233,7 +252,7 @@ class Conversation:
         self._agen = self._yielded = self._claim = self.timeout = None
         watch, self._client = weakref.ref(self._client), None
         if (client := watch()) is not None:
-            self._dispatcher.keep_client(self.address, client)
+            self._dispatcher.clients.keep(self.address, client)
 
     def _wait_as(self, yielded: object) -> None:
         self._yielded = OVER  # nothing that a handler could yield, in case of an error

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["AsyncTCPNetworkServer", "StandaloneTCPNetworkServer"]
+__all__ = [
+    "AsyncTCPNetworkServer",
+    "AsyncUDPNetworkServer",
+    "StandaloneTCPNetworkServer",
+    "StandaloneUDPNetworkServer",
+]
 
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
+from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
+from easynetwork.servers.standalone_udp import StandaloneUDPNetworkServer

@@ -38,6 +38,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         "_activation_lock",
         "_backend",
         "_closed",
+        "_is_in_service",
         "_is_serving",
         "_is_setting_up",
         "_request_handler",
@@ -64,6 +65,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         self._running: IEvent | None = None  # set at the end of serve_forever
         self._serving: CancelScope | None = None  # what shutdown() cancels
         self._is_setting_up = False  # in service_init
+        self._is_in_service = False  # from service_init to the end of the last client
         self._is_serving = False
 
     @abstractmethod
@@ -186,12 +188,13 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 await self._request_handler.service_init(service, weakref.proxy(self))
             finally:
                 self._is_setting_up = False
+            self._is_in_service = True
             try:
                 async with self._backend.create_task_group() as client_tasks:
                     await self._accept_clients(client_tasks, is_up_event)
                     # Closed, not shut down: what goes on is served to its end.
             finally:
-                self._is_serving = False
+                self._is_in_service = self._is_serving = False
 
     async def _accept_clients(self, client_tasks: TaskGroup, is_up_event: SupportsEventSet | None) -> None:
         try:

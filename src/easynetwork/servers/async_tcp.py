@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.lowlevel._checks import check_timeouts
@@ -23,12 +22,12 @@ from easynetwork.lowlevel.socket import (
     INETSocketAttribute,
     ISocket,
     SocketAddress,
-    new_socket_address,
     set_tcp_keepalive,
     set_tcp_nodelay,
 )
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._async_stream import DEFAULT_BACKLOG, BaseAsyncStreamServer
+from easynetwork.servers._inet import inet_address
 from easynetwork.servers._stream_client import ConnectedClient
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute
 
@@ -144,7 +143,7 @@ class AsyncTCPNetworkServer(
         return client
 
     def _address(self, server: AsyncStreamServer[Any, Any]) -> SocketAddress:
-        return _socket_address(server.extra(INETSocketAttribute.sockname))
+        return inet_address(server.extra(INETSocketAttribute.sockname))
 
 
 class _TCPClient(ConnectedClient[_T_Response]):
@@ -160,20 +159,15 @@ class _TCPClient(ConnectedClient[_T_Response]):
 
     @property
     def address(self) -> SocketAddress:
-        return _socket_address(self._peername)
+        return inet_address(self._peername)
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return {
             **super().extra_attributes,
-            INETClientAttribute.local_address: lambda: _socket_address(self._sockname),
-            INETClientAttribute.remote_address: lambda: _socket_address(self._peername),
+            INETClientAttribute.local_address: lambda: inet_address(self._sockname),
+            INETClientAttribute.remote_address: lambda: inet_address(self._peername),
         }
-
-
-def _socket_address(address: tuple[Any, ...]) -> SocketAddress:
-    # The family by the length of the address: asking the socket makes uvloop keep an object for it.
-    return new_socket_address(address, AF_INET if len(address) == 2 else AF_INET6)
 
 
 def _set_options(sock: ISocket) -> None:

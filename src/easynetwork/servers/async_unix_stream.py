@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel._peer_credentials import get_peer_credentials
-from easynetwork.lowlevel._socket_files import SocketFile
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
-from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._async_stream import DEFAULT_BACKLOG, BaseAsyncStreamServer
-from easynetwork.servers._socket_files import find_socket_file, listening_address, remove_socket_file
+from easynetwork.servers._socket_files import listening_address
 from easynetwork.servers._stream_client import ConnectedClient
+from easynetwork.servers._unix import UnixServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
 
 if TYPE_CHECKING:
@@ -32,7 +31,9 @@ _T_Response = TypeVar("_T_Response")
 
 
 class AsyncUnixStreamServer(
-    BaseAsyncStreamServer[_T_Request, _T_Response, UnixSocketAddress], Generic[_T_Request, _T_Response]
+    UnixServer[AsyncStreamServer[Any, Any]],
+    BaseAsyncStreamServer[_T_Request, _T_Response, UnixSocketAddress],
+    Generic[_T_Request, _T_Response],
 ):
     """A server on a Unix stream socket that runs in a task.
 
@@ -55,7 +56,7 @@ class AsyncUnixStreamServer(
         ValueError: *max_recv_size* or *ancillary_bufsize* is no strictly positive integer; *path* contains a NUL.
     """
 
-    __slots__ = ("_create_listener", "_socket_file")
+    __slots__ = "_create_listener"
 
     def __init__(
         self,
@@ -87,41 +88,12 @@ class AsyncUnixStreamServer(
             backlog=DEFAULT_BACKLOG if backlog is None else backlog,
             mode=mode,
         )
-        self._socket_file: SocketFile | None = None  # as long as it is there
-
-    async def server_close(self) -> None:
-        """Deletes the socket file and closes the socket, for good. Idempotent. If cancelled, it is done all the same.
-
-        A file that somebody else has put in the place of ours is left alone. Clients that are connected are served to
-        their end; then `serve_forever` returns.
-
-        Raises:
-            BusyResourceError: the server is being set up, in ``service_init()``.
-        """
-        await super().server_close()
 
     async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
-        listener = await self._create_listener()
-        try:
-            self._socket_file = await find_socket_file(self._backend, _address_of(listener))
-        except BaseException:
-            await aclose_forcefully(listener)
-            raise
-        return [listener]
-
-    async def _close_servers(self, servers: Sequence[AsyncStreamServer[Any, Any]]) -> None:
-        file, self._socket_file = self._socket_file, None
-        try:
-            if file is not None:
-                await remove_socket_file(self._backend, file, self.logger)
-        finally:
-            await super()._close_servers(servers)
+        return [await self._create_listener()]
 
     def _new_client(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> _UnixStreamClient[_T_Response]:
         return _UnixStreamClient(lowlevel_client)
-
-    def _address(self, server: AsyncStreamServer[Any, Any]) -> UnixSocketAddress:
-        return _address_of(server)
 
 
 class _UnixStreamClient(ConnectedClient[_T_Response]):
@@ -159,7 +131,3 @@ class _UnixStreamClient(ConnectedClient[_T_Response]):
             except (OSError, NotImplementedError) as exc:
                 raise TypedAttributeLookupError("The credentials of the peer are not available") from exc
         return self._peer_credentials
-
-
-def _address_of(listener: AsyncListener[Any] | AsyncStreamServer[Any, Any]) -> UnixSocketAddress:
-    return UnixSocketAddress.from_raw(listener.extra(UNIXSocketAttribute.sockname))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["build_lowlevel_stream_server_handler"]
+__all__ = ["build_lowlevel_datagram_server_handler", "build_lowlevel_stream_server_handler"]
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Hashable
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -13,13 +13,20 @@ from typing import Any, Generic, TypeVar
 from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator
+from easynetwork.lowlevel.api_async.servers.datagram import DatagramClientContext
 from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, NextGenerator, SingleGenerator
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
-from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
+from easynetwork.servers.handlers import (
+    AsyncDatagramClient,
+    AsyncDatagramRequestHandler,
+    AsyncStreamClient,
+    AsyncStreamRequestHandler,
+)
 
 _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
+_T_Address = TypeVar("_T_Address", bound=Hashable)
 _T_VarArgs = TypeVarTuple("_T_VarArgs")
 
 
@@ -46,6 +53,48 @@ def build_lowlevel_stream_server_handler(
         return initializer(client, *args)
 
     return _StreamServerHandler(new_client, request_handler, logger or logging.getLogger(__name__))
+
+
+def build_lowlevel_datagram_server_handler(
+    initializer: Callable[
+        [DatagramClientContext[_T_Response, _T_Address], Unpack[_T_VarArgs]],
+        AbstractAsyncContextManager[AsyncDatagramClient[_T_Response] | None],
+    ],
+    request_handler: AsyncDatagramRequestHandler[_T_Request, _T_Response],
+    *args: *_T_VarArgs,
+) -> Callable[[DatagramClientContext[_T_Response, _T_Address]], AsyncGenerator[float | RecvParams | None, _T_Request]]:
+    """Makes what `AsyncDatagramServer.serve` needs of a request handler.
+
+    Parameters:
+        initializer: called for each generator of the handler; its context manager gives the client object that the
+            handler sees, or None to discard the datagram. It sees the exception of the handler, if any.
+        request_handler: the handler.
+        args: further arguments for *initializer*.
+    """
+
+    async def handle(
+        lowlevel_client: DatagramClientContext[_T_Response, _T_Address],
+    ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
+        async with initializer(lowlevel_client, *args) as client:
+            if client is None:
+                return
+            async with aclosing(request_handler.handle(client)) as agen:
+                step: Callable[[], Awaitable[float | RecvParams | None]] = partial(anext, agen)
+                while True:
+                    try:
+                        yielded = await step()
+                    except StopAsyncIteration:
+                        return
+                    try:
+                        request = yield yielded
+                    except GeneratorExit:
+                        raise
+                    except BaseException as exc:
+                        step = partial(agen.athrow, exc)
+                    else:
+                        step = partial(agen.asend, request)
+
+    return handle
 
 
 class _StreamServerHandler(Generic[_T_Request, _T_Response]):

@@ -6,14 +6,14 @@ __all__ = ["AsyncDatagramServer", "DatagramClientContext"]
 
 import logging
 import warnings
-import weakref
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._conversations import Backlog, DatagramDispatcher
+from easynetwork.lowlevel._conversations import Backlog, Clients, DatagramDispatcher
 from easynetwork.lowlevel._datagrams import DatagramCodec
+from easynetwork.lowlevel._dispatch import HandlerGenerator
 from easynetwork.lowlevel._packets import encoding_crash
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport, AsyncDatagramListener
@@ -23,6 +23,7 @@ from easynetwork.protocol import DatagramProtocol
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
+_T_Client = TypeVar("_T_Client")
 _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
 _T_Address = TypeVar("_T_Address", bound=Hashable)
@@ -54,7 +55,7 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
         TypeError: wrong type of *listener* or *protocol*.
     """
 
-    __slots__ = ("_backlog", "_clients", "_codec", "_listener", "_make_datagram", "_send_nowait", "_serve_guard")
+    __slots__ = ("_backlog", "_codec", "_listener", "_make_datagram", "_send_nowait", "_serve_guard")
 
     def __init__(
         self, listener: AsyncDatagramListener[_T_Address], protocol: DatagramProtocol[_T_Response, _T_Request]
@@ -66,8 +67,6 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
         self._send_nowait = listener._send_nowait
         self._serve_guard = ResourceGuard("Another task is serving")
         self._backlog = Backlog()
-        self._clients: weakref.WeakValueDictionary[_T_Address, DatagramClientContext[_T_Response, _T_Address]] | None
-        self._clients = None
         self._listener = listener
 
     def __del__(self) -> None:
@@ -151,7 +150,7 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
             BusyResourceError: another task is serving.
             OSError: ``EBADF``: the server is closed.
         """
-        await self._serve(datagram_received_cb, task_group, None, None)
+        await self._serve(datagram_received_cb, self._contexts(), _log_error, task_group)
 
     async def serve_with_ancillary(
         self,
@@ -178,39 +177,40 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
         Besides these, all that `serve` raises.
         """
         check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
-        await self._serve(datagram_received_cb, task_group, ancillary_bufsize, ancillary_data_unused)
-
-    async def _serve(
-        self,
-        datagram_received_cb: Callable[
-            [DatagramClientContext[_T_Response, _T_Address]], AsyncGenerator[float | RecvParams | None, _T_Request]
-        ],
-        task_group: TaskGroup | None,
-        ancillary_bufsize: int | None,
-        ancillary_data_unused: Callable[[Any, _T_Address], object] | None,
-    ) -> NoReturn:
-        dispatcher = DatagramDispatcher(
+        await self._serve(
             datagram_received_cb,
-            self._codec,
-            self._client_at,
-            self._keep_client,
-            self._backlog,
+            self._contexts(),
             _log_error,
+            task_group,
             ancillary_bufsize=ancillary_bufsize,
             on_unused=ancillary_data_unused,
         )
+
+    def _contexts(self) -> Clients[DatagramClientContext[_T_Response, _T_Address]]:
+        return Clients(lambda address: DatagramClientContext(address, self))
+
+    async def _serve(
+        self,
+        handler: Callable[[_T_Client], HandlerGenerator[_T_Request]],
+        clients: Clients[_T_Client],
+        on_error: Callable[[Any, Exception], object],
+        task_group: TaskGroup | None,
+        *,
+        ancillary_bufsize: int | None = None,
+        on_unused: Callable[[Any, Any], object] | None = None,
+    ) -> NoReturn:
+        """Serves whatever *clients* has for the addresses of senders."""
+        dispatcher = DatagramDispatcher(
+            handler,
+            self._codec,
+            clients,
+            self._backlog,
+            on_error,
+            ancillary_bufsize=ancillary_bufsize,
+            on_unused=on_unused,
+        )
         with self._serve_guard:
             await self._listener._run_conversations(dispatcher, task_group)
-
-    def _client_at(self, address: Any) -> DatagramClientContext[_T_Response, _T_Address]:
-        if self._clients is not None and (client := self._clients.get(address)) is not None:
-            return client
-        return DatagramClientContext(address, self)
-
-    def _keep_client(self, address: Any, client: DatagramClientContext[_T_Response, _T_Address]) -> None:
-        if self._clients is None:  # most handlers keep none
-            self._clients = weakref.WeakValueDictionary()
-        self._clients[address] = client
 
 
 def _log_error(address: Hashable, exc: Exception) -> None:

@@ -1,0 +1,88 @@
+"""A UDP server."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncUDPNetworkServer"]
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
+from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
+from easynetwork.lowlevel.socket import INETSocketAttribute, SocketAddress
+from easynetwork.protocol import DatagramProtocol
+from easynetwork.servers._async_datagram import BaseAsyncDatagramServer, DatagramSender
+from easynetwork.servers._inet import inet_address
+from easynetwork.servers.handlers import AsyncDatagramRequestHandler, INETClientAttribute
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+
+
+class AsyncUDPNetworkServer(
+    BaseAsyncDatagramServer[_T_Request, _T_Response, SocketAddress], Generic[_T_Request, _T_Response]
+):
+    """A UDP server that runs in a task.
+
+    Parameters:
+        host: names or addresses to receive on; all interfaces if None or empty.
+        port: the port; 0 for a free one per socket, see `get_addresses`.
+        protocol: what a packet is.
+        request_handler: handles the requests. Those of one sender are handled one after the other.
+        backend: the asynchronous library; None for the one that is running.
+        reuse_port: let others bind to the same port.
+        logger: gets all log records; by default, the logger named after this module.
+
+    Raises:
+        TypeError: wrong type of *protocol*, *request_handler* or *backend*.
+    """
+
+    __slots__ = ("_create_listeners",)
+
+    def __init__(
+        self,
+        host: str | Sequence[str] | None,
+        port: int,
+        protocol: DatagramProtocol[_T_Response, _T_Request],
+        request_handler: AsyncDatagramRequestHandler[_T_Request, _T_Response],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        *,
+        reuse_port: bool = False,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        super().__init__(protocol, request_handler, backend, logger or logging.getLogger(__name__))
+        self._create_listeners = partial(self._backend.create_udp_listeners, host, port, reuse_port=reuse_port)
+
+    async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:
+        return await self._create_listeners()
+
+    def _new_client(
+        self, lowlevel_server: AsyncDatagramServer[_T_Request, _T_Response, Any], address: Any
+    ) -> _UDPClient[_T_Response]:
+        return _UDPClient(self, lowlevel_server, address)
+
+    def _address(self, server: AsyncDatagramServer[Any, Any, Any]) -> SocketAddress:
+        return inet_address(server.extra(INETSocketAttribute.sockname))
+
+
+class _UDPClient(DatagramSender[_T_Response]):
+    __slots__ = ()
+
+    @property
+    def address(self) -> SocketAddress:
+        return inet_address(self._address)
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        facts = self._lowlevel_server.extra_attributes
+        return {
+            **facts,
+            INETClientAttribute.local_address: lambda: inet_address(facts[INETSocketAttribute.sockname]()),
+            INETClientAttribute.remote_address: lambda: self.address,
+        }

@@ -1,0 +1,59 @@
+"""A UDP server for programs without an event loop."""
+
+from __future__ import annotations
+
+__all__ = ["StandaloneUDPNetworkServer"]
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
+from easynetwork.protocol import DatagramProtocol
+from easynetwork.servers._standalone import BaseStandaloneNetworkServer
+from easynetwork.servers.async_udp import AsyncUDPNetworkServer
+from easynetwork.servers.handlers import AsyncDatagramRequestHandler
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+
+
+class StandaloneUDPNetworkServer(
+    BaseStandaloneNetworkServer[AsyncUDPNetworkServer[Any, Any]], Generic[_T_Request, _T_Response]
+):
+    """A UDP server that runs in the calling thread, on uvloop where it is installed.
+
+    The parameters are those of `AsyncUDPNetworkServer`; bad values are refused by `serve_forever`.
+
+    Parameters:
+        runner_options: options for the runner of the event loop, see `serve_forever`.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        host: str | Sequence[str] | None,
+        port: int,
+        protocol: DatagramProtocol[_T_Response, _T_Request],
+        request_handler: AsyncDatagramRequestHandler[_T_Request, _T_Response],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        *,
+        runner_options: Mapping[str, Any] | None = None,
+        reuse_port: bool = False,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        new_server = partial(
+            AsyncUDPNetworkServer,
+            host,
+            port,
+            protocol,
+            request_handler,
+            reuse_port=reuse_port,
+            logger=logger,
+        )
+        super().__init__(backend, lambda backend: new_server(backend=backend), runner_options)

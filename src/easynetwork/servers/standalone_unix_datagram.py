@@ -1,0 +1,65 @@
+"""A server on a Unix datagram socket for programs without an event loop."""
+
+from __future__ import annotations
+
+__all__ = ["StandaloneUnixDatagramServer"]
+
+import logging
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
+from easynetwork.lowlevel.socket import UnixSocketAddress
+from easynetwork.protocol import DatagramProtocol
+from easynetwork.servers._standalone import BaseStandaloneNetworkServer
+from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer, UnnamedAddressesBehavior
+from easynetwork.servers.handlers import AsyncDatagramRequestHandler
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+
+
+class StandaloneUnixDatagramServer(
+    BaseStandaloneNetworkServer[AsyncUnixDatagramServer[Any, Any]], Generic[_T_Request, _T_Response]
+):
+    """A server on a Unix datagram socket that runs in the calling thread, on uvloop where it is installed.
+
+    The parameters are those of `AsyncUnixDatagramServer`; bad values are refused by `serve_forever`.
+
+    Parameters:
+        runner_options: options for the runner of the event loop, see `serve_forever`.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | bytes | UnixSocketAddress,
+        protocol: DatagramProtocol[_T_Response, _T_Request],
+        request_handler: AsyncDatagramRequestHandler[_T_Request, _T_Response],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        *,
+        runner_options: Mapping[str, Any] | None = None,
+        mode: int | None = None,
+        unnamed_addresses_behavior: UnnamedAddressesBehavior | None = None,
+        receive_ancillary_data: bool = False,
+        ancillary_bufsize: int | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        new_server = partial(
+            AsyncUnixDatagramServer,
+            path,
+            protocol,
+            request_handler,
+            mode=mode,
+            unnamed_addresses_behavior=unnamed_addresses_behavior,
+            receive_ancillary_data=receive_ancillary_data,
+            ancillary_bufsize=ancillary_bufsize,
+            logger=logger,
+        )
+        super().__init__(backend, lambda backend: new_server(backend=backend), runner_options)
