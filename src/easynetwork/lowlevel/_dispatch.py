@@ -152,6 +152,7 @@ class RequestDispatcher(Generic[_T_Request]):
         packets = self._packets
         dry = False  # there are none
         drained = False  # and the decoder has none either
+        decoded: list[_T_Request] = _NO_PACKETS
         decoder = self._decoder
         firstiter, finalizer = sys.get_asyncgen_hooks()
         while not self._stopped and (agen := next_generator()) is not None:
@@ -177,7 +178,8 @@ class RequestDispatcher(Generic[_T_Request]):
                         if yielded is not self._yielded:
                             self._wait_as(yielded)
                         if dry:
-                            self.deadline = None
+                            if self.deadline is not None:
+                                self.deadline = None
                             while drained or not (decoded := decoder.next_packets(STEPS_PER_TURN)):
                                 drained = False
                                 if self.disconnected:
@@ -191,10 +193,12 @@ class RequestDispatcher(Generic[_T_Request]):
                                     steps = 0
                                     yield from driver.pass_turn()
                             else:
-                                dry, drained = False, decoder.drained
+                                drained = decoder.drained
                                 steps += len(decoded)
-                                self._decoded, self._packets = decoded, (packets := iter(decoded))
-                                del decoded
+                                if len(decoded) > 1 or not drained:
+                                    dry = False
+                                    self._decoded, self._packets = decoded, (packets := iter(decoded))
+                                    decoded = _NO_PACKETS
                     except GeneratorExit:
                         raise
                     except BaseException as exc:
@@ -202,6 +206,8 @@ class RequestDispatcher(Generic[_T_Request]):
                     if error is not None:
                         steps += 1
                         yielded = yield from agen.athrow(error)
+                    elif decoded:  # a single one, and nothing behind it
+                        yielded = yield from asend(decoded.pop())
                     elif dry:
                         yield from agen.aclose()
                         return Ending.DISCONNECTED
