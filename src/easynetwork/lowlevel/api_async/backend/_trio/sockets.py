@@ -34,6 +34,7 @@ async def wait_readable(sock: _socket.socket) -> None:
         BusyResourceError: another task is waiting for that.
         OSError: ``EBADF``: the socket is closed, or was by `close_socket` meanwhile.
     """
+    _check_open(sock)
     try:
         await trio.lowlevel.wait_readable(sock)
     except _WAIT_ERRORS as exc:
@@ -42,14 +43,20 @@ async def wait_readable(sock: _socket.socket) -> None:
 
 async def wait_writable(sock: _socket.socket) -> None:
     """Waits until something can be sent without waiting. Raises as `wait_readable`."""
+    _check_open(sock)
     try:
         await trio.lowlevel.wait_writable(sock)
     except _WAIT_ERRORS as exc:
         raise _translated(exc) from None
 
 
-_WAIT_ERRORS: Final = (trio.ClosedResourceError, trio.BusyResourceError, ValueError)
-"""The last one is what trio says of a socket that was closed before."""
+_WAIT_ERRORS: Final = (trio.ClosedResourceError, trio.BusyResourceError)
+
+
+def _check_open(sock: _socket.socket) -> None:
+    # Trio takes the first closed socket that somebody waits for to be waited for ever after, and all others for it.
+    if sock.fileno() < 0:
+        raise error_from_errno(errno.EBADF)
 
 
 def _translated(exc: Exception) -> Exception:
