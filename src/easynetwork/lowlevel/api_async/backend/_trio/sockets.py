@@ -113,13 +113,17 @@ class SocketReader:
 
 
 async def call_when_writable(sock: _socket.socket, call: Callable[[], _T]) -> _T:
-    """Returns the result of *call*, repeated until it need not wait for room to send. For one task at a time."""
+    """Returns the result of *call*, repeated until it need not wait for room to send.
+
+    Of several tasks that use it at a time, all but one may wait a little longer than need be.
+    """
     delay, longest_delay = FULL_PEER_DELAYS
     while True:
         try:
             return call()
         except BlockingIOError:
-            await wait_writable(sock)
+            with suppress(BusyResourceError):
+                await wait_writable(sock)
         try:
             return call()
         except BlockingIOError:
