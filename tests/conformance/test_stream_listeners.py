@@ -11,15 +11,15 @@ from tests.conformance.kit.cases import conformance_cases
 from tests.conformance.kit.checks import Check
 from tests.conformance.kit.harness import ListenerHarness
 from tests.conformance.kit.listener import LISTENER_CHECKS, ListenerStage
-from tests.conformance.kit.runner import Runner, asyncio_runners
+from tests.conformance.kit.runner import Runner, asyncio_runners, trio_runners
 from tests.conformance.kit.stage import set_stage
 
-CALLBACK_LOOPS = asyncio_runners()
+ALL = asyncio_runners() + trio_runners()
 
 SUBJECTS = [
-    (TCPListenerHarness(), CALLBACK_LOOPS),
-    (UnixStreamListenerHarness(), CALLBACK_LOOPS),
-    (TLSListenerHarness(TCPListenerHarness()), CALLBACK_LOOPS),
+    (TCPListenerHarness(), ALL),
+    (UnixStreamListenerHarness(), ALL),
+    (TLSListenerHarness(TCPListenerHarness()), ALL),
 ]
 
 

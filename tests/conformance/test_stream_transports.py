@@ -17,20 +17,20 @@ from tests.conformance.kit.stage import set_stage
 from tests.conformance.kit.stream import STREAM_CHECKS, StreamStage
 
 CALLBACK_LOOPS = asyncio_runners()
-ASYNCIO = CALLBACK_LOOPS[:1]
 TRIO = trio_runners()
+ALL = CALLBACK_LOOPS + TRIO
 
 SUBJECTS = [
-    (TCPHarness(), CALLBACK_LOOPS + TRIO),
-    (UnixStreamHarness(), CALLBACK_LOOPS + TRIO),
+    (TCPHarness(), ALL),
+    (UnixStreamHarness(), ALL),
     (TLSHarness(TCPHarness(), server_side=False), CALLBACK_LOOPS),
     (TLSHarness(TCPHarness(), server_side=True), CALLBACK_LOOPS),
     (TLSHarness(TCPHarness(), server_side=False, is_pulled=True), TRIO),
-    (TLSHarness(UnixStreamHarness(), server_side=True, is_pulled=True), CALLBACK_LOOPS + TRIO),
-    (TLSHarness(MemoryHarness(), server_side=False, is_pulled=True), ASYNCIO),
-    (StapledHarness(TCPHarness()), ASYNCIO + TRIO),
-    (StapledHarness(MemoryHarness()), ASYNCIO),
-    (MemoryHarness(), ASYNCIO + TRIO),
+    (TLSHarness(UnixStreamHarness(), server_side=True, is_pulled=True), ALL),
+    (TLSHarness(MemoryHarness(), server_side=False, is_pulled=True), ALL),
+    (StapledHarness(TCPHarness()), ALL),
+    (StapledHarness(MemoryHarness()), ALL),
+    (MemoryHarness(), ALL),
 ]
 
 

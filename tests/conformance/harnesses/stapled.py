@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["StapledDatagramHarness", "StapledHarness"]
+__all__ = ["StapledDatagramHarness", "StapledDatagramPeer", "StapledHarness", "StapledPeer"]
 
 import contextlib
 
@@ -18,7 +18,9 @@ from easynetwork.lowlevel.api_async.transports.composite import (
 )
 
 
-class _StapledPeer(StreamPeer):
+class StapledPeer(StreamPeer):
+    """Two peers as one."""
+
     def __init__(self, sender: StreamPeer, receiver: StreamPeer) -> None:
         self._sender = sender
         self._receiver = receiver
@@ -60,13 +62,15 @@ class StapledHarness(StreamHarness):
     ) -> tuple[AsyncStreamTransport, StreamPeer]:
         to_send, receiving_peer = await self._lower.connect(backend, cleanup)
         to_receive, sending_peer = await self._lower.connect(backend, cleanup)
-        return AsyncStapledStreamTransport(to_send, to_receive), _StapledPeer(sending_peer, receiving_peer)
+        return AsyncStapledStreamTransport(to_send, to_receive), StapledPeer(sending_peer, receiving_peer)
 
     def shorten_close_timeout(self) -> contextlib.AbstractContextManager[object] | None:
         return self._lower.shorten_close_timeout()
 
 
-class _StapledDatagramPeer(DatagramPeer):
+class StapledDatagramPeer(DatagramPeer):
+    """Two peers as one."""
+
     def __init__(self, sender: DatagramPeer, receiver: DatagramPeer) -> None:
         self._sender = sender
         self._receiver = receiver
@@ -101,4 +105,4 @@ class StapledDatagramHarness(DatagramHarness):
     ) -> tuple[AsyncDatagramTransport, DatagramPeer]:
         to_send, receiving_peer = await self._lower.connect(backend, cleanup)
         to_receive, sending_peer = await self._lower.connect(backend, cleanup)
-        return AsyncStapledDatagramTransport(to_send, to_receive), _StapledDatagramPeer(sending_peer, receiving_peer)
+        return AsyncStapledDatagramTransport(to_send, to_receive), StapledDatagramPeer(sending_peer, receiving_peer)

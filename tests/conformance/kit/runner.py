@@ -42,6 +42,10 @@ class Runner:
     def __str__(self) -> str:
         return self._name
 
+    def provides(self, method: Callable[..., object]) -> bool:
+        """Returns whether the backend has an implementation of its own of *method*, a function of `AsyncBackend`."""
+        return getattr(type(self._new_backend()), method.__name__) is not method
+
     def run(
         self,
         set_stage: Callable[[AsyncBackend], AbstractAsyncContextManager[_T_Stage]],

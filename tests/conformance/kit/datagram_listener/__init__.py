@@ -4,5 +4,6 @@ from __future__ import annotations
 
 __all__ = ["DATAGRAM_LISTENER_CHECKS", "DatagramListenerStage"]
 
+from . import ancillary as ancillary
 from . import exchanging as exchanging
 from .stage import DATAGRAM_LISTENER_CHECKS, DatagramListenerStage

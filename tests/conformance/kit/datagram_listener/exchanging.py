@@ -44,16 +44,15 @@ async def handlers_are_started_in_the_order_of_reception(stage: DatagramListener
             calls.append(data)
             await stage.backend.sleep_forever()
 
-        peers = [stage.peer() for _ in range(3)]
+        peer = stage.peer()
         sent = [b"%d" % number for number in range(60)]
-        for data in sent[:30]:  # nobody serves yet
-            assert stage.rng.choice(peers[:1]).send(data)
+        for data in sent[:8]:  # nobody serves yet
+            assert peer.send(data)
         async with stage.serving(handler, private=private):
-            await stage.until(lambda: len(calls) == 30)  # noqa: B023 - awaited right here
-            for data in sent[30:]:
-                assert peers[0].send(data)
+            for data in sent[8:]:
+                await stage.peer_sends(peer, data)
                 await stage.yield_at_random()
-            await stage.until(lambda: len(calls) == 60)  # noqa: B023
+            await stage.until(lambda: len(calls) == 60)  # noqa: B023 - awaited right here
         assert calls == sent
 
 

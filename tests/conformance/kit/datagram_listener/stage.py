@@ -14,6 +14,7 @@ from tests.conformance.kit.peers import DatagramPeer
 from tests.conformance.kit.serving import SERVING_CHECKS, Handler, ServingStage
 
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
+from easynetwork.lowlevel.socket import SocketAttribute
 
 
 class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPeer]):
@@ -24,6 +25,7 @@ class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPee
     async def _open(self) -> AsyncDatagramListener[Any]:
         listener, self._new_peer = await self.harness.listen(self.backend, self.cleanup)
         self._peers: list[DatagramPeer] = []
+        self._silent: list[DatagramPeer] = []
         return listener
 
     def peer(self) -> DatagramPeer:
@@ -36,15 +38,26 @@ class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPee
         return self.harness.address_of(peer)
 
     def ring(self) -> DatagramPeer:
-        """Returns a new peer that has sent a datagram."""
+        """Returns a new peer that has sent a datagram, or is about to if there was no room."""
         peer = self.peer()
-        assert peer.send(b"ring")
+        if not peer.send(b"ring"):
+            self._silent.append(peer)
         return peer
+
+    async def see_in(self, peer: DatagramPeer) -> None:
+        if peer in self._silent:
+            await self.peer_sends(peer, b"ring")
+            self._silent.remove(peer)
+
+    async def peer_sends(self, peer: DatagramPeer, data: bytes) -> None:
+        """Waits until *peer* has sent a datagram."""
+        await self.until(lambda: peer.send(data))
 
     async def echo(self, data: bytes, address: Any) -> None:
         await self.listener.send_to(data, address)
 
     async def assert_echoed(self, peer: DatagramPeer) -> None:
+        await self.see_in(peer)
         assert await self.received_by(peer) == b"ring"
 
     async def received_by(self, peer: DatagramPeer) -> bytes:
@@ -73,6 +86,7 @@ class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPee
     def far_socket(self) -> socket.socket:
         sock = self.peer().socket
         assert sock is not None, "a harness with sockets has peers with sockets"
+        sock.connect(self.listener.extra(SocketAttribute.sockname))
         return sock
 
 

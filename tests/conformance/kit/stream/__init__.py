@@ -6,6 +6,7 @@ __all__ = ["EXCHANGE_CHECKS", "STREAM_CHECKS", "StreamStage"]
 
 from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
 
+from . import ancillary as ancillary
 from . import attributes as attributes
 from . import cancelling as cancelling
 from . import closing as closing

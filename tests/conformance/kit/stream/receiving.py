@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.kit.checks import Feature
-from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, StreamStage
+from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
 
 from easynetwork.exceptions import UnsupportedOperation
 
@@ -153,6 +153,15 @@ async def a_peer_that_closes_is_the_end_of_the_stream(stage: StreamStage) -> Non
 
 @EXCHANGE_CHECKS(needs=Feature.RESET)
 async def a_reset_is_an_error_and_not_the_end(stage: StreamStage) -> None:
+    stage.peer.peer.reset()
+    with pytest.raises(ConnectionError):
+        await stage.transport.recv(100)
+    assert not stage.transport.is_closing()
+
+
+@STREAM_CHECKS(needs=Feature.RESET)
+async def a_reset_stays_an_error(stage: StreamStage) -> None:
+    """The system tells of it only once."""
     stage.peer.peer.reset()
     for _ in range(2):
         with pytest.raises(ConnectionError):

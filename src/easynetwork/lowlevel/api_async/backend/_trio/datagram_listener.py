@@ -114,9 +114,10 @@ class TrioUnixDatagramListener(TrioDatagramListener):
         await self._serve(receive, handler, task_group)
 
     async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
-        await self._sender.send(partial(self._socket.sendto, data, address))
+        await self._sender.send(partial(self._socket.sendto, data, address), address)
 
     async def send_with_ancillary_to(
         self, data: bytes | bytearray | memoryview, ancillary_data: Any, address: Any
     ) -> None:
-        await self._sender.send(partial(self._socket.sendmsg, [data], list(ancillary_data), 0, address))
+        send = partial(self._socket.sendmsg, [data], list(ancillary_data), 0, address)
+        await self._sender.send(send, address)

@@ -34,6 +34,7 @@ async def wait_readable(sock: _socket.socket) -> None:
         BusyResourceError: another task is waiting for that.
         OSError: ``EBADF``: the socket is closed, or was by `close_socket` meanwhile.
     """
+    _check_open(sock)
     try:
         await trio.lowlevel.wait_readable(sock)
     except _WAIT_ERRORS as exc:
@@ -42,14 +43,20 @@ async def wait_readable(sock: _socket.socket) -> None:
 
 async def wait_writable(sock: _socket.socket) -> None:
     """Waits until something can be sent without waiting. Raises as `wait_readable`."""
+    _check_open(sock)
     try:
         await trio.lowlevel.wait_writable(sock)
     except _WAIT_ERRORS as exc:
         raise _translated(exc) from None
 
 
-_WAIT_ERRORS: Final = (trio.ClosedResourceError, trio.BusyResourceError, ValueError)
-"""The last one is what trio says of a socket that was closed before."""
+_WAIT_ERRORS: Final = (trio.ClosedResourceError, trio.BusyResourceError)
+
+
+def _check_open(sock: _socket.socket) -> None:
+    # Trio takes the first closed socket that somebody waits for to be waited for ever after, and all others for it.
+    if sock.fileno() < 0:
+        raise error_from_errno(errno.EBADF)
 
 
 def _translated(exc: Exception) -> Exception:
@@ -106,13 +113,17 @@ class SocketReader:
 
 
 async def call_when_writable(sock: _socket.socket, call: Callable[[], _T]) -> _T:
-    """Returns the result of *call*, repeated until it need not wait for room to send. For one task at a time."""
+    """Returns the result of *call*, repeated until it need not wait for room to send.
+
+    Of several tasks that use it at a time, all but one may wait a little longer than need be.
+    """
     delay, longest_delay = FULL_PEER_DELAYS
     while True:
         try:
             return call()
         except BlockingIOError:
-            await wait_writable(sock)
+            with suppress(BusyResourceError):
+                await wait_writable(sock)
         try:
             return call()
         except BlockingIOError:

@@ -1,0 +1,120 @@
+"""File descriptors that travel with datagrams from anyone, and to anyone."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
+
+import contextlib
+from typing import Any
+
+import pytest
+from tests.conformance.kit.checks import Feature
+from tests.conformance.kit.datagram_listener.stage import DATAGRAM_LISTENER_CHECKS, DatagramListenerStage
+from tests.conformance.kit.descriptors import SPACE, Token
+from tests.conformance.kit.outcomes import attempt, is_closed_error
+from tests.conformance.kit.peers import DatagramPeer
+
+from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel.socket import SocketAttribute
+
+
+def send(stage: DatagramListenerStage, peer: DatagramPeer, data: bytes, token: Token) -> None:
+    assert peer.socket is not None
+    address = stage.listener.extra(SocketAttribute.sockname)
+    assert peer.socket.sendmsg([data], token.raw, 0, address) == len(data)
+
+
+async def receive(stage: DatagramListenerStage, peer: DatagramPeer) -> tuple[bytes, Any]:
+    message: tuple[bytes, Any] | None = None
+    sock = peer.socket
+    assert sock is not None
+
+    def arrived() -> bool:
+        nonlocal message
+        with contextlib.suppress(BlockingIOError):
+            message = sock.recvmsg(1 << 16, SPACE)[:2]
+        return message is not None
+
+    await stage.until(arrived)
+    assert message is not None
+    return message
+
+
+@DATAGRAM_LISTENER_CHECKS(needs=Feature.ANCILLARY)
+async def a_handler_gets_descriptors_with_their_datagram(stage: DatagramListenerStage) -> None:
+    calls: list[tuple[bytes, Any, Any]] = []
+
+    async def handler(data: bytes, ancillary_data: Any, address: Any) -> None:
+        calls.append((data, ancillary_data, address))
+
+    peer = stage.peer()
+    tokens = [Token(stage.cleanup) for _ in range(5)]
+    with stage.backend.open_cancel_scope() as scope:
+        async with stage.backend.create_task_group() as group:
+            group.start_soon(stage.listener.serve_with_ancillary, handler, SPACE)
+            for token in tokens:
+                send(stage, peer, b"with", token)
+                assert peer.send(b"without")
+            await stage.until(lambda: len(calls) == 10)
+            scope.cancel()
+    for (data, raw, address), token in zip(calls[::2], tokens, strict=True):
+        assert (data, address) == (b"with", stage.address_of(peer))
+        token.assert_arrived_as(raw)
+    for data, raw, address in calls[1::2]:
+        assert (data, raw or None, address) == (b"without", None, stage.address_of(peer))
+
+
+@DATAGRAM_LISTENER_CHECKS(needs=Feature.ANCILLARY)
+async def descriptors_that_nobody_asks_for_are_closed(stage: DatagramListenerStage) -> None:
+    async with stage.serving(stage.echo):
+        for _ in range(3):
+            peer = stage.peer()
+            send(stage, peer, b"abc", Token(stage.cleanup))
+            assert await stage.received_by(peer) == b"abc"
+    send(stage, stage.peer(), b"never received", Token(stage.cleanup))
+
+
+@DATAGRAM_LISTENER_CHECKS(needs=Feature.ANCILLARY)
+async def descriptors_are_sent_to_anyone(stage: DatagramListenerStage) -> None:
+    for data in (b"abc", b""):
+        peer, token = stage.peer(), Token(stage.cleanup)
+        await stage.listener.send_with_ancillary_to(data, iter(token.raw), stage.address_of(peer))
+        token.close_what_was_sent()
+        received, raw = await receive(stage, peer)
+        assert received == data
+        token.assert_arrived_as(raw)
+
+
+@DATAGRAM_LISTENER_CHECKS(needs=Feature.ANCILLARY)
+async def there_is_one_way_of_serving_at_a_time(stage: DatagramListenerStage) -> None:
+    async def handler(data: bytes, ancillary_data: Any, address: Any) -> None:
+        await stage.listener.send_to(data, address)
+
+    async with stage.serving(stage.echo):
+        with pytest.raises(BusyResourceError):
+            await stage.listener.serve_with_ancillary(handler, SPACE)
+        await stage.assert_works()
+    with stage.backend.open_cancel_scope() as scope:
+        async with stage.backend.create_task_group() as group:
+            await group.start(stage.listener.serve_with_ancillary, handler, SPACE)
+            await stage.settle()
+            with pytest.raises(BusyResourceError):
+                await stage.listener.serve(stage.echo)
+            await stage.assert_works()
+            scope.cancel()
+
+
+@DATAGRAM_LISTENER_CHECKS(needs=Feature.ANCILLARY)
+async def a_closed_listener_refuses_ancillary_data(stage: DatagramListenerStage) -> None:
+    async def handler(data: bytes, ancillary_data: Any, address: Any) -> None:
+        raise AssertionError
+
+    peer, token = stage.peer(), Token(stage.cleanup)
+    async with stage.backend.create_task_group() as group:
+        serving = await group.start(attempt, stage.listener.serve_with_ancillary, handler, SPACE)
+        await stage.settle()
+        await stage.listener.aclose()
+        assert is_closed_error(await serving.join())
+    assert is_closed_error(await attempt(stage.listener.serve_with_ancillary, handler, SPACE))
+    address = stage.address_of(peer)
+    assert is_closed_error(await attempt(stage.listener.send_with_ancillary_to, b"x", token.raw, address))

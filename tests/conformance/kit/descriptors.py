@@ -1,0 +1,62 @@
+"""File descriptors that are sent along with bytes."""
+
+from __future__ import annotations
+
+__all__ = ["SPACE", "Token", "received_descriptors"]
+
+import array
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any, Final
+
+SPACE: Final = 4096
+"""Bytes for ancillary data: enough for all that is sent here."""
+
+
+class Token:
+    """One end of a pipe, to be sent; it can be told from all others.
+
+    Parameters:
+        cleanup: closes the pipe.
+    """
+
+    def __init__(self, cleanup: contextlib.ExitStack) -> None:
+        self._read, self._write = os.pipe()
+        cleanup.callback(self.close)
+
+    @property
+    def raw(self) -> list[tuple[int, int, bytes]]:
+        """What sendmsg(2) takes."""
+        return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [self._read]).tobytes())]
+
+    def assert_arrived_as(self, raw: Any) -> None:
+        """Makes sure that *raw*, what recvmsg(2) gave, is this token and nothing else. Closes what was received."""
+        [received] = received_descriptors(raw)
+        try:
+            os.write(self._write, b"!")
+            assert os.read(received, 10) == b"!"
+        finally:
+            os.close(received)
+
+    def close(self) -> None:
+        """Closes the pipe on this side. May be called again."""
+        for descriptor in (self._read, self._write):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._read = self._write = -1
+
+    def close_what_was_sent(self) -> None:
+        """Closes the end that was sent: whoever has received it has one of his own."""
+        os.close(self._read)
+        self._read = -1
+
+
+def received_descriptors(raw: Sequence[tuple[int, int, bytes]]) -> list[int]:
+    """Returns the descriptors in what recvmsg(2) gave. The caller owns them."""
+    descriptors = array.array("i")
+    for level, kind, data in raw:
+        assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+        descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return list(descriptors)
