@@ -27,12 +27,6 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract and automat
 Listener: TypeAlias = AsyncDatagramListener[Any]
 
 
-@pytest.fixture(autouse=True)
-def _skip_where_there_are_none(backend: AsyncBackend) -> None:
-    if type(backend).create_unix_datagram_endpoint is AsyncBackend.create_unix_datagram_endpoint:
-        pytest.skip("this backend has no Unix datagram sockets")
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> str:
     return str(tmp_path / "socket")
