@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SocketFile", "bind_to_path", "open_listening_socket"]
+__all__ = ["SocketFile", "bind_to_path", "open_datagram_socket", "open_listening_socket"]
 
 import errno
 import os
@@ -98,34 +98,51 @@ def open_listening_socket(path: RawUnixSocketAddress, backlog: int, mode: int | 
         ValueError: there is a NUL in a path name.
         OSError: *path* is in use (``EADDRINUSE``), or cannot be made. No file and no socket is left.
     """
-    path = UnixSocketAddress.from_raw(path).as_raw()
-    sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    sock, file = _open_bound_socket(_socket.SOCK_STREAM, path, mode)
     try:
-        try:
-            file = bind_to_path(sock, path, mode)
-        except OSError as exc:
-            if exc.errno != errno.EADDRINUSE or not _remove_dead_server(path):
-                raise
-            file = bind_to_path(sock, path, mode)
-        try:
-            sock.listen(backlog)
-        except BaseException:
-            if file is not None:
-                file.remove()
-            raise
+        sock.listen(backlog)
     except BaseException:
+        if file is not None:
+            file.remove()
         sock.close()
         raise
     return sock
 
 
-def _remove_dead_server(path: RawUnixSocketAddress) -> bool:
-    """Deletes the file at *path* if it is that of a stream socket which nobody listens to any more."""
+def open_datagram_socket(path: RawUnixSocketAddress, mode: int | None = None) -> _socket.socket:
+    """Returns a non-blocking datagram socket that is bound to *path*. May block.
+
+    Takes over the file of a socket that is gone, and raises, as `open_listening_socket`.
+    """
+    sock, _ = _open_bound_socket(_socket.SOCK_DGRAM, path, mode)
+    sock.setblocking(False)
+    return sock
+
+
+def _open_bound_socket(
+    type_: _socket.SocketKind, path: RawUnixSocketAddress, mode: int | None
+) -> tuple[_socket.socket, SocketFile | None]:
+    path = UnixSocketAddress.from_raw(path).as_raw()
+    sock = _socket.socket(_socket.AF_UNIX, type_)
+    try:
+        try:
+            return sock, bind_to_path(sock, path, mode)
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE or not _remove_dead_socket(type_, path):
+                raise
+        return sock, bind_to_path(sock, path, mode)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _remove_dead_socket(type_: _socket.SocketKind, path: RawUnixSocketAddress) -> bool:
+    """Deletes the file at *path* if it is that of a socket, and one of *type_* finds nobody there."""
     pathname = UnixSocketAddress.from_raw(path).as_pathname()
     file = None if pathname is None else SocketFile.at(str(pathname))
     if file is None:
         return False
-    with _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM) as probe:
+    with _socket.socket(_socket.AF_UNIX, type_) as probe:
         probe.setblocking(False)  # a full backlog is a sign of life as well
         try:
             probe.connect(path)

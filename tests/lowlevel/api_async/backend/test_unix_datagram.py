@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,12 +26,6 @@ EVERY_BACKEND = True
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract and automatic names exist on Linux only")
 
 Listener: TypeAlias = AsyncDatagramListener[Any]
-
-
-@pytest.fixture(autouse=True)
-def _skip_where_there_are_none(backend: AsyncBackend) -> None:
-    if type(backend).create_unix_datagram_endpoint is AsyncBackend.create_unix_datagram_endpoint:
-        pytest.skip("this backend has no Unix datagram sockets")
 
 
 @pytest.fixture
@@ -241,3 +236,91 @@ async def test_closing_ends_serve_and_leaves_nothing_usable(background: Backgrou
         with pytest.raises(OSError) as info:
             await operation
         assert info.value.errno == errno.EBADF
+
+
+async def test_who_has_no_name_cannot_be_answered(listener: Listener) -> None:
+    for nobody in (None, "", b""):
+        for answer in (listener.send_to(b"x", nobody), listener.send_with_ancillary_to(b"x", [], nobody)):
+            with pytest.raises(OSError) as info:
+                await answer
+            assert info.value.errno == errno.ENOTCONN
+
+
+async def test_an_answer_to_somebody_gone_is_an_error_of_its_sender_alone(
+    backend: AsyncBackend, listener: Listener, path: str, peer: socket.socket
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gone:
+        gone.bind(path + ".gone")
+    with pytest.raises(ConnectionRefusedError):
+        await listener.send_to(b"x", path + ".gone")
+    os.unlink(path + ".gone")
+    with pytest.raises(FileNotFoundError):
+        await listener.send_with_ancillary_to(b"x", [], path + ".gone")
+    await listener.send_to(b"still here", peer.getsockname())
+    assert await backend.run_in_thread(peer.recv, 100) == b"still here"
+
+
+async def test_answers_wait_while_the_queue_of_their_receiver_is_full(
+    backend: AsyncBackend, listener: Listener, peer: socket.socket, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as slow, Gift() as gift:
+        slow.bind(str(tmp_path / "slow"))
+        slow.settimeout(10)
+        address = slow.getsockname()
+        sent = 0
+        with backend.move_on_after(0.05) as scope:
+            while sent < 100_000:
+                await listener.send_to(b"%d" % sent, address)
+                sent += 1
+        assert scope.cancelled_caught()
+        await listener.send_to(b"others go on", peer.getsockname())
+        assert peer.recv(100) == b"others go on"
+        async with backend.create_task_group() as group:
+            group.start_soon(listener.send_to, b"plain", address)
+            group.start_soon(listener.send_with_ancillary_to, b"file", iter(gift.raw), address)
+            received = [await backend.run_in_thread(receive_message, slow) for _ in range(sent + 2)]
+    assert received[:sent] == [(b"%d" % i, None) for i in range(sent)]
+    assert sorted(received[sent:]) == [(b"file", "gift"), (b"plain", None)]
+
+
+async def test_waiting_for_a_full_queue_keeps_nobody_busy(
+    backend: AsyncBackend, listener: Listener, tmp_path: Path
+) -> None:
+    """The socket that sends can be written all the time: it is the one that receives that has no room."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as slow:
+        slow.bind(str(tmp_path / "slow"))
+        before = time.thread_time()
+        with backend.move_on_after(0.3) as scope:
+            while True:
+                await listener.send_to(b"x", slow.getsockname())
+        assert scope.cancelled_caught()
+        assert time.thread_time() - before < 0.1
+
+
+async def test_the_path_of_a_dead_listener_is_taken_over(backend: AsyncBackend, path: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(path)
+    inode = os.stat(path).st_ino
+    os.link(path, path + ".old")  # so that the number of the inode is not used again
+    async with await backend.create_unix_datagram_listener(path, mode=0o600):
+        assert os.stat(path).st_ino != inode
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+@pytest.mark.parametrize("kind", ["file", "listener", "connected socket", "stream listener"])
+async def test_whatever_else_is_there_is_left_alone(
+    backend: AsyncBackend, path: str, peer: socket.socket, kind: str
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM if "stream" in kind else socket.SOCK_DGRAM) as other:
+        if kind == "file":
+            Path(path).write_text("precious")
+        else:
+            other.bind(path)
+        if kind == "connected socket":
+            other.connect(peer.getsockname())
+        inode = os.stat(path).st_ino
+        async with all_closed():
+            with pytest.raises(OSError, match=path) as info:
+                await backend.create_unix_datagram_listener(path)
+        assert info.value.errno == errno.EADDRINUSE
+        assert os.stat(path).st_ino == inode

@@ -564,7 +564,16 @@ class AsyncBackend(metaclass=ABCMeta):
     async def create_unix_datagram_endpoint(
         self, path: str | bytes, *, local_path: str | bytes | None = None
     ) -> AsyncDatagramTransport:
-        """Makes a Unix datagram socket that talks to one path."""
+        """Makes a Unix datagram socket that talks to one path. It carries ancillary data.
+
+        Parameters:
+            path: a raw address: a path, or an abstract name (Linux).
+            local_path: what to bind the socket to; an empty one has the system choose a name (Linux). None leaves it
+                unnamed: it cannot be answered.
+
+        Raises:
+            OSError: nobody is there (``ENOENT``, ``ECONNREFUSED``), or *local_path* cannot be bound to.
+        """
         raise NotImplementedError("Unix sockets are not supported by this backend")
 
     @abstractmethod
@@ -641,7 +650,17 @@ class AsyncBackend(metaclass=ABCMeta):
     async def create_unix_datagram_listener(
         self, path: str | bytes, *, mode: int | None = None
     ) -> AsyncDatagramListener[str | bytes]:
-        """Opens a Unix datagram socket."""
+        """Opens a Unix datagram socket that receives from anyone. It carries ancillary data.
+
+        The file of a socket that is gone is taken over. Closing the listener does not delete the file.
+
+        Parameters:
+            path: a raw address: a path, or an abstract name (Linux); an empty one has the system choose a name (Linux).
+            mode: permissions of the socket file; None for what the umask of the process leaves.
+
+        Raises:
+            OSError: *path* is in use (``EADDRINUSE``), or cannot be made. Nothing stays open, no file is left.
+        """
         raise NotImplementedError("Unix sockets are not supported by this backend")
 
 

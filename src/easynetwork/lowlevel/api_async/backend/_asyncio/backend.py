@@ -16,6 +16,7 @@ import sniffio
 from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel._socket_calls import adopt_socket
+from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_datagram_socket
 from easynetwork.lowlevel.api_async.backend.abc import (
     AsyncBackend,
     CancelScope,
@@ -34,6 +35,8 @@ from easynetwork.lowlevel.api_async.transports.abc import (
 )
 
 from . import tcp, udp, unix_stream
+from .datagram import AsyncioDatagramTransport, AsyncioUnixDatagramTransport
+from .datagram_listener import AsyncioUnixDatagramListener
 from .scopes import AsyncioCancelScope, ignore_cancellation
 from .tasks import AsyncioTaskGroup, task_info
 from .threads import AsyncioThreadsPortal, run_in_thread
@@ -178,6 +181,17 @@ class AsyncIOBackend(AsyncBackend):
         ) -> AsyncListener[AsyncStreamTransport]:
             return await unix_stream.open_listener(self, path, backlog, mode)
 
+        async def create_unix_datagram_endpoint(
+            self, path: str | bytes, *, local_path: str | bytes | None = None
+        ) -> AsyncDatagramTransport:
+            sock = await open_connected_socket(self, _socket.SOCK_DGRAM, path, local_path)
+            return AsyncioUnixDatagramTransport(self, sock)
+
+        async def create_unix_datagram_listener(
+            self, path: str | bytes, *, mode: int | None = None
+        ) -> AsyncDatagramListener[str | bytes]:
+            return AsyncioUnixDatagramListener(self, await open_datagram_socket(self, path, mode))
+
     async def create_udp_endpoint(
         self,
         remote_host: str,
@@ -189,7 +203,10 @@ class AsyncIOBackend(AsyncBackend):
         return await udp.connect(self, remote_host, remote_port, local_address, family)
 
     async def wrap_connected_datagram_socket(self, socket: _socket.socket) -> AsyncDatagramTransport:
-        return udp.wrap_datagram_socket(self, socket)
+        adopt_socket(socket, _socket.SOCK_DGRAM)
+        if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
+            return AsyncioUnixDatagramTransport(self, socket)
+        return AsyncioDatagramTransport(self, socket)
 
     async def create_udp_listeners(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AsyncioDatagramTransport"]
+__all__ = ["AsyncioDatagramTransport", "AsyncioUnixDatagramTransport"]
 
 import asyncio
 import socket
@@ -49,13 +49,8 @@ class AsyncioDatagramTransport(AsyncDatagramTransport):
         return await self._readiness.read(self._recv)
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
-        try:
-            self._send(data)
-        except BlockingIOError:
+        if not self._readiness.try_write(self._send, data):
             await self._readiness.write(partial(self._send, data))
-        except OSError:
-            self._readiness.refresh()
-            raise
 
     def is_closing(self) -> bool:
         return self._readiness.closed
@@ -71,3 +66,22 @@ class AsyncioDatagramTransport(AsyncDatagramTransport):
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         sock = self._readiness.sock
         return socket_attributes(lambda: sock)
+
+
+class AsyncioUnixDatagramTransport(AsyncioDatagramTransport):
+    """A connected Unix socket: ancillary data goes along.
+
+    It stays with its datagram, in the socket, until somebody asks. Who does not ask for it has the system drop it.
+    """
+
+    __slots__ = ()
+
+    async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
+        receive = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize)
+        data, messages, *_ = await self._readiness.read(receive)
+        return data, messages
+
+    async def send_with_ancillary(self, data: bytes | bytearray | memoryview, ancillary_data: Any) -> None:
+        send = partial(self._readiness.sock.sendmsg, [data], list(ancillary_data))
+        if not self._readiness.try_write(send):
+            await self._readiness.write(send)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AsyncioDatagramListener"]
+__all__ = ["AsyncioDatagramListener", "AsyncioUnixDatagramListener"]
 
 import asyncio
 import errno
@@ -14,11 +14,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
+from easynetwork.lowlevel._ancillary import close_descriptors
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._inet import is_numeric_host
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
 from easynetwork.lowlevel.api_async.backend._names import resolve_peer
+from easynetwork.lowlevel.api_async.backend._unix_sockets import check_destination
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
 
@@ -162,14 +164,7 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
     def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
         if not is_numeric_host(address[0]):
             return False  # sendto() would ask the name server itself, and block the event loop
-        try:
-            self._sendto(data, address)
-        except BlockingIOError:
-            return False
-        except OSError:
-            self._readiness.refresh()
-            raise
-        return True
+        return self._readiness.try_write(self._sendto, data, address)
 
     # ------------------------------------------------------------------------------------------------------- closing
 
@@ -190,3 +185,56 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         sock = self._readiness.sock
         return socket_attributes(lambda: sock)
+
+
+class AsyncioUnixDatagramListener(AsyncioDatagramListener):
+    """A Unix socket: ancillary data goes along."""
+
+    __slots__ = ()
+
+    async def serve_with_ancillary(
+        self,
+        handler: Callable[[bytes, Any | None, Any], Coroutine[Any, Any, None]],
+        ancillary_bufsize: int,
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        if task_group is None:
+            async with self._backend.create_task_group() as task_group:
+                await self.serve_with_ancillary(handler, ancillary_bufsize, task_group)
+        start_soon: Callable[..., None] = task_group.start_soon
+
+        def deliver(data: bytes, address: Any, messages: Any) -> None:
+            try:
+                start_soon(handler, data, messages, address)
+            except BaseException:
+                close_descriptors(messages)
+                raise
+
+        await self._receive_all(self._receiver(ancillary_bufsize), deliver)
+
+    def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, ...]]:
+        if ancillary_bufsize is None:
+            return super()._receiver(None)
+        recvmsg = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize)
+
+        def receive() -> tuple[Any, ...]:
+            data, messages, _, address = recvmsg()
+            return data, address, messages
+
+        return receive
+
+    async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
+        if not self._send_nowait(data, address):
+            await self._readiness.write(partial(self._sendto, data, address))
+
+    def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
+        check_destination(address)
+        return self._readiness.try_write(self._sendto, data, address)
+
+    async def send_with_ancillary_to(
+        self, data: bytes | bytearray | memoryview, ancillary_data: Any, address: Any
+    ) -> None:
+        check_destination(address)
+        send = partial(self._readiness.sock.sendmsg, [data], list(ancillary_data), 0, address)
+        if not self._readiness.try_write(send):
+            await self._readiness.write(send)

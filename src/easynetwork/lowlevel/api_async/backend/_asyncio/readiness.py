@@ -7,7 +7,7 @@ __all__ = ["Readiness"]
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel.api_async.backend._unix_sockets import FULL_PEER_DELAYS
@@ -108,6 +108,21 @@ class Readiness:
             self._reader.set_result(None)
 
     # ------------------------------------------------------------------------------------------------------- writing
+
+    def try_write(self, attempt: Callable[..., object], *args: Any) -> bool:
+        """Calls ``attempt(*args)``. Returns false if there was no room: `write` waits for it.
+
+        Raises:
+            OSError: what *attempt* raises, ``EBADF`` once the socket is closed.
+        """
+        try:
+            attempt(*args)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.refresh()
+            raise
+        return True
 
     async def write(self, attempt: Callable[[], object]) -> None:
         """Calls *attempt*, which had no room just now, each time when there may be some, until it succeeds.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["connect", "open_listeners", "wrap_datagram_socket"]
+__all__ = ["connect", "open_listeners"]
 
 import socket as _socket
 from collections.abc import Sequence
 
 from easynetwork.lowlevel._inet import check_inet_family, connect_datagram_socket, open_listener_sockets
-from easynetwork.lowlevel._socket_calls import adopt_socket
 from easynetwork.lowlevel.api_async.backend._names import resolve, resolve_listener_hosts
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
@@ -24,15 +23,6 @@ async def connect(
     addresses = await resolve(backend, host, port, _socket.SOCK_DGRAM, family=family)
     local_addresses = None if local_address is None else await resolve(backend, *local_address, _socket.SOCK_DGRAM)
     return AsyncioDatagramTransport(backend, connect_datagram_socket(addresses, local_addresses))
-
-
-def wrap_datagram_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioDatagramTransport:
-    """Makes a transport of a connected socket, which it owns from now on.
-
-    See `AsyncBackend.wrap_connected_datagram_socket`.
-    """
-    adopt_socket(sock, _socket.SOCK_DGRAM)
-    return AsyncioDatagramTransport(backend, sock)
 
 
 async def open_listeners(

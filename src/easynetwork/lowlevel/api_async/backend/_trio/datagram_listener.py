@@ -15,6 +15,7 @@ import trio
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
 from easynetwork.lowlevel.api_async.backend._names import resolve_peer
+from easynetwork.lowlevel.api_async.backend._unix_sockets import check_destination
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
 
@@ -114,10 +115,12 @@ class TrioUnixDatagramListener(TrioDatagramListener):
         await self._serve(receive, handler, task_group)
 
     async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
+        check_destination(address)
         await self._sender.send(partial(self._socket.sendto, data, address), address)
 
     async def send_with_ancillary_to(
         self, data: bytes | bytearray | memoryview, ancillary_data: Any, address: Any
     ) -> None:
+        check_destination(address)
         send = partial(self._socket.sendmsg, [data], list(ancillary_data), 0, address)
         await self._sender.send(send, address)

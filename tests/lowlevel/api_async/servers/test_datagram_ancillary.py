@@ -1,0 +1,371 @@
+"""Datagrams with ancillary data, and the generators that want it or not, over real Unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.lowlevel.api_async.servers.datagram_serving import TEXT, Client, Handler, Requests, WrappedListener
+from tests.lowlevel.api_async.servers.peers import PATIENCE
+
+from easynetwork.exceptions import DatagramProtocolParseError, UnsupportedOperation
+from easynetwork.lowlevel._conversations import Backlog
+from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
+from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
+from easynetwork.lowlevel.socket import SocketAncillary
+
+PLAIN: Any = object()
+"""Serves without ancillary data."""
+
+
+class Peer:
+    """A client without any of our code. The answers are text, and maybe that in a file."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        sock.setblocking(False)
+
+    @property
+    def address(self) -> Any:
+        return self.sock.getsockname()
+
+    def send(self, *texts: str) -> None:
+        for text in texts:
+            self.sock.send(text.encode())
+
+    def give(self, data: str, text: str) -> None:
+        with Gift(text) as gift:
+            send_message(self.sock, data.encode(), gift)
+
+    async def answer(self) -> tuple[str, str | None]:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    data, text = receive_message(self.sock)
+                except BlockingIOError:
+                    await asyncio.sleep(0.001)
+                else:
+                    return data.decode(), text
+
+    async def answers(self, count: int) -> list[str]:
+        return [(await self.answer())[0] for _ in range(count)]
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    folder: Path, handler: Handler, driver: str, *, unused: Callable[[Any, Any], object] | None = None
+) -> AsyncIterator[tuple[AsyncDatagramServer[str, str, Any], Callable[[str], Peer]]]:
+    """Yields the server, and what makes peers that are bound to a name, or to none.
+
+    In the end, no descriptor is left, and nothing was reported to the event loop.
+    """
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    async with all_closed(), contextlib.AsyncExitStack() as stack:
+
+        def new_peer(name: str) -> Peer:
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            if name:
+                sock.bind(str(folder / name))
+            sock.connect(str(folder / "server"))
+            return Peer(sock)
+
+        listener = await AsyncIOBackend().create_unix_datagram_listener(str(folder / "server"))
+        async with AsyncDatagramServer[str, str, Any](
+            WrappedListener(listener) if driver == "pull" else listener, TEXT
+        ) as server:
+            if unused is PLAIN:
+                task = asyncio.create_task(server.serve(handler))
+            else:
+                task = asyncio.create_task(server.serve_with_ancillary(handler, 1024, unused))
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    yield server, new_peer
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+    assert reported == []
+
+
+def asking_for(ancillary: SocketAncillary, timeout: float | None = None) -> RecvParams:
+    return RecvParams(timeout=timeout, recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
+
+
+def text_in(ancillary: SocketAncillary) -> str:
+    """Returns the text of the file that was received, and closes that; ``"-"`` if there is none."""
+    return received_text(ancillary) if list(ancillary.iter_fds()) else "-"
+
+
+async def always_asking(client: Client) -> Requests:
+    while True:
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await client.server.send_packet_to(f"{request}: {text_in(ancillary)}", client.address)
+
+
+async def never_asking(client: Client) -> Requests:
+    while True:
+        request = yield None
+        await client.server.send_packet_to(request, client.address)
+
+
+async def test_each_request_brings_its_own_files(tmp_path: Path, driver: str) -> None:
+    async with serving(tmp_path, always_asking, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        peer.give("a", "one")
+        peer.send("b")
+        peer.give("c", "two")
+        assert await peer.answers(3) == ["a: one", "b: -", "c: two"]
+
+
+async def test_answers_carry_files(tmp_path: Path, driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        request = yield None
+        with Gift("back") as gift:
+            await client.server.send_packet_with_ancillary_to(request, iter(gift.raw), client.address)
+
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        peer.send("a", "b")
+        assert [await peer.answer() for _ in range(2)] == [("a", "back"), ("b", "back")]
+
+
+async def test_files_that_nobody_asks_for_are_closed_at_once(tmp_path: Path, driver: str) -> None:
+    async with serving(tmp_path, never_asking, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        peer.send("a")
+        assert await peer.answers(1) == ["a"]
+        async with all_closed():
+            for _ in range(3):
+                peer.give("b", "unwanted")
+            assert await peer.answers(3) == ["b", "b", "b"]
+
+
+async def test_unused_files_are_given_away_with_their_sender(tmp_path: Path, driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        if client.address == ignored.address:
+            return
+        first = yield None
+        ancillary = SocketAncillary()
+        second = yield asking_for(ancillary)
+        await client.server.send_packet_to(f"{first} {second}: {text_in(ancillary)}", client.address)
+
+    unused: list[tuple[str, Any]] = []
+
+    def keep(raw: Any, address: Any) -> None:
+        if raw:
+            unused.append((received_text(raw), address))
+
+    async with serving(tmp_path, handler, driver, unused=keep) as (_, new_peer):
+        peer, ignored = new_peer("peer"), new_peer("ignored")
+        ignored.give("x", "of a handler that never asks")
+        peer.give("a", "of a handler that does not want it")
+        peer.give("b", "wanted")
+        assert await peer.answers(1) == ["a b: wanted"]
+        addresses = (ignored.address, peer.address)
+    assert unused == [
+        ("of a handler that never asks", addresses[0]),
+        ("of a handler that does not want it", addresses[1]),
+    ]
+
+
+async def test_files_wait_for_a_busy_handler_with_their_datagrams(tmp_path: Path, driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await go_on.wait()
+        await client.server.send_packet_to(f"{request}: {text_in(ancillary)}", client.address)
+
+    go_on = asyncio.Event()
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        for i in range(5):
+            peer.give(f"{i}", f"file {i}")
+        await asyncio.sleep(0.01)
+        go_on.set()
+        assert await peer.answers(5) == [f"{i}: file {i}" for i in range(5)]
+
+
+@pytest.mark.parametrize("is_full", [False, True], ids=["stopped", "full"])
+async def test_files_of_datagrams_that_are_dropped_are_closed(
+    tmp_path: Path, driver: str, is_full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def handler(client: Client) -> Requests:
+        yield None
+        await client.server.send_packet_to("busy", client.address)
+        await asyncio.get_running_loop().create_future()
+
+    async with serving(tmp_path, handler, driver) as (server, new_peer):
+        peer = new_peer("peer")
+        peer.send("a")
+        assert await peer.answers(1) == ["busy"]
+        if is_full:
+            monkeypatch.setattr(Backlog, "OF_ONE_SENDER", 0)
+        for _ in range(5):
+            peer.give("x", "dropped")
+        await asyncio.sleep(0.01)
+        assert server.dropped_datagrams == (5 if is_full else 0)
+
+
+async def test_files_of_a_handler_that_ends_early_or_fails_are_closed(
+    tmp_path: Path, driver: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = 0
+
+    async def handler(client: Client) -> Requests:
+        nonlocal begun
+        begun += 1
+        if begun == 1:
+            return
+        if begun == 2:
+            raise LookupError
+        try:
+            yield -1
+        except ValueError:
+            pass
+        else:
+            pytest.fail("a negative time-out was accepted")
+        request = yield None
+        await client.server.send_packet_to(request, client.address)
+
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        for text in ("returns", "fails", "yields nonsense"):
+            peer.give(text, "unwanted")
+        peer.send("fine")
+        assert await peer.answers(1) == ["fine"]
+    assert len(caplog.records) == 1
+
+
+async def test_an_exception_of_who_takes_files_is_raised_at_the_yield(tmp_path: Path, driver: str) -> None:
+    def fail(raw: Any, address: Any = None) -> None:
+        for text in [received_text(raw)] if raw else []:
+            raise LookupError(text)
+
+    async def handler(client: Client) -> Requests:
+        answers = []
+        for params in (RecvParams(recv_with_ancillary=RecvAncillaryDataParams(fail)), None):
+            try:
+                answers.append((yield params))
+            except RuntimeError as exc:
+                answers.append(repr(exc.__cause__))
+        await client.server.send_packet_to(" ".join(answers), client.address)
+
+    async with serving(tmp_path, handler, driver, unused=fail) as (_, new_peer):
+        peer = new_peer("peer")
+        peer.give("a", "claimed")
+        peer.give("b", "unused")
+        peer.send("c", "d")
+        assert await peer.answers(2) == ["LookupError('claimed') LookupError('unused')", "c d"]
+
+
+async def test_files_are_received_with_a_datagram_that_is_no_packet(tmp_path: Path, driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        with pytest.raises(DatagramProtocolParseError):
+            yield asking_for(ancillary)
+        await client.server.send_packet_to(text_in(ancillary), client.address)
+
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        peer.give("é", "file")
+        assert await peer.answers(1) == ["file"]
+
+
+async def test_a_yield_that_times_out_claims_nothing(tmp_path: Path, driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        await client.server.send_packet_to((yield None), client.address)
+        ancillary = SocketAncillary()
+        with pytest.raises(TimeoutError):
+            yield asking_for(ancillary, timeout=0.001)
+        await client.server.send_packet_to(text_in(ancillary), client.address)
+        request = yield asking_for(ancillary, timeout=PATIENCE)
+        await client.server.send_packet_to(f"{request}: {text_in(ancillary)}", client.address)
+
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        peer.send("a")
+        assert await peer.answers(2) == ["a", "-"]
+        peer.give("b", "file")
+        assert await peer.answers(1) == ["b: file"]
+
+
+async def test_asking_a_server_without_ancillary_data_is_unsupported(tmp_path: Path, driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        with pytest.raises(UnsupportedOperation):
+            yield asking_for(ancillary)
+        request = yield None
+        await client.server.send_packet_to(request, client.address)
+
+    async with serving(tmp_path, handler, driver, unused=PLAIN) as (_, new_peer):
+        peer = new_peer("peer")
+        peer.give("a", "dropped by the system")
+        peer.give("b", "dropped by the system")
+        assert await peer.answers(1) == ["b"]
+
+
+async def test_senders_without_a_name_are_heard_and_cannot_be_answered(tmp_path: Path, driver: str) -> None:
+    heard: list[str] = []
+
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        heard.append(f"{client.address} {request}: {text_in(ancillary)}")
+        try:
+            await client.server.send_packet_to(request, client.address)
+        except OSError as exc:
+            heard.append("ENOTCONN" if exc.errno == errno.ENOTCONN else repr(exc))
+
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        new_peer("").give("a", "one")
+        new_peer("").give("b", "two")
+        named = new_peer("named")
+        named.send("c")
+        assert await named.answers(1) == ["c"]
+    assert heard == ["None a: one", "ENOTCONN", "None b: two", "ENOTCONN", f"{tmp_path / 'named'} c: -"]
+
+
+async def test_a_sender_that_reads_nothing_holds_up_nobody_else(tmp_path: Path, driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        request = yield None
+        for _ in range(1000 if request == "flood" else 1):
+            await client.server.send_packet_to(request, client.address)
+
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        other = new_peer("other")
+        # Connected to somebody else, it has a queue of its own that can be full. Otherwise what the listener may have
+        # sent that was not yet received is limited, for all together.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as slow:
+            slow.bind(str(tmp_path / "slow"))
+            slow.sendto(b"flood", str(tmp_path / "server"))
+            for _ in range(10):
+                other.send("hello")
+                assert await other.answers(1) == ["hello"]
+                await asyncio.sleep(0.001)
+            for _ in range(1000):
+                await asyncio.to_thread(slow.recv, 100)
+
+
+async def test_descriptors_are_open_until_the_handler_closes_them(tmp_path: Path, driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        yield asking_for(ancillary)
+        await asyncio.sleep(0)
+        for fd in ancillary.iter_fds():
+            await client.server.send_packet_to(os.read(fd, 100).decode(), client.address)
+            os.close(fd)
+
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        peer.give("a", "still open")
+        assert await peer.answers(1) == ["still open"]
