@@ -16,6 +16,8 @@ import types
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
+from easynetwork.exceptions import UnsupportedOperation
+
 from ._framing import BufferedDecoder, StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
@@ -257,6 +259,9 @@ class RequestDispatcher(Generic[_T_Request]):
             return
         self._yielded = _Nothing.REFUSED
         self.waiting_token = None
-        self.timeout, self.ancillary = parse_yielded(yielded)
+        self.timeout, ancillary = parse_yielded(yielded)
+        if ancillary is not None and self.ancillary_bufsize is None:
+            raise UnsupportedOperation("The server was started without 'ancillary_bufsize'")
+        self.ancillary = ancillary
         self.spent = False
         self._yielded = yielded

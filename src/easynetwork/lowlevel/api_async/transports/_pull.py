@@ -7,7 +7,6 @@ __all__ = ["PullingDriver", "receive"]
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
 
 if TYPE_CHECKING:
@@ -74,8 +73,7 @@ async def _receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispa
         return await transport._recv_chunk(dispatcher.input, dispatcher.max_recv_size)
     if dispatcher.spent:
         raise EOFError("The data received with ancillary data does not hold a whole request")
-    if dispatcher.ancillary_bufsize is None:
-        raise UnsupportedOperation("The server was started without 'ancillary_bufsize'")
+    assert dispatcher.ancillary_bufsize is not None
     chunk, ancillary_data = await transport.recv_with_ancillary(dispatcher.max_recv_size, dispatcher.ancillary_bufsize)
     if chunk:
         dispatcher.feed_with_ancillary(chunk, ancillary_data)

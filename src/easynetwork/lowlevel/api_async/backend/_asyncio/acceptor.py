@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Acceptor", "LoopAcceptor", "SocketAcceptor"]
+__all__ = ["Acceptor", "LoopAcceptor", "SocketAcceptor", "run_detached"]
 
 import asyncio
 import socket as _socket
@@ -122,7 +122,7 @@ class LoopAcceptor:
         self._acceptor = SocketAcceptor(self._loop, sock, self._connect, self._failed)
 
     def _connect(self, connection: _socket.socket) -> None:
-        _run_detached(self._loop.connect_accepted_socket(self._new_protocol, connection))
+        run_detached(self._loop.connect_accepted_socket(self._new_protocol, connection))
 
     def _new_counted_protocol(self) -> asyncio.BaseProtocol:
         self._unchecked += 1
@@ -160,11 +160,11 @@ else:
         return limit != resource.RLIM_INFINITY and limit - fd < _RESERVE
 
 
-def _run_detached(coroutine: Coroutine[Any, Any, object]) -> None:
+def run_detached(coroutine: Coroutine[Any, Any, object]) -> None:
     """Runs a coroutine without a task. Its first step is done on return: nobody can cancel it before."""
     try:
         future = coroutine.send(None)
     except StopIteration:
         return
     future._asyncio_future_blocking = False
-    future.add_done_callback(lambda _: _run_detached(coroutine))
+    future.add_done_callback(lambda _: run_detached(coroutine))

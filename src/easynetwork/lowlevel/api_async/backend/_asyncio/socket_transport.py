@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SocketTransport"]
+__all__ = ["Message", "SocketTransport"]
 
 import asyncio
 import errno
@@ -88,7 +88,7 @@ class SocketTransport(asyncio.Transport):
         self.reads_ahead = True
         """Whether bytes are read for a receiver that is busy: it may want them later, with their control messages."""
 
-        self._outgoing: deque[bytes | memoryview | _Message] | None = None  # while the peer reads too slowly
+        self._outgoing: deque[bytes | memoryview | Message] | None = None  # while the peer reads too slowly
         self._buffered = 0
         self._writing_paused = False
         self._eof_due = False
@@ -251,15 +251,14 @@ class SocketTransport(asyncio.Transport):
             data = memoryview(data)[sent:]
         self._enqueue(data)
 
-    async def write_message(self, parts: Sequence[bytes | bytearray | memoryview], ancillary_data: Any) -> None:
-        """Sends *parts* with *ancillary_data*, in one call and after what was written before. Waits until that is done.
+    async def write_message(self, message: Message) -> None:
+        """Sends *message* in one call, after what was written before. Waits until that is done.
 
         If cancelled while it waits, nothing of it is sent.
 
         Raises:
             OSError: ``EMSGSIZE``, it does not fit in one call (some of it may be sent); or what sendmsg(2) says.
         """
-        message = _Message(parts, ancillary_data)
         if not self._outgoing:
             try:
                 message.send(self._sock)
@@ -279,7 +278,7 @@ class SocketTransport(asyncio.Transport):
                     self._all_sent()
             raise
 
-    def _enqueue(self, item: bytes | bytearray | memoryview | _Message) -> None:
+    def _enqueue(self, item: bytes | bytearray | memoryview | Message) -> None:
         if not self._outgoing:
             self._outgoing = deque()
             self._poller.add_writer(self._fd, self._writable)
@@ -294,12 +293,12 @@ class SocketTransport(asyncio.Transport):
         try:
             while outgoing:
                 item = outgoing[0]
-                sent = item.settle(self._sock) if isinstance(item, _Message) else self._send(item)
+                sent = item.settle(self._sock) if isinstance(item, Message) else self._send(item)
                 self._buffered -= sent
                 if sent == len(item):
                     outgoing.popleft()
                 else:
-                    assert not isinstance(item, _Message)
+                    assert not isinstance(item, Message)
                     outgoing[0] = memoryview(item)[sent:]
         except _WOULD_BLOCK:
             pass
@@ -332,8 +331,20 @@ class SocketTransport(asyncio.Transport):
         self._buffered = 0
         self._poller.remove_writer(self._fd)
         for item in outgoing:
-            if isinstance(item, _Message):
+            if isinstance(item, Message):
                 item.refuse(exc)
+
+    def detach(self) -> _socket.socket | None:
+        """Gives the socket away, and does nothing any more; None if there is still something to do.
+
+        To be called while nobody waits for this transport.
+        """
+        if self._closing or self._outgoing or self._eof_due:
+            return None
+        self._unwatch()
+        self._reading = False
+        self._closing = self._end_due = self._eof_due = True
+        return self._sock
 
     def write_eof(self) -> None:
         if not (self._closing or self._eof_due):
@@ -385,7 +396,7 @@ class SocketTransport(asyncio.Transport):
             self._sock.close()
 
 
-class _Message:
+class Message:
     """Bytes and control messages that have to leave together. Equal to nothing but itself."""
 
     __slots__ = ("_ancillary_data", "_parts", "_size", "sent")

@@ -18,6 +18,7 @@ from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
+from .acceptor import run_detached
 from .inline import new_inline_driver
 from .tls import TLSFilter
 from .watermarks import HIGH_WATER, LOW_WATER
@@ -72,7 +73,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], None] | None = None
+        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], object] | None = None
     ) -> None:
         self.loop = loop
         self._on_connection = on_connection
@@ -103,6 +104,9 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
+        if self.closing:
+            transport.abort()
+            return
         transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
         self.writable = True
         on_connection, self._on_connection = self._on_connection, None
@@ -150,6 +154,18 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
                 if data:
                     self._take(data)
                 waiter.set_result(True)
+
+    async def change_transport(self, connecting: Coroutine[Any, Any, object]) -> None:
+        """Waits for the transport that *connecting* makes of the socket of this one. Who sends meanwhile waits as well.
+
+        If cancelled, that goes on.
+        """
+        made = self.loop.create_future()
+        self._on_connection = lambda _: None if made.done() else made.set_result(None)
+        self.writable = self.reading_paused = False
+        run_detached(connecting)
+        await made
+        self.resume_writing()
 
     # ------------------------------------------------------------------------------------------------------- reading
 

@@ -7,17 +7,20 @@ __all__ = ["AsyncioUnixStreamListener", "AsyncioUnixStreamTransport", "connect",
 import asyncio
 import errno
 import socket as _socket
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 from .acceptor import Acceptor, SocketAcceptor
 from .listener import AsyncioStreamListener
-from .socket_transport import SocketTransport
+from .poller import poller_of
+from .socket_transport import Message, SocketTransport
 from .stream import AsyncioStreamTransport, StreamCallbacks
 
 if TYPE_CHECKING:
@@ -38,10 +41,14 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     """The transport in front of `StreamCallbacks` on a `SocketTransport`.
 
     Bytes are read by the one who asks for them, as many as he asks for, with or without ancillary data: it stays with
-    its bytes, in the socket, until then. Only requests that are to come without are delivered by callbacks.
+    its bytes, in the socket, until then. Only requests that are to come without are delivered by callbacks; for these,
+    a loop that reads faster than Python gets the socket.
     """
 
     __slots__ = ("_lower", "_reads", "_socket")
+
+    _lower: SocketTransport | None
+    """None once the loop has the socket."""
 
     def __init__(self, backend: AsyncBackend, callbacks: StreamCallbacks) -> None:
         super().__init__(backend, callbacks)
@@ -51,60 +58,61 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         self._reads = 0  # since the last time that everything else got its turn
 
     async def recv(self, bufsize: int) -> bytes:
-        if bufsize <= 0 or self._callbacks.received.nbytes:
+        if bufsize <= 0 or self._callbacks.received.nbytes or self._lower is None:
             return await super().recv(bufsize)
-        data = await self._read(self._socket.recv, bufsize)
+        data = await self._read(self._lower, self._socket.recv, bufsize)
         self._lower.is_drained = len(data) < bufsize
         return data
 
     async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
-        if self._callbacks.received.nbytes or not self._lower.is_drained:
+        lower = self._lower
+        if lower is None or self._callbacks.received.nbytes or not lower.is_drained:
             return await AsyncStreamTransport._recv_chunk(self, queue, bufsize)
         while True:
-            self._check_receivable()
-            is_more = await self._lower.receive_into(queue, bufsize)
+            self._check_receivable(lower)
+            is_more = await lower.receive_into(queue, bufsize)
             if is_more is not None:
                 return is_more
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
-            if not len(view) or self._callbacks.received.nbytes:
+            if not len(view) or self._callbacks.received.nbytes or self._lower is None:
                 return await super().recv_into(view)
-            return await self._read(self._socket.recv_into, view)
+            return await self._read(self._lower, self._socket.recv_into, view)
 
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        if bufsize <= 0 or self._callbacks.received.nbytes:
+        if bufsize <= 0 or self._callbacks.received.nbytes or self._lower is None:
             return await self.recv(bufsize), []
-        data, ancillary_data, *_ = await self._read(self._socket.recvmsg, bufsize, ancillary_bufsize)
+        data, ancillary_data, *_ = await self._read(self._lower, self._socket.recvmsg, bufsize, ancillary_bufsize)
         return data, ancillary_data
 
     async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
         with memoryview(buffer).cast("B") as view:
-            if not len(view) or self._callbacks.received.nbytes:
+            if not len(view) or self._callbacks.received.nbytes or self._lower is None:
                 return await self.recv_into(view), []
-            nbytes, ancillary_data, *_ = await self._read(self._socket.recvmsg_into, [view], ancillary_bufsize)
+            receive = self._socket.recvmsg_into
+            nbytes, ancillary_data, *_ = await self._read(self._lower, receive, [view], ancillary_bufsize)
             return nbytes, ancillary_data
 
-    async def _read(self, read: Callable[..., _T], *args: Any) -> _T:
+    async def _read(self, lower: SocketTransport, read: Callable[..., _T], *args: Any) -> _T:
         """Returns ``read(*args)`` as soon as there is something to read. Nothing is lost if it is cancelled before."""
-        callbacks, lower = self._callbacks, self._lower
-        callbacks.pause_reading()
+        self._callbacks.pause_reading()
         self._reads += 1
         if self._reads >= _READS_PER_TURN:
             self._reads = 0
             await asyncio.sleep(0)
         while True:
-            self._check_receivable()
+            self._check_receivable(lower)
             try:
                 return read(*args)
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
                 await lower.wait_readable()
 
-    def _check_receivable(self) -> None:
+    def _check_receivable(self, lower: SocketTransport) -> None:
         if self._callbacks.closing:
             raise error_from_errno(errno.EBADF)
-        if self._lower.is_closing():
+        if lower.is_closing():
             raise self._callbacks.error or error_from_errno(errno.ECONNABORTED)
 
     async def send_all_with_ancillary(
@@ -118,7 +126,37 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             callbacks.check_sendable()
         if callbacks.parts:
             callbacks.flush()
-        await self._lower.write_message(parts, list(ancillary_data))
+        message = Message(parts, list(ancillary_data))
+        if self._lower is None:
+            await self._write_past_loop(message)
+        else:
+            await self._lower.write_message(message)
+
+    async def _write_past_loop(self, message: Message) -> None:
+        """Sends *message* in one call, once the loop has sent what was written before."""
+        callbacks = self._callbacks
+        while True:
+            callbacks.check_sendable()
+            if not callbacks.transport.get_write_buffer_size():
+                try:
+                    message.send(self._socket)
+                    return
+                except (BlockingIOError, InterruptedError):
+                    pass
+            await self._wait_writable()
+
+    async def _wait_writable(self) -> None:
+        loop, fd = self._callbacks.loop, self._socket.fileno()
+        poller, writable = poller_of(loop), loop.create_future()
+        poller.add_writer(fd, partial(_set, writable))
+        try:
+            await writable
+        finally:
+            poller.remove_writer(fd)
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return socket_attributes(lambda: self._socket)  # loops remember that a peer had no name, which it may get
 
     async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
         return False  # as it is, it reads for nobody but who asks
@@ -126,9 +164,27 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     def _run_requests(
         self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
     ) -> Coroutine[Any, Any, Ending]:
+        if self._lower is None:
+            return super()._run_requests(dispatcher, next_generator)
         # Not a byte ahead of a handler that may want ancillary data next.
         self._lower.reads_ahead = dispatcher.ancillary_bufsize is None
-        return super()._run_requests(dispatcher, next_generator)
+        if not self._lower.reads_ahead or isinstance(self._callbacks.loop, asyncio.SelectorEventLoop):
+            return super()._run_requests(dispatcher, next_generator)
+        return self._run_on_loop(dispatcher, next_generator)
+
+    async def _run_on_loop(
+        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
+    ) -> Ending:
+        if self._lower is not None and (sock := self._lower.detach()) is not None:
+            self._lower = None
+            loop, callbacks = self._callbacks.loop, self._callbacks
+            await callbacks.change_transport(loop.connect_accepted_socket(lambda: callbacks, sock))
+        return await super()._run_requests(dispatcher, next_generator)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 class AsyncioUnixStreamListener(AsyncioStreamListener):
