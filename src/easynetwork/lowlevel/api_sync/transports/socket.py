@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SocketDatagramTransport", "SocketStreamTransport"]
+__all__ = ["SSLStreamTransport", "SocketDatagramTransport", "SocketStreamTransport"]
 
 import errno
 import selectors
@@ -22,6 +22,7 @@ from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE, NOT_CONNECTED_SOCKET_ERRNOS, SC_IOV_MAX
 
 from ._owned_socket import SocketOwner
+from ._tls import SSLStreamTransport
 from .base_selector import (
     SelectorDatagramTransport,
     SelectorStreamTransport,
