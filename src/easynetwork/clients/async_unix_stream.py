@@ -6,30 +6,25 @@ __all__ = ["AsyncUnixStreamClient"]
 
 import os
 import socket as _socket
-from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from easynetwork.clients._adoption import check_adopted_socket
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
-from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._peer_credentials import get_peer_credentials
-from easynetwork.lowlevel._unix_address import to_unix_address
+from easynetwork.clients._unix import UnixStreamPeer, ancillary_room, unix_opener
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
-from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
-from easynetwork.lowlevel.socket import SocketAncillary, UnixCredentials, UnixSocketAddress, UNIXSocketAttribute
+from easynetwork.lowlevel.socket import SocketAncillary, UnixCredentials, UnixSocketAddress
 from easynetwork.protocol import AnyStreamProtocolType
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-    from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
 class AsyncUnixStreamClient(
-    BaseAsyncStreamClient[_T_SentPacket, _T_ReceivedPacket], Generic[_T_SentPacket, _T_ReceivedPacket]
+    BaseAsyncStreamClient[_T_SentPacket, _T_ReceivedPacket],
+    UnixStreamPeer,
+    Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
     """A client of a Unix stream socket. Tasks may send and receive at the same time; those that do the same take turns.
 
@@ -87,7 +82,13 @@ class AsyncUnixStreamClient(
         backend = ensure_backend(backend)
         super().__init__(
             backend,
-            _opener(backend, arg, connect_options),
+            unix_opener(
+                arg,
+                _socket.SOCK_STREAM,
+                backend.create_unix_stream_connection,
+                backend.wrap_stream_socket,
+                connect_options,
+            ),
             arg if isinstance(arg, _socket.socket) else None,
             protocol,
             max_recv_size,
@@ -142,66 +143,15 @@ class AsyncUnixStreamClient(
             RuntimeError: the protocol object crashed.
             ValueError: *ancillary_bufsize* is no strictly positive integer, or was given without *ancillary_data*.
         """
+        room = ancillary_room(ancillary_data, ancillary_bufsize)
         if ancillary_data is None:
-            if ancillary_bufsize is not None:
-                raise ValueError("'ancillary_bufsize' needs 'ancillary_data'")
             return await super().recv_packet()
-        if ancillary_bufsize is None:
-            ancillary_bufsize = DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
-        check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
         async with self._receive_lock:
             endpoint = await self._connected()
             try:
                 packet: _T_ReceivedPacket = await endpoint.recv_packet_with_ancillary(
-                    ancillary_bufsize, ancillary_data.update_from_raw
+                    room, ancillary_data.update_from_raw
                 )
             except OSError as exc:
                 self._raise_client_error(exc)
             return packet
-
-    def get_local_name(self) -> UnixSocketAddress:
-        """Returns our own address.
-
-        Raises:
-            OSError: ``ENOTCONN``: the client is not connected.
-            ClientClosedError: the client is closed.
-        """
-        return UnixSocketAddress.from_raw(self._extra(UNIXSocketAttribute.sockname))
-
-    def get_peer_name(self) -> UnixSocketAddress:
-        """Returns the address of the peer.
-
-        Raises:
-            OSError: ``ENOTCONN``: the client is not connected.
-            ClientClosedError: the client is closed.
-        """
-        return UnixSocketAddress.from_raw(self._extra(UNIXSocketAttribute.peername))
-
-    def get_peer_credentials(self) -> UnixCredentials:
-        """Returns the process at the other end. The system is asked once.
-
-        Raises:
-            OSError: ``ENOTCONN``: the client is not connected; ``EINVAL``: the system does not know.
-            ClientClosedError: the client is closed.
-            NotImplementedError: this platform cannot tell.
-        """
-        sock = self._extra(UNIXSocketAttribute.socket)
-        if self._peer_credentials is None:
-            self._peer_credentials = get_peer_credentials(sock)
-        return self._peer_credentials
-
-
-def _opener(backend: AsyncBackend, arg: Any, options: dict[str, Any]) -> Callable[[], Awaitable[AsyncStreamTransport]]:
-    """Returns what makes the transport, out of the first argument of a client and the options that go with it."""
-    if isinstance(arg, _socket.socket):
-        check_adopted_socket(arg, _socket.SOCK_STREAM, (_socket.AF_UNIX,), options)
-        return partial(backend.wrap_stream_socket, arg)
-    path = to_unix_address(arg).as_raw()
-    local_path = options.pop("local_path", None)
-    if options:
-        raise TypeError(f"Unexpected arguments: {', '.join(sorted(options))}")
-    return partial(
-        backend.create_unix_stream_connection,
-        path,
-        local_path=None if local_path is None else to_unix_address(local_path).as_raw(),
-    )

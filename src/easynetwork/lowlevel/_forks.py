@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-__all__ = ["renew_locks_after_fork"]
+__all__ = ["ForkSafeLock"]
 
 import os
+import threading
 import weakref
-from typing import Protocol
 
 
-class _LockOwner(Protocol):
-    def _renew_locks(self) -> None: ...
+class ForkSafeLock:
+    """Has a reentrant lock, and a new one in each child process that :manpage:`fork(2)` makes.
 
-
-# By id, not a set: a subclass that a user has written may compare by value, and have no hash.
-_owners: weakref.WeakValueDictionary[int, _LockOwner] = weakref.WeakValueDictionary()
-
-
-def renew_locks_after_fork(owner: _LockOwner) -> None:
-    """Has ``owner._renew_locks()`` called in each child process that :manpage:`fork(2)` makes.
-
-    The threads which may hold the old locks do not exist there: nobody would ever release them.
+    The threads which may hold the old one do not exist there: nobody would ever release it.
     """
-    _owners[id(owner)] = owner
+
+    __slots__ = ("__weakref__", "lock")
+
+    def __init__(self) -> None:
+        self.renew()
+        _all.add(self)
+
+    def renew(self) -> None:
+        """Replaces the lock by a free one."""
+        self.lock = threading.RLock()
+        """Not to be kept for longer than it is held."""
+
+    def get(self) -> threading.RLock:
+        """Returns the lock."""
+        return self.lock
+
+
+_all: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
 
 
 def _renew_all() -> None:
-    for owner in list(_owners.values()):
-        owner._renew_locks()
+    for lock in list(_all):
+        lock.renew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -7,7 +7,6 @@ __all__ = ["SSLStreamTransport"]
 import errno
 import selectors
 import socket as _socket
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -18,7 +17,7 @@ from easynetwork.lowlevel._bytes_queue import BytesQueue
 from easynetwork.lowlevel._checks import check_timeout
 from easynetwork.lowlevel._deadline import Deadline
 from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._forks import renew_locks_after_fork
+from easynetwork.lowlevel._forks import ForkSafeLock
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._socket_attributes import tls_attributes
 from easynetwork.lowlevel._tls_engine import TLSEngine
@@ -101,15 +100,11 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
                 session=session,
                 standard_compatible=standard_compatible,
             )
-            self._lock = threading.Lock()
+            self._lock = ForkSafeLock()
             self._plaintext = BytesQueue()
             self._outgoing = memoryview(b"")  # ciphertext that the socket did not take yet
             self._closing = False
             self._retry(self._handshake_noblock, handshake_timeout)
-        renew_locks_after_fork(self)
-
-    def _renew_locks(self) -> None:
-        self._lock = threading.Lock()
 
     def _handshake_noblock(self) -> None:
         engine = self._engine
@@ -134,7 +129,7 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
         if bufsize <= 0:
             return super().recv_noblock(bufsize)
         engine = self._engine
-        with self._lock:
+        with self._lock.lock:
             while not self._plaintext.nbytes:
                 if self._sock.fileno() < 0:
                     raise error_from_errno(errno.EBADF)
@@ -175,7 +170,7 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
     def send_noblock(self, data: bytes | bytearray | memoryview) -> int:
         """Encrypts and sends some of *data*. At most 64 KiB of it wait in memory for the next call."""
         engine = self._engine
-        with self._lock:
+        with self._lock.lock:
             self._check_can_send()
             self._make_room()
             with memoryview(data).cast("B") as view:
@@ -189,12 +184,14 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
     def send(self, data: bytes | bytearray | memoryview, timeout: float) -> int:
         deadline = Deadline(timeout)
         sent = super().send(data, timeout)
-        if self._outgoing or self._engine.has_outgoing or self._engine.must_receive:
+        with self._lock.lock:  # who receives may be about to send what is left
+            is_sent = not (self._outgoing or self._engine.has_outgoing or self._engine.must_receive)
+        if not is_sent:
             self._retry(self._send_rest_noblock, deadline.remaining())
         return sent
 
     def _send_rest_noblock(self) -> None:
-        with self._lock:
+        with self._lock.lock:
             self._make_room()
             self._check_can_send()
 
@@ -256,7 +253,7 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
 
     def _shut_down(self) -> None:
         engine = self._engine
-        with self._lock:
+        with self._lock.lock:
             self._closing = True
             self._plaintext.clear()
             if not engine.standard_compatible or engine.failure is not None:
@@ -266,7 +263,7 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
             self._retry(self._shut_down_noblock, self._shutdown_timeout)
 
     def _shut_down_noblock(self) -> None:
-        with self._lock:
+        with self._lock.lock:
             self._flush()
             while not self._engine.ended:
                 self._pull()
@@ -280,5 +277,5 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
         return {**super().extra_attributes, **{key: partial(self._locked, get) for key, get in facts.items()}}
 
     def _locked(self, get_value: Callable[[], Any]) -> Any:
-        with self._lock:
+        with self._lock.lock:
             return get_value()
