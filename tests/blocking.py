@@ -18,6 +18,10 @@ PATIENCE = 20.0
 """Seconds after which something that should have happened is said not to."""
 
 
+_SMALL = 1 << 14
+"""Bytes. With much less, TCP itself stands still for a while whenever the window was full."""
+
+
 class InThread(Generic[_T]):
     """A call in a thread of its own."""
 
@@ -76,7 +80,8 @@ class Waits:
 class _ObservedSelector(selectors.BaseSelector):
     def __init__(self, waits: Waits) -> None:
         self._waits = waits
-        self._selector = selectors.SelectSelector()
+        # select(2) for writing is not woken up by the other end of a shutdown, poll(2) is.
+        self._selector = selectors.PollSelector()
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._selector.register(fileobj, events, data)
@@ -100,16 +105,16 @@ def stream_pair(family: socket.AddressFamily, *, small_buffers: bool = False) ->
     if family == getattr(socket, "AF_UNIX", None):
         ours, peer = socket.socketpair(family)
         if small_buffers:
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL)
     else:
         with socket.socket(family) as listener:
             if small_buffers:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
             listener.bind(("localhost", 0))
             listener.listen()
             ours = socket.socket(family)
             if small_buffers:
-                ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL)
             ours.connect(listener.getsockname())
             peer, _ = listener.accept()
     peer.settimeout(PATIENCE)

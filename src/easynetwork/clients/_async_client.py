@@ -11,13 +11,13 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, final
 
+from easynetwork.clients._errors import raise_client_error
 from easynetwork.clients.abc import AbstractAsyncNetworkClient
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel.api_async.backend._fair_lock import FairLock
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
-from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS
 from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
 
 if TYPE_CHECKING:
@@ -127,12 +127,7 @@ class BaseAsyncNetworkClient(
             raise ClientClosedError("The client is closed")
 
     def _raise_client_error(self, exc: OSError) -> NoReturn:
-        """Raises what *exc*, raised by the endpoint, means to the user of a client."""
-        if exc.errno in CLOSED_SOCKET_ERRNOS:
-            if self._closing:
-                raise ClientClosedError("The client was closed") from exc
-            exc.add_note("The file descriptor was closed by somebody else")
-        raise exc
+        raise_client_error(exc, self._closing)
 
     # ------------------------------------------------------------------------------------------------------- closing
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.clients._async_client import BaseAsyncNetworkClient
+from easynetwork.lowlevel._datagrams import check_datagram_protocol
 from easynetwork.lowlevel._socket_calls import raise_saved_error
 from easynetwork.lowlevel.api_async.endpoints.datagram import AsyncDatagramEndpoint
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramTransport
@@ -50,8 +51,7 @@ class BaseAsyncDatagramClient(
         adopted_socket: _socket.socket | None,
         protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
     ) -> None:
-        if not isinstance(protocol, DatagramProtocol):
-            raise TypeError(f"Expected a DatagramProtocol object, got {protocol!r}")
+        check_datagram_protocol(protocol)
         super().__init__(backend, connect, adopted_socket)
         self._protocol = protocol
 

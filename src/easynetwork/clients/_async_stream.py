@@ -4,20 +4,17 @@ from __future__ import annotations
 
 __all__ = ["BaseAsyncStreamClient"]
 
-import errno
 import socket as _socket
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
+from easynetwork.clients._arguments import stream_bufsize
 from easynetwork.clients._async_client import BaseAsyncNetworkClient
-from easynetwork.exceptions import ClientClosedError
-from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._errors import error_from_errno, is_stream_end
-from easynetwork.lowlevel._framing import NEED_DATA, check_stream_protocol
+from easynetwork.clients._errors import raise_stream_client_error
+from easynetwork.lowlevel._framing import NEED_DATA
 from easynetwork.lowlevel.api_async._packets import PacketReceiver
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
-from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
 from easynetwork.protocol import AnyStreamProtocolType
 
 if TYPE_CHECKING:
@@ -55,13 +52,9 @@ class BaseAsyncStreamClient(
         protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
         max_recv_size: int | None,
     ) -> None:
-        check_stream_protocol(protocol)
-        if max_recv_size is None:
-            max_recv_size = DEFAULT_STREAM_BUFSIZE
-        check_strictly_positive("max_recv_size", max_recv_size)
+        self._max_recv_size = stream_bufsize(protocol, max_recv_size)
         super().__init__(backend, connect, adopted_socket)
         self._protocol = protocol
-        self._max_recv_size = max_recv_size
 
     def _new_endpoint(self, transport: AsyncStreamTransport) -> AsyncStreamEndpoint[_T_SentPacket, _T_ReceivedPacket]:
         return AsyncStreamEndpoint(transport, self._protocol, self._max_recv_size)
@@ -140,8 +133,4 @@ class BaseAsyncStreamClient(
             lock.release()
 
     def _raise_client_error(self, exc: OSError) -> NoReturn:
-        if is_stream_end(exc):
-            if self._closing:
-                raise ClientClosedError("The client was closed") from exc
-            raise error_from_errno(errno.ECONNABORTED, str(exc)) from exc
-        super()._raise_client_error(exc)
+        raise_stream_client_error(exc, self._closing)

@@ -6,16 +6,15 @@ __all__ = ["AsyncTCPNetworkClient"]
 
 import socket as _socket
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-from easynetwork.clients._async_inet import AsyncINETClient, transport_opener
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
+from easynetwork.clients._inet import INETClient, inet_opener, set_tcp_options
 from easynetwork.clients._tls import tls_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
-from easynetwork.lowlevel.socket import INETSocketAttribute, set_tcp_keepalive, set_tcp_nodelay
+from easynetwork.lowlevel.socket import INETSocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ _ADDRESS_OPTIONS: Final = frozenset({"local_address", "happy_eyeballs_delay"})
 
 class AsyncTCPNetworkClient(
     BaseAsyncStreamClient[_T_SentPacket, _T_ReceivedPacket],
-    AsyncINETClient[_T_SentPacket, _T_ReceivedPacket],
+    INETClient,
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
     """A TCP client. Tasks may send and receive at the same time; those that do the same take turns.
@@ -126,7 +125,7 @@ class AsyncTCPNetworkClient(
             backend,
             partial(
                 _connect,
-                transport_opener(
+                inet_opener(
                     arg,
                     _socket.SOCK_STREAM,
                     backend.create_tcp_connection,
@@ -147,8 +146,5 @@ async def _connect(
 ) -> AsyncStreamTransport:
     """Opens the transport of a client, and puts on it what every TCP connection gets, and TLS."""
     transport = await open_transport()
-    sock = transport.extra(INETSocketAttribute.socket)
-    with suppress(OSError):
-        set_tcp_nodelay(sock, True)
-        set_tcp_keepalive(sock, True)
+    set_tcp_options(transport.extra(INETSocketAttribute.socket))
     return transport if tls is None else await AsyncTLSStreamTransport.wrap(transport, **tls)

@@ -8,7 +8,7 @@ import socket as _socket
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from easynetwork.clients._async_datagram import BaseAsyncDatagramClient
-from easynetwork.clients._async_inet import AsyncINETClient, transport_opener
+from easynetwork.clients._inet import INETClient, inet_opener
 from easynetwork.lowlevel._inet import check_inet_family
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.protocol import DatagramProtocol
@@ -24,7 +24,7 @@ _ADDRESS_OPTIONS: Final = frozenset({"local_address", "family"})
 
 class AsyncUDPNetworkClient(
     BaseAsyncDatagramClient[_T_SentPacket, _T_ReceivedPacket],
-    AsyncINETClient[_T_SentPacket, _T_ReceivedPacket],
+    INETClient,
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
     """A UDP client: one packet per datagram, to and from one address.
@@ -80,7 +80,7 @@ class AsyncUDPNetworkClient(
         check_inet_family(connect_options.get("family", _socket.AF_UNSPEC))
         super().__init__(
             backend,
-            transport_opener(
+            inet_opener(
                 arg,
                 _socket.SOCK_DGRAM,
                 backend.create_udp_endpoint,

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["check_not_nan", "check_strictly_positive", "check_timeout", "check_timeouts", "check_transport", "seconds"]
+__all__ = [
+    "check_above_zero",
+    "check_not_nan",
+    "check_strictly_positive",
+    "check_timeout",
+    "check_timeouts",
+    "check_transport",
+    "seconds",
+]
 
 import math
 
@@ -11,6 +19,12 @@ def check_strictly_positive(name: str, value: object) -> None:
     """Raises `ValueError` unless *value* is an integer above 0."""
     if not isinstance(value, int) or value <= 0:
         raise ValueError(f"{name!r} must be a strictly positive integer, got {value!r}")
+
+
+def check_above_zero(name: str, value: float) -> None:
+    """Raises `ValueError` unless *value* is above 0; NaN is not."""
+    if not value > 0:
+        raise ValueError(f"{name!r} must be above 0, got {value!r}")
 
 
 def check_timeout(name: str, value: float) -> None:

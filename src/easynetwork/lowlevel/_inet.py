@@ -6,6 +6,7 @@ __all__ = [
     "AddressInfo",
     "check_inet_family",
     "connect_datagram_socket",
+    "connect_in_turn",
     "interleave_families",
     "is_numeric_host",
     "listener_hosts",
@@ -18,7 +19,7 @@ import errno
 import os
 import socket as _socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import zip_longest
 from typing import Any, TypeAlias
@@ -174,11 +175,22 @@ def connect_datagram_socket(
 ) -> _socket.socket:
     """Returns a non-blocking datagram socket connected to the first of *addresses* for which that works.
 
-    Nothing is sent and nobody is waited for: connecting a datagram socket only sets its peer.
+    Nothing is sent and nobody is waited for: connecting a datagram socket only sets its peer. See `connect_in_turn`.
+    """
+    return connect_in_turn(addresses, local_addresses, _socket.socket.connect)
+
+
+def connect_in_turn(
+    addresses: Iterable[AddressInfo],
+    local_addresses: Sequence[AddressInfo] | None,
+    connect: Callable[[_socket.socket, Any], None],
+) -> _socket.socket:
+    """Returns a socket connected to the first of *addresses* for which that works. They are tried one after another.
 
     Parameters:
         addresses: the remote addresses.
         local_addresses: what to bind the socket to, see `open_client_socket`.
+        connect: connects a non-blocking socket to an address.
 
     Raises:
         ExceptionGroup: the `OSError` of each attempt.
@@ -189,7 +201,7 @@ def connect_datagram_socket(
         if sock is None:
             continue
         try:
-            sock.connect(info[4])
+            connect(sock, info[4])
             return sock
         except OSError as exc:
             errors.append(exc)

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "FULL_PEER_DELAYS",
-    "check_destination",
-    "open_connected_socket",
-    "open_datagram_socket",
-    "open_listening_socket",
-]
+__all__ = ["check_destination", "open_connected_socket", "open_datagram_socket", "open_listening_socket"]
 
 import errno
 import socket as _socket
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from easynetwork.lowlevel import _socket_files
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._unix_address import UnixSocketAddress
+from easynetwork.lowlevel._unix_connect import connect_attempts
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel._unix_address import RawUnixSocketAddress
 
     from .abc import AsyncBackend
-
-FULL_PEER_DELAYS: Final = (0.001, 0.064)
-"""Shortest and longest pause, in seconds, between attempts when there is no room at the peer: nobody tells when there
-is, or when the backlog of a listener is no longer full."""
 
 
 async def open_connected_socket(
@@ -45,26 +36,12 @@ async def open_connected_socket(
         sock.setblocking(False)
         if local_address is not None:
             await backend.run_in_thread(_socket_files.bind_to_path, sock, local_address)
-        await _connect(backend, sock, address)
+        for delay in connect_attempts(sock, address):
+            await backend.sleep(delay)
     except BaseException:
         sock.close()
         raise
     return sock
-
-
-async def _connect(backend: AsyncBackend, sock: _socket.socket, address: RawUnixSocketAddress) -> None:
-    delay, longest_delay = FULL_PEER_DELAYS
-    while True:
-        try:
-            sock.connect(address)
-        except BlockingIOError:
-            # The backlog of the listener is full. The socket is writable: who waits for that takes it for connected.
-            await backend.sleep(delay)
-            delay = min(2 * delay, longest_delay)
-        except OSError as exc:
-            raise OSError(exc.errno or errno.EINVAL, f"Cannot connect to {address!r}: {exc.strerror or exc}") from exc
-        else:
-            return
 
 
 async def open_listening_socket(

@@ -25,7 +25,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
-from easynetwork.lowlevel._checks import check_timeout
+from easynetwork.lowlevel._checks import check_above_zero, check_timeout
 from easynetwork.lowlevel._errors import error_from_errno
 
 from .abc import (
@@ -90,8 +90,7 @@ class SelectorBaseTransport(BaseTransport):
     def __init__(
         self, retry_interval: float, selector_factory: Callable[[], selectors.BaseSelector] | None = None
     ) -> None:
-        if not retry_interval > 0:
-            raise ValueError(f"'retry_interval' must be above 0, got {retry_interval!r}")
+        check_above_zero("retry_interval", retry_interval)
         self._retry_interval = min(retry_interval, _LONGEST_WAIT)
         self._wait_ready: Callable[[int, int, float], bool] = (
             partial(_wait_by_selector, selector_factory) if selector_factory else _wait_by_default

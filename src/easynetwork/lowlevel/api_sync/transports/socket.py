@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SocketDatagramTransport", "SocketStreamTransport"]
+__all__ = ["SSLStreamTransport", "SocketDatagramTransport", "SocketStreamTransport"]
 
 import errno
 import selectors
@@ -22,6 +22,7 @@ from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE, NOT_CONNECTED_SOCKET_ERRNOS, SC_IOV_MAX
 
 from ._owned_socket import SocketOwner
+from ._tls import SSLStreamTransport
 from .base_selector import (
     SelectorDatagramTransport,
     SelectorStreamTransport,
@@ -161,7 +162,7 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
         ValueError: *sock* is no datagram socket; *retry_interval* or *max_datagram_size* is not above 0.
     """
 
-    __slots__ = ("_max_datagram_size", "_waits")
+    __slots__ = ("_closing", "_max_datagram_size", "_waits")
 
     def __init__(
         self,
@@ -174,11 +175,13 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
         super().__init__(sock, _socket.SOCK_DGRAM, retry_interval, selector_factory)
         self._max_datagram_size = max_datagram_size
         self._waits: list[int] = []
+        self._closing = False
         with closed_on_failure(sock):
             check_strictly_positive("max_datagram_size", max_datagram_size)
 
     def close(self) -> None:
         """Closes the socket. A thread that waits for it notices."""
+        self._closing = True
         if self._waits:
             # Linux does not wake up who polls a descriptor that gets closed, but it does for this. Not done without
             # need: after a fork, another process may still use the socket.
@@ -195,16 +198,27 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
 
     def recv_noblock(self) -> bytes:
         try:
-            return self._sock.recv(self._max_datagram_size)
+            datagram = self._sock.recv(self._max_datagram_size)
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
+        if not datagram:
+            self._check_not_shut_down()
+        return datagram
 
     def recv_noblock_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, list[tuple[int, int, bytes]]]:
         self._check_ancillary()
         try:
-            return self._sock.recvmsg(self._max_datagram_size, ancillary_bufsize)[:2]
+            received = self._sock.recvmsg(self._max_datagram_size, ancillary_bufsize)[:2]
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
+        if not received[0]:
+            self._check_not_shut_down()
+        return received
+
+    def _check_not_shut_down(self) -> None:
+        """Raises `OSError` (``EBADF``) if the empty datagram just received is none: so it looks when `close` begins."""
+        if self._closing:
+            raise error_from_errno(errno.EBADF)
 
     def send_noblock(self, data: bytes | bytearray | memoryview) -> None:
         try:

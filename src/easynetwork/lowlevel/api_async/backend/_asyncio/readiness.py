@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from easynetwork.exceptions import BusyResourceError
-from easynetwork.lowlevel.api_async.backend._unix_sockets import FULL_PEER_DELAYS
+from easynetwork.lowlevel._unix_connect import FULL_PEER_DELAYS
 
 _T = TypeVar("_T")
 

@@ -19,7 +19,7 @@ import trio
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_calls import raise_saved_error
-from easynetwork.lowlevel.api_async.backend._unix_sockets import FULL_PEER_DELAYS
+from easynetwork.lowlevel._unix_connect import FULL_PEER_DELAYS
 
 _T = TypeVar("_T")
 

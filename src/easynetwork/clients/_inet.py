@@ -1,33 +1,45 @@
-"""What asynchronous TCP and UDP clients share."""
+"""What TCP and UDP clients share, asynchronous or blocking."""
 
 from __future__ import annotations
 
-__all__ = ["AsyncINETClient", "transport_opener"]
+__all__ = ["INETClient", "inet_opener", "set_tcp_options"]
 
 import socket as _socket
-from collections.abc import Awaitable, Callable
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
 from easynetwork.clients._adoption import check_adopted_socket
-from easynetwork.clients._async_client import BaseAsyncNetworkClient
-from easynetwork.lowlevel.socket import INETSocketAttribute, SocketAddress, new_socket_address
+from easynetwork.clients._arguments import check_options
+from easynetwork.lowlevel.socket import (
+    INETSocketAttribute,
+    SocketAddress,
+    SupportsSocketOptions,
+    new_socket_address,
+    set_tcp_keepalive,
+    set_tcp_nodelay,
+)
 
-_T_SentPacket = TypeVar("_T_SentPacket")
-_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
-_T_Transport = TypeVar("_T_Transport")
+_T_Opened = TypeVar("_T_Opened")
 
 
-class AsyncINETClient(BaseAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket, Any, Any]):
+class INETClient(metaclass=ABCMeta):
     """A client with internet addresses."""
 
     __slots__ = ()
+
+    @abstractmethod
+    def _extra(self, attribute: Any) -> Any:
+        """Returns a fact about the connection, or raises what the methods below raise."""
+        raise NotImplementedError
 
     def get_local_address(self) -> SocketAddress:
         """Returns our own address.
 
         Raises:
-            OSError: ``ENOTCONN``: the client is not connected.
+            OSError: ``ENOTCONN``: the client is an asynchronous one, and is not connected.
             ClientClosedError: the client is closed.
         """
         return self._address(INETSocketAttribute.sockname)
@@ -36,7 +48,7 @@ class AsyncINETClient(BaseAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket, A
         """Returns the address of the peer.
 
         Raises:
-            OSError: ``ENOTCONN``: the client is not connected.
+            OSError: ``ENOTCONN``: the client is an asynchronous one, and is not connected.
             ClientClosedError: the client is closed.
         """
         return self._address(INETSocketAttribute.peername)
@@ -47,21 +59,21 @@ class AsyncINETClient(BaseAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket, A
         return new_socket_address(address, family)
 
 
-def transport_opener(
+def inet_opener(
     arg: object,
     type_: _socket.SocketKind,
-    connect: Callable[..., Awaitable[_T_Transport]],
-    wrap: Callable[[_socket.socket], Awaitable[_T_Transport]],
+    connect: Callable[..., _T_Opened],
+    adopt: Callable[[_socket.socket], _T_Opened],
     options: dict[str, Any],
     known_options: frozenset[str],
-) -> Callable[[], Awaitable[_T_Transport]]:
-    """Returns what makes the transport of a client.
+) -> Callable[[], _T_Opened]:
+    """Returns what opens the connection of a client.
 
     Parameters:
         arg: the first argument of the client: a socket, or a pair of host and port.
         type_: what a socket has to be.
         connect: takes host, port and *options*.
-        wrap: takes a socket.
+        adopt: takes a socket.
         options: keyword arguments of the client that go with an address only.
         known_options: their names.
 
@@ -72,11 +84,17 @@ def transport_opener(
     """
     if isinstance(arg, _socket.socket):
         check_adopted_socket(arg, type_, (_socket.AF_INET, _socket.AF_INET6), options)
-        return partial(wrap, arg)
+        return partial(adopt, arg)
     match arg:
         case (str(host), int(port)):
-            if unknown := options.keys() - known_options:
-                raise TypeError(f"Unexpected arguments: {', '.join(sorted(unknown))}")
+            check_options(options, known_options)
             return partial(connect, host, port, **options)
         case _:
             raise TypeError(f"Expected a socket, or a pair of host and port, got {arg!r}")
+
+
+def set_tcp_options(sock: SupportsSocketOptions) -> None:
+    """Sets what every TCP connection gets: packets leave at once, and a peer that has died is noticed some day."""
+    with suppress(OSError):
+        set_tcp_nodelay(sock, True)
+        set_tcp_keepalive(sock, True)

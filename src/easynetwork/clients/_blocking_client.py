@@ -1,0 +1,188 @@
+"""What all blocking clients share."""
+
+from __future__ import annotations
+
+__all__ = ["BlockingClient"]
+
+import errno
+import math
+import socket as _socket
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any, Generic, NoReturn, TypeVar, final
+
+from easynetwork.clients._errors import raise_client_error
+from easynetwork.clients.abc import AbstractNetworkClient
+from easynetwork.exceptions import ClientClosedError
+from easynetwork.lowlevel._checks import seconds
+from easynetwork.lowlevel._deadline import Deadline
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._forks import ForkSafeLock
+from easynetwork.lowlevel._socket_calls import raise_saved_error
+from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
+from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint
+from easynetwork.lowlevel.api_sync.transports._owned_socket import SocketOwner
+from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_Endpoint = TypeVar("_T_Endpoint", bound="StreamEndpoint[Any, Any] | DatagramEndpoint[Any, Any]")
+_T_Result = TypeVar("_T_Result")
+
+
+class BlockingClient(
+    AbstractNetworkClient[_T_SentPacket, _T_ReceivedPacket], Generic[_T_SentPacket, _T_ReceivedPacket, _T_Endpoint]
+):
+    """Is connected from the beginning. Any thread may call any method: those that do the same take turns.
+
+    Parameters:
+        sock: the socket, which *transport* owns.
+        transport: closes it.
+        endpoint: sends and receives packets over *transport*.
+    """
+
+    __slots__ = ("_closed", "_endpoint", "_receive_lock", "_send_lock", "_sock", "_socket_proxy", "_transport")
+
+    def __init__(self, sock: _socket.socket, transport: SocketOwner, endpoint: _T_Endpoint) -> None:
+        self._sock = sock
+        self._transport = transport
+        self._endpoint = endpoint
+        self._send_lock = ForkSafeLock()  # also held by whoever closes
+        self._receive_lock = ForkSafeLock()
+        self._socket_proxy = SocketProxy(endpoint.extra(SocketAttribute.socket), lock=self._send_lock.get)
+        self._closed = False
+
+    def __del__(self) -> None:
+        transport: SocketOwner | None = getattr(self, "_transport", None)
+        if transport is not None and not transport.is_closed():
+            try:
+                warnings.warn(f"unclosed client {self!r}", ResourceWarning, stacklevel=2, source=self)
+            finally:
+                transport.close_abruptly()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_endpoint', None)!r}>"
+
+    # ----------------------------------------------------------------------------------------------------- exchanging
+
+    def send_packet(self, packet: _T_SentPacket, *, timeout: float | None = None) -> None:
+        """Sends *packet*. Packets of several threads are never mixed up; they leave in no particular order.
+
+        Parameters:
+            packet: what to send.
+            timeout: how many seconds it may take, waiting for other threads included; None for no limit. When it is
+                over, it is unknown how much was sent.
+
+        Raises:
+            TimeoutError: it has taken too long.
+            ValueError: *timeout* is negative or NaN.
+            ClientClosedError: the client is closed.
+            ConnectionAbortedError: the connection broke.
+            RuntimeError: the protocol object crashed, or the sending direction was closed before. Nothing was sent.
+            OSError: the datagram is too long (``EMSGSIZE``), or the network has reported an error: for instance
+                ``ECONNREFUSED``, nobody has received a datagram that was sent before.
+        """
+        self._exchange(self._send_lock.lock, timeout, self._send, packet)
+
+    def _send(self, packet: _T_SentPacket, *, timeout: float | None) -> None:
+        self._endpoint.send_packet(packet, timeout=timeout)
+        raise_saved_error(self._sock)
+
+    def recv_packet(self, *, timeout: float | None = None) -> _T_ReceivedPacket:
+        """Receives the next packet. Each packet goes to one of the threads that wait.
+
+        Parameters:
+            timeout: how many seconds to wait, for other threads as well; None for no limit. What was received of a
+                packet when it is over stays for the next call.
+
+        Raises:
+            TimeoutError: no packet has come in time.
+            ValueError: *timeout* is negative or NaN.
+            ClientClosedError: the client is closed, or was closed meanwhile.
+            ConnectionAbortedError: the connection broke, or the peer has closed it.
+            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+            DatagramProtocolParseError: an invalid datagram was received.
+            RuntimeError: the protocol object crashed.
+            OSError: the network has reported an error.
+        """
+        packet: _T_ReceivedPacket = self._exchange(self._receive_lock.lock, timeout, self._endpoint.recv_packet)
+        return packet
+
+    def _exchange(
+        self, lock: threading.RLock, timeout: float | None, operation: Callable[..., _T_Result], *args: Any
+    ) -> _T_Result:
+        """Returns ``operation(*args, timeout=...)``, run while *lock* is held, with what that leaves of *timeout*."""
+        if not lock.acquire(blocking=False):
+            timeout = _acquire(lock, timeout)
+        try:
+            self._check_open()
+            try:
+                return operation(*args, timeout=timeout)
+            except OSError as exc:
+                self._raise_client_error(exc)
+        finally:
+            lock.release()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosedError("The client is closed")
+
+    def _raise_client_error(self, exc: OSError) -> NoReturn:
+        raise_client_error(exc, self._closed)
+
+    # -------------------------------------------------------------------------------------------------------- closing
+
+    def is_closed(self) -> bool:
+        """Returns whether the client is closed. Waits for a packet that is being sent."""
+        with self._send_lock.lock:
+            return self._closed
+
+    def close(self) -> None:
+        """Closes the client, after the packets that other threads are sending now. Idempotent.
+
+        Threads that are receiving get `ClientClosedError`.
+        """
+        with self._send_lock.lock:
+            self._closed = True
+            try:
+                self._transport.close()
+            finally:
+                lock = self._receive_lock.lock
+                if lock.acquire(blocking=False):  # else what was received is in use
+                    try:
+                        self._endpoint.close()
+                    finally:
+                        lock.release()
+
+    # ---------------------------------------------------------------------------------------------------------- facts
+
+    def fileno(self) -> int:
+        """Returns the file descriptor, -1 once closed."""
+        return self._sock.fileno()
+
+    @property
+    @final
+    def socket(self) -> SocketProxy:
+        """A view of the socket, always the same. Its methods wait for a packet that is being sent."""
+        return self._socket_proxy
+
+    def _extra(self, attribute: Any) -> Any:
+        """Returns a fact about the connection. Raises what the methods that give addresses raise."""
+        with self._send_lock.lock:
+            self._check_open()
+            return self._endpoint.extra(attribute)
+
+
+def _acquire(lock: threading.RLock, timeout: float | None) -> float:
+    """Waits until *lock* is free, and holds it then. Returns how much of *timeout* is left, in seconds.
+
+    Raises:
+        TimeoutError: that has taken too long.
+        ValueError: *timeout* is negative or NaN.
+    """
+    limit = seconds(timeout)
+    deadline = Deadline(limit)
+    if not lock.acquire(timeout=min(limit, threading.TIMEOUT_MAX)):
+        raise error_from_errno(errno.ETIMEDOUT)
+    return math.inf if limit == math.inf else deadline.remaining()

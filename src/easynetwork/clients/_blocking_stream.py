@@ -1,0 +1,59 @@
+"""What blocking clients of byte streams share."""
+
+from __future__ import annotations
+
+__all__ = ["BlockingStreamClient"]
+
+import socket as _socket
+from typing import Any, Generic, NoReturn, TypeVar
+
+from easynetwork.clients._blocking_client import BlockingClient
+from easynetwork.clients._errors import raise_stream_client_error
+from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint
+from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport, SSLStreamTransport
+from easynetwork.protocol import AnyStreamProtocolType
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+
+
+class BlockingStreamClient(
+    BlockingClient[_T_SentPacket, _T_ReceivedPacket, StreamEndpoint[Any, Any]],
+    Generic[_T_SentPacket, _T_ReceivedPacket],
+):
+    """Packets over a stream transport.
+
+    Parameters:
+        sock: a connected socket.
+        transport: a transport over it, with all its layers (TLS) in place. Closed if the other arguments are refused.
+        protocol: what a packet is.
+        max_recv_size: largest number of bytes to read at once.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        sock: _socket.socket,
+        transport: SocketStreamTransport | SSLStreamTransport,
+        protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
+        max_recv_size: int,
+    ) -> None:
+        super().__init__(sock, transport, StreamEndpoint(transport, protocol, max_recv_size))
+
+    def send_eof(self) -> None:
+        """Closes the sending direction. Receiving stays possible. Idempotent; does nothing on a closed client.
+
+        Raises:
+            ConnectionAbortedError: the connection broke.
+            UnsupportedOperation: the connection is a TLS one, and stays as it is.
+        """
+        with self._send_lock.lock:
+            if not self._closed:
+                try:
+                    self._endpoint.send_eof()
+                except OSError as exc:
+                    self._raise_client_error(exc)
+
+    def _raise_client_error(self, exc: OSError) -> NoReturn:
+        raise_stream_client_error(exc, self._closed)

@@ -1,0 +1,144 @@
+"""A blocking TCP client."""
+
+from __future__ import annotations
+
+__all__ = ["TCPNetworkClient"]
+
+import errno
+import socket as _socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+
+from easynetwork.clients._arguments import stream_bufsize
+from easynetwork.clients._blocking_stream import BlockingStreamClient
+from easynetwork.clients._inet import INETClient, inet_opener, set_tcp_options
+from easynetwork.clients._tls import tls_options
+from easynetwork.lowlevel._checks import check_above_zero
+from easynetwork.lowlevel._errors import error_from_errno, is_stream_end
+from easynetwork.lowlevel.api_sync._connecting import adopt, open_tcp_socket
+from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport, SSLStreamTransport
+from easynetwork.protocol import AnyStreamProtocolType
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+
+_ADDRESS_OPTIONS: Final = frozenset({"local_address", "connect_timeout"})
+
+
+class TCPNetworkClient(
+    BlockingStreamClient[_T_SentPacket, _T_ReceivedPacket],
+    INETClient,
+    Generic[_T_SentPacket, _T_ReceivedPacket],
+):
+    """A blocking TCP client. Threads may send and receive at the same time; those that do the same take turns.
+
+    Parameters:
+        address: host and port to connect to, at once. All addresses of the host are tried in turn.
+        socket: instead of an address, a connected socket. The client owns it.
+        protocol: what a packet is.
+        connect_timeout: how many seconds connecting may take, not counting the look-up of the host; None for as long as
+            the system tries.
+        local_address: what to bind the socket to.
+        ssl: encrypt the connection: a context, or true for `ssl.create_default_context`.
+        server_hostname: the name that the certificate of the server has to be valid for; the host of *address* if None.
+            With ``""``, no name is sent or checked; a context of your own has to allow that.
+        ssl_handshake_timeout: how many seconds the TLS handshake may take; 60 if None.
+        ssl_shutdown_timeout: how many seconds a close waits for the server to close TLS, too; 30 if None.
+        ssl_standard_compatible: whether the end of the connection is an error unless TLS was closed before; true if
+            None.
+        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
+        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+
+    Raises:
+        TypeError: an argument is of the wrong type, or goes with an address only.
+        ValueError: *max_recv_size* is no strictly positive integer; *retry_interval* is not above 0; *socket* is no TCP
+            socket; a TLS argument without *ssl*; *ssl* without any host name; a time-out that is negative or NaN.
+        RuntimeError: *ssl* was asked for, and this Python has no TLS.
+        socket.gaierror: the host is unknown.
+        ExceptionGroup: the `OSError` of each address; none could be connected to.
+        OSError: ``ENOTCONN``: *socket* is not connected.
+        ssl.SSLError: the TLS handshake has failed; ``SSLCertVerificationError``, because of a certificate.
+        TimeoutError: the TLS handshake has taken too long.
+        ConnectionAbortedError: the server has gone during the TLS handshake.
+    """
+
+    __slots__ = ()
+
+    @overload
+    def __init__(
+        self,
+        address: tuple[str, int],
+        /,
+        protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
+        *,
+        connect_timeout: float | None = None,
+        local_address: tuple[str, int] | None = None,
+        ssl: SSLContext | bool | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        ssl_standard_compatible: bool | None = None,
+        max_recv_size: int | None = None,
+        retry_interval: float = 1.0,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        socket: _socket.socket,
+        /,
+        protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
+        *,
+        ssl: SSLContext | bool | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        ssl_standard_compatible: bool | None = None,
+        max_recv_size: int | None = None,
+        retry_interval: float = 1.0,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        arg: tuple[str, int] | _socket.socket,
+        /,
+        protocol: AnyStreamProtocolType[_T_SentPacket, _T_ReceivedPacket],
+        *,
+        ssl: SSLContext | bool | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        ssl_standard_compatible: bool | None = None,
+        max_recv_size: int | None = None,
+        retry_interval: float = 1.0,
+        **connect_options: Any,
+    ) -> None:
+        bufsize = stream_bufsize(protocol, max_recv_size)
+        check_above_zero("retry_interval", retry_interval)
+        tls = tls_options(
+            arg,
+            ssl,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            ssl_standard_compatible=ssl_standard_compatible,
+        )
+        sock = inet_opener(arg, _socket.SOCK_STREAM, open_tcp_socket, adopt, connect_options, _ADDRESS_OPTIONS)()
+        set_tcp_options(sock)
+        super().__init__(sock, _new_transport(sock, retry_interval, tls), protocol, bufsize)
+
+
+def _new_transport(
+    sock: _socket.socket, retry_interval: float, tls: Mapping[str, Any] | None
+) -> SocketStreamTransport | SSLStreamTransport:
+    if tls is None:
+        return SocketStreamTransport(sock, retry_interval)
+    try:
+        return SSLStreamTransport(sock, retry_interval=retry_interval, **tls)
+    except OSError as exc:
+        if is_stream_end(exc):
+            raise error_from_errno(errno.ECONNABORTED, "during the TLS handshake") from exc
+        raise

@@ -1,0 +1,89 @@
+"""A blocking UDP client."""
+
+from __future__ import annotations
+
+__all__ = ["UDPNetworkClient"]
+
+import socket as _socket
+from typing import Any, Final, Generic, TypeVar, overload
+
+from easynetwork.clients._blocking_client import BlockingClient
+from easynetwork.clients._inet import INETClient, inet_opener
+from easynetwork.lowlevel._checks import check_above_zero
+from easynetwork.lowlevel._datagrams import check_datagram_protocol
+from easynetwork.lowlevel._inet import check_inet_family
+from easynetwork.lowlevel.api_sync._connecting import adopt, open_udp_socket
+from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
+from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport
+from easynetwork.protocol import DatagramProtocol
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+
+_ADDRESS_OPTIONS: Final = frozenset({"local_address", "family"})
+
+
+class UDPNetworkClient(
+    BlockingClient[_T_SentPacket, _T_ReceivedPacket, DatagramEndpoint[Any, Any]],
+    INETClient,
+    Generic[_T_SentPacket, _T_ReceivedPacket],
+):
+    """A blocking UDP client: one packet per datagram, to and from one address.
+
+    Threads may send and receive at the same time; those that do the same take turns.
+
+    Parameters:
+        address: host and port to talk to.
+        socket: instead of an address, a connected socket. The client owns it.
+        protocol: what a packet is.
+        local_address: what to bind the socket to.
+        family: ``AF_INET`` or ``AF_INET6``, to use addresses of that family only.
+        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+
+    Raises:
+        TypeError: an argument is of the wrong type, or goes with an address only.
+        ValueError: *socket* is no UDP socket; *family* is another one; *retry_interval* is not above 0.
+        socket.gaierror: the host is unknown.
+        ExceptionGroup: the `OSError` of each address; none can be used.
+        OSError: ``ENOTCONN``: *socket* is not connected.
+    """
+
+    __slots__ = ()
+
+    @overload
+    def __init__(
+        self,
+        address: tuple[str, int],
+        /,
+        protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
+        *,
+        local_address: tuple[str, int] | None = None,
+        family: int = _socket.AF_UNSPEC,
+        retry_interval: float = 1.0,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        socket: _socket.socket,
+        /,
+        protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
+        *,
+        retry_interval: float = 1.0,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        arg: tuple[str, int] | _socket.socket,
+        /,
+        protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
+        *,
+        retry_interval: float = 1.0,
+        **connect_options: Any,
+    ) -> None:
+        check_datagram_protocol(protocol)
+        check_above_zero("retry_interval", retry_interval)
+        check_inet_family(connect_options.get("family", _socket.AF_UNSPEC))
+        sock = inet_opener(arg, _socket.SOCK_DGRAM, open_udp_socket, adopt, connect_options, _ADDRESS_OPTIONS)()
+        transport = SocketDatagramTransport(sock, retry_interval)
+        super().__init__(sock, transport, DatagramEndpoint(transport, protocol))

@@ -1,0 +1,85 @@
+"""A blocking client of Unix datagram sockets."""
+
+from __future__ import annotations
+
+__all__ = ["UnixDatagramClient"]
+
+import os
+import socket as _socket
+from functools import partial
+from typing import Any, Generic, TypeVar, overload
+
+from easynetwork.clients._blocking_unix import BlockingUnixClient
+from easynetwork.clients._unix import named_datagram_opener
+from easynetwork.lowlevel._checks import check_above_zero
+from easynetwork.lowlevel._datagrams import check_datagram_protocol
+from easynetwork.lowlevel.api_sync._connecting import adopt, open_unix_socket
+from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
+from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport
+from easynetwork.lowlevel.socket import UnixSocketAddress
+from easynetwork.protocol import DatagramProtocol
+
+_T_SentPacket = TypeVar("_T_SentPacket")
+_T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+
+
+class UnixDatagramClient(
+    BlockingUnixClient[_T_SentPacket, _T_ReceivedPacket], Generic[_T_SentPacket, _T_ReceivedPacket]
+):
+    """A blocking client of a Unix datagram socket: one packet per datagram, to and from one address.
+
+    Threads may send and receive at the same time; those that do the same take turns.
+
+    Parameters:
+        path: what to talk to: a path, or an abstract name (Linux).
+        socket: instead of a path, a connected socket which has a name. The client owns it.
+        protocol: what a packet is.
+        local_path: what to bind the socket to: without a name, the peer could not answer. None or an empty one has the
+            system choose a name (Linux). Such a file is never deleted.
+        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+
+    Raises:
+        TypeError: an argument is of the wrong type, or goes with a path only.
+        ValueError: *socket* is no Unix datagram socket, or has no name; *local_path* is needed here; *retry_interval*
+            is not above 0; a path contains a NUL.
+        OSError: *path* cannot be used. ``ENOTCONN``: *socket* is not connected.
+    """
+
+    __slots__ = ()
+
+    @overload
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | bytes | UnixSocketAddress,
+        /,
+        protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
+        *,
+        local_path: str | os.PathLike[str] | bytes | UnixSocketAddress | None = None,
+        retry_interval: float = 1.0,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        socket: _socket.socket,
+        /,
+        protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
+        *,
+        retry_interval: float = 1.0,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        arg: str | os.PathLike[str] | bytes | UnixSocketAddress | _socket.socket,
+        /,
+        protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket],
+        *,
+        retry_interval: float = 1.0,
+        **connect_options: Any,
+    ) -> None:
+        check_datagram_protocol(protocol)
+        check_above_zero("retry_interval", retry_interval)
+        connect = partial(open_unix_socket, _socket.SOCK_DGRAM)
+        sock = named_datagram_opener(arg, connect, adopt, connect_options)()
+        transport = SocketDatagramTransport(sock, retry_interval)
+        super().__init__(sock, transport, DatagramEndpoint(transport, protocol))

@@ -1,0 +1,281 @@
+"""TLS over a stream socket, for blocking callers."""
+
+from __future__ import annotations
+
+__all__ = ["SSLStreamTransport"]
+
+import errno
+import selectors
+import socket as _socket
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel._bytes_queue import BytesQueue
+from easynetwork.lowlevel._checks import check_timeout
+from easynetwork.lowlevel._deadline import Deadline
+from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._forks import ForkSafeLock
+from easynetwork.lowlevel._owning import closed_on_failure
+from easynetwork.lowlevel._socket_attributes import tls_attributes
+from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
+
+from ._owned_socket import SocketOwner
+from .base_selector import SelectorStreamTransport, WouldBlockOnRead, WouldBlockOnWrite
+
+if TYPE_CHECKING:
+    from ssl import SSLContext, SSLSession
+
+    from _typeshed import WriteableBuffer
+
+_BUFSIZE: Final = 64 * 1024
+"""Bytes that are received, or encrypted, at once."""
+
+_LOOK_AGAIN: Final = 1.0
+"""Seconds. Of two threads, one may do what the other waits for, and the socket does not tell."""
+
+
+class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
+    """A stream socket whose bytes are encrypted (TLS 1.2: :rfc:`5246`, TLS 1.3: :rfc:`8446`).
+
+    The handshake is done here. One thread may send while another one receives.
+
+    Parameters:
+        sock: a connected socket, which is made non-blocking. The transport owns it: if anything fails, it is closed.
+        ssl_context: settings and certificates.
+        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+        handshake_timeout: how many seconds the handshake may take; 60 if None.
+        shutdown_timeout: how many seconds `close` waits for the peer to close TLS, too; 30 if None.
+        server_side: which side of the handshake to play; that of the server if there is no *server_hostname*.
+        server_hostname: the name that the certificate of the server has to be valid for.
+        standard_compatible: whether TLS has to be closed before the connection is. Without the closing alert, nobody
+            knows whether the stream was cut by an attacker.
+        session: the session to resume (clients, up to TLS 1.2).
+        selector_factory: makes the selector for each wait.
+
+    Raises:
+        TypeError: *sock* does TLS on its own.
+        ValueError: *sock* is no stream socket; *retry_interval* is not above 0; a time-out is negative or NaN.
+        ssl.SSLError: the handshake has failed.
+        ssl.SSLCertVerificationError: a certificate was refused.
+        TimeoutError: the handshake has taken too long.
+        OSError: the connection broke.
+    """
+
+    # The lock is held for moments only, never while waiting: before Python 3.13 nothing else keeps two threads from
+    # being in OpenSSL with one and the same object, and ciphertext has to leave in the order in which it was made.
+    __slots__ = ("_closing", "_engine", "_lock", "_outgoing", "_plaintext", "_shutdown_timeout")
+
+    def __init__(
+        self,
+        sock: _socket.socket,
+        ssl_context: SSLContext,
+        retry_interval: float,
+        *,
+        handshake_timeout: float | None = None,
+        shutdown_timeout: float | None = None,
+        server_side: bool | None = None,
+        server_hostname: str | None = None,
+        standard_compatible: bool = True,
+        session: SSLSession | None = None,
+        selector_factory: Callable[[], selectors.BaseSelector] | None = None,
+    ) -> None:
+        if handshake_timeout is None:
+            handshake_timeout = SSL_HANDSHAKE_TIMEOUT
+        if shutdown_timeout is None:
+            shutdown_timeout = SSL_SHUTDOWN_TIMEOUT
+        super().__init__(sock, _socket.SOCK_STREAM, retry_interval, selector_factory)
+        self._retry_interval = min(self._retry_interval, _LOOK_AGAIN)
+        with closed_on_failure(sock):
+            check_timeout("handshake_timeout", handshake_timeout)
+            check_timeout("shutdown_timeout", shutdown_timeout)
+            self._shutdown_timeout = shutdown_timeout
+            self._engine = TLSEngine(
+                ssl_context,
+                server_side=not server_hostname if server_side is None else server_side,
+                server_hostname=server_hostname,
+                session=session,
+                standard_compatible=standard_compatible,
+            )
+            self._lock = ForkSafeLock()
+            self._plaintext = BytesQueue()
+            self._outgoing = memoryview(b"")  # ciphertext that the socket did not take yet
+            self._closing = False
+            self._retry(self._handshake_noblock, handshake_timeout)
+
+    def _handshake_noblock(self) -> None:
+        engine = self._engine
+        try:
+            is_complete = engine.handshake()
+            while not is_complete:
+                self._flush()
+                ciphertext = self._receive()
+                if not ciphertext:
+                    engine.feed_eof()
+                is_complete = engine.handshake(ciphertext)
+        except OSError:
+            with suppress(OSError, WouldBlockOnWrite):
+                self._flush()  # the alert that tells the peer why
+            raise
+        self._flush()
+        self._plaintext.append(engine.decrypt(b""))  # what came along with the last message
+
+    # ----------------------------------------------------------------------------------------------------- receiving
+
+    def recv_noblock(self, bufsize: int) -> bytes:
+        if bufsize <= 0:
+            return super().recv_noblock(bufsize)
+        engine = self._engine
+        with self._lock.lock:
+            while not self._plaintext.nbytes:
+                if self._sock.fileno() < 0:
+                    raise error_from_errno(errno.EBADF)
+                if engine.failure is not None:
+                    raise engine.failure.with_traceback(None)
+                if engine.ended or self._closing:
+                    return b""
+                self._pull()
+            return self._plaintext.take(bufsize)
+
+    def recv_noblock_into(self, buffer: WriteableBuffer) -> int:
+        with memoryview(buffer).cast("B") as view:
+            data = self.recv_noblock(len(view))
+            view[: len(data)] = data
+            return len(data)
+
+    def _pull(self) -> None:
+        """Receives and decrypts something."""
+        engine = self._engine
+        ciphertext = self._receive()
+        if ciphertext:
+            plaintext = engine.decrypt(ciphertext)
+            if plaintext and not self._closing:
+                self._plaintext.append(plaintext)
+        else:
+            engine.feed_eof()
+        with suppress(OSError, WouldBlockOnWrite):  # it is for those who send to notice; there may be more to receive
+            self._flush()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._sock.recv(_BUFSIZE)
+        except BlockingIOError:
+            raise WouldBlockOnRead(self._sock.fileno()) from None
+
+    # ------------------------------------------------------------------------------------------------------- sending
+
+    def send_noblock(self, data: bytes | bytearray | memoryview) -> int:
+        """Encrypts and sends some of *data*. At most 64 KiB of it wait in memory for the next call."""
+        engine = self._engine
+        with self._lock.lock:
+            self._check_can_send()
+            self._make_room()
+            with memoryview(data).cast("B") as view:
+                piece = bytes(view[:_BUFSIZE])
+            engine.encrypt(piece)
+            with suppress(WouldBlockOnWrite):
+                self._flush()
+            self._check_can_send()
+            return len(piece)
+
+    def send(self, data: bytes | bytearray | memoryview, timeout: float) -> int:
+        deadline = Deadline(timeout)
+        sent = super().send(data, timeout)
+        with self._lock.lock:  # who receives may be about to send what is left
+            is_sent = not (self._outgoing or self._engine.has_outgoing or self._engine.must_receive)
+        if not is_sent:
+            self._retry(self._send_rest_noblock, deadline.remaining())
+        return sent
+
+    def _send_rest_noblock(self) -> None:
+        with self._lock.lock:
+            self._make_room()
+            self._check_can_send()
+
+    def send_all_from_iterable(
+        self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
+    ) -> None:
+        self.send_all(b"".join(iterable_of_data), timeout)
+
+    def _check_can_send(self) -> None:
+        if self._closing:
+            raise error_from_errno(errno.EBADF)
+        if self._engine.failure is not None:
+            raise self._engine.failure.with_traceback(None)
+        if self._engine.closed_by_peer:
+            raise error_from_errno(errno.ECONNRESET, "the peer has closed TLS")
+
+    def _make_room(self) -> None:
+        """Sends all that waits, and receives what that may depend on (renegotiation)."""
+        self._flush()
+        while self._engine.must_receive and not self._engine.ended:
+            self._pull()
+            self._flush()
+
+    def _flush(self) -> None:
+        """Sends the ciphertext that was made so far."""
+        engine = self._engine
+        while self._outgoing or engine.has_outgoing:
+            if not self._outgoing:
+                self._outgoing = memoryview(engine.take_outgoing())
+            try:
+                sent = self._sock.send(self._outgoing)
+            except BlockingIOError:
+                raise WouldBlockOnWrite(self._sock.fileno()) from None
+            self._outgoing = self._outgoing[sent:]
+
+    def send_eof(self) -> None:
+        """Is not supported; the connection stays as it is.
+
+        Raises:
+            UnsupportedOperation: always.
+        """
+        raise UnsupportedOperation("TLS cannot be closed in one direction only")
+
+    # ------------------------------------------------------------------------------------------------------- closing
+
+    def close(self) -> None:
+        """Sends the closing alert, waits for that of the peer, and closes the socket.
+
+        Without ``standard_compatible``, no alerts are exchanged. A peer that takes longer than the *shutdown_timeout*
+        is not waited for.
+        """
+        try:
+            if not self._closing:
+                self._shut_down()
+        finally:
+            with suppress(OSError):
+                self._sock.shutdown(_socket.SHUT_RDWR)
+            self._sock.close()
+
+    def _shut_down(self) -> None:
+        engine = self._engine
+        with self._lock.lock:
+            self._closing = True
+            self._plaintext.clear()
+            if not engine.standard_compatible or engine.failure is not None:
+                return
+            engine.close()
+        with suppress(OSError):
+            self._retry(self._shut_down_noblock, self._shutdown_timeout)
+
+    def _shut_down_noblock(self) -> None:
+        with self._lock.lock:
+            self._flush()
+            while not self._engine.ended:
+                self._pull()
+
+    # --------------------------------------------------------------------------------------------------------- facts
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        engine = self._engine
+        facts = tls_attributes(engine.ssl_object, engine.standard_compatible)
+        return {**super().extra_attributes, **{key: partial(self._locked, get) for key, get in facts.items()}}
+
+    def _locked(self, get_value: Callable[[], Any]) -> Any:
+        with self._lock.lock:
+            return get_value()
