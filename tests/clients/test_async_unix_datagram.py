@@ -451,13 +451,16 @@ async def test_closing_wakes_who_receives(backend: AsyncBackend, client: Client)
     assert told == 2
 
 
-async def test_closing_gives_up_who_waits_for_room_if_it_is_cancelled(backend: AsyncBackend, client: Client) -> None:
+@pytest.mark.parametrize("with_files", [False, True], ids=["plain", "files"])
+async def test_closing_gives_up_who_waits_for_room_if_it_is_cancelled(
+    backend: AsyncBackend, client: Client, with_files: bool
+) -> None:
     ended = backend.create_event()
 
     async def flood() -> None:
-        with pytest.raises(ClientClosedError):
+        with Gift() as gift, pytest.raises(ClientClosedError):
             while True:
-                await client.send_packet("x")
+                await client.send_packet("x", ancillary_data=container(gift) if with_files else None)
         ended.set()
 
     async with backend.create_task_group() as tasks:

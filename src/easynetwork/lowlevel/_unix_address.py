@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["RawUnixSocketAddress", "UnixSocketAddress", "to_unix_address"]
+__all__ = ["RawUnixSocketAddress", "UnixSocketAddress", "check_destination", "to_unix_address"]
 
+import errno
 import os
 import pathlib
 import sys
 from typing import Any, Final, Self, TypeAlias, final
 
 from easynetwork._final import refuse_subclasses
+
+from ._errors import error_from_errno
 
 if sys.platform == "linux":
     RawUnixSocketAddress: TypeAlias = str | bytes
@@ -138,3 +141,9 @@ def to_unix_address(path: str | bytes | os.PathLike[str] | UnixSocketAddress) ->
     if isinstance(path, (str, bytes)):
         return UnixSocketAddress.from_raw(path)
     return UnixSocketAddress.from_pathname(path)
+
+
+def check_destination(address: RawUnixSocketAddress | None) -> None:
+    """Raises `OSError` (``ENOTCONN``, as the system does) if *address* is that of a sender who was not bound to any."""
+    if not address:
+        raise error_from_errno(errno.ENOTCONN, "The sender was not bound to an address: it cannot be answered")

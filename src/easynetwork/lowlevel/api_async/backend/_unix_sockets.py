@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["check_destination", "open_connected_socket", "open_datagram_socket", "open_listening_socket"]
+__all__ = ["open_connected_socket", "open_datagram_socket", "open_listening_socket"]
 
-import errno
 import socket as _socket
 from typing import TYPE_CHECKING
 
 from easynetwork.lowlevel import _socket_files
 from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._unix_address import UnixSocketAddress
 from easynetwork.lowlevel._unix_connect import connect_attempts
 
@@ -55,12 +53,6 @@ async def open_listening_socket(
 async def open_datagram_socket(backend: AsyncBackend, path: str | bytes, mode: int | None) -> _socket.socket:
     """Returns a new non-blocking socket bound to *path*. See `AsyncBackend.create_unix_datagram_listener`."""
     return await backend.run_in_thread(_socket_files.open_datagram_socket, _raw_address(path), mode)
-
-
-def check_destination(address: RawUnixSocketAddress | None) -> None:
-    """Raises `OSError` (``ENOTCONN``, as the system does) if *address* is that of a sender who was not bound to any."""
-    if not address:
-        raise error_from_errno(errno.ENOTCONN, "The sender was not bound to an address: it cannot be answered")
 
 
 def _raw_address(path: str | bytes) -> RawUnixSocketAddress:

@@ -19,8 +19,8 @@ from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._inet import is_numeric_host
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
+from easynetwork.lowlevel._unix_address import check_destination
 from easynetwork.lowlevel.api_async.backend._names import resolve_peer
-from easynetwork.lowlevel.api_async.backend._unix_sockets import check_destination
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
 

@@ -14,8 +14,8 @@ import trio
 
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
+from easynetwork.lowlevel._unix_address import check_destination
 from easynetwork.lowlevel.api_async.backend._names import resolve_peer
-from easynetwork.lowlevel.api_async.backend._unix_sockets import check_destination
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
 
