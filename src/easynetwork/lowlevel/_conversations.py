@@ -300,7 +300,9 @@ class Conversation:
         return datagram
 
     def clear(self) -> None:
-        """Drops all datagrams that were kept."""
+        """Drops all datagrams that were kept, and what has come with one that was never asked for."""
+        if self.ancillary_data is not None:
+            self._discard_ancillary_data()
         while self.take() is not None:
             self._dispatcher.backlog.dropped += 1
             self._discard_ancillary_data()

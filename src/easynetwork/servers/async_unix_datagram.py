@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["AsyncUnixDatagramServer"]
 
+import errno
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -11,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
 from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
@@ -123,7 +125,7 @@ class _UnixDatagramClient(DatagramSender[_T_Response]):
 
     @property
     def address(self) -> UnixSocketAddress:
-        return UnixSocketAddress.from_raw(self._address)
+        return UnixSocketAddress.from_raw(self._address or "")  # recvfrom() says None for no name
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
@@ -133,3 +135,8 @@ class _UnixDatagramClient(DatagramSender[_T_Response]):
             UNIXClientAttribute.local_name: lambda: UnixSocketAddress.from_raw(facts[UNIXSocketAttribute.sockname]()),
             UNIXClientAttribute.peer_name: lambda: self.address,
         }
+
+    def _check_can_send(self) -> None:
+        super()._check_can_send()
+        if not self._address:
+            raise error_from_errno(errno.EINVAL, "The sender has no address: it cannot be answered")

@@ -1,0 +1,577 @@
+"""The server on a Unix datagram socket: its path, senders without a name, ancillary data."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.background import Queue
+from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.servers.datagram_serving import (
+    PATIENCE,
+    Client,
+    DatagramPeer,
+    Handler,
+    Recorder,
+    Requests,
+    has_unix_datagrams,
+    run,
+    text_protocol,
+    until,
+)
+
+from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError, UnsupportedOperation
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
+from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute, SocketProxy, UnixSocketAddress
+from easynetwork.protocol import StreamProtocol
+from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer
+from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
+
+EVERY_BACKEND = True
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
+
+Server = AsyncUnixDatagramServer[str, str]
+
+
+@pytest.fixture(autouse=True)
+def _skip_where_there_are_none(request: pytest.FixtureRequest) -> None:
+    if "backend" in request.fixturenames and not has_unix_datagrams(request.getfixturevalue("backend")):
+        pytest.skip("this backend has no Unix datagram sockets")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "socket")
+
+
+def new_server(backend: Any, path: Any, handler: Handler | None = None, **options: Any) -> Server:
+    return AsyncUnixDatagramServer(path, text_protocol(), handler or Handler(), backend, **options)
+
+
+def problems(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+# --------------------------------------------------------------------------------------------------------- arguments
+# By whatever backend: here, it is not asked for anything.
+
+
+@pytest.mark.parametrize("protocol", [None, "x", StreamProtocol(StringLineSerializer()), StringLineSerializer()])
+def test_wrong_protocol_is_refused(path: str, protocol: Any) -> None:
+    with pytest.raises(TypeError):
+        AsyncUnixDatagramServer(path, protocol, Handler(), "trio")
+
+
+def test_wrong_request_handler_is_refused(path: str) -> None:
+    class Streams(AsyncStreamRequestHandler[str, str]):
+        async def handle(self, client: Any, /) -> Requests:
+            yield None
+
+    handlers: list[Any] = [None, Handler, Streams()]
+    for handler in handlers:
+        with pytest.raises(TypeError):
+            AsyncUnixDatagramServer(path, text_protocol(), handler, "trio")
+
+
+def test_wrong_backend_is_refused(path: str) -> None:
+    with pytest.raises(TypeError):
+        new_server(12, path)
+    with pytest.raises(NotImplementedError):
+        new_server("curio", path)
+
+
+@pytest.mark.parametrize("path", [None, 12, ("host", 80)])
+def test_wrong_path_is_refused(path: Any) -> None:
+    with pytest.raises(TypeError):
+        new_server("trio", path)
+
+
+def test_a_path_with_a_nul_is_refused() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        new_server("trio", "a\0b")
+
+
+def test_an_empty_path_is_refused_where_the_system_chooses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(ValueError, match="path"):
+        new_server("trio", "")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
+def test_room_for_ancillary_data_must_be_a_strictly_positive_integer(path: str, value: Any) -> None:
+    with pytest.raises(ValueError, match="ancillary_bufsize"):
+        new_server("trio", path, receive_ancillary_data=True, ancillary_bufsize=value)
+
+
+@pytest.mark.parametrize("value", [0, 1, 1024])
+def test_room_for_ancillary_data_is_refused_if_none_is_received(path: str, value: int) -> None:
+    all_options: list[dict[str, Any]] = [{}, {"receive_ancillary_data": False}]
+    for options in all_options:
+        with pytest.raises(ValueError, match="receive_ancillary_data"):
+            new_server("trio", path, ancillary_bufsize=value, **options)
+
+
+@pytest.mark.parametrize("value", ["", "IGNORE", "other", 1, False, ["warn"]])
+def test_unknown_behavior_is_refused(path: str, value: Any) -> None:
+    with pytest.raises(ValueError, match="unnamed_addresses_behavior"):
+        new_server("trio", path, unnamed_addresses_behavior=value)
+
+
+def test_logger_is_named_after_the_module_unless_given(path: str) -> None:
+    assert new_server("trio", path).logger.name == "easynetwork.servers.async_unix_datagram"
+    logger = logging.getLogger("mine")
+    assert new_server("trio", path, logger=logger).logger is logger
+
+
+# -------------------------------------------------------------------------------------------------------------- paths
+
+
+@pytest.mark.parametrize("kind", [str, os.fsencode, Path, UnixSocketAddress.from_pathname])
+async def test_any_kind_of_path_is_received_on(backend: AsyncBackend, path: str, kind: Callable[[str], Any]) -> None:
+    async with new_server(backend, kind(path)) as server:
+        assert server.get_addresses() == (UnixSocketAddress.from_pathname(path),)
+        [sock] = server.get_sockets()
+        assert isinstance(sock, SocketProxy)
+        assert sock.type == socket.SOCK_DGRAM
+        assert sock.getsockname() == path
+    assert server.get_addresses() == ()
+    assert server.get_sockets() == ()
+
+
+@LINUX
+@pytest.mark.parametrize("name", [b"", b"\0easynetwork-test-%d" % os.getpid()], ids=["automatic", "abstract"])
+async def test_abstract_names_leave_no_file(backend: AsyncBackend, name: bytes) -> None:
+    async with run(new_server(backend, name)) as it:
+        [address] = it.server.get_addresses()
+        assert address.as_abstract_name()
+        assert await it.peer().ask(b"hello") == b"hello"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o666])
+async def test_the_file_has_the_mode_that_is_asked_for_and_is_deleted_in_the_end(
+    backend: AsyncBackend, path: str, mode: int
+) -> None:
+    async with new_server(backend, path, mode=mode):
+        assert stat.S_IMODE(os.stat(path).st_mode) == mode
+    assert not os.path.lexists(path)
+
+
+async def test_a_file_that_somebody_else_has_put_there_is_left_alone(backend: AsyncBackend, path: str) -> None:
+    async with new_server(backend, path):
+        os.rename(path, path + ".moved")
+        Path(path).write_text("precious")
+    assert Path(path).read_text() == "precious"
+
+
+async def test_the_socket_of_another_server_that_has_replaced_ours_is_left_alone(
+    backend: AsyncBackend, path: str
+) -> None:
+    async with new_server(backend, path):
+        os.rename(path, path + ".moved")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.bind(path)
+            inode = os.stat(path).st_ino
+    assert os.stat(path).st_ino == inode
+
+
+async def test_a_file_that_has_gone_already_is_no_error(
+    backend: AsyncBackend, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with new_server(backend, path):
+        os.unlink(path)
+    assert problems(caplog) == []
+
+
+async def test_a_file_that_cannot_be_deleted_is_logged_and_the_server_closed(
+    backend: AsyncBackend, path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlink(path: str) -> None:
+        raise PermissionError(errno.EACCES, "on purpose")
+
+    async with new_server(backend, path) as server:
+        monkeypatch.setattr(os, "unlink", unlink)
+    assert not server.is_listening()
+    [record] = problems(caplog)
+    assert record.levelno == logging.ERROR
+    assert record.name == server.logger.name
+    assert path in record.getMessage()
+
+
+async def test_what_is_at_the_path_is_in_use_and_left_alone(backend: AsyncBackend, path: str) -> None:
+    Path(path).write_text("precious")
+    async with all_closed():
+        server = new_server(backend, path)
+        with pytest.raises(OSError) as info:
+            await server.server_activate()
+        assert info.value.errno == errno.EADDRINUSE
+        assert not server.is_listening()
+        await server.server_close()
+    assert Path(path).read_text() == "precious"
+
+
+async def test_a_live_server_is_not_disturbed(backend: AsyncBackend, path: str) -> None:
+    async with run(new_server(backend, path)) as it:
+        peer = it.peer()
+        assert await peer.ask(b"one") == b"one"
+        async with all_closed():
+            second = new_server(backend, path)
+            with pytest.raises(OSError) as info:
+                await second.server_activate()
+            await second.server_close()
+        assert info.value.errno == errno.EADDRINUSE
+        assert await peer.ask(b"two") == b"two"
+        assert await it.peer().ask(b"three") == b"three"
+
+
+async def test_the_path_of_a_dead_server_is_taken_over(backend: AsyncBackend, path: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
+        dead.bind(path)
+    async with run(new_server(backend, path)) as it:
+        assert await it.peer().ask(b"hello") == b"hello"
+    assert not os.path.lexists(path)
+
+
+async def test_a_failed_activation_is_a_plain_error_and_may_be_repeated(backend: AsyncBackend, path: str) -> None:
+    server = new_server(backend, path + "/socket")
+    with pytest.raises(FileNotFoundError):
+        await server.server_activate()
+    os.mkdir(path)
+    async with server:
+        assert server.is_listening()
+    assert not os.path.lexists(path + "/socket")
+
+
+# ------------------------------------------------------------------------------------------------------------ clients
+
+
+async def test_client_has_the_names_of_both_ends(backend: AsyncBackend, path: str) -> None:
+    handler = Recorder()
+    async with run(new_server(backend, path, handler)) as it:
+        peer = it.peer()
+        assert await peer.ask(b"a") == b"a"
+        [client] = handler.clients
+        peer_name = client.extra(UNIXClientAttribute.peer_name)
+        assert peer_name == UnixSocketAddress.from_pathname(peer.address)
+        assert client.extra(UNIXClientAttribute.local_name) == UnixSocketAddress.from_pathname(path)
+        assert client.extra(SocketAttribute.family) == socket.AF_UNIX
+        sock = client.extra(UNIXClientAttribute.socket)
+        assert isinstance(sock, SocketProxy)
+        assert sock.getsockname() == path
+        with pytest.raises(TypedAttributeLookupError):
+            client.extra(UNIXClientAttribute.peer_credentials)
+        assert peer.address in repr(client)
+        await it.server.server_close()
+        assert client.extra(UNIXClientAttribute.peer_name) == peer_name
+
+
+@LINUX
+async def test_client_with_an_abstract_name_is_handled_like_any_other(backend: AsyncBackend, path: str) -> None:
+    handler = Recorder()
+    async with run(new_server(backend, path, handler)) as it:
+        peer = it.peer(is_named=False)
+        peer.sock.bind(b"")
+        assert await peer.ask(b"a") == b"a"
+        [client] = handler.clients
+        assert client.extra(UNIXClientAttribute.peer_name) == UnixSocketAddress.from_raw(peer.address)
+        assert client.extra(UNIXClientAttribute.peer_name).as_abstract_name()
+
+
+async def test_client_that_has_gone_is_an_oserror_for_who_sends_to_it(backend: AsyncBackend, path: str) -> None:
+    handler = Recorder()
+    async with run(new_server(backend, path, handler)) as it:
+        peer, other = it.peer(), it.peer()
+        assert await peer.ask(b"a") == b"a"
+        [client] = handler.clients
+        peer.sock.close()
+        with pytest.raises(ConnectionRefusedError):
+            await client.send_packet("anybody?")
+        assert not client.is_closing()
+        assert await other.ask(b"b") == b"b"
+
+
+# ------------------------------------------------------------------------------------------------ senders without name
+
+
+@pytest.mark.parametrize("behavior", [None, "ignore", "warn"])
+@pytest.mark.parametrize("receive_ancillary_data", [False, True])
+async def test_sender_without_a_name_is_not_handled(
+    backend: AsyncBackend,
+    path: str,
+    caplog: pytest.LogCaptureFixture,
+    behavior: Any,
+    receive_ancillary_data: bool,
+) -> None:
+    handler = Recorder()
+    options = {"unnamed_addresses_behavior": behavior, "receive_ancillary_data": receive_ancillary_data}
+    async with all_closed(), run(new_server(backend, path, handler, **options)) as it:
+        nameless, peer = it.peer(is_named=False), it.peer()
+        with Gift() as gift:
+            send_message(nameless.sock, b"guess who", gift)
+        nameless.send(b"\xff")
+        assert await peer.ask(b"a") == b"a"
+    assert handler.diary == ["a"]
+    records = problems(caplog)
+    assert [record.levelno for record in records] == [logging.WARNING] * (2 if behavior == "warn" else 0)
+    assert not any(record.exc_info for record in records)
+
+
+async def test_sender_without_a_name_is_handled_if_asked_for_but_cannot_be_answered(
+    backend: AsyncBackend, path: str
+) -> None:
+    errors: Queue[OSError] = Queue(backend)
+
+    class Curious(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            self.clients.append(client)
+            self.diary.append((yield None))
+            with pytest.raises(OSError) as info:
+                await client.send_packet("who is there?")
+            errors.put_nowait(info.value)
+            with pytest.raises(OSError) as info, Gift() as gift:
+                await client.send_packet_with_ancillary("who is there?", gift.raw)
+            errors.put_nowait(info.value)
+
+    handler = Curious()
+    async with run(new_server(backend, path, handler, unnamed_addresses_behavior="handle")) as it:
+        for nameless in (it.peer(is_named=False), it.peer(is_named=False)):
+            nameless.send(b"guess who")
+            assert (await errors.get()).errno == errno.EINVAL
+            assert (await errors.get()).errno == errno.EINVAL
+        assert handler.diary == ["guess who"] * 2
+        first, second = handler.clients
+        assert first is not second
+        assert not first.is_closing()
+        assert first.extra(UNIXClientAttribute.peer_name).is_unnamed()
+        assert "<unnamed>" in repr(first)
+        assert hash(first) == hash(second)
+        await it.server.shutdown()
+        with pytest.raises(ClientClosedError):
+            await first.send_packet("too late")
+
+
+async def test_error_for_a_sender_without_a_name_is_logged_like_any_other(
+    backend: AsyncBackend, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with run(new_server(backend, path, unnamed_addresses_behavior="handle")) as it:
+        nameless, peer = it.peer(is_named=False), it.peer()
+        nameless.send(b"guess who")
+        assert await peer.ask(b"a") == b"a"
+        await until(backend, lambda: len(problems(caplog)) == 3)
+        _, middle, _ = problems(caplog)
+        assert "<unnamed>" in middle.getMessage()
+        assert middle.exc_info is not None
+        assert isinstance(middle.exc_info[1], OSError)
+
+
+# ------------------------------------------------------------------------------------------------------ ancillary data
+
+
+class Exchange(Handler):
+    """Gives back each file that it gets, as a copy of its own."""
+
+    async def handle(self, client: Client, /) -> Requests:
+        ancillary = SocketAncillary()
+        request = yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
+        if list(ancillary.iter_fds()):
+            with Gift("copy of " + received_text(ancillary)) as gift:
+                await client.send_packet_with_ancillary(request, gift.raw)
+        else:
+            await client.send_packet(request)
+
+
+async def receive_file(backend: AsyncBackend, peer: DatagramPeer) -> tuple[bytes, str | None]:
+    await until(backend, peer.has_received)
+    return receive_message(peer.sock)
+
+
+@pytest.mark.parametrize("options", [{}, {"ancillary_bufsize": 1024}])
+async def test_files_go_both_ways(backend: AsyncBackend, path: str, options: dict[str, Any]) -> None:
+    async with all_closed():
+        async with run(new_server(backend, path, Exchange(), receive_ancillary_data=True, **options)) as it:
+            peer = it.peer()
+            for number in range(3):
+                with Gift(f"file {number}") as gift:
+                    send_message(peer.sock, b"file", gift)
+                assert await receive_file(backend, peer) == (b"file", f"copy of file {number}")
+                assert await peer.ask(b"no file") == b"no file"
+
+
+async def test_file_of_a_sender_without_a_name_is_for_the_handler_that_wants_it(
+    backend: AsyncBackend, path: str
+) -> None:
+    texts: Queue[str] = Queue(backend)
+
+    class Reading(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            yield RecvParams(
+                recv_with_ancillary=RecvAncillaryDataParams(lambda raw: texts.put_nowait(received_text(raw)))
+            )
+
+    options: dict[str, Any] = {"unnamed_addresses_behavior": "handle", "receive_ancillary_data": True}
+    async with all_closed(), run(new_server(backend, path, Reading(), **options)) as it:
+        with Gift("from nobody") as gift:
+            send_message(it.peer(is_named=False).sock, b"file", gift)
+        assert await texts.get() == "from nobody"
+
+
+async def test_server_without_ancillary_data_gets_none_of_the_files(backend: AsyncBackend, path: str) -> None:
+    async with all_closed(), run(new_server(backend, path)) as it:
+        peer = it.peer()
+        with Gift() as gift:
+            send_message(peer.sock, b"file", gift)
+        assert await peer.receive() == b"file"
+
+
+async def test_ancillary_data_that_was_not_asked_for_at_the_start_is_unsupported(
+    backend: AsyncBackend, path: str
+) -> None:
+    class Asking(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            with pytest.raises(UnsupportedOperation):
+                yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(lambda _: None))
+            await client.send_packet((yield None))
+
+    async with run(new_server(backend, path, Asking())) as it:
+        peer = it.peer()
+        peer.send(b"a", b"b")
+        assert await peer.receive() == b"b"
+
+
+async def test_callback_that_fails_is_a_runtime_error_at_the_yield(backend: AsyncBackend, path: str) -> None:
+    def fail(raw: Any) -> None:
+        received_text(raw)
+        raise LookupError("on purpose")
+
+    class Failing(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            with pytest.raises(RuntimeError) as caught:
+                yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(fail))
+            await client.send_packet(type(caught.value.__cause__).__name__)
+
+    async with all_closed(), run(new_server(backend, path, Failing(), receive_ancillary_data=True)) as it:
+        peer = it.peer()
+        with Gift() as gift:
+            send_message(peer.sock, b"file", gift)
+        assert await peer.receive() == b"LookupError"
+
+
+class Careless(Recorder):
+    """Never claims what comes along with the requests."""
+
+    go_on: Any = None
+
+    async def handle(self, client: Client, /) -> Requests:
+        request: str | None = None
+        if not self.diary:
+            self.diary.append("called")
+            with contextlib.suppress(TypeError):
+                request = yield "no way"  # type: ignore[misc] # that is how a datagram is lost
+        elif len(self.diary) == 1:
+            self.diary.append("discards")
+            return
+        elif len(self.diary) == 2:
+            self.diary.append("fails")
+            raise LookupError("on purpose")
+        if request is None:
+            try:
+                request = yield 10.0
+            except UnicodeError:
+                request = "?"
+        if request == "wait":
+            await self.go_on.wait()
+        await client.send_packet(request)
+
+
+async def test_files_that_no_handler_claims_are_closed(backend: AsyncBackend, path: str) -> None:
+    """Asked for without them, lost, discarded before a yield, lost to an error, invalid, waiting for a busy handler."""
+    async with all_closed(), run(new_server(backend, path, Careless(), receive_ancillary_data=True)) as it:
+        peer = it.peer()
+        sent = [b"lost", b"plain", b"discarded", b"lost to an error", b"\xff", b"plain"]
+        for datagram in sent:
+            with Gift() as gift:
+                send_message(peer.sock, datagram, gift)
+        assert await peer.answers(2) == [b"plain", b"plain"]
+
+
+@pytest.mark.parametrize("where", ["before the yield", "at work"])
+async def test_files_are_closed_when_the_server_stops_before_they_are_asked_for(
+    backend: AsyncBackend, path: str, where: str
+) -> None:
+    class Stuck(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            self.diary.append("called")
+            if where == "before the yield":
+                await backend.sleep_forever()
+            yield None
+            await backend.sleep_forever()
+
+    handler = Stuck()
+    async with all_closed(), run(new_server(backend, path, handler, receive_ancillary_data=True)) as it:
+        for peer in (it.peer(), it.peer()):
+            for _ in range(3):
+                with Gift() as gift:
+                    send_message(peer.sock, b"file", gift)
+        await until(backend, lambda: len(handler.diary) == 2)
+        await backend.sleep(0.01)
+
+
+async def test_files_in_the_queue_of_a_closed_socket_are_closed_by_the_system(backend: AsyncBackend, path: str) -> None:
+    async with all_closed():
+        async with new_server(backend, path, receive_ancillary_data=True):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.connect(path)
+                with Gift() as gift:
+                    send_message(sock, b"file", gift)
+
+
+async def test_closed_client_takes_no_ancillary_data(backend: AsyncBackend, path: str) -> None:
+    handler = Recorder()
+    async with run(new_server(backend, path, handler)) as it:
+        assert await it.peer().ask(b"a") == b"a"
+        await it.server.shutdown()
+        with Gift() as gift, pytest.raises(ClientClosedError):
+            await handler.clients[0].send_packet_with_ancillary("late", gift.raw)
+
+
+# ------------------------------------------------------------------------------------------------------------- closing
+
+
+async def test_file_is_gone_before_the_service_is(backend: AsyncBackend, path: str) -> None:
+    """The path of a server that is closed is free, whatever its handlers still do."""
+    go_on = backend.create_event()
+
+    class Working(Recorder):
+        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+            exit_stack.callback(self.diary.append, "exit")
+
+        async def handle(self, client: Client, /) -> Requests:
+            self.diary.append((yield None))
+            await go_on.wait()
+
+    handler = Working()
+    async with run(new_server(backend, path, handler)) as it:
+        it.peer().send(b"a")
+        await until(backend, lambda: handler.diary)
+        await it.server.server_close()
+        assert not os.path.lexists(path)
+        async with run(new_server(backend, path)) as successor:
+            assert await successor.peer().ask(b"b") == b"b"
+        go_on.set()
+        with backend.timeout(PATIENCE):
+            await it.task.wait()
+        with pytest.raises(ServerClosedError):
+            await it.server.serve_forever()
+    assert handler.diary == ["a", "exit"]

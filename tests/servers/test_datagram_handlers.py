@@ -1,0 +1,706 @@
+"""What a datagram handler can count on, whatever the server."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import errno
+import logging
+import math
+import weakref
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from tests.background import Background, Queue
+from tests.servers.datagram_serving import (
+    Client,
+    Handler,
+    Recorder,
+    Requests,
+    Server,
+    Serving,
+    has_unix_datagrams,
+    run,
+    text_protocol,
+    until,
+)
+
+from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError, UnsupportedOperation
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
+from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
+from easynetwork.lowlevel.socket import SocketAttribute, UnixSocketAddress, new_socket_address
+from easynetwork.protocol import DatagramProtocol
+from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.servers.async_udp import AsyncUDPNetworkServer
+from easynetwork.servers.handlers import AsyncDatagramRequestHandler
+
+EVERY_BACKEND = True
+
+TEXT = text_protocol()
+
+
+class Serve(Protocol):
+    """Serves a handler, by one kind of server."""
+
+    def __call__(
+        self, handler: AsyncDatagramRequestHandler[str, str], protocol: DatagramProtocol[str, str] = ...
+    ) -> AbstractAsyncContextManager[Serving]: ...
+
+
+@pytest.fixture(params=["udp", "unix"])
+def serve(request: pytest.FixtureRequest, backend: AsyncBackend, tmp_path: Path) -> Serve:
+    new_server: Callable[..., Server]
+    if request.param == "udp":
+        new_server = partial(AsyncUDPNetworkServer, "127.0.0.1", 0)
+    elif has_unix_datagrams(backend):
+        from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer
+
+        new_server = partial(AsyncUnixDatagramServer, tmp_path / "socket")
+    else:
+        pytest.skip("this backend has no Unix datagram sockets")
+
+    def serve(handler: Any, protocol: Any = TEXT) -> AbstractAsyncContextManager[Serving]:
+        return run(new_server(protocol, handler, backend))
+
+    return serve
+
+
+def address_in_logs(address: Any) -> str:
+    if isinstance(address, str):
+        return str(UnixSocketAddress.from_raw(address))
+    return str(new_socket_address(address, 2))
+
+
+def problems(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+# ----------------------------------------------------------------------------------------------------------- requests
+
+
+async def test_each_request_gets_its_answer(serve: Serve) -> None:
+    async with serve(Handler()) as it:
+        for peer in (it.peer(), it.peer()):
+            for request in (b"a", b"b" * 1000, b""):
+                assert await peer.ask(request) == request
+
+
+async def test_requests_of_one_sender_are_handled_in_order_one_after_the_other(
+    backend: AsyncBackend, serve: Serve
+) -> None:
+    busy = 0
+
+    class Slow(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            nonlocal busy
+            request = yield None
+            busy += 1
+            assert busy == 1
+            await backend.sleep(0.001 if len(self.diary) % 3 else 0)
+            self.diary.append(request)
+            busy -= 1
+            await client.send_packet(request)
+
+    handler = Slow()
+    sent = [f"{i}" for i in range(9)]
+    async with serve(handler) as it:
+        peer = it.peer()
+        peer.send(*(text.encode() for text in sent))
+        assert await peer.answers(len(sent)) == [text.encode() for text in sent]
+    assert handler.diary == sent
+
+
+async def test_senders_are_handled_at_the_same_time(backend: AsyncBackend, serve: Serve) -> None:
+    """Each waits for the other."""
+
+    class Meeting(Handler):
+        present = 0
+
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield None
+            self.present += 1
+            await until(backend, lambda: self.present == 3)
+            await client.send_packet(request)
+
+    async with serve(Meeting()) as it:
+        peers = [it.peer() for _ in range(3)]
+        for peer in peers:
+            peer.send(b"hello")
+        assert [await peer.receive() for peer in peers] == [b"hello"] * 3
+
+
+async def test_one_generator_may_have_many_requests_and_the_next_one_is_new(serve: Serve) -> None:
+    class Pairs(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            first = yield None
+            await client.send_packet(f"{first}{yield None}")
+
+    async with serve(Pairs()) as it:
+        peer, other = it.peer(), it.peer()
+        peer.send(b"a", b"b", b"c")
+        other.send(b"x")
+        assert await peer.receive() == b"ab"
+        assert await peer.ask(b"d") == b"cd"
+        assert await other.ask(b"y") == b"xy"
+
+
+async def test_generator_without_a_yield_discards_the_datagram_and_no_other(serve: Serve) -> None:
+    class Picky(Handler):
+        called = 0
+
+        async def handle(self, client: Client, /) -> Requests:
+            self.called += 1
+            if self.called % 2:
+                return
+            await client.send_packet((yield None))
+
+    async with serve(Picky()) as it:
+        peer = it.peer()
+        peer.send(b"\xff", b"a", b"\xff", b"b")
+        assert await peer.answers(2) == [b"a", b"b"]
+        assert not peer.has_received()
+
+
+async def test_busy_sender_keeps_at_most_a_mebibyte_and_the_rest_is_counted_as_dropped(
+    backend: AsyncBackend, serve: Serve
+) -> None:
+    go_on = backend.create_event()
+
+    class Busy(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            self.diary.append((yield None))
+            await go_on.wait()
+
+    handler = Busy()
+    async with serve(handler) as it:
+        assert it.server._servers is not None
+        [server] = it.server._servers
+        assert isinstance(server, AsyncDatagramServer)
+        peer = it.peer()
+        peer.send(b"first")
+        await until(backend, lambda: handler.diary)
+        sent = 30
+        for _ in range(sent):
+            peer.send(b"x" * 60_000)
+            await backend.sleep(0.0001)
+        await until(backend, lambda: server.dropped_datagrams == sent - 17)
+        go_on.set()
+        await until(backend, lambda: len(handler.diary) == 1 + 17)
+        assert server.dropped_datagrams == sent - 17
+
+
+# -------------------------------------------------------------------------------------------------------------- yields
+
+
+async def test_parse_error_is_raised_at_the_yield_and_may_be_answered(serve: Serve) -> None:
+    class Polite(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            while True:
+                try:
+                    answer = yield None
+                except DatagramProtocolParseError as exc:
+                    answer = type(exc.error).__name__
+                await client.send_packet(answer)
+
+    async with serve(Polite()) as it:
+        peer = it.peer()
+        assert await peer.ask(b"a") == b"a"
+        assert await peer.ask(b"\xff") == b"DeserializeError"
+        assert await peer.ask(b"b") == b"b"
+
+
+async def test_crash_of_the_protocol_is_a_runtime_error_at_the_yield(serve: Serve) -> None:
+    class Crashing(DatagramProtocol[str, str]):
+        def build_packet_from_datagram(self, datagram: bytes) -> str:
+            if datagram == b"crash":
+                raise ZeroDivisionError
+            return super().build_packet_from_datagram(datagram)
+
+    class Polite(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            try:
+                answer = yield None
+            except RuntimeError as exc:
+                answer = type(exc.__cause__).__name__
+            await client.send_packet(answer)
+
+    async with serve(Polite(), Crashing(StringLineSerializer())) as it:
+        peer = it.peer()
+        assert await peer.ask(b"crash") == b"ZeroDivisionError"
+        assert await peer.ask(b"a") == b"a"
+
+
+@pytest.mark.parametrize("wait", [0.01, RecvParams(timeout=0.01), 0])
+async def test_time_to_wait_counts_for_what_is_not_there_yet(backend: AsyncBackend, serve: Serve, wait: Any) -> None:
+    class Impatient(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield 0  # it is there
+            try:
+                yield wait
+            except TimeoutError:
+                await client.send_packet(f"{request}, and then nothing")
+            await client.send_packet((yield math.inf))
+
+    async with serve(Impatient()) as it:
+        peer = it.peer()
+        assert await peer.ask(b"a") == b"a, and then nothing"
+        await backend.sleep(0.02)
+        assert await peer.ask(b"b") == b"b"
+
+
+async def test_time_of_zero_gives_what_has_come_already(backend: AsyncBackend, serve: Serve) -> None:
+    class Collector(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            requests = [(yield None)]
+            await go_on.wait()
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    requests.append((yield 0))
+            await client.send_packet("".join(requests))
+
+    go_on = backend.create_event()
+    async with serve(Collector()) as it:
+        peer = it.peer()
+        peer.send(b"a", b"b", b"c")
+        await backend.sleep(0.01)
+        go_on.set()
+        assert await peer.receive() == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(-1, ValueError), (math.nan, ValueError), ("x", TypeError), (RecvParams, TypeError)]
+)
+async def test_what_may_not_be_yielded_is_refused_there_and_loses_the_first_datagram_only(
+    serve: Serve, value: Any, error: type[Exception]
+) -> None:
+    class Wrong(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            with pytest.raises(error):
+                yield value
+            await client.send_packet((yield None))
+
+    async with serve(Wrong()) as it:
+        peer = it.peer()
+        peer.send(b"a", b"b")
+        assert await peer.receive() == b"b"
+
+
+async def test_ancillary_data_is_not_for_everyone(serve: Serve) -> None:
+    class Asking(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            with pytest.raises(UnsupportedOperation):
+                yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(lambda _: None))
+            await client.send_packet((yield None))
+
+    async with serve(Asking()) as it:
+        peer = it.peer()
+        peer.send(b"a", b"b")
+        assert await peer.receive() == b"b"
+
+
+async def test_cancel_scopes_of_the_handler_work_around_a_yield(backend: AsyncBackend, serve: Serve) -> None:
+    class Scoped(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            with backend.timeout(10):
+                request = yield None
+            with backend.move_on_after(0.01) as scope:
+                yield None
+            assert scope.cancelled_caught()
+            with pytest.raises(TimeoutError), backend.timeout(0.01):
+                yield None
+            await client.send_packet(request)
+            await client.send_packet((yield None))
+
+    async with serve(Scoped()) as it:
+        peer = it.peer()
+        assert await peer.ask(b"a") == b"a"
+        assert await peer.ask(b"b") == b"b"
+
+
+# -------------------------------------------------------------------------------------------------------------- errors
+
+
+class Failing(Handler):
+    """Raises what it is given, if it is asked to."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    async def handle(self, client: Client, /) -> Requests:
+        request = yield None
+        if request == "fail":
+            raise self.error
+        await client.send_packet(request)
+
+
+@pytest.mark.parametrize("error", [LookupError("on purpose"), ConnectionResetError(), ExceptionGroup("", [OSError()])])
+async def test_error_is_three_records_and_the_middle_one_says_whose(
+    serve: Serve, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    async with serve(Failing(error)) as it:
+        peer = it.peer()
+        peer.send(b"fail")
+        assert await peer.ask(b"a") == b"a"
+        before, middle, after = problems(caplog)
+        assert {record.levelno for record in (before, middle, after)} == {logging.ERROR}
+        assert {record.name for record in (before, middle, after)} == {it.server.logger.name}
+        assert before.getMessage() == after.getMessage()
+        assert before.exc_info is after.exc_info is None
+        assert address_in_logs(peer.address) in middle.getMessage()
+        assert middle.exc_info is not None
+        assert middle.exc_info[1] is error
+
+
+async def test_parse_error_that_nobody_catches_is_logged_and_the_next_datagram_is_handled(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve(Handler()) as it:
+        peer = it.peer()
+        peer.send(b"\xff")
+        assert await peer.ask(b"a") == b"a"
+        _, middle, _ = problems(caplog)
+        assert address_in_logs(peer.address) in middle.getMessage()
+        assert middle.exc_info is not None
+        assert middle.exc_info[0] is DatagramProtocolParseError
+
+
+@pytest.mark.parametrize("is_group", [False, True])
+async def test_use_of_a_closed_client_is_one_warning(
+    serve: Serve, caplog: pytest.LogCaptureFixture, is_group: bool
+) -> None:
+    error: Exception = ClientClosedError("on purpose")
+    if is_group:
+        error = ExceptionGroup("", [ExceptionGroup("", [error])])
+    async with serve(Failing(error)) as it:
+        peer = it.peer()
+        peer.send(b"fail")
+        assert await peer.ask(b"a") == b"a"
+        [warning] = problems(caplog)
+        assert warning.levelno == logging.WARNING
+        assert address_in_logs(peer.address) in warning.getMessage()
+        assert warning.exc_info is not None
+        assert warning.exc_info[1] is error
+
+
+async def test_group_is_split_and_what_remains_is_one_group(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    lookup, reset = LookupError(), ConnectionResetError()
+    async with serve(Failing(ExceptionGroup("", [lookup, ExceptionGroup("", [ClientClosedError(), reset])]))) as it:
+        peer = it.peer()
+        peer.send(b"fail")
+        assert await peer.ask(b"a") == b"a"
+    records = problems(caplog)
+    assert [record.levelno for record in records] == [logging.WARNING] + [logging.ERROR] * 3
+    assert records[2].exc_info is not None
+    rest = records[2].exc_info[1]
+    assert isinstance(rest, ExceptionGroup)
+    assert rest.exceptions[0] is lookup
+    assert isinstance(rest.exceptions[1], ExceptionGroup)
+    assert rest.exceptions[1].exceptions == (reset,)
+
+
+async def test_error_before_the_first_yield_costs_one_datagram(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    class Early(Handler):
+        failed = False
+
+        async def handle(self, client: Client, /) -> Requests:
+            if not self.failed:
+                self.failed = True
+                raise LookupError("on purpose")
+            await client.send_packet((yield None))
+
+    async with serve(Early()) as it:
+        peer = it.peer()
+        peer.send(b"lost")
+        assert await peer.ask(b"a") == b"a"
+    assert len(problems(caplog)) == 3
+
+
+async def test_handler_that_is_no_generator_function_is_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    class Wrong(Handler):
+        def handle(self, client: Client, /) -> Any:
+            return 12 if len(problems(caplog)) < 3 else super().handle(client)
+
+    async with serve(Wrong()) as it:
+        peer = it.peer()
+        peer.send(b"a")
+        assert await peer.ask(b"b") == b"b"
+    assert len(problems(caplog)) == 3
+
+
+async def test_what_is_no_exception_is_not_logged_and_ends_the_serving(
+    backend: AsyncBackend, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Worst(BaseException):
+        pass
+
+    async with serve(Failing(Worst())) as it:
+        await it.server.shutdown()
+        it.peer().send(b"fail")
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await it.server.serve_forever()
+        assert caught.value.subgroup(Worst) is not None
+        assert not it.server.is_serving()
+    assert problems(caplog) == []
+
+
+# ------------------------------------------------------------------------------------------------------------- clients
+
+
+async def test_client_is_the_same_object_while_somebody_keeps_it(serve: Serve) -> None:
+    class Counting(Handler):
+        def __init__(self) -> None:
+            self.seen: weakref.WeakKeyDictionary[Client, int] = weakref.WeakKeyDictionary()
+            self.kept: list[Client] = []
+
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield None
+            self.seen[client] = self.seen.get(client, 0) + 1
+            if request == "keep":
+                self.kept.append(client)
+            await client.send_packet(f"{self.seen[client]}")
+
+    handler = Counting()
+    async with serve(handler) as it:
+        peer, other = it.peer(), it.peer()
+        assert await peer.ask(b"keep") == b"1"
+        assert await other.ask(b"keep") == b"1"
+        assert await peer.ask(b"keep") == b"2"
+        first, second, third = handler.kept
+        assert first is third
+        assert first is not second
+        assert first != second
+        assert len({first, second, third}) == 2
+        assert first.__eq__(first.extra(SocketAttribute.sockname)) is NotImplemented
+
+
+async def test_client_that_nobody_keeps_is_forgotten(backend: AsyncBackend, serve: Serve) -> None:
+    class Forgetful(Handler):
+        def __init__(self) -> None:
+            self.clients: list[weakref.ref[Client]] = []
+
+        async def handle(self, client: Client, /) -> Requests:
+            self.clients.append(weakref.ref(client))
+            await client.send_packet((yield None))
+
+    handler = Forgetful()
+    async with serve(handler) as it:
+        peer = it.peer()
+        for _ in range(3):
+            assert await peer.ask(b"a") == b"a"
+            await until(backend, lambda: not any(client() for client in handler.clients))
+
+
+async def test_client_is_a_good_key_even_where_it_is_another_object(serve: Serve) -> None:
+    handler = Recorder()
+    async with serve(handler) as it:
+        peer = it.peer()
+        assert await peer.ask(b"a") == b"a"
+        kept = hash(handler.clients[0]), handler.clients[0]
+        assert await peer.ask(b"b") == b"b"
+        await it.server.shutdown()
+        async with serve_again(it):
+            assert await peer.ask(b"c") == b"c"
+            assert handler.clients[2] == kept[1]
+            assert hash(handler.clients[2]) == kept[0]
+
+
+@contextlib.asynccontextmanager
+async def serve_again(it: Serving) -> AsyncIterator[None]:
+    backend = it.server.backend()
+    async with backend.create_task_group() as tasks:
+        tasks.start_soon(it.server.serve_forever)
+        await until(backend, it.server.is_serving)
+        yield
+        await it.server.shutdown()
+
+
+async def test_any_task_may_send_at_any_time(backend: AsyncBackend, background: Background, serve: Serve) -> None:
+    clients: Queue[Client] = Queue(backend)
+
+    class Introducing(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            yield None
+            clients.put_nowait(client)
+
+    async with serve(Introducing()) as it:
+        peer = it.peer()
+        peer.send(b"hello")
+        client = await clients.get()
+        assert client.backend() is backend
+        async with backend.create_task_group() as tasks:
+            for i in range(10):
+                tasks.start_soon(client.send_packet, f"{i}")
+        assert sorted(await peer.answers(10)) == [b"%d" % i for i in range(10)]
+
+
+async def test_what_cannot_be_sent_is_told_and_the_client_is_still_good(serve: Serve) -> None:
+    handler = Recorder()
+    async with serve(handler) as it:
+        peer = it.peer()
+        assert await peer.ask(b"a") == b"a"
+        [client] = handler.clients
+        with pytest.raises(RuntimeError) as caught:
+            await client.send_packet("\u20ac")
+        assert isinstance(caught.value.__cause__, UnicodeEncodeError)
+        with pytest.raises(OSError) as info:
+            await client.send_packet("x" * 10_000_000)
+        assert info.value.errno in (errno.EMSGSIZE, errno.ENOBUFS)
+        assert not client.is_closing()
+        await client.send_packet("b")
+        assert await peer.receive() == b"b"
+
+
+async def test_client_is_closed_whenever_the_service_is_not_available(serve: Serve) -> None:
+    class Service(Recorder):
+        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+            self.note("init")
+            exit_stack.callback(self.note, "exit")
+
+        def note(self, what: str) -> None:
+            for client in self.clients[:1]:
+                self.diary.append(f"{what}: {client.is_closing()}")
+
+        async def handle(self, client: Client, /) -> Requests:
+            self.clients.append(client)
+            await client.send_packet((yield None))
+            try:
+                yield None
+            finally:
+                self.note("end of the handler")
+
+    handler = Service()
+    async with serve(handler) as it:
+        peer = it.peer()
+        assert await peer.ask(b"a") == b"a"
+        client = handler.clients[0]
+        handler.note("serving")
+        await it.server.shutdown()
+        handler.note("between")
+        with pytest.raises(ClientClosedError):
+            await client.send_packet("b")
+        async with serve_again(it):
+            handler.note("serving")
+            await client.send_packet("c")
+            assert await peer.receive() == b"c"
+            await it.server.server_close()
+            handler.note("closed")
+            with pytest.raises(ClientClosedError):
+                await client.send_packet("d")
+    assert handler.diary == [
+        "serving: False",
+        "end of the handler: False",
+        "exit: True",
+        "between: True",
+        "init: True",
+        "serving: False",
+        "closed: True",
+        "exit: True",
+    ]
+
+
+async def test_client_of_a_closed_server_is_one_warning_for_a_handler_at_work(
+    backend: AsyncBackend, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    go_on = backend.create_event()
+
+    class Working(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield None
+            self.diary.append(request)
+            await go_on.wait()
+            await client.send_packet(request)
+
+    handler = Working()
+    async with serve(handler) as it:
+        peer = it.peer()
+        peer.send(b"a")
+        await until(backend, lambda: handler.diary)
+        await it.server.server_close()
+        assert not it.task.done()
+        go_on.set()
+        await until(backend, it.task.done)
+        [warning] = problems(caplog)
+        assert warning.levelno == logging.WARNING
+        assert not peer.has_received()
+
+
+# ------------------------------------------------------------------------------------------------------------- service
+
+
+async def test_every_generator_has_the_context_of_the_set_up(serve: Serve) -> None:
+    variable = contextvars.ContextVar("variable", default="default")
+
+    class Service(Recorder):
+        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+            variable.set("from the set-up")
+
+        async def handle(self, client: Client, /) -> Requests:
+            first = variable.get()
+            variable.set("from a generator")
+            request = yield None
+            await client.send_packet(f"{request}: {first}, {variable.get()}")
+
+    async with serve(Service()) as it:
+        for peer in (it.peer(), it.peer()):
+            for request in (b"1", b"2"):
+                assert await peer.ask(request) == request + b": from the set-up, from a generator"
+            peer.send(b"3", b"4")
+            assert await peer.answers(2) == [
+                request + b": from the set-up, from a generator" for request in (b"3", b"4")
+            ]
+
+
+async def test_handlers_are_cancelled_before_the_service_ends(backend: AsyncBackend, serve: Serve) -> None:
+    class Service(Recorder):
+        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+            exit_stack.callback(self.diary.append, "exit")
+
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield None
+            await client.send_packet(request)
+            try:
+                if request == "yield":
+                    yield None
+                else:
+                    await backend.sleep_forever()
+            except backend.get_cancelled_exc_class():
+                self.diary.append("cancelled")
+                raise
+
+    handler = Service()
+    async with serve(handler) as it:
+        for request in (b"yield", b"sleep"):
+            assert await it.peer().ask(request) == request
+        await it.server.shutdown()
+    assert handler.diary == ["cancelled", "cancelled", "exit"]
+
+
+async def test_what_waits_for_a_handler_is_not_handled_after_the_end(backend: AsyncBackend, serve: Serve) -> None:
+    class Busy(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            self.diary.append((yield None))
+            await backend.sleep_forever()
+
+    handler = Busy()
+    async with serve(handler) as it:
+        peer = it.peer()
+        peer.send(b"a", b"b", b"c")
+        await until(backend, lambda: handler.diary)
+        await backend.sleep(0.01)
+        await it.server.shutdown()
+    assert handler.diary == ["a"]
+
+
+async def test_what_comes_between_two_runs_is_for_the_second(serve: Serve) -> None:
+    async with serve(Handler()) as it:
+        peer = it.peer()
+        assert await peer.ask(b"a") == b"a"
+        await it.server.shutdown()
+        peer.send(b"b")
+        async with serve_again(it):
+            assert await peer.receive() == b"b"
