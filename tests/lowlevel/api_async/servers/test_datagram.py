@@ -71,7 +71,7 @@ async def test_server_delegates_to_its_listener() -> None:
 async def test_forgotten_server_warns() -> None:
     server: AsyncDatagramServer[str, str, Any] | None = await new_server()
     assert server is not None
-    listener = server._listener
+    listener = server._transport
     with pytest.warns(ResourceWarning, match="unclosed server"):
         server = None
     await listener.aclose()

@@ -5,8 +5,7 @@ from __future__ import annotations
 __all__ = ["AsyncDatagramServer", "DatagramClientContext"]
 
 import logging
-import warnings
-from collections.abc import AsyncGenerator, Callable, Hashable, Mapping
+from collections.abc import AsyncGenerator, Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
@@ -15,10 +14,11 @@ from easynetwork.lowlevel._conversations import Backlog, Clients, DatagramDispat
 from easynetwork.lowlevel._datagrams import DatagramCodec
 from easynetwork.lowlevel._dispatch import HandlerGenerator
 from easynetwork.lowlevel._packets import encoding_crash
-from easynetwork.lowlevel._resource_guard import ResourceGuard
-from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport, AsyncDatagramListener
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.protocol import DatagramProtocol
+
+from ._server import Server
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
@@ -44,7 +44,7 @@ class DatagramClientContext(Generic[_T_Response, _T_Address]):
         return self.server.backend()
 
 
-class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _T_Address]):
+class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
     """Serves packets to all who send datagrams to a listener.
 
     Parameters:
@@ -55,7 +55,9 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
         TypeError: wrong type of *listener* or *protocol*.
     """
 
-    __slots__ = ("_backlog", "_codec", "_listener", "_make_datagram", "_send_nowait", "_serve_guard")
+    __slots__ = ("_backlog", "_codec", "_make_datagram", "_send_nowait")
+
+    _transport: AsyncDatagramListener[_T_Address]
 
     def __init__(
         self, listener: AsyncDatagramListener[_T_Address], protocol: DatagramProtocol[_T_Response, _T_Request]
@@ -65,31 +67,8 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
         self._codec: DatagramCodec[_T_Response, _T_Request] = DatagramCodec(protocol)
         self._make_datagram = self._codec.make
         self._send_nowait = listener._send_nowait
-        self._serve_guard = ResourceGuard("Another task is serving")
         self._backlog = Backlog()
-        self._listener = listener
-
-    def __del__(self) -> None:
-        listener: AsyncDatagramListener[Any] | None = getattr(self, "_listener", None)
-        if listener is not None and not listener.is_closing():
-            warnings.warn(f"unclosed server {self!r}", ResourceWarning, stacklevel=2, source=self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {getattr(self, '_listener', None)!r}>"
-
-    def is_closing(self) -> bool:
-        return self._listener.is_closing()
-
-    async def aclose(self) -> None:
-        """Closes the listener. What its handlers are doing is not touched."""
-        await self._listener.aclose()
-
-    def backend(self) -> AsyncBackend:
-        return self._listener.backend()
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return self._listener.extra_attributes
+        super().__init__(listener)
 
     @property
     def dropped_datagrams(self) -> int:
@@ -98,7 +77,7 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
         At most 1 MiB waits for the handler of one sender, and 8 MiB for all; what comes on top of that is dropped. What
         the system has dropped before is in the number as far as the listener knows it.
         """
-        return self._listener.dropped_datagrams + self._backlog.dropped
+        return self._transport.dropped_datagrams + self._backlog.dropped
 
     async def send_packet_to(self, packet: _T_Response, address: _T_Address) -> None:
         """Sends *packet* to *address*, as one datagram. Any task may do so at any time.
@@ -112,7 +91,7 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
         except Exception as exc:
             raise encoding_crash() from exc
         if not self._send_nowait(datagram, address):
-            await self._listener.send_to(datagram, address)
+            await self._transport.send_to(datagram, address)
 
     async def send_packet_with_ancillary_to(
         self, packet: _T_Response, ancillary_data: Any, address: _T_Address
@@ -124,7 +103,7 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
 
         Besides this, all that `send_packet_to` raises.
         """
-        await self._listener.send_with_ancillary_to(self._codec.encode(packet), ancillary_data, address)
+        await self._transport.send_with_ancillary_to(self._codec.encode(packet), ancillary_data, address)
 
     async def serve(
         self,
@@ -210,7 +189,7 @@ class AsyncDatagramServer(AsyncBaseTransport, Generic[_T_Request, _T_Response, _
             on_unused=on_unused,
         )
         with self._serve_guard:
-            await self._listener._run_conversations(dispatcher, task_group)
+            await self._transport._run_conversations(dispatcher, task_group)
 
 
 def _log_error(address: Hashable, exc: Exception) -> None:

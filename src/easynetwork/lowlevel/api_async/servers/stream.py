@@ -5,25 +5,25 @@ from __future__ import annotations
 __all__ = ["AsyncStreamServer", "ConnectedStreamClient"]
 
 import logging
-import warnings
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar, final
 
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
 from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
-from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel.api_async._packets import PacketSender
-from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport, AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.protocol import AnyStreamProtocolType
 
+from ._server import Server
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+    from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
 
 _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
@@ -77,7 +77,7 @@ class ConnectedStreamClient(PacketSender[_T_Response]):
         return self._transport._run_requests(self._dispatcher, next_generator)
 
 
-class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
+class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
     """Serves packets to the clients that a listener accepts.
 
     Parameters:
@@ -90,7 +90,9 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
         ValueError: *max_recv_size* is no strictly positive integer.
     """
 
-    __slots__ = ("_encode", "_listener", "_make_decoder", "_max_recv_size", "_serve_guard")
+    __slots__ = ("_encode", "_make_decoder", "_max_recv_size")
+
+    _transport: AsyncListener[AsyncStreamTransport]
 
     def __init__(
         self,
@@ -103,30 +105,7 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
         self._make_decoder = decoder_factory(protocol, max_recv_size)
         self._encode = packet_encoder(protocol)
         self._max_recv_size = max_recv_size
-        self._serve_guard = ResourceGuard("Another task is serving")
-        self._listener = listener
-
-    def __del__(self) -> None:
-        listener: AsyncListener[Any] | None = getattr(self, "_listener", None)
-        if listener is not None and not listener.is_closing():
-            warnings.warn(f"unclosed server {self!r}", ResourceWarning, stacklevel=2, source=self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {getattr(self, '_listener', None)!r}>"
-
-    def is_closing(self) -> bool:
-        return self._listener.is_closing()
-
-    async def aclose(self) -> None:
-        """Closes the listener. Connected clients are not touched."""
-        await self._listener.aclose()
-
-    def backend(self) -> AsyncBackend:
-        return self._listener.backend()
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return self._listener.extra_attributes
+        super().__init__(listener)
 
     async def serve(
         self,
@@ -169,7 +148,7 @@ class AsyncStreamServer(AsyncBaseTransport, Generic[_T_Request, _T_Response]):
             )
 
         with self._serve_guard:
-            await self._listener.serve(partial(_serve_client, runner, self._encode, new_dispatcher), task_group)
+            await self._transport.serve(partial(_serve_client, runner, self._encode, new_dispatcher), task_group)
 
 
 async def _serve_client(

@@ -1,0 +1,30 @@
+"""What low-level servers share: the listener."""
+
+from __future__ import annotations
+
+__all__ = ["Server"]
+
+import warnings
+
+from easynetwork.lowlevel._resource_guard import ResourceGuard
+from easynetwork.lowlevel.api_async._packets import TransportWrapper
+from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
+
+
+class Server(TransportWrapper):
+    """Owns a listener, and warns if it is dropped while that is open."""
+
+    __slots__ = ("_serve_guard",)
+
+    def __init__(self, listener: AsyncBaseTransport) -> None:
+        super().__init__(listener)
+        self._serve_guard = ResourceGuard("Another task is serving")
+
+    def __del__(self) -> None:
+        listener: AsyncBaseTransport | None = getattr(self, "_transport", None)
+        if listener is not None and not listener.is_closing():
+            warnings.warn(f"unclosed server {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    async def aclose(self) -> None:
+        """Closes the listener. What handlers are doing for their clients is not touched."""
+        await super().aclose()
