@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "HAS_CREDENTIALS",
+    "RECVMSG_FLAGS",
     "SCMCredentials",
     "SCMRights",
     "SocketAncillary",
@@ -30,6 +31,9 @@ from .constants import SCM_CREDENTIALS
 
 HAS_CREDENTIALS: Final[bool] = SCM_CREDENTIALS is not None and sys.platform != "darwin"
 """Whether processes can send their credentials to each other on this platform."""
+
+RECVMSG_FLAGS: Final[int] = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
+"""What to receive messages with: the files among them are not inherited by programs that are started (:pep:`446`)."""
 
 _INT_SIZE: Final[int] = array("i").itemsize
 

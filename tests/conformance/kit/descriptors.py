@@ -35,6 +35,7 @@ class Token:
         """Makes sure that *raw*, what recvmsg(2) gave, is this token and nothing else. Closes what was received."""
         [received] = received_descriptors(raw)
         try:
+            assert not os.get_inheritable(received)
             os.write(self._write, b"!")
             assert os.read(received, 10) == b"!"
         finally:

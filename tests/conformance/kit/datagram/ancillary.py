@@ -6,6 +6,7 @@ __all__: list[str] = []
 
 import contextlib
 import errno
+import socket
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ async def peer_receives(stage: DatagramStage) -> tuple[bytes, Any]:
     def arrived() -> bool:
         nonlocal message
         with contextlib.suppress(BlockingIOError):
-            message = stage.far_socket().recvmsg(1 << 16, SPACE)[:2]
+            message = stage.far_socket().recvmsg(1 << 16, SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
         return message is not None
 
     await stage.until(arrived)

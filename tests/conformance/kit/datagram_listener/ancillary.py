@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__: list[str] = []
 
 import contextlib
+import socket
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ async def receive(stage: DatagramListenerStage, peer: DatagramPeer) -> tuple[byt
     def arrived() -> bool:
         nonlocal message
         with contextlib.suppress(BlockingIOError):
-            message = sock.recvmsg(1 << 16, SPACE)[:2]
+            message = sock.recvmsg(1 << 16, SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
         return message is not None
 
     await stage.until(arrived)

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from easynetwork._typing import ReadableBuffer
+from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._deadline import Deadline
 from easynetwork.lowlevel._errors import error_from_errno
@@ -81,7 +82,7 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
     ) -> tuple[bytes, list[tuple[int, int, bytes]]]:
         self._check_ancillary()
         try:
-            return self._sock.recvmsg(bufsize, ancillary_bufsize)[:2]
+            return self._sock.recvmsg(bufsize, ancillary_bufsize, RECVMSG_FLAGS)[:2]
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
 
@@ -90,7 +91,7 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
     ) -> tuple[int, list[tuple[int, int, bytes]]]:
         self._check_ancillary()
         try:
-            return self._sock.recvmsg_into([buffer], ancillary_bufsize)[:2]
+            return self._sock.recvmsg_into([buffer], ancillary_bufsize, RECVMSG_FLAGS)[:2]
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
 
@@ -208,7 +209,7 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
     def recv_noblock_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, list[tuple[int, int, bytes]]]:
         self._check_ancillary()
         try:
-            received = self._sock.recvmsg(self._max_datagram_size, ancillary_bufsize)[:2]
+            received = self._sock.recvmsg(self._max_datagram_size, ancillary_bufsize, RECVMSG_FLAGS)[:2]
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
         if not received[0]:

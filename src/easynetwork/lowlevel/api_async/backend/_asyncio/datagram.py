@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramTransport
 from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE
@@ -77,7 +78,7 @@ class AsyncioUnixDatagramTransport(AsyncioDatagramTransport):
     __slots__ = ()
 
     async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        receive = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize)
+        receive = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS)
         data, messages, *_ = await self._readiness.read(receive)
         return data, messages
 

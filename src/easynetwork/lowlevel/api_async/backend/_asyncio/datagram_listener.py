@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
-from easynetwork.lowlevel._ancillary import close_descriptors
+from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS, close_descriptors
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._inet import is_numeric_host
 from easynetwork.lowlevel._socket_attributes import socket_attributes
@@ -215,7 +215,7 @@ class AsyncioUnixDatagramListener(AsyncioDatagramListener):
     def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, ...]]:
         if ancillary_bufsize is None:
             return super()._receiver(None)
-        recvmsg = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize)
+        recvmsg = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS)
 
         def receive() -> tuple[Any, ...]:
             data, messages, _, address = recvmsg()

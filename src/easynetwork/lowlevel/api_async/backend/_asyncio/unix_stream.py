@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
@@ -83,7 +84,9 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
         if bufsize <= 0 or self._callbacks.received.nbytes or self._lower is None:
             return await self.recv(bufsize), []
-        data, ancillary_data, *_ = await self._read(self._lower, self._socket.recvmsg, bufsize, ancillary_bufsize)
+        data, ancillary_data, *_ = await self._read(
+            self._lower, self._socket.recvmsg, bufsize, ancillary_bufsize, RECVMSG_FLAGS
+        )
         return data, ancillary_data
 
     async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
@@ -91,7 +94,9 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             if not len(view) or self._callbacks.received.nbytes or self._lower is None:
                 return await self.recv_into(view), []
             receive = self._socket.recvmsg_into
-            nbytes, ancillary_data, *_ = await self._read(self._lower, receive, [view], ancillary_bufsize)
+            nbytes, ancillary_data, *_ = await self._read(
+                self._lower, receive, [view], ancillary_bufsize, RECVMSG_FLAGS
+            )
             return nbytes, ancillary_data
 
     async def _read(self, lower: SocketTransport, read: Callable[..., _T], *args: Any) -> _T:

@@ -8,6 +8,7 @@ import socket as _socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramTransport
 from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE
 
@@ -43,7 +44,7 @@ class TrioUnixDatagramTransport(TrioDatagramTransport):
     __slots__ = ()
 
     async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        receive = partial(self._socket.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize)
+        receive = partial(self._socket.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS)
         data, messages, *_ = await self._reader.read(receive)
         return data, messages
 

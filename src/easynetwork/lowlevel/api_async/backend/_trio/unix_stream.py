@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
 
 from .listener import TrioStreamListener
@@ -28,14 +29,16 @@ class TrioUnixStreamTransport(TrioStreamTransport):
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
         if bufsize <= 0:
             return await self.recv(bufsize), []
-        data, messages, *_ = await self._receive(partial(self._socket.recvmsg, bufsize, ancillary_bufsize))
+        data, messages, *_ = await self._receive(
+            partial(self._socket.recvmsg, bufsize, ancillary_bufsize, RECVMSG_FLAGS)
+        )
         return data, messages
 
     async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
         with memoryview(buffer) as view:
             if not view.nbytes:
                 return 0, []
-            receive = partial(self._socket.recvmsg_into, [view], ancillary_bufsize)
+            receive = partial(self._socket.recvmsg_into, [view], ancillary_bufsize, RECVMSG_FLAGS)
             nbytes, messages, *_ = await self._receive(receive)
             return nbytes, messages
 
