@@ -14,6 +14,7 @@ __all__ = [
     "has_ipv6",
     "has_unix_datagrams",
     "run",
+    "run_in_task",
     "serving",
     "text_protocol",
     "until",
@@ -33,6 +34,7 @@ from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers._async_datagram import BaseAsyncDatagramServer
+from easynetwork.servers._base import BaseAsyncNetworkServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramRequestHandler
 
@@ -145,24 +147,33 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def run(server: Server) -> AsyncIterator[Serving]:
-    """Serves until the end of the context."""
+async def run_in_task(server: BaseAsyncNetworkServer[Any, Any]) -> AsyncIterator[Running[None]]:
+    """Serves until the end of the context, and closes the server."""
     backend = server.backend()
     is_up = backend.create_event()
+    async with background_tasks(backend) as background:
+        task = await background.start(partial(server.serve_forever, is_up_event=is_up))
+        try:
+            await until(backend, lambda: is_up.is_set() or task.done())
+            assert is_up.is_set(), task.error
+            yield task
+        finally:
+            await server.shutdown()
+            await server.server_close()
+            await task.wait()
+    assert task.error is None
+
+
+@contextlib.asynccontextmanager
+async def run(server: Server) -> AsyncIterator[Serving]:
+    """Serves until the end of the context."""
     with tempfile.TemporaryDirectory() as directory:
-        async with background_tasks(backend) as background:
-            task = await background.start(partial(server.serve_forever, is_up_event=is_up))
+        async with run_in_task(server) as task:
             it = Serving(server, task, directory)
             try:
-                await until(backend, lambda: is_up.is_set() or task.done())
-                assert is_up.is_set(), task.error
                 yield it
             finally:
-                await server.shutdown()
                 it.hang_up()
-                await server.server_close()
-                await task.wait()
-    assert task.error is None
 
 
 @contextlib.asynccontextmanager

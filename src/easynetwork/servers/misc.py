@@ -85,14 +85,13 @@ def build_lowlevel_datagram_server_handler(
                         yielded = await step()
                     except StopAsyncIteration:
                         return
+                    del step  # whoever waits keeps no packet alive
                     try:
-                        request = yield yielded
+                        step = partial(agen.asend, (yield yielded))
                     except GeneratorExit:
                         raise
                     except BaseException as exc:
                         step = partial(agen.athrow, exc)
-                    else:
-                        step = partial(agen.asend, request)
 
     return handle
 

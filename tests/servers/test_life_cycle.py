@@ -1,0 +1,807 @@
+"""The life of a server from its first activation to its end, which is the same for all four kinds."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import socket
+import stat
+import threading
+import warnings
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.background import Background, Running
+from tests.servers.datagram_serving import (
+    PATIENCE,
+    Requests,
+    has_ipv6,
+    has_unix_datagrams,
+    run_in_task,
+    text_protocol,
+    until,
+)
+
+from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.protocol import StreamProtocol
+from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.servers._base import BaseAsyncNetworkServer
+from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
+from easynetwork.servers.async_udp import AsyncUDPNetworkServer
+from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer
+from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
+from easynetwork.servers.handlers import AsyncDatagramRequestHandler, AsyncStreamRequestHandler
+
+EVERY_BACKEND = True
+
+Server = BaseAsyncNetworkServer[Any, Any]
+
+
+class Service:
+    """Answers each request with itself, those to wait when it is told to. Notes what is called."""
+
+    def __init__(self, set_up: Callable[[Any, AsyncExitStack], Awaitable[object]] | None = None) -> None:
+        self.diary: list[str] = []
+        self.set_up = set_up
+        self.go_on: Any = None
+        self.on_request: Callable[[], Awaitable[object]] | None = None
+
+    async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+        self.diary.append("init")
+        exit_stack.callback(self.diary.append, "exit")
+        if self.set_up is not None:
+            await self.set_up(server, exit_stack)
+
+    async def handle(self, client: Any, /) -> Requests:
+        request = yield None
+        if request == "wait":
+            self.diary.append("waiting")
+            try:
+                await self.go_on.wait()
+            except BaseException:
+                self.diary.append("cancelled")
+                raise
+            self.diary.append("done")
+        elif request == "call":
+            assert self.on_request is not None
+            await self.on_request()
+            self.diary.append("called")
+        else:
+            await client.send_packet(request)
+
+
+class StreamService(Service, AsyncStreamRequestHandler[str, str]):
+    pass
+
+
+class DatagramService(Service, AsyncDatagramRequestHandler[str, str]):
+    pass
+
+
+class Kind:
+    """Makes servers of one kind, and sockets that talk to them."""
+
+    def __init__(self, name: str, backend: AsyncBackend, directory: Path) -> None:
+        self.backend: Final = backend
+        self.is_inet: Final = name in ("tcp", "udp")
+        self.is_stream: Final = name in ("tcp", "unix-stream")
+        self.new_service: Final = StreamService if self.is_stream else DatagramService
+        self.path: Final = str(directory / "socket")
+        self.opener: Final = {
+            "tcp": "create_tcp_listeners",
+            "udp": "create_udp_listeners",
+            "unix-stream": "create_unix_stream_listener",
+            "unix-datagram": "create_unix_datagram_listener",
+        }[name]
+        self._new_server: Final[Callable[..., Server]] = {
+            "tcp": AsyncTCPNetworkServer,
+            "udp": AsyncUDPNetworkServer,
+            "unix-stream": AsyncUnixStreamServer,
+            "unix-datagram": AsyncUnixDatagramServer,
+        }[name]
+        self._directory = directory
+        self._sockets: list[socket.socket] = []
+
+    def new_server(self, service: Service | None = None, *address: Any, **options: Any) -> Server:
+        if not address:
+            address = ("127.0.0.1", 0) if self.is_inet else (self.path,)
+        protocol = StreamProtocol(StringLineSerializer()) if self.is_stream else text_protocol()
+        return self._new_server(*address, protocol, service or self.new_service(), self.backend, **options)
+
+    def connect(self, server: Server, index: int = 0) -> socket.socket:
+        view = server.get_sockets()[index]
+        sock = socket.socket(view.family, view.type)
+        self._sockets.append(sock)
+        if view.family == socket.AF_UNIX and not self.is_stream:
+            sock.bind(str(self._directory / f"{len(self._sockets)}"))
+        sock.connect(view.getsockname())
+        sock.setblocking(False)
+        return sock
+
+    def send(self, sock: socket.socket, text: str) -> None:
+        sock.send(text.encode() + (b"\n" if self.is_stream else b""))
+
+    async def receive(self, sock: socket.socket) -> str:
+        """Returns the next text, "" at the end of a stream."""
+        with self.backend.timeout(PATIENCE):
+            while True:
+                try:
+                    return sock.recv(100).decode().rstrip("\n")
+                except BlockingIOError:
+                    await self.backend.sleep(0.0005)
+
+    async def ask(self, sock: socket.socket, text: str) -> str:
+        self.send(sock, text)
+        return await self.receive(sock)
+
+    async def is_served(self, server: Server) -> bool:
+        """Checks that somebody new is answered."""
+        return await self.ask(self.connect(server), "hello") == "hello"
+
+    def hang_up(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+
+@pytest.fixture(params=["tcp", "udp", "unix-stream", "unix-datagram"])
+def kind(request: pytest.FixtureRequest, backend: AsyncBackend, tmp_path: Path) -> Iterator[Kind]:
+    if request.param == "unix-datagram" and not has_unix_datagrams(backend):
+        pytest.skip("this backend has no Unix datagram sockets")
+    kind = Kind(request.param, backend, tmp_path)
+    yield kind
+    kind.hang_up()
+
+
+class Opening:
+    """Makes the opening of sockets wait."""
+
+    def __init__(self, kind: Kind, monkeypatch: pytest.MonkeyPatch, when: str = "before") -> None:
+        self.calls = 0
+        self.go_on = kind.backend.create_event()
+        self._backend = kind.backend
+        self._open: Callable[..., Awaitable[Any]] = getattr(type(kind.backend), kind.opener)
+        self._when = when
+        monkeypatch.setattr(type(kind.backend), kind.opener, lambda *args, **options: self._wait(args, options))
+
+    async def _wait(self, args: Any, options: Any) -> Any:
+        self.calls += 1
+        if self._when == "before":
+            await self.go_on.wait()
+            return await self._open(*args, **options)
+        listeners = await self._open(*args, **options)
+        await self._backend.ignore_cancellation(self._backend.sleep(0.01))  # nobody closes them meanwhile
+        return listeners
+
+    async def has_begun(self) -> None:
+        await until(self._backend, lambda: self.calls)
+
+
+@contextlib.asynccontextmanager
+async def nothing_left(kind: Kind) -> AsyncIterator[None]:
+    """Neither open sockets nor files."""
+    async with no_sockets_left(kind):
+        yield
+    assert not os.path.lexists(kind.path)
+
+
+@contextlib.asynccontextmanager
+async def no_sockets_left(kind: Kind) -> AsyncIterator[None]:
+    before = open_sockets()
+    yield
+    await until(kind.backend, lambda: open_sockets() <= before)
+    assert open_sockets() == before
+
+
+def open_sockets() -> int:
+    """Returns how many sockets this process has open. (Event loops open other files when it pleases them.)"""
+    count = 0
+    for fd in os.listdir("/dev/fd"):
+        with contextlib.suppress(OSError):  # the one of the directory has gone
+            count += stat.S_ISSOCK(os.fstat(int(fd)).st_mode)
+    return count
+
+
+async def is_up(task: Running[None], server: Server) -> None:
+    await until(server.backend(), lambda: server.is_serving() or task.done())
+    assert server.is_serving(), task.error
+
+
+# --------------------------------------------------------------------------------------------------------- activation
+
+
+async def test_new_server_is_nowhere(kind: Kind) -> None:
+    server = kind.new_server()
+    assert server.backend() is kind.backend
+    assert not server.is_listening()
+    assert not server.is_serving()
+    assert server.get_addresses() == server.get_sockets() == ()
+    await server.shutdown()
+    await server.server_close()
+
+
+async def test_activation_opens_the_sockets_once(kind: Kind) -> None:
+    async with nothing_left(kind):
+        async with kind.new_server() as server:
+            assert server.is_listening()
+            assert not server.is_serving()
+            addresses = server.get_addresses()
+            [sock] = server.get_sockets()
+            assert len(addresses) == 1
+            await server.server_activate()
+            assert server.get_addresses() == addresses
+            assert server.get_sockets()[0].getsockname() == sock.getsockname()
+        assert not server.is_listening()
+        assert server.get_addresses() == server.get_sockets() == ()
+
+
+async def test_context_closes_after_an_error_as_well(kind: Kind) -> None:
+    async with nothing_left(kind):
+        server = kind.new_server()
+        with pytest.raises(ZeroDivisionError):
+            async with server:
+                raise ZeroDivisionError
+        with pytest.raises(ServerClosedError):
+            async with server:
+                pytest.fail("it is closed")
+
+
+async def test_concurrent_activations_open_the_sockets_once(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    opening = Opening(kind, monkeypatch)
+    server = kind.new_server()
+    async with kind.backend.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(server.server_activate)
+        await opening.has_begun()
+        opening.go_on.set()
+    assert opening.calls == 1
+    assert server.is_listening()
+    await server.server_close()
+
+
+async def test_address_in_use_is_an_oserror_and_can_be_tried_again(kind: Kind) -> None:
+    async with kind.new_server() as other:
+        [address] = other.get_addresses()
+        server = kind.new_server(None, *((address.host, address.port) if kind.is_inet else (kind.path,)))
+        async with no_sockets_left(kind):
+            for _ in range(2):
+                error: Any = ExceptionGroup if kind.is_inet else OSError
+                with pytest.raises(error) as caught:
+                    await server.server_activate()
+                if kind.is_inet:
+                    assert all(isinstance(exc, OSError) for exc in caught.value.exceptions)
+                assert not server.is_listening()
+                with pytest.raises(error):
+                    await server.serve_forever()
+    async with nothing_left(kind), server:
+        assert server.get_addresses() == (address,)
+
+
+async def test_unknown_host_is_a_gaierror_in_a_group(kind: Kind) -> None:
+    if not kind.is_inet:
+        pytest.skip("hosts are for internet sockets")
+    server = kind.new_server(None, "256.1.1.1", 0)
+    with pytest.raises(ExceptionGroup) as caught:
+        await server.server_activate()
+    assert caught.value.subgroup(socket.gaierror) is not None
+    assert not server.is_listening()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_closing_ends_the_activation_of_another_task(
+    kind: Kind, background: Background, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    opening = Opening(kind, monkeypatch, when)
+    async with nothing_left(kind):
+        server = kind.new_server()
+        tasks = [await background.start(server.server_activate) for _ in range(2)]
+        await opening.has_begun()
+        await server.server_close()
+        for task in tasks:
+            with pytest.raises(ServerClosedError):
+                await task.result()
+        assert not server.is_listening()
+    assert opening.calls == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_shutdown_during_the_activation_ends_the_serving(
+    kind: Kind, background: Background, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    opening = Opening(kind, monkeypatch, when)
+    async with nothing_left(kind):
+        server = kind.new_server()
+        event = kind.backend.create_event()
+        task = await background.start(partial(server.serve_forever, is_up_event=event))
+        await opening.has_begun()
+        await server.shutdown()
+        await task.result()
+        assert not event.is_set()
+        assert not server.is_serving()
+        opening.go_on.set()
+        async with run_in_task(server):
+            assert await kind.is_served(server)
+        kind.hang_up()
+
+
+@pytest.mark.parametrize("activate", ["server_activate", "serve_forever"])
+async def test_cancelled_activation_leaves_nothing_and_can_be_tried_again(
+    kind: Kind, background: Background, monkeypatch: pytest.MonkeyPatch, activate: str
+) -> None:
+    opening = Opening(kind, monkeypatch)
+    async with nothing_left(kind):
+        server = kind.new_server()
+        task = await background.start(getattr(server, activate))
+        waiting = await background.start(server.server_activate)
+        await opening.has_begun()
+        for running in (waiting, task):
+            running.cancel()
+            await running.wait()
+            assert running.cancelled()
+        assert not server.is_listening()
+        opening.go_on.set()
+        async with server:
+            assert server.is_listening()
+
+
+async def test_activation_that_is_cancelled_anywhere_is_done_or_undone(kind: Kind, background: Background) -> None:
+    async with nothing_left(kind):
+        for turns in range(10):
+            server = kind.new_server()
+            task = await background.start(server.server_activate)
+            for _ in range(turns):
+                await kind.backend.coro_yield()
+            task.cancel()
+            await task.wait()
+            assert task.error is None
+            assert server.is_listening() is not task.cancelled()
+            if task.cancelled():
+                assert not os.path.lexists(kind.path)
+            await server.server_activate()
+            assert server.is_listening()
+            await server.server_close()
+
+
+# ------------------------------------------------------------------------------------------------------------ serving
+
+
+async def test_server_answers_until_it_is_shut_down_and_again_when_it_is_served_again(kind: Kind) -> None:
+    service = kind.new_service()
+    async with nothing_left(kind), kind.new_server(service) as server:
+        addresses = server.get_addresses()
+        for _ in range(3):
+            async with kind.backend.create_task_group() as tasks:
+                task = Running[None](kind.backend)
+                tasks.start_soon(task.run, server.serve_forever, ())
+                await is_up(task, server)
+                assert await kind.is_served(server)
+                await server.shutdown()
+                assert task.done()
+                await task.result()
+                kind.hang_up()
+            assert not server.is_serving()
+            assert server.is_listening()
+            assert server.get_addresses() == addresses
+            assert len(server.get_sockets()) == 1
+            assert kind.is_inet or os.path.exists(kind.path)
+    assert service.diary == ["init", "exit"] * 3
+
+
+async def test_event_is_set_once_the_server_is_up(kind: Kind, background: Background) -> None:
+    class Event:
+        seen: bool | None = None
+
+        def set(self) -> None:
+            self.seen = server.is_serving()
+
+    event = Event()
+    server = kind.new_server()
+    task = await background.start(partial(server.serve_forever, is_up_event=event))
+    await until(kind.backend, lambda: event.seen is not None)
+    assert event.seen
+    await server.shutdown()
+    threads_event = threading.Event()
+    again = await background.start(partial(server.serve_forever, is_up_event=threads_event))
+    await until(kind.backend, threads_event.is_set)
+    await server.server_close()
+    for running in (task, again):
+        await running.result()
+
+
+async def test_set_up_finds_a_server_that_is_listening_and_not_serving(kind: Kind) -> None:
+    async def look(server: Any, exit_stack: AsyncExitStack) -> None:
+        seen.append((server.is_listening(), server.is_serving(), server.get_addresses()))
+        seen.append(type(server))
+        exit_stack.callback(lambda: seen.append((server.is_listening(), server.is_serving())))
+
+    seen: list[Any] = []
+    server = kind.new_server(kind.new_service(look))
+    async with run_in_task(server):
+        addresses = server.get_addresses()
+        await server.shutdown()
+    assert seen == [(True, False, addresses), weakref.ProxyType, (True, False)]
+
+
+async def test_second_call_is_refused_while_serving_and_while_setting_up(kind: Kind, background: Background) -> None:
+    async def wait(server: Any, exit_stack: AsyncExitStack) -> None:
+        await go_on.wait()
+
+    go_on = kind.backend.create_event()
+    service = kind.new_service(wait)
+    server = kind.new_server(service)
+    task = await background.start(server.serve_forever)
+    await until(kind.backend, lambda: service.diary)
+    with pytest.raises(ServerAlreadyRunning):
+        await server.serve_forever()
+    go_on.set()
+    await is_up(task, server)
+    with pytest.raises(ServerAlreadyRunning):
+        await server.serve_forever()
+    assert await kind.is_served(server)
+    await server.server_close()
+    await server.shutdown()
+    assert service.diary == ["init", "exit"]
+
+
+async def test_failure_of_the_set_up_propagates_and_the_server_can_be_served_again(kind: Kind) -> None:
+    async def fail(server: Any, exit_stack: AsyncExitStack) -> None:
+        raise LookupError("on purpose")
+
+    service = kind.new_service(fail)
+    server = kind.new_server(service)
+    event = kind.backend.create_event()
+    with pytest.raises(LookupError):
+        await server.serve_forever(is_up_event=event)
+    assert service.diary == ["init", "exit"]
+    assert not event.is_set()
+    assert server.is_listening()
+    assert not server.is_serving()
+    service.set_up = None
+    async with run_in_task(server):
+        assert await kind.is_served(server)
+
+
+async def test_failure_of_the_tear_down_propagates_and_the_server_can_be_served_again(
+    kind: Kind, background: Background
+) -> None:
+    async def prepare(server: Any, exit_stack: AsyncExitStack) -> None:
+        exit_stack.callback(lambda: 1 / 0)
+
+    service = kind.new_service(prepare)
+    server = kind.new_server(service)
+    task = await background.start(server.serve_forever)
+    await is_up(task, server)
+    await server.shutdown()
+    assert isinstance(task.error, ZeroDivisionError)
+    service.set_up = None
+    async with run_in_task(server):
+        assert await kind.is_served(server)
+
+
+async def test_work_of_the_tear_down_is_cancelled_unless_it_ignores_that(kind: Kind) -> None:
+    async def prepare(server: Any, exit_stack: AsyncExitStack) -> None:
+        exit_stack.push_async_callback(kind.backend.ignore_cancellation, work("ignores"))
+        exit_stack.push_async_callback(work, "does not")
+
+    async def work(name: str) -> None:
+        await kind.backend.coro_yield()
+        service.diary.append(name)
+
+    service = kind.new_service(prepare)
+    async with run_in_task(kind.new_server(service)):
+        pass
+    assert service.diary == ["init", "ignores", "exit"]
+
+
+# ----------------------------------------------------------------------------------------------------------- shutdown
+
+
+async def test_any_number_of_tasks_may_shut_down_and_return_after_the_end(kind: Kind) -> None:
+    service = kind.new_service()
+    server = kind.new_server(service)
+
+    async def shut_down() -> list[str]:
+        await server.shutdown()
+        return list(service.diary)
+
+    async with run_in_task(server) as task:
+        assert await kind.backend.gather(*(shut_down() for _ in range(4))) == [["init", "exit"]] * 4
+        assert task.done()
+
+
+async def test_shutdown_cancels_handlers_before_the_service_ends(kind: Kind) -> None:
+    service = kind.new_service()
+    service.go_on = kind.backend.create_event()
+    server = kind.new_server(service)
+    async with nothing_left(kind), run_in_task(server):
+        sock = kind.connect(server)
+        kind.send(sock, "wait")
+        await until(kind.backend, lambda: "waiting" in service.diary)
+        await server.shutdown()
+        assert server.is_listening()
+        kind.hang_up()
+    assert service.diary == ["init", "waiting", "cancelled", "exit"]
+
+
+async def test_shutdown_during_the_set_up_ends_it_and_the_event_is_never_set(
+    kind: Kind, background: Background
+) -> None:
+    async def hang(server: Any, exit_stack: AsyncExitStack) -> None:
+        await kind.backend.sleep_forever()
+
+    service = kind.new_service(hang)
+    server = kind.new_server(service)
+    event = kind.backend.create_event()
+    task = await background.start(partial(server.serve_forever, is_up_event=event))
+    await until(kind.backend, lambda: service.diary)
+    await server.shutdown()
+    await task.result()
+    assert service.diary == ["init", "exit"]
+    assert not event.is_set()
+    assert server.is_listening()
+    await server.server_close()
+
+
+async def test_shutdown_that_is_cancelled_shuts_down_all_the_same(kind: Kind, background: Background) -> None:
+    server = kind.new_server()
+    async with run_in_task(server) as task:
+        shutting_down = await background.start(server.shutdown)
+        shutting_down.cancel()
+        await task.wait()
+        assert not server.is_serving()
+
+
+async def test_serving_that_is_cancelled_anywhere_tears_down_and_stays_usable(
+    kind: Kind, background: Background
+) -> None:
+    service = kind.new_service()
+    server = kind.new_server(service)
+    async with nothing_left(kind):
+        for turns in range(40):
+            service.diary.clear()
+            task = await background.start(server.serve_forever)
+            for _ in range(turns):
+                await kind.backend.coro_yield()
+            task.cancel()
+            await task.wait()
+            assert task.cancelled()
+            assert task.error is None
+            assert service.diary in ([], ["init", "exit"])
+            assert not server.is_serving()
+        async with run_in_task(server):
+            assert await kind.is_served(server)
+        kind.hang_up()
+
+
+async def test_cancelled_serving_is_no_normal_end(kind: Kind, background: Background) -> None:
+    service = kind.new_service()
+    service.go_on = kind.backend.create_event()
+    server = kind.new_server(service)
+    async with run_in_task(server) as task:
+        kind.send(kind.connect(server), "wait")
+        await until(kind.backend, lambda: "waiting" in service.diary)
+        task.cancel()
+        await task.wait()
+        assert task.cancelled()
+        assert server.is_listening()
+        assert not server.is_serving()
+    assert service.diary == ["init", "waiting", "cancelled", "exit"]
+
+
+# ------------------------------------------------------------------------------------------------------------ closing
+
+
+async def test_closed_server_stays_closed(kind: Kind) -> None:
+    server = kind.new_server()
+    await server.server_close()
+    await server.server_close()
+    with pytest.raises(ServerClosedError):
+        await server.server_activate()
+    with pytest.raises(ServerClosedError):
+        await server.serve_forever()
+    assert not os.path.lexists(kind.path)
+
+
+async def test_closing_without_anything_to_do_ends_the_serving(kind: Kind) -> None:
+    service = kind.new_service()
+    server = kind.new_server(service)
+    async with nothing_left(kind):
+        async with run_in_task(server) as task:
+            await kind.backend.gather(server.server_close(), server.server_close())
+            await task.result()
+    assert service.diary == ["init", "exit"]
+
+
+async def test_closing_lets_handlers_finish(kind: Kind) -> None:
+    service = kind.new_service()
+    service.go_on = kind.backend.create_event()
+    server = kind.new_server(service)
+    async with nothing_left(kind):
+        async with run_in_task(server) as task:
+            sock = kind.connect(server)
+            kind.send(sock, "wait")
+            await until(kind.backend, lambda: "waiting" in service.diary)
+            await server.server_close()
+            assert not server.is_serving()
+            assert not server.is_listening()
+            assert server.get_addresses() == server.get_sockets() == ()
+            assert not os.path.lexists(kind.path)
+            with pytest.raises(ServerAlreadyRunning):
+                await server.serve_forever()
+            with pytest.raises(ServerClosedError):
+                await server.server_activate()
+            assert not task.done()
+            service.go_on.set()
+            await until(kind.backend, lambda: "done" in service.diary)
+            if kind.is_stream:
+                assert await kind.ask(sock, "still there?") == "still there?"
+                assert not task.done()
+                sock.close()
+            await task.result()
+        assert service.diary == ["init", "waiting", "done", "exit"]
+        with pytest.raises(ServerClosedError):
+            await server.serve_forever()
+        kind.hang_up()
+
+
+async def test_shutdown_of_a_closed_server_ends_its_handlers(kind: Kind) -> None:
+    service = kind.new_service()
+    service.go_on = kind.backend.create_event()
+    server = kind.new_server(service)
+    async with run_in_task(server) as task:
+        kind.send(kind.connect(server), "wait")
+        await until(kind.backend, lambda: "waiting" in service.diary)
+        await server.server_close()
+        await server.shutdown()
+        assert task.done()
+    assert service.diary == ["init", "waiting", "cancelled", "exit"]
+
+
+async def test_handler_may_close_the_server_it_serves(kind: Kind) -> None:
+    service = kind.new_service()
+    server = kind.new_server(service)
+    service.on_request = server.server_close
+    async with nothing_left(kind), run_in_task(server) as task:
+        sock = kind.connect(server)
+        kind.send(sock, "call")
+        await until(kind.backend, lambda: "called" in service.diary)
+        kind.hang_up()
+        await task.result()
+    assert service.diary == ["init", "called", "exit"]
+
+
+async def test_closing_is_refused_while_setting_up(kind: Kind, background: Background) -> None:
+    async def close(server: Any, exit_stack: AsyncExitStack) -> None:
+        with pytest.raises(BusyResourceError):
+            await server.server_close()
+        await go_on.wait()
+
+    go_on = kind.backend.create_event()
+    service = kind.new_service(close)
+    server = kind.new_server(service)
+    task = await background.start(server.serve_forever)
+    await until(kind.backend, lambda: service.diary)
+    with pytest.raises(BusyResourceError):
+        await server.server_close()
+    assert server.is_listening()
+    go_on.set()
+    await is_up(task, server)
+    assert await kind.is_served(server)
+    await server.server_close()
+    await server.shutdown()
+
+
+async def test_closing_that_is_cancelled_anywhere_closes_all_the_same(kind: Kind, background: Background) -> None:
+    async with nothing_left(kind):
+        for turns in range(10):
+            server = kind.new_server()
+            await server.server_activate()
+            sockets = server.get_sockets()
+            closing = await background.start(server.server_close)
+            for _ in range(turns):
+                await kind.backend.coro_yield()
+            closing.cancel()
+            await closing.wait()
+            assert closing.error is None
+            assert not server.is_listening()
+            assert not os.path.lexists(kind.path)
+            with kind.backend.timeout(PATIENCE):
+                while [sock.fileno() for sock in sockets] != [-1]:
+                    await kind.backend.coro_yield()
+
+
+async def test_closing_and_shutting_down_at_once_is_an_end(kind: Kind) -> None:
+    service = kind.new_service()
+    server = kind.new_server(service)
+    async with nothing_left(kind):
+        async with run_in_task(server) as task:
+            await kind.backend.gather(server.shutdown(), server.server_close())
+            await task.result()
+    assert service.diary == ["init", "exit"]
+
+
+# --------------------------------------------------------------------------------------------------- several sockets
+
+
+async def test_each_of_several_sockets_is_served(kind: Kind) -> None:
+    if not kind.is_inet:
+        pytest.skip("a Unix server has one socket")
+    hosts = ["127.0.0.1", "127.0.0.2", *(["::1"] if has_ipv6() else [])]
+    async with nothing_left(kind):
+        server = kind.new_server(None, hosts, 0)
+        async with run_in_task(server):
+            addresses = server.get_addresses()
+            assert [address.host for address in addresses] == hosts
+            assert all(address.port > 0 for address in addresses)
+            for index, address in enumerate(addresses):
+                sock = kind.connect(server, index)
+                assert sock.getpeername()[:2] == (address.host, address.port)
+                assert await kind.ask(sock, "hello") == "hello"
+            kind.hang_up()
+            await server.shutdown()
+            assert server.get_addresses() == addresses
+
+
+async def test_no_socket_stays_open_if_one_of_several_cannot_be_opened(kind: Kind) -> None:
+    if not kind.is_inet:
+        pytest.skip("a Unix server has one socket")
+    async with kind.new_server() as other:
+        [taken] = other.get_addresses()
+        async with nothing_left(kind):
+            server = kind.new_server(None, ["127.0.0.2", "127.0.0.1"], taken.port)
+            with pytest.raises(ExceptionGroup) as caught:
+                await server.serve_forever()
+            assert len(caught.value.exceptions) == 1
+            assert server.get_addresses() == ()
+
+
+# --------------------------------------------------------------------------------------------------------------- rest
+
+
+async def test_start_and_end_are_logged_with_all_addresses(kind: Kind, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    server = kind.new_server(None, *((["127.0.0.1", "127.0.0.2"], 0) if kind.is_inet else ()))
+    async with run_in_task(server):
+        addresses = [str(address) for address in server.get_addresses()]
+        [started] = caplog.records
+        assert all(address in started.getMessage() for address in addresses)
+        await server.shutdown()
+        assert len(caplog.records) >= 3
+    assert {record.levelno for record in caplog.records} == {logging.INFO}
+    assert {record.name for record in caplog.records} == {server.logger.name}
+
+
+async def test_server_that_nobody_refers_to_is_collected(kind: Kind) -> None:
+    service = kind.new_service()
+
+    async def keep(server: Any, exit_stack: AsyncExitStack) -> None:
+        service.diary.append(server)
+
+    service.set_up = keep
+    server = kind.new_server(service)
+    async with run_in_task(server):
+        assert await kind.is_served(server)
+    reference = weakref.ref(server)
+    del server
+    gc.collect()
+    assert reference() is None
+
+
+async def test_server_that_is_abandoned_with_open_sockets_is_collected_with_them(kind: Kind) -> None:
+    before = open_sockets()
+    server = kind.new_server()
+    await server.server_activate()
+    reference = weakref.ref(server)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del server
+        gc.collect()
+    assert reference() is None
+    assert open_sockets() == before
