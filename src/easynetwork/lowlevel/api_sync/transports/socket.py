@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from easynetwork._typing import ReadableBuffer
 from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
-from easynetwork.lowlevel._checks import check_strictly_positive
+from easynetwork.lowlevel._checks import check_strictly_positive, check_timeout
 from easynetwork.lowlevel._deadline import Deadline
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._owning import closed_on_failure
@@ -48,7 +48,9 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         ValueError: *sock* is no stream socket; *retry_interval* is not above 0.
     """
 
-    __slots__ = ()
+    # After a read that has left room, there is most probably nothing yet: asking first saves an attempt in vain, and
+    # its exceptions, for each answer that is waited for.
+    __slots__ = ("_is_drained",)
 
     def __init__(
         self,
@@ -58,12 +60,38 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         selector_factory: Callable[[], selectors.BaseSelector] | None = None,
     ) -> None:
         super().__init__(sock, _socket.SOCK_STREAM, retry_interval, selector_factory)
+        self._is_drained = False
 
     def close(self) -> None:
         """Closes the socket. Both directions are shut down first, so that a thread which waits for it notices."""
         with suppress(OSError):
             self._sock.shutdown(_socket.SHUT_RDWR)
         self._sock.close()
+
+    def recv(self, bufsize: int, timeout: float) -> bytes:
+        if not timeout > 0 or bufsize <= 0:
+            return super().recv(bufsize, timeout)
+        if self._is_drained:
+            timeout = self._wait(self._sock.fileno(), selectors.EVENT_READ, timeout)
+        try:
+            data = self._sock.recv(bufsize)
+        except BlockingIOError:
+            return super().recv(bufsize, timeout)
+        self._is_drained = len(data) < bufsize
+        return data
+
+    def recv_into(self, buffer: WriteableBuffer, timeout: float) -> int:
+        size = memoryview(buffer).nbytes
+        if not timeout > 0 or not size:
+            return super().recv_into(buffer, timeout)
+        if self._is_drained:
+            timeout = self._wait(self._sock.fileno(), selectors.EVENT_READ, timeout)
+        try:
+            nbytes = self._sock.recv_into(buffer)
+        except BlockingIOError:
+            return super().recv_into(buffer, timeout)
+        self._is_drained = nbytes < size
+        return nbytes
 
     def recv_noblock(self, bufsize: int) -> bytes:
         try:
@@ -101,12 +129,22 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         except BlockingIOError:
             raise WouldBlockOnWrite(self._sock.fileno()) from None
 
+    def send_all(self, data: bytes | bytearray | memoryview, timeout: float) -> None:
+        check_timeout("timeout", timeout)
+        try:
+            sent = self._sock.send(data)  # mostly, that is all
+        except BlockingIOError:
+            sent = 0
+        rest = memoryview(data).cast("B")[sent:]
+        if rest:
+            super().send_all(rest, timeout)
+
     def send_all_from_iterable(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
     ) -> None:
         pieces = deque(iterable_of_data)
         if len(pieces) <= 1 or SC_IOV_MAX <= 0 or not hasattr(self._sock, "sendmsg"):
-            return super().send_all(b"".join(pieces), timeout)
+            return self.send_all(b"".join(pieces), timeout)
         deadline = Deadline(timeout)
         while pieces:
             group = list(islice(pieces, SC_IOV_MAX))
