@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import inspect
 import pathlib
 import random
@@ -87,6 +88,12 @@ class Runner(NamedTuple):
 
     backend: AsyncBackend
     options: Mapping[str, Any]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Thousands of collected tests are a million objects. Many tests collect garbage: they need not look through those.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

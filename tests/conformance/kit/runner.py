@@ -58,14 +58,11 @@ class Runner:
             TimeoutError: it took longer than `PATIENCE`.
         """
         backend = self._new_backend()
-        gc.freeze()  # what others have left is not looked at: not taken for ours, and quicker
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                backend.bootstrap(self._run, backend, set_stage, check, runner_options=self._runner_options)
-                gc.collect()
-        finally:
-            gc.unfreeze()
+        gc.collect()  # what others have left is not to be taken for ours
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            backend.bootstrap(self._run, backend, set_stage, check, runner_options=self._runner_options)
+            gc.collect()
         assert [str(warning.message) for warning in caught] == [], "the check has led to warnings"
 
     async def _run(
