@@ -20,7 +20,7 @@ from tests.tls import Certificates, the_certificates
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.transports.socket import SSLStreamTransport
-from easynetwork.lowlevel.socket import SocketAttribute, TLSAttribute
+from easynetwork.lowlevel.socket import SocketAttribute, TLSAttribute, enable_socket_linger
 
 MUCH = 1 << 21
 
@@ -170,7 +170,7 @@ def test_plain_text_instead_of_a_handshake_is_an_error(certificates: Certificate
 
 def test_peer_that_resets_during_the_handshake_is_an_error(certificates: Certificates) -> None:
     sock, peer = stream_pair(socket.AF_INET)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    enable_socket_linger(peer, 0)
     peer.close()
     with pytest.raises(ConnectionError):
         wrap(sock, certificates.client_context())
@@ -394,7 +394,7 @@ def test_bad_record_ends_both_directions(connection: Connection) -> None:
 
 def test_reset_is_an_error(connection: Connection) -> None:
     transport, peer = connection
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    enable_socket_linger(peer, 0)
     peer.close()
     with pytest.raises(ConnectionResetError):
         transport.recv(100, PATIENCE)
@@ -454,7 +454,7 @@ def test_broken_connection_is_closed_without_an_error(kind: str) -> None:
             with raw(peer) as below:
                 below.sendall(bytes(50))
         else:
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            enable_socket_linger(peer, 0)
             peer.close()
         transport.close()
         assert transport.is_closed()
