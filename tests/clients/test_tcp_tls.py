@@ -274,7 +274,7 @@ def test_forgotten_client_waits_for_nobody() -> None:
         with remote.handshake.result() as peer:
             with pytest.warns(ResourceWarning):
                 del client
-            with pytest.raises(ssl.SSLEOFError):
+            with pytest.raises((ssl.SSLEOFError, ConnectionResetError)):  # a reset, if it had not read all
                 peer.recv(100)
 
 
