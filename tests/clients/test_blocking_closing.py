@@ -50,6 +50,8 @@ def test_closed_client_refuses_everything(kind: Kind) -> None:
         for call in [*calls, client.recv_packet, lambda: client.send_packet("x")]:
             with pytest.raises(ClientClosedError):
                 call()
+        with pytest.raises(ValueError):
+            client.recv_packet(timeout=-1)
         if kind.is_stream:
             client.send_eof()
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import socket
 import ssl
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -128,25 +130,38 @@ def test_local_address_that_cannot_be_bound_to_is_in_the_group() -> None:
     assert open_descriptors() == before
 
 
-def test_connecting_has_a_time_limit_for_all_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    with TCP.address() as (address, listener):
+@pytest.fixture
+def silent() -> Iterator[tuple[str, int]]:
+    """An address that does not answer."""
+    with TCP.address() as (address, listener), contextlib.ExitStack() as stack:
         listener.listen(0)
-        waiting = []
-        for _ in range(8):  # one of them fills the backlog: the rest gets no answer
-            sock = socket.socket()
+        for _ in range(8):  # one of them fills the backlog
+            sock = stack.enter_context(socket.socket())
             sock.setblocking(False)
             sock.connect_ex(address)
-            waiting.append(sock)
-        before = open_descriptors()
-        resolve_to(monkeypatch, address, address)
-        with pytest.raises(ExceptionGroup) as caught:
-            new_client(("host.example", 1), connect_timeout=0.05)
-        assert [(type(exc), getattr(exc, "errno", None)) for exc in caught.value.exceptions] == [
-            (TimeoutError, errno.ETIMEDOUT)
-        ] * 2
-        assert open_descriptors() == before
-        for sock in waiting:
-            sock.close()
+        yield address
+
+
+def test_connecting_has_a_time_limit_for_all_addresses(
+    monkeypatch: pytest.MonkeyPatch, silent: tuple[str, int]
+) -> None:
+    before = open_descriptors()
+    resolve_to(monkeypatch, silent, silent)
+    with pytest.raises(ExceptionGroup) as caught:
+        new_client(("host.example", 1), connect_timeout=0.05)
+    assert [(type(exc), getattr(exc, "errno", None)) for exc in caught.value.exceptions] == [
+        (TimeoutError, errno.ETIMEDOUT)
+    ] * 2
+    assert open_descriptors() == before
+
+
+def test_address_that_does_not_answer_leaves_time_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, silent: tuple[str, int]
+) -> None:
+    with TCP.address() as (address, _):
+        resolve_to(monkeypatch, silent, address)
+        with new_client(("host.example", 1), connect_timeout=0.2) as client:
+            assert client.get_remote_address() == address
 
 
 @pytest.mark.parametrize("timeout", [5, 1e9, float("inf"), None])

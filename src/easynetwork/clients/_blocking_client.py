@@ -117,6 +117,7 @@ class BlockingClient(
             timeout = _acquire(lock, timeout)
         try:
             if self._closed:
+                seconds(timeout)  # a bad one is an error in any case
                 self._check_open()
             try:
                 return operation(*args, timeout=timeout)
