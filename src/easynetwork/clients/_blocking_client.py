@@ -59,7 +59,7 @@ class BlockingClient(
             try:
                 warnings.warn(f"unclosed client {self!r}", ResourceWarning, stacklevel=2, source=self)
             finally:
-                transport.close_abruptly()
+                transport._close_abruptly()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, '_endpoint', None)!r}>"
@@ -113,10 +113,12 @@ class BlockingClient(
         self, lock: threading.RLock, timeout: float | None, operation: Callable[..., _T_Result], *args: Any
     ) -> _T_Result:
         """Returns ``operation(*args, timeout=...)``, run while *lock* is held, with what that leaves of *timeout*."""
-        if not lock.acquire(blocking=False):
+        if not lock.acquire(False):
             timeout = _acquire(lock, timeout)
         try:
-            self._check_open()
+            if self._closed:
+                seconds(timeout)  # a bad one is an error in any case
+                self._check_open()
             try:
                 return operation(*args, timeout=timeout)
             except OSError as exc:

@@ -39,8 +39,8 @@ class TCPNetworkClient(
         address: host and port to connect to, at once. All addresses of the host are tried in turn.
         socket: instead of an address, a connected socket. The client owns it.
         protocol: what a packet is.
-        connect_timeout: how many seconds connecting may take, not counting the look-up of the host; None for as long as
-            the system tries.
+        connect_timeout: how many seconds connecting may take, with all addresses together, and not counting the look-up
+            of the host; None for as long as the system tries.
         local_address: what to bind the socket to.
         ssl: encrypt the connection: a context, or true for `ssl.create_default_context`.
         server_hostname: the name that the certificate of the server has to be valid for; the host of *address* if None.

@@ -42,8 +42,9 @@ def open_tcp_socket(
     Parameters:
         host: a name or an address.
         port: the port.
-        connect_timeout: how many seconds all attempts together may take; None for as long as the system tries. Asking
-            for the addresses of *host* takes its own time.
+        connect_timeout: how many seconds all attempts together may take; None for as long as the system tries. An
+            address that does not answer leaves their share to the others. Asking for the addresses of *host* takes its
+            own time.
         local_address: what to bind the socket to.
 
     Raises:
@@ -54,10 +55,11 @@ def open_tcp_socket(
     limit = seconds(connect_timeout)
     addresses, local_addresses = _resolve_both((host, port), local_address, _socket.SOCK_STREAM)
     deadline = Deadline(limit)
+    shares = iter(range(len(addresses), 0, -1))
 
     def connect(sock: _socket.socket, address: Any) -> None:
-        remaining = deadline.remaining()
-        sock.settimeout(remaining if remaining < _AS_GOOD_AS_EVER else None)
+        share = deadline.remaining() / next(shares)
+        sock.settimeout(share if share < _AS_GOOD_AS_EVER else None)
         try:
             sock.connect(address)
         except (TimeoutError, BlockingIOError) as exc:

@@ -19,8 +19,11 @@ from tests.blocking_tls import cut, raw, send_closing_alert, shakes_hands
 from tests.tls import Certificates, the_certificates
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
+from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint
 from easynetwork.lowlevel.api_sync.transports.socket import SSLStreamTransport
-from easynetwork.lowlevel.socket import SocketAttribute, TLSAttribute
+from easynetwork.lowlevel.socket import SocketAttribute, TLSAttribute, enable_socket_linger
+from easynetwork.protocol import StreamProtocol
+from easynetwork.serializers.line import StringLineSerializer
 
 MUCH = 1 << 21
 
@@ -170,7 +173,7 @@ def test_plain_text_instead_of_a_handshake_is_an_error(certificates: Certificate
 
 def test_peer_that_resets_during_the_handshake_is_an_error(certificates: Certificates) -> None:
     sock, peer = stream_pair(socket.AF_INET)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    enable_socket_linger(peer, 0)
     peer.close()
     with pytest.raises(ConnectionError):
         wrap(sock, certificates.client_context())
@@ -394,7 +397,7 @@ def test_bad_record_ends_both_directions(connection: Connection) -> None:
 
 def test_reset_is_an_error(connection: Connection) -> None:
     transport, peer = connection
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    enable_socket_linger(peer, 0)
     peer.close()
     with pytest.raises(ConnectionResetError):
         transport.recv(100, PATIENCE)
@@ -454,7 +457,7 @@ def test_broken_connection_is_closed_without_an_error(kind: str) -> None:
             with raw(peer) as below:
                 below.sendall(bytes(50))
         else:
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            enable_socket_linger(peer, 0)
             peer.close()
         transport.close()
         assert transport.is_closed()
@@ -496,6 +499,17 @@ def test_forgotten_transport_warns_and_closes(certificates: Certificates) -> Non
         with pytest.warns(ResourceWarning, match="SSLStreamTransport"):
             del transport
         assert sock.fileno() == -1
+
+
+def test_forgotten_endpoint_waits_for_nobody(certificates: Certificates) -> None:
+    sock, peer_sock = stream_pair(socket.AF_INET)
+    handshake = shakes_hands(peer_sock, certificates.server_context())
+    transport = wrap(sock, certificates.client_context(), shutdown_timeout=1e6)
+    endpoint: StreamEndpoint[str, str] = StreamEndpoint(transport, StreamProtocol(StringLineSerializer()), 100)
+    with handshake.result():
+        with pytest.warns(ResourceWarning, match="StreamEndpoint"):
+            del endpoint
+        assert transport.is_closed()
 
 
 def test_half_made_transport_is_forgotten_silently(certificates: Certificates) -> None:

@@ -27,7 +27,7 @@ class Endpoint(BaseTransport):
             try:
                 warnings.warn(f"unclosed endpoint {self!r}", ResourceWarning, stacklevel=2, source=self)
             finally:
-                transport.close()
+                transport._close_abruptly()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, '_transport', None)!r}>"

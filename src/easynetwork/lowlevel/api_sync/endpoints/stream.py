@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["StreamEndpoint", "StreamReceiverEndpoint", "StreamSenderEndpoint"]
 
 import errno
+import math
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -48,9 +49,10 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         packet = decoder.next_packet()
         if packet is not NEED_DATA:
             return packet
-        deadline = Deadline(timeout)
+        deadline = None if timeout == math.inf else Deadline(timeout)
         while True:
-            self._check_eof()
+            if self._eof:
+                self._check_eof()
             if isinstance(decoder, BufferedDecoder):
                 buffer = decoder.get_buffer()
                 nbytes = self._transport.recv_into(buffer, timeout)
@@ -67,9 +69,10 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
             packet = decoder.next_packet()
             if packet is not NEED_DATA:
                 return packet
-            timeout = deadline.remaining()
-            if not timeout and not is_full:  # after a full read, there may be more already
-                raise error_from_errno(errno.ETIMEDOUT)
+            if deadline is not None:
+                timeout = deadline.remaining()
+                if not timeout and not is_full:  # after a full read, there may be more already
+                    raise error_from_errno(errno.ETIMEDOUT)
 
     def receive_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object], timeout: float
@@ -85,12 +88,13 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
 class _Sending(Endpoint, Generic[_T_SentPacket]):
     """The sending methods of an endpoint."""
 
-    __slots__ = ("_encode",)
+    __slots__ = ("_encode", "_eof_sent")
 
     _transport: StreamWriteTransport
 
     def __init__(self, transport: StreamWriteTransport, protocol: AnyStreamProtocolType[_T_SentPacket, Any]) -> None:
         self._encode = packet_encoder(protocol)
+        self._eof_sent = False
         super().__init__(transport)
 
     def send_packet(self, packet: _T_SentPacket, *, timeout: float | None = None) -> None:
@@ -123,6 +127,8 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         self._transport.send_all_with_ancillary((self._to_bytes(packet),), ancillary_data, limit)
 
     def _to_bytes(self, packet: _T_SentPacket) -> bytes:
+        if self._eof_sent:
+            raise RuntimeError("send_eof() was called: nothing can be sent any more")
         try:
             return self._encode(packet)
         except Exception as exc:
@@ -231,7 +237,7 @@ class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
         ValueError: *max_recv_size* is no strictly positive integer.
     """
 
-    __slots__ = ("_eof_sent", "_receiver")
+    __slots__ = ("_receiver",)
 
     _transport: StreamTransport
 
@@ -245,7 +251,6 @@ class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
         with closed_on_failure(transport):
             self._receiver = _PacketReceiver(transport, protocol, max_recv_size)
             super().__init__(transport, protocol)
-        self._eof_sent = False
 
     def send_eof(self) -> None:
         """Closes the sending direction. Receiving stays possible. Idempotent.
@@ -263,8 +268,3 @@ class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
             super().close()
         finally:
             self._receiver.clear()
-
-    def _to_bytes(self, packet: _T_SentPacket) -> bytes:
-        if self._eof_sent:
-            raise RuntimeError("send_eof() was called: nothing can be sent any more")
-        return super()._to_bytes(packet)

@@ -49,7 +49,7 @@ class SocketOwner(SelectorBaseTransport):
             try:
                 warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
             finally:
-                self.close_abruptly()
+                self._close_abruptly()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, '_sock', None)!r}>"
@@ -57,11 +57,8 @@ class SocketOwner(SelectorBaseTransport):
     def is_closed(self) -> bool:
         return self._sock.fileno() < 0
 
-    def close_abruptly(self) -> None:
-        """Closes the socket and nothing else: for finalizers, which must not wait for the closing alert of a peer.
-
-        The connection is not shut down: after a fork, another process may still use it.
-        """
+    def _close_abruptly(self) -> None:
+        # Without shutting it down: after a fork, another process may still use the connection.
         self._sock.close()
 
     @property

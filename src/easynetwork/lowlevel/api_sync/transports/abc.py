@@ -52,6 +52,10 @@ class BaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
         """Closes. Idempotent."""
         raise NotImplementedError
 
+    def _close_abruptly(self) -> None:
+        """Closes without waiting for anybody, for finalizers. To be overridden by what may wait."""
+        self.close()
+
     @abstractmethod
     def is_closed(self) -> bool:
         """Returns whether `close` was called. A connection that broke is not closed by that alone."""

@@ -127,6 +127,9 @@ class SelectorBaseTransport(BaseTransport):
             raise error_from_errno(errno.ETIMEDOUT)
         if fileno < 0:
             raise error_from_errno(errno.EBADF)
+        if timeout == math.inf:
+            self._wait_ready(fileno, event, self._retry_interval)
+            return timeout
         interval = min(timeout, self._retry_interval)
         started = time.monotonic()
         if not self._wait_ready(fileno, event, interval) and interval == timeout:

@@ -132,9 +132,11 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float) -> None:
         check_timeout("timeout", timeout)
         try:
-            sent = self._sock.send(data)  # mostly, that is all
+            sent = self._sock.send(data)
         except BlockingIOError:
             sent = 0
+        if type(data) is bytes and sent == len(data):  # mostly, that is all
+            return
         rest = memoryview(data).cast("B")[sent:]
         if rest:
             super().send_all(rest, timeout)
@@ -142,6 +144,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
     def send_all_from_iterable(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
     ) -> None:
+        if type(iterable_of_data) is tuple and len(iterable_of_data) == 1:
+            return self.send_all(iterable_of_data[0], timeout)
         pieces = deque(iterable_of_data)
         if len(pieces) <= 1 or SC_IOV_MAX <= 0 or not hasattr(self._sock, "sendmsg"):
             return self.send_all(b"".join(pieces), timeout)

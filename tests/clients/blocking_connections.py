@@ -1,0 +1,90 @@
+"""Blocking clients of each kind, and a plain socket as their peer."""
+
+from __future__ import annotations
+
+__all__ = ["KINDS", "Kind", "kinds", "stream_kinds"]
+
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.blocking import PATIENCE, stream_pair
+
+from easynetwork.clients import TCPNetworkClient, UDPNetworkClient
+from easynetwork.clients.abc import AbstractNetworkClient
+from easynetwork.clients.unix_datagram import UnixDatagramClient
+from easynetwork.clients.unix_stream import UnixStreamClient
+from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.serializers.line import StringLineSerializer
+
+Client = AbstractNetworkClient[str, str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the four clients."""
+
+    cls: Any
+    family: socket.AddressFamily
+    type: socket.SocketKind
+
+    @property
+    def is_stream(self) -> bool:
+        return self.type == socket.SOCK_STREAM
+
+    def protocol(self, serializer: Any = None) -> Any:
+        serializer = serializer or StringLineSerializer()
+        return StreamProtocol(serializer) if self.is_stream else DatagramProtocol(serializer)
+
+    def wire(self, text: str) -> bytes:
+        """Returns the bytes of a packet."""
+        return text.encode() + (b"\n" if self.is_stream else b"")
+
+    def sockets(self, *, small_buffers: bool = False) -> tuple[socket.socket, socket.socket]:
+        """Returns a socket to adopt, and its peer."""
+        if self.is_stream:
+            return stream_pair(self.family, small_buffers=small_buffers)
+        ours, theirs = socket.socket(self.family, self.type), socket.socket(self.family, self.type)
+        name: Any = ("127.0.0.1", 0) if self.family == socket.AF_INET else ""
+        for sock in (ours, theirs):
+            sock.bind(name)
+        ours.connect(theirs.getsockname())
+        theirs.connect(ours.getsockname())
+        theirs.settimeout(PATIENCE)
+        return ours, theirs
+
+    @contextlib.contextmanager
+    def pair(
+        self, serializer: Any = None, *, small_buffers: bool = False, **options: Any
+    ) -> Iterator[tuple[Any, socket.socket]]:
+        """Gives a client that has adopted a socket, and the peer."""
+        ours, theirs = self.sockets(small_buffers=small_buffers)
+        protocol = options.pop("protocol", None) or self.protocol(serializer)
+        with theirs, self.cls(ours, protocol, **options) as client:
+            yield client, theirs
+
+    @contextlib.contextmanager
+    def address(self, *, listening: bool = True) -> Iterator[tuple[Any, socket.socket]]:
+        """Gives an address to connect to, and the socket which is bound to it."""
+        with tempfile.TemporaryDirectory() as directory, socket.socket(self.family, self.type) as sock:
+            sock.bind(("127.0.0.1", 0) if self.family == socket.AF_INET else os.path.join(directory, "server"))
+            sock.settimeout(PATIENCE)
+            if self.is_stream and listening:
+                sock.listen()
+            yield sock.getsockname(), sock
+
+
+KINDS = {
+    "tcp": Kind(TCPNetworkClient, socket.AF_INET, socket.SOCK_STREAM),
+    "udp": Kind(UDPNetworkClient, socket.AF_INET, socket.SOCK_DGRAM),
+    "unix stream": Kind(UnixStreamClient, socket.AF_UNIX, socket.SOCK_STREAM),
+    "unix datagram": Kind(UnixDatagramClient, socket.AF_UNIX, socket.SOCK_DGRAM),
+}
+
+kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+stream_kinds = pytest.mark.parametrize("kind", [KINDS["tcp"], KINDS["unix stream"]], ids=["tcp", "unix stream"])
