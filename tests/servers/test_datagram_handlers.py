@@ -629,6 +629,62 @@ async def test_client_of_a_closed_server_is_one_warning_for_a_handler_at_work(
         assert not peer.has_received()
 
 
+async def test_closing_the_server_closes_the_generators_that_wait_and_lets_the_others_finish(
+    backend: AsyncBackend, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What had come before is handled. Then, no more will come: nothing keeps the server from its end."""
+    go_on = backend.create_event()
+
+    class Working(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield None
+            await client.send_packet(request)
+            try:
+                if request == "work":
+                    await go_on.wait()
+                    self.diary.append((yield 10.0))
+                yield None
+            except GeneratorExit:
+                await backend.coro_yield()
+                self.diary.append(f"{request}: closed")
+                raise
+
+    handler = Working()
+    async with serve(handler) as it:
+        idle, busy = it.peer(), it.peer()
+        assert await idle.ask(b"idle") == b"idle"
+        assert await busy.ask(b"work") == b"work"
+        busy.send(b"later")
+        await backend.sleep(0.01)
+        await it.server.server_close()
+        await until(backend, lambda: handler.diary)
+        assert handler.diary == ["idle: closed"]
+        await backend.sleep(0.01)
+        assert not it.task.done()
+        go_on.set()
+        await until(backend, it.task.done)
+    assert handler.diary == ["idle: closed", "later", "work: closed"]
+    assert problems(caplog) == []
+
+
+async def test_generator_that_does_not_let_itself_be_closed_is_logged(
+    backend: AsyncBackend, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stubborn(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            await client.send_packet((yield None))
+            try:
+                yield None
+            except GeneratorExit:
+                yield None
+
+    async with serve(Stubborn()) as it:
+        assert await it.peer().ask(b"a") == b"a"
+        await it.server.server_close()
+        await until(backend, it.task.done)
+    assert len(problems(caplog)) == 3
+
+
 # ------------------------------------------------------------------------------------------------------------- service
 
 
