@@ -20,13 +20,15 @@ __all__ = [
     "until",
 ]
 
+import asyncio
 import contextlib
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any, TypeAlias
 
+import sniffio
 from tests.background import Running, background_tasks
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -146,21 +148,32 @@ class Serving:
             peer.sock.close()
 
 
+@contextlib.contextmanager
+def nothing_reported() -> Iterator[None]:
+    """Checks that nothing is reported to the event loop as an error. (Trio has nothing to report to.)"""
+    reported: list[dict[str, Any]] = []
+    if sniffio.current_async_library() == "asyncio":
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    yield
+    assert reported == []
+
+
 @contextlib.asynccontextmanager
 async def run_in_task(server: BaseAsyncNetworkServer[Any, Any]) -> AsyncIterator[Running[None]]:
     """Serves until the end of the context, and closes the server."""
     backend = server.backend()
     is_up = backend.create_event()
-    async with background_tasks(backend) as background:
-        task = await background.start(partial(server.serve_forever, is_up_event=is_up))
-        try:
-            await until(backend, lambda: is_up.is_set() or task.done())
-            assert is_up.is_set(), task.error
-            yield task
-        finally:
-            await server.shutdown()
-            await server.server_close()
-            await task.wait()
+    with nothing_reported():
+        async with background_tasks(backend) as background:
+            task = await background.start(partial(server.serve_forever, is_up_event=is_up))
+            try:
+                await until(backend, lambda: is_up.is_set() or task.done())
+                assert is_up.is_set(), task.error
+                yield task
+            finally:
+                await server.shutdown()
+                await server.server_close()
+                await task.wait()
     assert task.error is None
 
 

@@ -7,6 +7,7 @@ import contextvars
 import errno
 import logging
 import math
+import random
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -33,7 +34,7 @@ from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
-from easynetwork.lowlevel.socket import SocketAttribute, UnixSocketAddress, new_socket_address
+from easynetwork.lowlevel.socket import SocketAttribute
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
@@ -71,9 +72,7 @@ def serve(request: pytest.FixtureRequest, backend: AsyncBackend, tmp_path: Path)
 
 
 def address_in_logs(address: Any) -> str:
-    if isinstance(address, str):
-        return str(UnixSocketAddress.from_raw(address))
-    return str(new_socket_address(address, 2))
+    return address if isinstance(address, str) else str(tuple(address))
 
 
 def problems(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -629,6 +628,62 @@ async def test_client_of_a_closed_server_is_one_warning_for_a_handler_at_work(
         assert not peer.has_received()
 
 
+async def test_closing_the_server_closes_the_generators_that_wait_and_lets_the_others_finish(
+    backend: AsyncBackend, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What had come before is handled. Then, no more will come: nothing keeps the server from its end."""
+    go_on = backend.create_event()
+
+    class Working(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield None
+            await client.send_packet(request)
+            try:
+                if request == "work":
+                    await go_on.wait()
+                    self.diary.append((yield 10.0))
+                yield None
+            except GeneratorExit:
+                await backend.coro_yield()
+                self.diary.append(f"{request}: closed")
+                raise
+
+    handler = Working()
+    async with serve(handler) as it:
+        idle, busy = it.peer(), it.peer()
+        assert await idle.ask(b"idle") == b"idle"
+        assert await busy.ask(b"work") == b"work"
+        busy.send(b"later")
+        await backend.sleep(0.01)
+        await it.server.server_close()
+        await until(backend, lambda: handler.diary)
+        assert handler.diary == ["idle: closed"]
+        await backend.sleep(0.01)
+        assert not it.task.done()
+        go_on.set()
+        await until(backend, it.task.done)
+    assert handler.diary == ["idle: closed", "later", "work: closed"]
+    assert problems(caplog) == []
+
+
+async def test_generator_that_does_not_let_itself_be_closed_is_logged(
+    backend: AsyncBackend, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stubborn(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            await client.send_packet((yield None))
+            try:
+                yield None
+            except GeneratorExit:
+                yield None
+
+    async with serve(Stubborn()) as it:
+        assert await it.peer().ask(b"a") == b"a"
+        await it.server.server_close()
+        await until(backend, it.task.done)
+    assert len(problems(caplog)) == 3
+
+
 # ------------------------------------------------------------------------------------------------------------- service
 
 
@@ -704,3 +759,73 @@ async def test_what_comes_between_two_runs_is_for_the_second(serve: Serve) -> No
         peer.send(b"b")
         async with serve_again(it):
             assert await peer.receive() == b"b"
+
+
+async def test_server_that_is_stopped_in_the_midst_of_a_flood_is_as_good_as_new(
+    backend: AsyncBackend, serve: Serve, rng: random.Random
+) -> None:
+    class Busy(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            running.add(id(client))
+            try:
+                with contextlib.suppress(TimeoutError):
+                    while True:
+                        request = yield rng.choice([0, 0.001, None])
+                        for _ in range(rng.randrange(3)):
+                            await backend.coro_yield()
+                        await client.send_packet(request)
+            finally:
+                running.discard(id(client))
+
+    running: set[int] = set()
+    async with serve(Busy()) as it:
+        peers = [it.peer() for _ in range(5)]
+        await it.server.shutdown()
+        for turns in range(20):  # few datagrams each time, so that the system drops none
+            async with backend.create_task_group() as tasks:
+                tasks.start_soon(it.server.serve_forever)
+                await until(backend, it.server.is_serving)
+                for i in range(turns % 4):
+                    for peer in peers:
+                        with contextlib.suppress(BlockingIOError):  # Unix sockets have a short queue
+                            peer.send(b"%d" % i)
+                    await backend.coro_yield()
+                await it.server.shutdown()
+            assert running == set()
+        for peer in peers:
+            while peer.has_received():
+                await peer.receive()
+        async with serve_again(it):
+            for peer in peers:
+                peer.send(b"last")
+                while await peer.receive() != b"last":
+                    pass
+
+
+async def test_task_of_the_service_may_use_the_clients(backend: AsyncBackend, serve: Serve) -> None:
+    """Like a chat server: what one says, all hear, from a task that is none of a handler."""
+
+    class Chat(Recorder):
+        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
+            exit_stack.callback(self.diary.append, "exit")
+            tasks = await exit_stack.enter_async_context(backend.create_task_group())
+            tasks.start_soon(self.tell_everybody)
+
+        async def handle(self, client: Client, /) -> Requests:
+            self.clients.append(client)
+            self.diary.append((yield None))
+
+        async def tell_everybody(self) -> None:
+            await until(backend, lambda: len(self.diary) == 2)
+            for client in self.clients:
+                await client.send_packet(" and ".join(sorted(self.diary)))
+            await backend.sleep_forever()
+
+    handler = Chat()
+    async with serve(handler) as it:
+        peers = [it.peer(), it.peer()]
+        for number, peer in enumerate(peers):
+            peer.send(b"%d" % number)
+        for peer in peers:
+            assert await peer.receive() == b"0 and 1"
+    assert handler.diary[2:] == ["exit"]

@@ -91,6 +91,7 @@ class DatagramDispatcher(Generic[_T_Client]):
         "backlog",
         "clients",
         "codec",
+        "ended",
         "handler",
     )
 
@@ -112,6 +113,8 @@ class DatagramDispatcher(Generic[_T_Client]):
         self._on_error = on_error
         self.ancillary_bufsize: Final = ancillary_bufsize
         self._on_unused = on_unused
+        self.ended: bool = False
+        """Set by the driver when no more datagrams will come: a generator that waits for one is closed."""
 
     def report(self, address: Hashable, exc: Exception) -> None:
         """Takes an exception that nobody handles."""
@@ -180,8 +183,8 @@ class Conversation:
     def run(self) -> Generator[Any, Any, NoReturn]:
         """Runs one generator after the other, and yields `OVER` before each, to be resumed with a datagram.
 
-        Yields also `SILENCE`, to be resumed with a datagram or an exception for the handler, and `TURN`. Anything else
-        comes from a handler that has suspended. What is no `Exception` propagates.
+        Yields also `SILENCE`, to be resumed with a datagram, an exception for the handler, or None if no more will
+        come, and `TURN`. Anything else comes from a handler that has suspended. What is no `Exception` propagates.
         """
         codec, has_ancillary_data = self._dispatcher.codec, self._dispatcher.ancillary_bufsize is not None
         build = codec.build
@@ -210,7 +213,10 @@ class Conversation:
                                 self._steps = 0
                                 yield TURN
                             if not self._queue or (datagram := self.take()) is None:
-                                datagram = yield SILENCE
+                                datagram = None if self._dispatcher.ended else (yield SILENCE)
+                                if datagram is None:
+                                    resume = self._close
+                                    continue
                         if has_ancillary_data or self._claim is not None:
                             self._hand_over_ancillary_data()
                         try:
@@ -244,6 +250,11 @@ class Conversation:
             return agen.__anext__()
         finally:
             sys.set_asyncgen_hooks(*self._hooks)
+
+    async def _close(self, _: None) -> NoReturn:
+        """Closes the generator, which waits for what will not come."""
+        await self._agen.aclose()
+        raise StopAsyncIteration
 
     def _finish(self) -> None:
         """Forgets the generator, which has ended."""

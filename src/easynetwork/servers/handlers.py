@@ -180,7 +180,10 @@ class AsyncDatagramRequestHandler(Generic[_T_Request, _T_Response], metaclass=AB
     def handle(
         self, client: AsyncDatagramClient[_T_Response], /
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
-        """Handles one request of one sender, or more. See `AsyncStreamRequestHandler.handle`."""
+        """Handles one request of one sender, or more. See `AsyncStreamRequestHandler.handle`.
+
+        Senders do not leave. Once the server is closed, and nothing more can come, generators that wait are closed.
+        """
         raise NotImplementedError
 
 

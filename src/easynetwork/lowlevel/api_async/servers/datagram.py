@@ -123,7 +123,8 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
                 None, a number of seconds, or `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The
                 generator runs in one task, and in a copy of the current context. If it returns before its first
                 ``yield``, the datagram is discarded.
-            task_group: where the tasks of the generators live; a private one if None.
+            task_group: where the tasks of the generators live; a private one if None. When the server is closed, those
+                in a private one are cancelled; otherwise, those that wait for a packet are closed, the others go on.
 
         Raises:
             BusyResourceError: another task is serving.

@@ -41,10 +41,16 @@ async def run_conversations(
     def handle_plain(datagram: bytes, address: Any) -> Coroutine[Any, Any, None]:
         return handle(datagram, None, address)
 
-    if dispatcher.ancillary_bufsize is None:
-        await listener.serve(handle_plain, task_group)
-    else:
-        await listener.serve_with_ancillary(handle, dispatcher.ancillary_bufsize, task_group)
+    try:
+        if dispatcher.ancillary_bufsize is None:
+            await listener.serve(handle_plain, task_group)
+        else:
+            await listener.serve_with_ancillary(handle, dispatcher.ancillary_bufsize, task_group)
+    except Exception:
+        dispatcher.ended = True
+        for conversation in conversations.values():
+            conversation.wake()
+        raise
 
 
 class _PulledConversation(Conversation):
@@ -61,7 +67,12 @@ class _PulledConversation(Conversation):
         self._arrival: IEvent | None = None  # while the handler waits
 
     def arrived(self, datagram: bytes, ancillary_data: Any) -> None:
-        if self.keep(datagram, ancillary_data) and self._arrival is not None:
+        if self.keep(datagram, ancillary_data):
+            self.wake()
+
+    def wake(self) -> None:
+        """Has the handler, if it waits, look after what has come."""
+        if self._arrival is not None:
             self._arrival.set()
 
     @types.coroutine

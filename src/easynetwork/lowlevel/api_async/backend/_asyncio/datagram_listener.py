@@ -74,11 +74,18 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
         await self._receive_all(self._recvfrom, partial(start_soon, handler))
 
     async def _run_conversations(self, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None) -> NoReturn:
+        receive = self._receiver(dispatcher.ancillary_bufsize)
         if task_group is None:
             async with self._backend.create_task_group() as task_group:
-                await self._run_conversations(dispatcher, task_group)
-        receive = self._receiver(dispatcher.ancillary_bufsize)
+                await self._receive_for(InlineReception(self._readiness.loop, dispatcher, task_group), receive)
         reception = InlineReception(self._readiness.loop, dispatcher, task_group)
+        try:
+            await self._receive_for(reception, receive)
+        except Exception:
+            reception.end()
+            raise
+
+    async def _receive_for(self, reception: InlineReception, receive: Callable[[], tuple[Any, ...]]) -> NoReturn:
         try:
             await self._receive_all(receive, reception.deliver)
         finally:

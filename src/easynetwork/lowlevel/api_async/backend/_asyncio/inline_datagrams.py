@@ -41,6 +41,12 @@ class InlineReception:
         """Each generator gets a copy of it."""
         self._start_spare()
 
+    def end(self) -> None:
+        """Has the generators that wait for a datagram closed: none will come any more."""
+        self._dispatcher.ended = True
+        for carrier in self.carriers.values():
+            carrier.wake()
+
     def close(self) -> None:
         """Ends the task that nobody needs any more."""
         if self._spare is not None:
