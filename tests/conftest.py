@@ -5,12 +5,14 @@ A module whose tests use nothing but the interface of `AsyncBackend` has
     EVERY_BACKEND = True
 
 Its async tests do not run by pytest-asyncio, but by ``backend.bootstrap()``, once on each loop and once on trio. They
-get the backend as the fixture ``backend``. A fixture that needs the event loop is an asynchronous context manager,
-entered in the event loop, right before the test::
+get the backend as the fixture ``backend``, and `tests.background.spawn` runs tasks beside them. A fixture that needs
+the event loop is an asynchronous context manager, entered in the event loop, right before the test::
 
     @pytest.fixture
     @contextlib.asynccontextmanager
     async def listener(backend: AsyncBackend) -> AsyncIterator[AsyncListener[AsyncStreamTransport]]: ...
+
+A test that promises more than trio can keep has the marker ``not_on_trio``, with the reason.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
-from tests.background import Background, background_tasks
+from tests.background import background_tasks
 from tests.tls import VERSIONS, Certificates, the_certificates
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -68,7 +70,7 @@ def _on_every_backend(test: Callable[..., Coroutine[Any, Any, None]]) -> Callabl
     @functools.wraps(test)
     def run(runner: Runner, **fixtures: Any) -> None:
         async def enter_fixtures() -> None:
-            async with contextlib.AsyncExitStack() as stack:
+            async with background_tasks(runner.backend), contextlib.AsyncExitStack() as stack:
                 for name, value in fixtures.items():
                     if isinstance(value, contextlib.AbstractAsyncContextManager):
                         fixtures[name] = await stack.enter_async_context(value)
@@ -98,7 +100,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if getattr(metafunc.module, "EVERY_BACKEND", False) and "runner" in metafunc.fixturenames:
-        metafunc.parametrize("runner", [*LOOP_FACTORIES, "trio"], indirect=True)
+        exception = metafunc.definition.get_closest_marker("not_on_trio")
+        metafunc.parametrize("runner", [*LOOP_FACTORIES, *([] if exception else ["trio"])], indirect=True)
 
 
 @pytest.fixture
@@ -113,12 +116,6 @@ def runner(request: pytest.FixtureRequest) -> Runner:
 def backend(runner: Runner) -> AsyncBackend:
     """The backend of the event loop that runs the test."""
     return runner.backend
-
-
-@pytest.fixture
-def background(backend: AsyncBackend) -> contextlib.AbstractAsyncContextManager[Background]:
-    """Runs tasks beside a test whose module has ``EVERY_BACKEND``."""
-    return background_tasks(backend)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import socket
@@ -11,16 +10,21 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.background import sleep, spawn
 from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.transports.tls_connections import PATIENCE, TLSPeer, sockets, until_closed
 from tests.servers.serving import Handler, line_protocol, serving, until
+from tests.socket_calls import socket_calls
 from tests.tls import Certificates, the_certificates
 
 from easynetwork.clients import _tls
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import ClientClosedError, UnsupportedOperation
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
+
+EVERY_BACKEND = True
 
 Client = AsyncTCPNetworkClient[str, str]
 
@@ -45,8 +49,7 @@ class Remote:
         return host, port
 
     async def accept(self) -> TLSPeer:
-        sock, _ = await asyncio.get_running_loop().sock_accept(self.listener)
-        peer = TLSPeer(sock, self._context, server_side=True)
+        peer = TLSPeer(await socket_calls().accept(self.listener), self._context, server_side=True)
         self._peers.append(peer)
         return peer
 
@@ -67,7 +70,7 @@ async def listening(context: ssl.SSLContext | None = None) -> AsyncIterator[Remo
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     with contextlib.closing(Remote(listener, context or the_certificates().server_context())) as remote:
-        async with asyncio.timeout(PATIENCE):
+        with ensure_backend(None).timeout(PATIENCE):
             yield remote
 
 
@@ -76,9 +79,9 @@ async def connected(**options: Any) -> AsyncIterator[tuple[Client, TLSPeer]]:
     options.setdefault("ssl", the_certificates().client_context())
     options.setdefault("ssl_shutdown_timeout", 0.02)  # the peer seldom answers
     async with listening() as remote:
-        welcome = asyncio.create_task(remote.welcome())
+        welcome = spawn(remote.welcome())
         async with new_client(remote.address, **options) as client:
-            yield client, await welcome
+            yield client, await welcome.result()
 
 
 # --------------------------------------------------------------------------------------------------------- arguments
@@ -150,25 +153,25 @@ async def test_server_has_to_have_the_right_name(
     certificates: Certificates, host: str, server_hostname: str | None, name: str | None
 ) -> None:
     async with listening() as remote:
-        welcome = asyncio.create_task(remote.welcome())
+        welcome = spawn(remote.welcome())
         context = certificates.client_context()
         async with new_client(
             (host, remote.address[1]), ssl=context, server_hostname=server_hostname, ssl_shutdown_timeout=0
         ):
-            await welcome
+            await welcome.result()
         assert remote.names == [name]
 
 
 async def test_server_of_another_name_is_refused(certificates: Certificates) -> None:
     async with listening() as remote:
-        welcome = asyncio.create_task(remote.welcome())
+        welcome = spawn(remote.welcome())
         client = new_client(remote.address, ssl=certificates.client_context(), server_hostname="other.example")
         with pytest.raises(ssl.SSLCertVerificationError):
             await client.wait_connected()
         assert not client.is_connected()
         assert not client.is_closing()
         with pytest.raises(ssl.SSLError, match=r"(?i)alert"):
-            await welcome
+            await welcome.result()
         await client.aclose()
 
 
@@ -176,9 +179,9 @@ async def test_without_a_name_none_is_sent_or_checked(certificates: Certificates
     context = certificates.client_context()
     context.check_hostname = False
     async with listening() as remote:
-        welcome = asyncio.create_task(remote.welcome())
+        welcome = spawn(remote.welcome())
         async with new_client(remote.address, ssl=context, server_hostname="", ssl_shutdown_timeout=0):
-            await welcome
+            await welcome.result()
         assert remote.names == [None]
 
 
@@ -222,10 +225,10 @@ async def test_default_context_trusts_the_authorities_of_the_system(
 async def test_connected_socket_is_adopted(certificates: Certificates) -> None:
     ours, theirs = sockets()
     peer = TLSPeer(theirs, certificates.server_context(), server_side=True)
-    handshake = asyncio.create_task(peer.handshake())
+    handshake = spawn(peer.handshake())
     client = new_client(ours, ssl=certificates.client_context(), server_hostname="localhost")
     await client.send_packet("a")
-    await handshake
+    await handshake.result()
     assert await peer.receive_plaintext() == b"a\n"
     await peer.close_tls()
     await client.aclose()
@@ -248,44 +251,44 @@ async def test_server_that_leaves_during_the_handshake_can_be_tried_again(
 ) -> None:
     async with listening() as remote:
         client = new_client(remote.address, ssl=certificates.client_context(), ssl_shutdown_timeout=0)
-        connecting = asyncio.create_task(client.wait_connected())
+        connecting = spawn(client.wait_connected())
         peer = await remote.accept()
         await peer._receive()
         leave(peer)
         with pytest.raises((ssl.SSLEOFError, ConnectionError)):
-            await connecting
+            await connecting.result()
         assert not client.is_connected()
-        welcome = asyncio.create_task(remote.welcome())
+        welcome = spawn(remote.welcome())
         await client.wait_connected()
-        await welcome
+        await welcome.result()
         await client.aclose()
 
 
 async def test_closing_during_the_handshake_ends_it(certificates: Certificates) -> None:
     async with listening() as remote:
         client = new_client(remote.address, ssl=certificates.client_context())
-        connecting = asyncio.create_task(client.wait_connected())
+        connecting = spawn(client.wait_connected())
         peer = await remote.accept()
         await peer._receive()
         await client.aclose()
         with pytest.raises(ClientClosedError):
-            await connecting
+            await connecting.result()
         assert await peer.gone()
 
 
 async def test_handshake_that_is_cancelled_closes_the_connection(certificates: Certificates) -> None:
     async with listening() as remote:
         client = new_client(remote.address, ssl=certificates.client_context(), ssl_shutdown_timeout=0)
-        connecting = asyncio.create_task(client.wait_connected())
+        connecting = spawn(client.wait_connected())
         peer = await remote.accept()
         await peer._receive()
         connecting.cancel()
-        await asyncio.wait([connecting])
+        await connecting.wait()
         assert connecting.cancelled()
         assert await peer.gone()
-        welcome = asyncio.create_task(remote.welcome())
+        welcome = spawn(remote.welcome())
         await client.wait_connected()
-        await welcome
+        await welcome.result()
         await client.aclose()
 
 
@@ -322,17 +325,17 @@ async def test_client_and_server_understand_each_other(tls_version: str, certifi
                 await client.send_packet("x" * 60_000)
                 assert await client.recv_packet() == "x" * 60_000
 
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(*(use(client, str(number)) for number, client in enumerate(clients)))
+        with ensure_backend(None).timeout(PATIENCE):
+            await ensure_backend(None).gather(*(use(client, str(number)) for number, client in enumerate(clients)))
 
 
 async def test_packet_that_came_in_part_is_kept_by_a_cancelled_reception(certificates: Certificates) -> None:
     async with connected() as (client, peer):
-        receiving = asyncio.create_task(client.recv_packet())
+        receiving = spawn(client.recv_packet())
         await peer.send_plaintext(b"one and ")
-        await asyncio.sleep(0.01)
+        await sleep(0.01)
         receiving.cancel()
-        await asyncio.wait([receiving])
+        await receiving.wait()
         await peer.send_plaintext(b"the same\n")
         assert await client.recv_packet() == "one and the same"
 
@@ -394,31 +397,31 @@ async def test_bad_record_is_an_error_as_it_is() -> None:
 async def test_client_closes_tls_and_waits_for_the_server() -> None:
     async with connected(ssl_shutdown_timeout=None) as (client, peer):
         await client.send_packet("last words")
-        closing = asyncio.create_task(client.aclose())
+        closing = spawn(client.aclose())
         assert await peer.plaintext_rest() == b"last words\n"
         await turns_of_the_loop(5)
         assert not closing.done()
         await peer.close_tls()
-        await closing
+        await closing.result()
 
 
 async def test_task_that_receives_is_told_that_the_client_was_closed() -> None:
     async with connected() as (client, _):
-        receiving = asyncio.create_task(client.recv_packet())
+        receiving = spawn(client.recv_packet())
         await turns_of_the_loop(3)
         await client.aclose()
         with pytest.raises(ClientClosedError):
-            await receiving
+            await receiving.result()
         with pytest.raises(ClientClosedError):
             await client.send_packet("x")
 
 
 async def test_close_that_is_cancelled_closes_at_once() -> None:
     async with connected(ssl_shutdown_timeout=math.inf) as (client, peer):
-        closing = asyncio.create_task(client.aclose())
+        closing = spawn(client.aclose())
         await turns_of_the_loop(3)
         closing.cancel()
-        await asyncio.wait([closing])
+        await closing.wait()
         assert closing.cancelled()
         assert await peer.gone()
         assert client.is_closing()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import gc
@@ -12,12 +11,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.background import results, settle, sleep, spawn, spawn_in_order
 
 from easynetwork.clients.async_udp import AsyncUDPNetworkClient
 from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError
 from easynetwork.lowlevel.socket import IPv4SocketAddress, IPv6SocketAddress
 from easynetwork.protocol import DatagramProtocol, StreamProtocol
 from easynetwork.serializers import StringLineSerializer
+
+EVERY_BACKEND = True
 
 Client = AsyncUDPNetworkClient[str, str]
 PATIENCE = 10.0
@@ -253,39 +255,34 @@ async def test_sending_tells_that_nobody_is_there(remote: Remote) -> None:
 
 
 async def test_packets_of_several_tasks_all_arrive(remote: Remote) -> None:
-    async with new_client(remote.address) as client, asyncio.TaskGroup() as group:
-        for number in range(50):
-            group.create_task(client.send_packet(str(number)))
-    assert [remote.receive() for _ in range(50)] == [str(number).encode() for number in range(50)]
+    async with new_client(remote.address) as client:
+        await results(*(spawn(client.send_packet(str(number))) for number in range(50)))
+    assert {remote.receive() for _ in range(50)} == {str(number).encode() for number in range(50)}
 
 
 async def test_each_packet_goes_to_one_of_those_who_wait_in_their_order(remote: Remote) -> None:
     async with new_client(remote.address) as client:
         await acquainted(client, remote)
-        tasks = [asyncio.create_task(client.recv_packet()) for _ in range(3)]
-        await asyncio.sleep(0)
+        tasks = await spawn_in_order(*(client.recv_packet() for _ in range(3)))
         tasks[1].cancel()
         for data in (b"first", b"second"):
             remote.send(data)
-        async with asyncio.timeout(PATIENCE):
-            assert await tasks[0] == "first"
-            assert await tasks[2] == "second"
+        assert await tasks[0].result() == "first"
+        assert await tasks[2].result() == "second"
 
 
 async def test_cancelled_reception_loses_nothing(remote: Remote) -> None:
     async with new_client(remote.address) as client:
         await acquainted(client, remote)
         for number in range(100):
-            task = asyncio.create_task(client.recv_packet())
-            await asyncio.sleep(0)
+            task = spawn(client.recv_packet())
+            await settle()
             remote.send(str(number).encode())
             if number % 2:
-                await asyncio.sleep(0)
+                await settle()
             task.cancel()
-            try:
-                received = await task
-            except asyncio.CancelledError:
-                received = await client.recv_packet()
+            await task.wait()
+            received = await (client.recv_packet() if task.cancelled() else task.result())
             assert received == str(number)
 
 
@@ -303,13 +300,12 @@ async def test_iterator_gives_what_is_there(remote: Remote) -> None:
 async def test_closing_wakes_who_receives(remote: Remote) -> None:
     client = new_client(remote.address)
     await client.wait_connected()
-    tasks = [asyncio.create_task(client.recv_packet()) for _ in range(2)]
-    await asyncio.sleep(0.01)
+    tasks = [spawn(client.recv_packet()) for _ in range(2)]
+    await sleep(0.01)
     await client.aclose()
     for task in tasks:
         with pytest.raises(ClientClosedError):
-            async with asyncio.timeout(PATIENCE):
-                await task
+            await task.result()
 
 
 async def test_closed_client_refuses_everything(remote: Remote) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -13,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.background import results, settle, sleep, spawn, spawn_in_order
 from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
 from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer, turns_of_the_loop
 
 from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient
 from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.socket import SocketAncillary, SocketProxy, UnixCredentials, UnixSocketAddress
 from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
+
+EVERY_BACKEND = True
 
 Client = AsyncUnixStreamClient[str, str]
 
@@ -200,11 +201,11 @@ async def test_closing_ends_an_attempt_to_connect(path: str) -> None:
         stack.enter_context(socket.socket(socket.AF_UNIX)).connect(path)
         async with all_closed():
             client = new_client(path)
-            connecting = asyncio.create_task(client.wait_connected())
-            await asyncio.sleep(0.01)
+            connecting = spawn(client.wait_connected())
+            await sleep(0.01)
             await client.aclose()
             with pytest.raises(ClientClosedError):
-                await connecting
+                await connecting.result()
 
 
 async def test_facts_are_not_known_before_it_is_connected_nor_after_it_is_closed(path: str) -> None:
@@ -243,11 +244,11 @@ async def test_the_credentials_of_the_peer_are_asked_for_once(path: str, monkeyp
 @pytest.mark.parametrize("kind", [StreamProtocol, BufferedStreamProtocol])
 async def test_packets_come_whole_however_they_are_cut(kind: Any) -> None:
     async with connected(kind(StringLineSerializer()), max_recv_size=3) as (client, peer):
-        receiving = asyncio.create_task(client.recv_packet())
+        receiving = spawn(client.recv_packet())
         for piece in (b"one ", b"packet\nand ano", b"ther\n"):
             await peer.send(piece)
             await turns_of_the_loop(5)
-        assert await receiving == "one packet"
+        assert await receiving.result() == "one packet"
         assert await client.recv_packet() == "and another"
 
 
@@ -281,29 +282,28 @@ async def test_the_end_of_the_stream_is_connectionabortederror() -> None:
         with pytest.raises(ConnectionAbortedError):
             for _ in range(10):
                 await client.send_packet("anybody there?")
-                await asyncio.sleep(0)
+                await settle()
         assert not client.is_closing()
 
 
 async def test_receivers_take_turns() -> None:
     async with connected() as (client, peer):
         containers = (None, SocketAncillary(), None, SocketAncillary())
-        receivers = [asyncio.create_task(client.recv_packet(ancillary_data=container)) for container in containers]
-        await turns_of_the_loop(5)
+        receivers = await spawn_in_order(*(client.recv_packet(ancillary_data=container) for container in containers))
         for text in ("one", "two", "three", "four"):
             await peer.send(text.encode() + b"\n")
-            await asyncio.sleep(0.005)
-        assert await asyncio.gather(*receivers) == ["one", "two", "three", "four"]
+            await sleep(0.005)
+        assert await results(*receivers) == ["one", "two", "three", "four"]
 
 
 @pytest.mark.parametrize("asks", [False, True], ids=["plain", "ancillary"])
 async def test_a_receiver_is_told_that_the_client_was_closed(asks: bool) -> None:
     async with connected() as (client, _):
-        receiving = asyncio.create_task(client.recv_packet(ancillary_data=SocketAncillary() if asks else None))
+        receiving = spawn(client.recv_packet(ancillary_data=SocketAncillary() if asks else None))
         await turns_of_the_loop(5)
         await client.aclose()
         with pytest.raises(ClientClosedError):
-            await receiving
+            await receiving.result()
 
 
 async def test_nothing_is_possible_once_it_is_closed() -> None:
@@ -345,11 +345,12 @@ async def test_descriptors_are_sent_with_a_packet_and_stay_in_the_container() ->
 async def test_senders_with_and_without_descriptors_keep_their_order() -> None:
     async with connected() as (client, peer):
         with Gift() as gift:
-            await asyncio.gather(
+            sending = await spawn_in_order(
                 client.send_packet("one"),
                 client.send_packet("two", ancillary_data=container(gift)),
                 client.send_packet("three"),
             )
+            await results(*sending)
         assert receive_message(peer.sock) == (b"one\ntwo\n", "gift")
         assert await peer.line() == b"three"
 
@@ -404,14 +405,14 @@ async def test_an_incomplete_packet_is_an_eoferror_and_its_bytes_are_kept() -> N
 async def test_a_cancelled_reception_loses_neither_bytes_nor_descriptors() -> None:
     async with connected() as (client, peer):
         received = SocketAncillary()
-        receiving = asyncio.create_task(client.recv_packet(ancillary_data=received))
+        receiving = spawn(client.recv_packet(ancillary_data=received))
         await turns_of_the_loop(5)
         with Gift("kept") as gift:
             send_message(peer.sock, b"packet\n", gift)
         receiving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await receiving
-        assert await client.recv_packet(ancillary_data=received) == "packet"
+        await receiving.wait()  # whichever comes first
+        again = client.recv_packet(ancillary_data=received) if receiving.cancelled() else receiving.result()
+        assert await again == "packet"
         assert received_text(received) == "kept"
 
 
@@ -451,17 +452,17 @@ async def test_room_must_be_a_strictly_positive_integer(value: Any) -> None:
 
 
 async def test_a_sender_cut_off_by_a_cancelled_close_is_told_that_the_client_was_closed() -> None:
-    async with connected(backend=AsyncIOBackend()) as (client, _):
+    async with connected() as (client, _):
 
         async def flood() -> None:
             with Gift() as gift:
                 while True:
                     await client.send_packet("x" * 10_000, ancillary_data=container(gift))
 
-        sending = asyncio.create_task(flood())
-        await asyncio.sleep(0.02)
+        sending = spawn(flood())
+        await sleep(0.02)
         with pytest.raises(TimeoutError), client.backend().timeout(0.01):
             await client.aclose()
         with pytest.raises((ClientClosedError, OSError)):
-            await sending
+            await sending.result()
         assert client.is_closing()

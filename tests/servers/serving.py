@@ -4,14 +4,15 @@ from __future__ import annotations
 
 __all__ = ["Client", "Handler", "Requests", "Serving", "line_protocol", "run", "serving", "until"]
 
-import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, TypeAlias
 
+from tests.background import Running, background_tasks, until
 from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
-from tests.lowlevel.api_async.servers.serving import Requests
+from tests.lowlevel.api_async.servers.serving import Requests, nothing_reported
 
 from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import StreamProtocol
@@ -50,7 +51,7 @@ class Handler(AsyncStreamRequestHandler[str, str]):
 class Serving:
     """A server that is up, and those who connect to it."""
 
-    def __init__(self, server: Server, task: asyncio.Task[None]) -> None:
+    def __init__(self, server: Server, task: Running[None]) -> None:
         self.server = server
         self.task = task
         self._peers: list[Peer] = []
@@ -63,7 +64,7 @@ class Serving:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         peer = Peer(sock)
         self._peers.append(peer)
-        await asyncio.get_running_loop().sock_connect(sock, address.as_raw() if is_unix else tuple(address))
+        await peer.connect(address.as_raw() if is_unix else tuple(address))
         return peer
 
     def hang_up(self) -> None:
@@ -74,24 +75,22 @@ class Serving:
 @contextlib.asynccontextmanager
 async def run(server: Server) -> AsyncIterator[Serving]:
     """Serves until the end of the context. Nothing may have been reported to the event loop as an error."""
-    reported: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    is_up = asyncio.Event()
-    task = asyncio.create_task(server.serve_forever(is_up_event=is_up))
-    up = asyncio.create_task(is_up.wait())
-    serving = Serving(server, task)
-    try:
-        await asyncio.wait([task, up], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-        assert not task.done()
-        yield serving
-    finally:
-        up.cancel()
-        await server.shutdown()
-        serving.hang_up()
-        await server.server_close()
-        await asyncio.wait([task], timeout=PATIENCE)
-    assert task.cancelled() or task.exception() is None
-    assert reported == []
+    backend = server.backend()
+    is_up = backend.create_event()
+    async with nothing_reported(), background_tasks(backend) as background:
+        task = await background.start(partial(server.serve_forever, is_up_event=is_up))
+        serving = Serving(server, task)
+        try:
+            with backend.timeout(PATIENCE):
+                await until(lambda: is_up.is_set() or task.done())
+            assert not task.done()
+            yield serving
+        finally:
+            await server.shutdown()
+            serving.hang_up()
+            await server.server_close()
+            await task.wait()
+    assert task.cancelled() or task.error is None
 
 
 @contextlib.asynccontextmanager
@@ -100,10 +99,3 @@ async def serving(handler: AsyncStreamRequestHandler[str, str], **options: Any) 
     server: AsyncTCPNetworkServer[str, str] = AsyncTCPNetworkServer("127.0.0.1", 0, line_protocol(), handler, **options)
     async with run(server) as it:
         yield it
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Waits until *condition* holds."""
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.001)

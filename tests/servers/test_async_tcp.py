@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import gc
 import logging
 import socket
 import weakref
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from tests.background import new_event, results, spawn
 from tests.lowlevel.api_async.servers.peers import PATIENCE, turns_of_the_loop
 from tests.servers.serving import Client, Handler, Requests, line_protocol, run, serving, until
+from tests.slow_backend import slow_backend
+from tests.socket_calls import socket_calls
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.socket import IPv4SocketAddress, SocketProxy
 from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler
+
+EVERY_BACKEND = True
 
 Server = AsyncTCPNetworkServer[str, str]
 
@@ -36,34 +39,12 @@ class Setup(Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reached = asyncio.Event()
-        self.go_on = asyncio.Event()
+        self.reached = new_event()
+        self.go_on = new_event()
 
     async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
         self.reached.set()
         await self.go_on.wait()
-
-
-class SlowBackend(AsyncIOBackend):
-    """Opens listeners when it is told to."""
-
-    __slots__ = ("calls", "go_on")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = 0
-        self.go_on = asyncio.Event()
-
-    async def create_tcp_listeners(self, *args: Any, **kwargs: Any) -> Sequence[Any]:
-        self.calls += 1
-        listeners = await super().create_tcp_listeners(*args, **kwargs)
-        try:
-            await self.go_on.wait()
-        except BaseException:
-            for listener in listeners:
-                await listener.aclose()
-            raise
-        return listeners
 
 
 # --------------------------------------------------------------------------------------------------------- arguments
@@ -136,7 +117,7 @@ async def test_logger_is_named_after_the_module_unless_given() -> None:
 
 
 async def test_backend_is_the_one_given() -> None:
-    backend = AsyncIOBackend()
+    backend = ensure_backend(None)
     assert new_server(backend=backend).backend() is backend
 
 
@@ -193,13 +174,13 @@ async def test_activation_opens_the_sockets_once() -> None:
 
 
 async def test_concurrent_activations_open_the_sockets_once() -> None:
-    backend = SlowBackend()
+    backend, slow = slow_backend("create_tcp_listeners")
     server = new_server(backend=backend)
-    tasks = [asyncio.create_task(server.server_activate()) for _ in range(5)]
-    await until(lambda: backend.calls)
-    backend.go_on.set()
-    await asyncio.gather(*tasks)
-    assert backend.calls == 1
+    tasks = [spawn(server.server_activate()) for _ in range(5)]
+    await until(lambda: slow.calls)
+    slow.go_on.set()
+    await results(*tasks)
+    assert slow.calls == 1
     assert server.is_listening()
     await server.server_close()
 
@@ -225,29 +206,29 @@ async def test_unknown_host_is_a_gaierror_in_a_group() -> None:
 
 
 async def test_closing_during_the_activation_ends_it() -> None:
-    backend = SlowBackend()
+    backend, slow = slow_backend("create_tcp_listeners")
     server = new_server(backend=backend)
-    activation = asyncio.create_task(server.server_activate())
-    waiting = asyncio.create_task(server.server_activate())
-    await until(lambda: backend.calls)
+    activation = spawn(server.server_activate())
+    waiting = spawn(server.server_activate())
+    await until(lambda: slow.calls)
     await server.server_close()
     for task in (activation, waiting):
         with pytest.raises(ServerClosedError):
-            await task
+            await task.result()
     assert not server.is_listening()
-    assert backend.calls == 1
+    assert slow.calls == 1
 
 
 async def test_cancelled_activation_can_be_tried_again() -> None:
-    backend = SlowBackend()
+    backend, slow = slow_backend("create_tcp_listeners")
     server = new_server(backend=backend)
-    activation = asyncio.create_task(server.server_activate())
-    await until(lambda: backend.calls)
+    activation = spawn(server.server_activate())
+    await until(lambda: slow.calls)
     activation.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await activation
+    await activation.wait()
+    assert activation.cancelled()
     assert not server.is_listening()
-    backend.go_on.set()
+    slow.go_on.set()
     async with server:
         assert server.is_listening()
 
@@ -284,16 +265,14 @@ async def test_closing_lets_connected_clients_finish() -> None:
         assert await second.ask(b"d") == b"d"
         assert not it.task.done()
         second.close()
-        async with asyncio.timeout(PATIENCE):
-            await it.task
+        await it.task.result()
     assert handler.diary.count("disconnected") == 2
 
 
 async def test_closing_without_clients_ends_the_serving() -> None:
     async with serving(Handler()) as it:
         await it.server.server_close()
-        async with asyncio.timeout(PATIENCE):
-            await it.task
+        await it.task.result()
 
 
 async def test_shutdown_of_a_closed_server_ends_its_clients() -> None:
@@ -312,10 +291,10 @@ async def test_cancelled_closing_closes_all_the_same() -> None:
     server = new_server(host=["127.0.0.1", "127.0.0.2"])
     await server.server_activate()
     sockets = server.get_sockets()
-    closing = asyncio.create_task(server.server_close())
-    await asyncio.sleep(0)
+    closing = spawn(server.server_close())
+    await ensure_backend(None).coro_yield()
     closing.cancel()
-    await asyncio.wait([closing])
+    await closing.wait()
     await turns_of_the_loop(5)
     assert not server.is_listening()
     assert [sock.fileno() for sock in sockets] == [-1, -1]
@@ -345,11 +324,11 @@ async def test_serving_again_keeps_the_sockets_and_sets_the_service_up_anew() ->
     async with new_server(handler) as server:
         addresses = server.get_addresses()
         for _ in range(3):
-            task = asyncio.create_task(server.serve_forever())
+            task = spawn(server.serve_forever())
             await until(server.is_serving)
             await server.shutdown()
             assert task.done()
-            assert await task is None  # type: ignore[func-returns-value] # what is tested
+            assert await task.result() is None  # type: ignore[func-returns-value] # what is tested
             assert not server.is_serving()
             assert server.is_listening()
             assert server.get_addresses() == addresses
@@ -358,18 +337,18 @@ async def test_serving_again_keeps_the_sockets_and_sets_the_service_up_anew() ->
 
 async def test_connection_made_between_two_runs_is_served_by_the_second() -> None:
     async with new_server() as server:
-        first = asyncio.create_task(server.serve_forever())
+        first = spawn(server.serve_forever())
         await until(server.is_serving)
         await server.shutdown()
-        await first
+        await first.result()
         with socket.create_connection(server.get_sockets()[0].getsockname()) as sock:
             sock.sendall(b"early\n")
             sock.setblocking(False)
-            second = asyncio.create_task(server.serve_forever())
-            async with asyncio.timeout(PATIENCE):
-                assert await asyncio.get_running_loop().sock_recv(sock, 100) == b"early\n"
+            second = spawn(server.serve_forever())
+            with ensure_backend(None).timeout(PATIENCE):
+                assert await socket_calls().receive(sock) == b"early\n"
             await server.shutdown()
-            await second
+            await second.result()
 
 
 async def test_second_call_while_serving_is_refused() -> None:
@@ -383,12 +362,12 @@ async def test_second_call_while_serving_is_refused() -> None:
 async def test_second_call_during_the_set_up_is_refused() -> None:
     handler = Setup()
     server = new_server(handler)
-    task = asyncio.create_task(server.serve_forever())
+    task = spawn(server.serve_forever())
     await handler.reached.wait()
     with pytest.raises(ServerAlreadyRunning):
         await server.serve_forever()
     await server.shutdown()
-    await task
+    await task.result()
     await server.server_close()
 
 
@@ -412,30 +391,30 @@ async def test_any_number_of_tasks_may_shut_down_and_return_after_the_end() -> N
             await it.server.shutdown()
             return list(handler.diary)
 
-        assert await asyncio.gather(*(shut_down() for _ in range(4))) == [["exit"]] * 4
+        assert await ensure_backend(None).gather(*(shut_down() for _ in range(4))) == [["exit"]] * 4
 
 
 async def test_shutdown_during_the_set_up_ends_it_and_the_event_is_never_set() -> None:
     handler = Setup()
     server = new_server(handler)
-    is_up = asyncio.Event()
-    task = asyncio.create_task(server.serve_forever(is_up_event=is_up))
+    is_up = new_event()
+    task = spawn(server.serve_forever(is_up_event=is_up))
     await handler.reached.wait()
     assert server.is_listening()
     assert not server.is_serving()
     await server.shutdown()
-    await task
+    await task.result()
     assert not is_up.is_set()
     await server.server_close()
 
 
 async def test_shutdown_during_the_activation_ends_it() -> None:
-    backend = SlowBackend()
+    backend, slow = slow_backend("create_tcp_listeners")
     server = new_server(backend=backend)
-    task = asyncio.create_task(server.serve_forever())
-    await until(lambda: backend.calls)
+    task = spawn(server.serve_forever())
+    await until(lambda: slow.calls)
     await server.shutdown()
-    await task
+    await task.result()
     assert not server.is_listening()
     await server.server_close()
 
@@ -450,8 +429,8 @@ async def test_cancelling_tears_down_and_propagates() -> None:
         peer = await it.connect()
         assert await peer.ask(b"a") == b"a"
         it.task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await it.task
+        await it.task.wait()
+        assert it.task.cancelled()
         assert await peer.gone()
         assert not it.server.is_serving()
         assert it.server.is_listening()
@@ -469,7 +448,7 @@ async def test_failure_of_the_set_up_propagates_and_the_sockets_stay_open() -> N
 
     handler = Failing()
     server = new_server(handler)
-    is_up = asyncio.Event()
+    is_up = new_event()
     with pytest.raises(LookupError):
         await server.serve_forever(is_up_event=is_up)
     assert handler.diary == ["exit"]
@@ -502,7 +481,7 @@ async def test_asynchronous_callbacks_of_the_service_are_cancelled_unless_they_i
             exit_stack.push_async_callback(self.work, "does not")
 
         async def work(self, name: str) -> None:
-            await asyncio.sleep(0)
+            await ensure_backend(None).coro_yield()
             self.diary.append(name)
 
     handler = Service()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 import os
@@ -15,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.background import results, settle, sleep, spawn, spawn_in_order
 from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
 from tests.servers.serving import Client, Handler, Requests, line_protocol, run, until
 
 from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError, UnsupportedOperation
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import (
     SocketAncillary,
@@ -34,6 +35,8 @@ from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 from easynetwork.servers.handlers import UNIXClientAttribute
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
+
+EVERY_BACKEND = True
 
 Server = AsyncUnixStreamServer[str, str]
 
@@ -129,10 +132,10 @@ async def test_the_file_has_the_mode_that_is_asked_for_and_is_deleted_in_the_end
 async def test_the_file_stays_between_two_runs(path: str) -> None:
     server = new_server(path)
     for _ in range(2):
-        task = asyncio.create_task(server.serve_forever())
+        task = spawn(server.serve_forever())
         await until(server.is_serving)
         await server.shutdown()
-        await task
+        await task.result()
         assert os.path.exists(path)
     await server.server_close()
     assert not os.path.lexists(path)
@@ -186,10 +189,10 @@ async def test_a_cancelled_close_deletes_the_file_and_closes_the_socket(path: st
     async with all_closed():
         server = new_server(path)
         await server.server_activate()
-        closing = asyncio.create_task(server.server_close())
-        await asyncio.sleep(0)
+        closing = spawn(server.server_close())
+        await settle()
         closing.cancel()
-        await asyncio.wait([closing])
+        await closing.wait()
     assert not os.path.lexists(path)
     assert not server.is_listening()
 
@@ -229,21 +232,21 @@ async def test_a_failed_activation_may_be_repeated(path: str) -> None:
 
 
 async def test_a_server_closed_while_it_is_activated_leaves_nothing(path: str) -> None:
-    class SlowBackend(AsyncIOBackend):
-        __slots__ = ()
+    running: Any = type(ensure_backend(None))
 
-        async def create_unix_stream_listener(self, *args: Any, **options: Any) -> Any:
-            listener = await super().create_unix_stream_listener(*args, **options)
-            await self.ignore_cancellation(asyncio.sleep(0.02))
-            return listener
+    async def create_slowly(self: AsyncBackend, *args: Any, **options: Any) -> Any:
+        listener = await running.create_unix_stream_listener(self, *args, **options)
+        await self.ignore_cancellation(sleep(0.02))
+        return listener
 
+    backend: AsyncBackend = type("SlowBackend", (running,), {"create_unix_stream_listener": create_slowly})()
     async with all_closed():
-        server = new_server(path, backend=SlowBackend())
-        activating = asyncio.create_task(server.server_activate())
+        server = new_server(path, backend=backend)
+        activating = spawn(server.server_activate())
         await until(lambda: os.path.exists(path))
         await server.server_close()
         with pytest.raises(ServerClosedError):
-            await activating
+            await activating.result()
     assert not os.path.lexists(path)
 
 
@@ -365,7 +368,7 @@ async def test_clients_are_served_to_their_end_by_a_closed_server(path: str) -> 
         assert not os.path.lexists(path)
         assert await peer.ask(b"two") == b"two"
         peer.close()
-        await asyncio.wait_for(it.task, 5)
+        await it.task.result()
 
 
 # ------------------------------------------------------------------------------------------------------ ancillary data
@@ -427,6 +430,6 @@ async def test_two_tasks_send_files_to_one_client_one_after_the_other(path: str)
             with Gift(text) as gift:
                 await handler.client.send_packet_with_ancillary(text, gift.raw)
 
-        await asyncio.gather(give("one"), give("two"))
+        await results(*(await spawn_in_order(give("one"), give("two"))))
         assert receive_message(peer.sock) == (b"one\n", "one")
         assert receive_message(peer.sock) == (b"two\n", "two")

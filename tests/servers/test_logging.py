@@ -11,6 +11,8 @@ from tests.servers.serving import Client, Handler, Requests, serving, until
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel.socket import new_socket_address
 
+EVERY_BACKEND = True
+
 
 class Raising(Handler):
     """Raises in one of its hooks."""

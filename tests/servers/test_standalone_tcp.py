@@ -34,6 +34,12 @@ class LoopHandler(Handler):
         self.loop = asyncio.get_running_loop()
 
 
+@pytest.fixture(params=["asyncio", "trio"])
+def options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """For `new_server`: on which backend it runs."""
+    return {"backend": request.param}
+
+
 def new_server(handler: Handler | None = None, **options: Any) -> Server:
     return StandaloneTCPNetworkServer("127.0.0.1", 0, line_protocol(), handler or Handler(), **options)
 
@@ -72,8 +78,8 @@ def ask(sock: socket.socket, text: bytes) -> bytes:
     return sock.recv(100)
 
 
-def test_server_in_a_thread_answers_until_it_is_shut_down() -> None:
-    with new_server() as server:
+def test_server_in_a_thread_answers_until_it_is_shut_down(options: dict[str, Any]) -> None:
+    with new_server(**options) as server:
         assert not server.is_serving()
         assert server.get_addresses() == ()
         assert server.get_sockets() == ()
@@ -89,7 +95,7 @@ def test_server_in_a_thread_answers_until_it_is_shut_down() -> None:
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["our client", "another client"])
-def test_server_in_a_thread_does_tls(certificates: Certificates, ours: bool) -> None:
+def test_server_in_a_thread_does_tls(options: dict[str, Any], certificates: Certificates, ours: bool) -> None:
     async def ask_as_a_client(port: int) -> str:
         async with AsyncTCPNetworkClient(
             ("localhost", port), line_protocol(), ssl=certificates.client_context()
@@ -97,7 +103,7 @@ def test_server_in_a_thread_does_tls(certificates: Certificates, ours: bool) -> 
             await client.send_packet("a")
             return await client.recv_packet()
 
-    with new_server(ssl=certificates.server_context()) as server, running(server):
+    with new_server(ssl=certificates.server_context(), **options) as server, running(server):
         if ours:
             [address] = server.get_addresses()
             assert asyncio.run(ask_as_a_client(address.port)) == "a"
@@ -110,30 +116,30 @@ def test_server_in_a_thread_does_tls(certificates: Certificates, ours: bool) -> 
                     assert plain.recv(1) == b""
 
 
-def test_each_run_has_new_sockets() -> None:
-    with new_server() as server:
+def test_each_run_has_new_sockets(options: dict[str, Any]) -> None:
+    with new_server(**options) as server:
         for text in (b"a", b"b", b"c"):
             with running(server), connect(server) as sock:
                 assert ask(sock, text) == text + b"\n"
 
 
-def test_second_call_while_running_is_refused() -> None:
-    with new_server() as server, running(server):
+def test_second_call_while_running_is_refused(options: dict[str, Any]) -> None:
+    with new_server(**options) as server, running(server):
         with pytest.raises(ServerAlreadyRunning):
             server.serve_forever()
         assert server.is_serving()
 
 
-def test_closed_server_does_not_run_again() -> None:
-    server = new_server()
+def test_closed_server_does_not_run_again(options: dict[str, Any]) -> None:
+    server = new_server(**options)
     server.server_close()
     server.server_close()
     with pytest.raises(ServerClosedError):
         server.serve_forever()
 
 
-def test_closing_lets_connected_clients_finish() -> None:
-    server = new_server()
+def test_closing_lets_connected_clients_finish(options: dict[str, Any]) -> None:
+    server = new_server(**options)
     with running(server) as thread:
         with connect(server) as sock:
             assert ask(sock, b"a") == b"a\n"
@@ -148,8 +154,8 @@ def test_closing_lets_connected_clients_finish() -> None:
         server.serve_forever()
 
 
-def test_shutdown_of_what_does_not_run_returns_at_once() -> None:
-    server = new_server()
+def test_shutdown_of_what_does_not_run_returns_at_once(options: dict[str, Any]) -> None:
+    server = new_server(**options)
     server.shutdown()
     server.shutdown(timeout=0)
     with running(server):
@@ -157,14 +163,14 @@ def test_shutdown_of_what_does_not_run_returns_at_once() -> None:
     server.shutdown()
 
 
-def test_shutdown_waits_no_longer_than_it_is_told() -> None:
+def test_shutdown_waits_no_longer_than_it_is_told(options: dict[str, Any]) -> None:
     release = threading.Event()
 
     class Slow(Handler):
         async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
             exit_stack.callback(release.wait, PATIENCE)
 
-    server = new_server(Slow())
+    server = new_server(Slow(), **options)
     with running(server) as thread:
         server.shutdown(timeout=0.01)
         assert thread.is_alive()
@@ -190,15 +196,15 @@ def test_server_that_is_stopped_before_it_is_up_never_gets_up(ask_to_stop: str) 
     assert not is_up.is_set()
 
 
-def test_shutdown_during_the_set_up_ends_it() -> None:
+def test_shutdown_during_the_set_up_ends_it(options: dict[str, Any]) -> None:
     reached = threading.Event()
 
     class Hanging(Handler):
         async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
             reached.set()
-            await asyncio.get_running_loop().create_future()
+            await server.backend().sleep_forever()
 
-    server = new_server(Hanging())
+    server = new_server(Hanging(), **options)
     is_up = threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"is_up_event": is_up})
     thread.start()
@@ -209,15 +215,15 @@ def test_shutdown_during_the_set_up_ends_it() -> None:
     assert not is_up.is_set()
 
 
-def test_closing_is_refused_in_the_set_up() -> None:
+def test_closing_is_refused_in_the_set_up(options: dict[str, Any]) -> None:
     reached, go_on = threading.Event(), threading.Event()
 
     class Hanging(Handler):
         async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
             reached.set()
-            await asyncio.to_thread(go_on.wait, PATIENCE)
+            await server.backend().run_in_thread(go_on.wait, PATIENCE)
 
-    server = new_server(Hanging())
+    server = new_server(Hanging(), **options)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -272,8 +278,8 @@ def test_options_of_a_run_come_before_those_of_the_constructor() -> None:
         assert handler.loop.get_debug()
 
 
-def test_views_of_the_sockets_work_in_the_loop_and_end_with_it() -> None:
-    server = new_server()
+def test_views_of_the_sockets_work_in_the_loop_and_end_with_it(options: dict[str, Any]) -> None:
+    server = new_server(**options)
     with running(server):
         [sock] = server.get_sockets()
         [address] = server.get_addresses()
@@ -283,16 +289,14 @@ def test_views_of_the_sockets_work_in_the_loop_and_end_with_it() -> None:
     assert server.get_sockets() == ()
 
 
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_keyboard_interrupt_ends_a_process_cleanly(loop: str) -> None:
-    pytest.importorskip(loop)
-    program = f"""
+PROGRAM = """
+import sys
 import threading
-import {loop}
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
 from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
+from easynetwork.servers.threads_helper import NetworkServerThread
 
 class Handler(AsyncStreamRequestHandler):
     async def service_init(self, exit_stack, server):
@@ -306,15 +310,35 @@ class Event:
     def set(self):
         threading.Thread(target=lambda: print(server.get_addresses()[0].port, flush=True)).start()
 
-with StandaloneTCPNetworkServer("127.0.0.1", 0, StreamProtocol(StringLineSerializer()), Handler()) as server:
+loop, thread = sys.argv[1:]
+if loop == "trio":
+    options = {"backend": "trio"}
+else:
+    options = {"runner_options": {"loop_factory": __import__(loop).new_event_loop}}
+with StandaloneTCPNetworkServer("127.0.0.1", 0, StreamProtocol(StringLineSerializer()), Handler(), **options) as server:
     try:
-        server.serve_forever(is_up_event=Event(), runner_options={{"loop_factory": {loop}.new_event_loop}})
+        if thread == "main":
+            server.serve_forever(is_up_event=Event())
+        else:
+            serving = NetworkServerThread(server)
+            serving.start()
+            try:
+                Event().set()
+                threading.Event().wait()
+            finally:
+                serving.join()
     except KeyboardInterrupt:
-        pass
+        print("interrupted")
     print("serving:", server.is_serving())
 """
+
+
+@pytest.mark.parametrize("thread", ["main", "other"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
+def test_keyboard_interrupt_ends_a_process_cleanly(loop: str, thread: str) -> None:
+    pytest.importorskip(loop)
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, loop, thread], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with process:
         try:
@@ -328,4 +352,4 @@ with StandaloneTCPNetworkServer("127.0.0.1", 0, StreamProtocol(StringLineSeriali
             process.kill()
     assert errors == ""
     assert process.returncode == 0
-    assert output.splitlines() == ["disconnected", "unwound", "serving: False"]
+    assert output.splitlines() == ["disconnected", "unwound", "interrupted", "serving: False"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -38,9 +39,12 @@ def ask(path: str, text: bytes) -> bytes:
         return sock.recv(100)
 
 
-@pytest.mark.parametrize("loop_factory", [None, asyncio.new_event_loop], ids=["default", "asyncio"])
-def test_server_in_a_thread_answers_until_it_is_shut_down(path: str, loop_factory: Any) -> None:
-    options = {} if loop_factory is None else {"runner_options": {"loop_factory": loop_factory}}
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"runner_options": {"loop_factory": asyncio.new_event_loop}}, {"backend": "trio"}],
+    ids=["default", "asyncio", "trio"],
+)
+def test_server_in_a_thread_answers_until_it_is_shut_down(path: str, options: dict[str, Any]) -> None:
     with new_server(path, mode=0o600, ancillary_bufsize=100, **options) as server:
         assert server.get_addresses() == ()
         for text in (b"first run", b"second run"):
@@ -80,7 +84,7 @@ class Up:
     def set(self):
         print("up", flush=True)
 
-with StandaloneUnixStreamServer(sys.argv[1], line_protocol(), Handler()) as server:
+with StandaloneUnixStreamServer(sys.argv[1], line_protocol(), Handler(), sys.argv[2]) as server:
     try:
         server.serve_forever(is_up_event=Up())
     except KeyboardInterrupt:
@@ -88,30 +92,37 @@ with StandaloneUnixStreamServer(sys.argv[1], line_protocol(), Handler()) as serv
 """
 
 
-def start_process(path: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, path], stdout=subprocess.PIPE, text=True)
+BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+def start_process(path: str, backend: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, path, backend], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
     return process
 
 
-def test_an_interrupted_process_deletes_its_file(path: str) -> None:
-    with start_process(path) as process:
+@BACKENDS
+def test_an_interrupted_process_deletes_its_file(path: str, backend: str) -> None:
+    with start_process(path, backend) as process:
         assert ask(path, b"hello") == b"hello\n"
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.read() == "interrupted\n"
         assert process.wait(PATIENCE) == 0
     assert not os.path.lexists(path)
 
 
-def test_the_successor_of_a_killed_process_takes_its_path_over(path: str) -> None:
-    with start_process(path) as process:
+@BACKENDS
+def test_the_successor_of_a_killed_process_takes_its_path_over(path: str, backend: str) -> None:
+    with start_process(path, backend) as process:
         assert ask(path, b"first") == b"first\n"
         process.kill()
         process.wait(PATIENCE)
     assert os.path.lexists(path)
-    with start_process(path) as process:
+    with start_process(path, backend) as process:
         assert ask(path, b"second") == b"second\n"
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         process.wait(PATIENCE)
     assert not os.path.lexists(path)
 

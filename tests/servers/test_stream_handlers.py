@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
 import socket
@@ -11,6 +10,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from tests.background import Running, results, settle, sleep, spawn, spawn_in_order
 from tests.lowlevel.api_async.servers.peers import PATIENCE, turns_of_the_loop
 from tests.servers.serving import Client, Handler, Requests, serving, until
 
@@ -18,6 +18,8 @@ from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError, 
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
 from easynetwork.servers.handlers import INETClientAttribute
+
+EVERY_BACKEND = True
 
 
 class Observer(Handler):
@@ -156,6 +158,7 @@ async def test_closing_in_on_connection_skips_the_handler() -> None:
     async with serving(handler) as it:
         peer = await it.connect()
         assert await peer.rest() == b"no\n"
+        await until(lambda: "refused" in handler.diary)
     assert handler.diary == ["disconnected, closing: True", "refused"]
 
 
@@ -174,6 +177,7 @@ async def test_closing_in_a_generator_on_connection_skips_the_handler() -> None:
         peer = await it.connect()
         await peer.send(b"a\nb\n")
         assert await peer.rest() == b"a\n"
+        await until(lambda: "refused" in handler.diary)
     assert handler.diary == ["disconnected, closing: True", "refused"]
 
 
@@ -348,7 +352,7 @@ async def test_shutdown_calls_on_disconnection_once_with_an_open_client() -> Non
             try:
                 while True:
                     await client.send_packet((yield None))
-            except asyncio.CancelledError:
+            except client.backend().get_cancelled_exc_class():
                 self.diary.append("cancelled")
                 raise
 
@@ -383,23 +387,24 @@ async def test_half_closed_peer_gets_every_answer_whole() -> None:
         peer = await it.connect(receive_buffer=8192)
         await peer.send(b"a\nb\nc\n")
         peer.half_close()
-        await asyncio.sleep(0.05)
+        await sleep(0.05)
         assert await peer.rest() == b"".join(letter * 1_000_000 + b"\n" for letter in (b"a", b"b", b"c"))
 
 
 async def test_half_closed_peer_gets_what_another_task_is_sending() -> None:
     class Forwarding(Handler):
-        task: asyncio.Task[None]
+        task: Running[None]
 
         async def handle(self, client: Client, /) -> Requests:
             request = yield None
-            self.task = asyncio.create_task(client.send_packet(request * 3_000_000))
+            self.task = spawn(client.send_packet(request * 3_000_000))
+            await settle()
 
     async with serving(Forwarding()) as it:
         peer = await it.connect(receive_buffer=8192)
         await peer.send(b"a\n")
         peer.half_close()
-        await asyncio.sleep(0.05)
+        await sleep(0.05)
         assert await peer.rest() == b"a" * 3_000_000 + b"\n"
 
 
@@ -418,13 +423,13 @@ async def test_packets_of_many_tasks_leave_in_the_order_of_the_calls() -> None:
                 await turns_of_the_loop(pauses + size % 3)
                 await handler.client.send_packet(f"{next(calls)}:" + "x" * (100_000 if size % 10 == pauses else 50))
 
-        tasks = [asyncio.create_task(send_some(pauses)) for pauses in range(8)]
+        tasks = [spawn(send_some(pauses)) for pauses in range(8)]
         received = []
         for number in range(8 * 40):
             received.append(int((await peer.line()).partition(b":")[0]))
             if number % 20 == 0:
-                await asyncio.sleep(0.005)
-        await asyncio.gather(*tasks)
+                await sleep(0.005)
+        await results(*tasks)
     assert received == list(range(8 * 40))
 
 
@@ -529,7 +534,7 @@ async def test_sending_to_a_peer_that_has_reset_is_a_connection_error() -> None:
     async with serving(handler) as it:
         peer = await it.connect(receive_buffer=8192)
         await peer.send(b"go\n")
-        await asyncio.sleep(0.02)
+        await sleep(0.02)
         peer.reset()
         await until(lambda: "disconnected" in handler.diary)
     assert handler.diary == ["connected", "broken", "disconnected"]
@@ -540,13 +545,12 @@ async def test_closing_waits_for_the_packets_of_other_tasks() -> None:
     async with serving(handler) as it:
         peer = await it.connect(receive_buffer=8192)
         assert await peer.ask(b"a") == b"a"
-        sending = [asyncio.create_task(handler.client.send_packet(text * 3_000_000)) for text in "bc"]
-        await turns_of_the_loop(3)
-        closing = [asyncio.create_task(handler.client.aclose()) for _ in range(2)]
+        sending = await spawn_in_order(*(handler.client.send_packet(text * 3_000_000) for text in "bc"))
+        closing = [spawn(handler.client.aclose()) for _ in range(2)]
         await turns_of_the_loop(3)
         assert not any(task.done() for task in closing)
         assert await peer.rest() == b"b" * 3_000_000 + b"\n" + b"c" * 3_000_000 + b"\n"
-        await asyncio.gather(*sending, *closing)
+        await results(*sending, *closing)
         assert handler.client.is_closing()
 
 
@@ -555,16 +559,15 @@ async def test_closing_that_is_cancelled_closes_abruptly() -> None:
     async with serving(handler) as it:
         peer = await it.connect(receive_buffer=8192)
         assert await peer.ask(b"a") == b"a"
-        sending = asyncio.create_task(handler.client.send_packet("b" * 30_000_000))
+        sending = spawn(handler.client.send_packet("b" * 30_000_000))
         await turns_of_the_loop(3)
-        closing = asyncio.create_task(handler.client.aclose())
+        closing = spawn(handler.client.aclose())
         await turns_of_the_loop(3)
         closing.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await closing
+        await closing.wait()
+        assert closing.cancelled()
         assert handler.client.is_closing()
-        done, _ = await asyncio.wait([sending], timeout=PATIENCE)
-        assert done == {sending}
+        await sending.wait()
         with pytest.raises(ClientClosedError):
             await handler.client.send_packet("x")
         assert await peer.gone()

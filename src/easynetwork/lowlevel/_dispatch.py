@@ -86,7 +86,6 @@ class RequestDispatcher(Generic[_T_Request]):
         "_decoder",
         "_is_disconnection",
         "_packets",
-        "_stopped",
         "_yielded",
         "ancillary",
         "ancillary_bufsize",
@@ -96,6 +95,7 @@ class RequestDispatcher(Generic[_T_Request]):
         "input",
         "max_recv_size",
         "spent",
+        "stopped",
         "timeout",
         "waiting_token",
     )
@@ -113,7 +113,8 @@ class RequestDispatcher(Generic[_T_Request]):
         self._decoded: list[_T_Request] = _NO_PACKETS
         self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over, in this run or the next
         self._yielded: object = None  # at the current yield
-        self._stopped = False
+        self.stopped: bool = False
+        """Whether the connection is being closed from this side."""
 
         self.input: Final = decoder.input
         """Takes received bytes."""
@@ -157,7 +158,7 @@ class RequestDispatcher(Generic[_T_Request]):
         decoded: list[_T_Request] = _NO_PACKETS
         decoder = self._decoder
         firstiter, finalizer = sys.get_asyncgen_hooks()
-        while not self._stopped and (agen := next_generator()) is not None:
+        while not self.stopped and (agen := next_generator()) is not None:
             has_yielded = False
             asend = agen.asend
             try:
@@ -229,7 +230,7 @@ class RequestDispatcher(Generic[_T_Request]):
 
     def stop(self) -> None:
         """Drops what was received, and begins no other generator: the connection is being closed from this side."""
-        self._stopped = True
+        self.stopped = True
         self._decoder.clear()
         self._decoded.clear()  # this ends the iterator as well
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
+import os
+import signal
 import threading
 
 import pytest
@@ -51,6 +53,41 @@ def test_an_interrupt_of_a_task_is_raised_in_a_group(backend: AsyncBackend, exc_
         assert [type(exc) for exc in info.value.exceptions] == [exc_type]
 
     backend.bootstrap(run)
+
+
+def test_an_interrupt_leaves_bootstrap_by_itself(backend: AsyncBackend) -> None:
+    """It comes to the main task, at a checkpoint, wherever the process is when it comes."""
+    seen: list[str] = []
+
+    async def busy() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        seen.append("not torn")
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append("cancelled")
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(busy)
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.bootstrap(run)
+    assert seen == ["not torn", "cancelled"]
+
+
+def test_an_interrupt_with_other_errors_stays_in_their_group(backend: AsyncBackend) -> None:
+    async def fail(error: BaseException) -> None:
+        raise error
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail, KeyboardInterrupt())
+            nursery.start_soon(fail, LookupError())
+
+    with pytest.raises(BaseExceptionGroup) as info:
+        backend.bootstrap(run)
+    assert {type(exc) for exc in info.value.exceptions} == {KeyboardInterrupt, LookupError}
 
 
 def test_nurseries_and_scopes_of_trio_work_within_those_of_the_backend_and_around_them(backend: AsyncBackend) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
-from tests.background import Background
+from tests.background import settle, spawn
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -177,7 +177,7 @@ async def test_a_second_reader_is_refused_and_the_first_goes_on(
 
 
 async def test_a_thousand_cancelled_receptions_lose_nothing(
-    background: Background, backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket, rng: Any
+    backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket, rng: Any
 ) -> None:
     received: list[bytes] = []
     sent = 0
@@ -185,7 +185,7 @@ async def test_a_thousand_cancelled_receptions_lose_nothing(
         if rng.random() < 0.5:
             peer.send(b"%d" % sent)
             sent += 1
-        receiving = await background.start(transport.recv)
+        receiving = spawn(transport.recv())
         for _ in range(rng.randrange(3)):
             await backend.coro_yield()
         receiving.cancel()
@@ -198,7 +198,7 @@ async def test_a_thousand_cancelled_receptions_lose_nothing(
 
 
 async def test_a_reader_who_never_waits_lets_others_run(
-    backend: AsyncBackend, background: Background, transport: AsyncDatagramTransport, peer: socket.socket
+    backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
 ) -> None:
     for _ in range(200):
         peer.send(b"x")
@@ -210,7 +210,7 @@ async def test_a_reader_who_never_waits_lets_others_run(
             turns += 1
             await backend.coro_yield()
 
-    task = await background.start(others)
+    task = spawn(others())
     for _ in range(200):
         await transport.recv()
     task.cancel()
@@ -293,11 +293,11 @@ async def test_a_refused_datagram_is_told_once_by_the_next_sending(
 
 
 async def test_a_waiting_reader_is_told_that_a_datagram_was_refused_and_can_go_on(
-    background: Background, backend: AsyncBackend, nobody: tuple[str, int]
+    backend: AsyncBackend, nobody: tuple[str, int]
 ) -> None:
     async with await backend.create_udp_endpoint(*nobody) as transport:
-        receiving = await background.start(transport.recv)
-        await backend.coro_yield()
+        receiving = spawn(transport.recv())
+        await settle()
         await transport.send(b"anybody?")
         with pytest.raises(ConnectionRefusedError):
             await receiving.result()
@@ -310,11 +310,11 @@ async def test_a_waiting_reader_is_told_that_a_datagram_was_refused_and_can_go_o
 @pytest.mark.parametrize("turns", range(4))
 @pytest.mark.parametrize("thief", ["sending", "a look at SO_ERROR"])
 async def test_a_waiting_reader_survives_that_another_one_is_told_the_error(
-    background: Background, backend: AsyncBackend, nobody: tuple[str, int], thief: str, turns: int
+    backend: AsyncBackend, nobody: tuple[str, int], thief: str, turns: int
 ) -> None:
     async with await backend.create_udp_endpoint(*nobody) as transport:
-        receiving = await background.start(transport.recv)
-        await backend.coro_yield()
+        receiving = spawn(transport.recv())
+        await settle()
         await transport.send(b"anybody?")
         for _ in range(turns):
             await backend.coro_yield()
@@ -332,17 +332,15 @@ async def test_a_waiting_reader_survives_that_another_one_is_told_the_error(
                     assert await receiving.result() == b"here I am"
                     break
                 except ConnectionRefusedError:
-                    receiving = await background.start(transport.recv)
+                    receiving = spawn(transport.recv())
 
 
 # --- closing
 
 
-async def test_closing_wakes_a_waiting_reader(
-    background: Background, backend: AsyncBackend, transport: AsyncDatagramTransport
-) -> None:
-    receiving = await background.start(transport.recv)
-    await backend.coro_yield()
+async def test_closing_wakes_a_waiting_reader(backend: AsyncBackend, transport: AsyncDatagramTransport) -> None:
+    receiving = spawn(transport.recv())
+    await settle()
     await transport.aclose()
     with pytest.raises(OSError) as info:
         await receiving.result()
@@ -350,7 +348,7 @@ async def test_closing_wakes_a_waiting_reader(
 
 
 async def test_closing_wakes_a_reader_that_lets_others_run(
-    backend: AsyncBackend, background: Background, transport: AsyncDatagramTransport, peer: socket.socket
+    backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
 ) -> None:
     for _ in range(100):
         peer.send(b"x")
@@ -359,8 +357,8 @@ async def test_closing_wakes_a_reader_that_lets_others_run(
         while True:
             await transport.recv()
 
-    receiving = await background.start(read_on)
-    await backend.coro_yield()
+    receiving = spawn(read_on())
+    await settle()
     await transport.aclose()
     with pytest.raises(OSError) as info:
         await receiving.result()
@@ -377,39 +375,35 @@ async def test_everything_on_a_closed_transport_is_told_so(transport: AsyncDatag
         transport.extra(SocketAttribute.sockname)
 
 
-async def test_closing_is_idempotent_and_told_at_once(
-    backend: AsyncBackend, background: Background, transport: AsyncDatagramTransport
-) -> None:
+async def test_closing_is_idempotent_and_told_at_once(backend: AsyncBackend, transport: AsyncDatagramTransport) -> None:
     assert not transport.is_closing()
-    closing = await background.start(transport.aclose)
-    await backend.coro_yield()
+    closing = spawn(transport.aclose())
+    await settle()
     assert transport.is_closing()
     await closing.result()
     await transport.aclose()
 
 
-async def test_a_cancelled_close_has_closed(
-    backend: AsyncBackend, background: Background, transport: AsyncDatagramTransport
-) -> None:
-    closing = await background.start(transport.aclose)
-    await backend.coro_yield()
+async def test_a_cancelled_close_has_closed(backend: AsyncBackend, transport: AsyncDatagramTransport) -> None:
+    closing = spawn(transport.aclose())
+    await settle()
     closing.cancel()
     await closing.wait()
     assert transport.extra(SocketAttribute.socket).fileno() == -1
 
 
 async def test_the_number_of_a_closed_socket_can_be_used_again_at_once(
-    background: Background, backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
+    backend: AsyncBackend, transport: AsyncDatagramTransport, peer: socket.socket
 ) -> None:
     """The event loop must have forgotten it."""
-    receiving = await background.start(transport.recv)
-    await backend.coro_yield()
+    receiving = spawn(transport.recv())
+    await settle()
     number = transport.extra(SocketAttribute.socket).fileno()
-    closing = await background.start(transport.aclose)
-    await backend.coro_yield()
+    closing = spawn(transport.aclose())
+    await settle()
     async with await backend.create_udp_endpoint(*peer.getsockname()) as successor:
         assert successor.extra(SocketAttribute.socket).fileno() == number
-        waiting = await background.start(successor.recv)
+        waiting = spawn(successor.recv())
         await backend.sleep(0.01)
         peer.sendto(b"for the second", successor.extra(SocketAttribute.sockname))
         assert await waiting.result() == b"for the second"

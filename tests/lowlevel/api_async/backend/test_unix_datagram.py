@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from tests.background import Background, Queue
+from tests.background import Queue, spawn
 from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -141,8 +141,8 @@ async def test_a_connected_socket_is_wrapped_with_its_ancillary_data(backend: As
     assert ours.fileno() == -1
 
 
-async def test_a_closed_transport_says_so(background: Background, transport: AsyncDatagramTransport) -> None:
-    receiving = await background.start(transport.recv)
+async def test_a_closed_transport_says_so(transport: AsyncDatagramTransport) -> None:
+    receiving = spawn(transport.recv())
     await transport.aclose()
     for operation in (receiving.result(), transport.recv(), transport.recv_with_ancillary(100), transport.send(b"")):
         with pytest.raises(OSError) as info:
@@ -154,26 +154,26 @@ async def test_a_closed_transport_says_so(background: Background, transport: Asy
 
 
 async def test_a_listener_answers_who_has_a_name(
-    background: Background, listener: Listener, peer: socket.socket, backend: AsyncBackend
+    listener: Listener, peer: socket.socket, backend: AsyncBackend
 ) -> None:
     async def echo(data: bytes, address: Any) -> None:
         await listener.send_to(data, address)
 
-    await background.start(listener.serve, echo)
+    spawn(listener.serve(echo))
     for datagram in (b"one", b"", b"two"):
         peer.send(datagram)
         assert await backend.run_in_thread(peer.recv, 100) == datagram
 
 
 async def test_a_listener_gets_files_and_sends_some(
-    backend: AsyncBackend, background: Background, listener: Listener, peer: socket.socket
+    backend: AsyncBackend, listener: Listener, peer: socket.socket
 ) -> None:
     seen: Queue[tuple[bytes, list[Any], Any]] = Queue(backend)
 
     async def handler(data: bytes, ancillary_data: Any, address: Any) -> None:
         seen.put_nowait((data, ancillary_data, address))
 
-    await background.start(listener.serve_with_ancillary, handler, 1024)
+    spawn(listener.serve_with_ancillary(handler, 1024))
     with Gift("there") as there, Gift("back") as back:
         send_message(peer, b"take this", there)
         data, messages, address = await seen.get()
@@ -185,29 +185,27 @@ async def test_a_listener_gets_files_and_sends_some(
     assert await seen.get() == (b"nothing", [], peer.getsockname())
 
 
-async def test_who_has_no_name_is_none(
-    backend: AsyncBackend, background: Background, listener: Listener, path: str
-) -> None:
+async def test_who_has_no_name_is_none(backend: AsyncBackend, listener: Listener, path: str) -> None:
     seen: Queue[Any] = Queue(backend)
 
     async def handler(data: bytes, address: Any) -> None:
         seen.put_nowait((data, address))
 
-    await background.start(listener.serve, handler)
+    spawn(listener.serve(handler))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nameless:
         nameless.sendto(b"guess who", path)
         assert await seen.get() == (b"guess who", None)
 
 
 async def test_tasks_are_started_in_the_order_of_reception(
-    backend: AsyncBackend, background: Background, listener: Listener, peer: socket.socket
+    backend: AsyncBackend, listener: Listener, peer: socket.socket
 ) -> None:
     seen: list[bytes] = []
 
     async def handler(data: bytes, address: Any) -> None:
         seen.append(data)
 
-    await background.start(listener.serve, handler)
+    spawn(listener.serve(handler))
     sent = [b"%d" % i for i in range(200)]
     for datagram in sent:
         await backend.run_in_thread(peer.send, datagram)
@@ -226,11 +224,11 @@ async def test_the_file_of_a_listener_gets_the_mode_that_is_asked_for_and_stays(
     assert os.path.exists(path)
 
 
-async def test_closing_ends_serve_and_leaves_nothing_usable(background: Background, listener: Listener) -> None:
+async def test_closing_ends_serve_and_leaves_nothing_usable(listener: Listener) -> None:
     async def handler(data: bytes, address: Any) -> None:
         pytest.fail("nothing was sent")
 
-    serving = await background.start(listener.serve, handler)
+    serving = spawn(listener.serve(handler))
     await listener.aclose()
     for operation in (serving.result(), listener.serve(handler), listener.send_to(b"", "somewhere")):
         with pytest.raises(OSError) as info:

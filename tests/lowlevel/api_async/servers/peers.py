@@ -4,9 +4,13 @@ from __future__ import annotations
 
 __all__ = ["PATIENCE", "Peer", "turns_of_the_loop"]
 
-import asyncio
 import socket
 import struct
+from typing import Any
+
+from tests.socket_calls import socket_calls
+
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 
 PATIENCE = 10.0
 """Seconds after which a test that hangs has failed. Nothing is expected to take as long."""
@@ -20,9 +24,13 @@ class Peer:
         self.sock = sock
         self._kept = b""
 
+    async def connect(self, address: Any) -> None:
+        with ensure_backend(None).timeout(PATIENCE):
+            await socket_calls().connect(self.sock, address)
+
     async def send(self, data: bytes) -> None:
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.get_running_loop().sock_sendall(self.sock, data)
+        with ensure_backend(None).timeout(PATIENCE):
+            await socket_calls().send_all(self.sock, data)
 
     async def line(self) -> bytes:
         """Returns the next line, without its end; raises EOFError at the end of the stream."""
@@ -67,11 +75,11 @@ class Peer:
         self.sock.close()
 
     async def _receive(self) -> bytes:
-        async with asyncio.timeout(PATIENCE):
-            return await asyncio.get_running_loop().sock_recv(self.sock, 1 << 16)
+        with ensure_backend(None).timeout(PATIENCE):
+            return await socket_calls().receive(self.sock)
 
 
 async def turns_of_the_loop(count: int) -> None:
     """Lets everything else run *count* times."""
     for _ in range(count):
-        await asyncio.sleep(0)
+        await ensure_backend(None).coro_yield()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 __all__ = ["PullingListener", "PullingTransport"]
 
-import asyncio
 import errno
 import os
 import socket
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from tests.socket_calls import socket_calls
+
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PullingTransport(AsyncStreamTransport):
-    """A stream on ``loop.sock_recv_into`` and ``loop.sock_sendall``."""
+    """A stream on nothing but waiting for its socket."""
 
     def __init__(self, backend: AsyncBackend, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -30,11 +31,11 @@ class PullingTransport(AsyncStreamTransport):
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         self._check_open()
-        return await asyncio.get_running_loop().sock_recv_into(self._socket, buffer)
+        return await socket_calls().receive_into(self._socket, buffer)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self._check_open()
-        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+        await socket_calls().send_all(self._socket, data)
 
     async def send_eof(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
@@ -45,7 +46,7 @@ class PullingTransport(AsyncStreamTransport):
     async def aclose(self) -> None:
         self._closing = True
         try:
-            await asyncio.sleep(0)
+            await self._backend.coro_yield()
         finally:
             self._socket.close()
 
@@ -58,10 +59,10 @@ class PullingTransport(AsyncStreamTransport):
 
 
 class PullingListener(AsyncListener[AsyncStreamTransport]):
-    """Accepts with ``loop.sock_accept``."""
+    """Accepts the connections of a socket."""
 
     def __init__(self) -> None:
-        self._backend = AsyncIOBackend()
+        self._backend = ensure_backend(None)
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._socket.setblocking(False)
         self._closed = False
@@ -76,10 +77,9 @@ class PullingListener(AsyncListener[AsyncStreamTransport]):
         handler: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]],
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
-        loop = asyncio.get_running_loop()
         async with self._backend.create_task_group() as private_group:
             while True:
-                connection, _ = await loop.sock_accept(self._socket)
+                connection = await socket_calls().accept(self._socket)
                 (task_group or private_group).start_soon(handler, PullingTransport(self._backend, connection))
         raise AssertionError("unreachable")
 

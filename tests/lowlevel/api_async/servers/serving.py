@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["Client", "Handler", "Requests", "RunningServer", "serving"]
+__all__ = ["Client", "Handler", "Requests", "RunningServer", "nothing_reported", "serving"]
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, NoReturn, TypeAlias
 
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
+import sniffio
+from tests.background import Running, background_tasks
+from tests.lowlevel.api_async.servers.peers import Peer
 from tests.lowlevel.api_async.servers.pulling import PullingListener
 
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
-from easynetwork.lowlevel.api_async.backend._asyncio.listener import AsyncioStreamListener
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.lowlevel.socket import SocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType, StreamProtocol
@@ -29,9 +32,10 @@ Handler: TypeAlias = Callable[[Client], Requests]
 class RunningServer:
     """A server with the peers that have connected to it."""
 
-    def __init__(self, server: AsyncStreamServer[str, str], address: tuple[str, int]) -> None:
+    def __init__(self, server: AsyncStreamServer[str, str], address: tuple[str, int], task: Running[NoReturn]) -> None:
         self.server = server
         self.address = address
+        self.task = task
         self._peers: list[Peer] = []
 
     async def connect(self, *, receive_buffer: int | None = None) -> Peer:
@@ -40,7 +44,7 @@ class RunningServer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         peer = Peer(sock)
         self._peers.append(peer)
-        await asyncio.get_running_loop().sock_connect(sock, self.address)
+        await peer.connect(self.address)
         return peer
 
     def hang_up(self) -> None:
@@ -66,33 +70,41 @@ async def serving(
         max_recv_size: of the server.
         options: keyword arguments of ``serve()``.
     """
+    backend = ensure_backend(None)
     listener, address = await _listen(driver)
-    reported: list[dict[str, Any]] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: reported.append(context))
     server: AsyncStreamServer[str, str] = AsyncStreamServer(
         listener, protocol or StreamProtocol(StringLineSerializer()), max_recv_size
     )
-    running = RunningServer(server, address)
-    async with server:
-        task = asyncio.create_task(server.serve(handler, **options))
+    async with nothing_reported(), server, background_tasks(backend) as background:
+        task = await background.start(partial(server.serve, handler, **options))
+        running = RunningServer(server, address, task)
         try:
-            await asyncio.sleep(0)
+            await backend.coro_yield()
             yield running
         finally:
             is_closed_by_the_test = server.is_closing()
             task.cancel()
-            await asyncio.wait([task], timeout=PATIENCE)
+            await task.wait()
             running.hang_up()
-    assert task.cancelled() or (is_closed_by_the_test and isinstance(task.exception(), OSError))
+    assert task.cancelled() or (is_closed_by_the_test and isinstance(task.error, OSError))
+
+
+@contextlib.asynccontextmanager
+async def nothing_reported() -> AsyncIterator[None]:
+    """Checks that nothing is reported to the event loop as an error. (Trio has nothing to report to.)"""
+    if sniffio.current_async_library() != "asyncio":
+        yield
+        return
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    yield
     assert reported == []
 
 
-async def _listen(driver: str) -> tuple[AsyncioStreamListener | PullingListener, tuple[str, int]]:
+async def _listen(driver: str) -> tuple[AsyncListener[AsyncStreamTransport], tuple[str, int]]:
     if driver == "pull":
         pulling = PullingListener()
         return pulling, pulling.address
-    [listener] = await AsyncIOBackend().create_tcp_listeners("127.0.0.1", 0, 128)
-    assert isinstance(listener, AsyncioStreamListener)
+    [listener] = await ensure_backend(None).create_tcp_listeners("127.0.0.1", 0, 128)
     host, port = listener.extra(SocketAttribute.sockname)[:2]
     return listener, (host, port)

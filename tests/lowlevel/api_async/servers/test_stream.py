@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import gc
 import logging
@@ -10,16 +9,19 @@ import math
 from typing import Any
 
 import pytest
+from tests.background import spawn
 from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.pulling import PullingListener
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
 from easynetwork.lowlevel.socket import INETSocketAttribute
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
+
+EVERY_BACKEND = True
 
 PROTOCOL: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer())
 
@@ -64,17 +66,16 @@ async def test_second_concurrent_serve_is_refused_and_the_first_goes_on(driver: 
 async def test_server_can_serve_again_after_it_was_cancelled() -> None:
     async with serving(echo) as server:
         assert await (await server.connect()).ask(b"a") == b"a"
-        [task] = [task for task in asyncio.all_tasks() if "serve" in str(task.get_coro()) and "Server" in str(task)]
-        task.cancel()
-        await asyncio.wait([task])
-        again = asyncio.create_task(server.server.serve(echo))
+        server.task.cancel()
+        await server.task.wait()
+        again = spawn(server.server.serve(echo))
         assert await (await server.connect()).ask(b"b") == b"b"
         again.cancel()
-        await asyncio.wait([again])
+        await again.wait()
 
 
 async def test_serve_on_a_closed_server_raises_ebadf() -> None:
-    [listener] = await AsyncIOBackend().create_tcp_listeners("127.0.0.1", 0, 10)
+    [listener] = await ensure_backend(None).create_tcp_listeners("127.0.0.1", 0, 10)
     server: AsyncStreamServer[str, str] = AsyncStreamServer(listener, PROTOCOL, 1024)
     await server.aclose()
     assert server.is_closing()
@@ -84,19 +85,19 @@ async def test_serve_on_a_closed_server_raises_ebadf() -> None:
 
 
 async def test_closing_a_server_that_is_serving_ends_serve_with_ebadf() -> None:
-    [listener] = await AsyncIOBackend().create_tcp_listeners("127.0.0.1", 0, 10)
+    [listener] = await ensure_backend(None).create_tcp_listeners("127.0.0.1", 0, 10)
     server: AsyncStreamServer[str, str] = AsyncStreamServer(listener, PROTOCOL, 1024)
-    task = asyncio.create_task(server.serve(echo))
+    task = spawn(server.serve(echo))
     await turns_of_the_loop(3)
     assert not server.is_closing()
     await server.aclose()
     with pytest.raises(OSError) as caught:
-        await task
+        await task.result()
     assert caught.value.errno == errno.EBADF
 
 
 async def test_tasks_live_in_the_given_task_group_and_outlive_serve() -> None:
-    async with AsyncIOBackend().create_task_group() as group:
+    async with ensure_backend(None).create_task_group() as group:
         async with serving(echo, task_group=group) as server:
             peer = await server.connect()
             assert await peer.ask(b"a") == b"a"
@@ -108,7 +109,7 @@ async def test_tasks_live_in_the_given_task_group_and_outlive_serve() -> None:
 
 
 async def test_server_delegates_to_its_listener() -> None:
-    [listener] = await AsyncIOBackend().create_tcp_listeners("127.0.0.1", 0, 10)
+    [listener] = await ensure_backend(None).create_tcp_listeners("127.0.0.1", 0, 10)
     async with AsyncStreamServer(listener, PROTOCOL, 1024) as server:
         assert server.backend() is listener.backend()
         assert server.extra(INETSocketAttribute.sockname) == listener.extra(INETSocketAttribute.sockname)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import socket
@@ -11,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.background import new_event, sleep, spawn
 from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
 from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
-from tests.lowlevel.api_async.servers.serving import Client, Requests
+from tests.lowlevel.api_async.servers.serving import Client, Requests, nothing_reported
 
 from easynetwork.exceptions import UnsupportedOperation
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAncillary
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
+
+EVERY_BACKEND = True
 
 PROTOCOLS: dict[str, Callable[[StringLineSerializer], AnyStreamProtocolType[str, str]]] = {
     "stream": StreamProtocol,
@@ -47,23 +49,20 @@ async def serving(
     ancillary_bufsize: int | None = 1024,
 ) -> AsyncIterator[Peer]:
     """Serves one peer. In the end, no descriptor is left, and nothing was reported to the event loop."""
-    reported: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    async with all_closed():
-        listener = await AsyncIOBackend().create_unix_stream_listener(path, 10)
+    async with nothing_reported(), all_closed():
+        listener = await ensure_backend(None).create_unix_stream_listener(path, 10)
         async with AsyncStreamServer(listener, protocol or StreamProtocol(StringLineSerializer()), 1024) as server:
-            task = asyncio.create_task(server.serve(handler, ancillary_bufsize=ancillary_bufsize))
+            task = spawn(server.serve(handler, ancillary_bufsize=ancillary_bufsize))
             sock = socket.socket(socket.AF_UNIX)
             sock.connect(path)
             peer = Peer(sock)
             try:
-                async with asyncio.timeout(PATIENCE):
+                with ensure_backend(None).timeout(PATIENCE):
                     yield peer
             finally:
                 peer.close()
                 task.cancel()
-                await asyncio.wait([task])
-    assert reported == []
+                await task.wait()
 
 
 def asking_for(ancillary: SocketAncillary, timeout: float | None = None) -> RecvParams:
@@ -89,7 +88,7 @@ def give(peer: Peer, data: bytes, text: str = "gift") -> None:
 
 async def settle() -> None:
     """Lets the server do what it has to do, and a little more."""
-    await asyncio.sleep(0.02)
+    await sleep(0.02)
 
 
 # --- receiving
@@ -117,7 +116,7 @@ async def test_a_busy_handler_does_not_lose_what_comes_meanwhile(path: str) -> N
         request = yield None
         assert request == "busy"
         await client.send_packet("wait")
-        await asyncio.sleep(0.05)
+        await sleep(0.05)
         ancillary = SocketAncillary()
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {text_in(ancillary)}")
@@ -130,7 +129,7 @@ async def test_a_busy_handler_does_not_lose_what_comes_meanwhile(path: str) -> N
 
 async def test_a_handler_that_begins_late_gets_the_descriptor_of_the_first_request(path: str) -> None:
     async def late(client: Client) -> Requests:
-        await asyncio.sleep(0.05)
+        await sleep(0.05)
         ancillary = SocketAncillary()
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {text_in(ancillary)}")
@@ -175,7 +174,7 @@ async def test_descriptors_in_the_socket_are_closed_with_the_connection(path: st
     async def handler(client: Client) -> Requests:
         yield None
         await client.send_packet("busy")
-        await asyncio.sleep(0.02)
+        await sleep(0.02)
         await client.aclose()
 
     async with serving(path, handler) as peer:
@@ -208,7 +207,7 @@ async def test_a_scope_cancelled_around_the_yield_loses_nothing(path: str) -> No
             with client.backend().move_on_after(0.01):
                 yield asking_for(ancillary)
         await client.send_packet("gave up")
-        await asyncio.sleep(0.02)
+        await sleep(0.02)
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {text_in(ancillary)}")
 
@@ -223,7 +222,7 @@ async def test_a_plain_request_cancelled_within_a_scope_reads_nothing_ahead(path
         with client.backend().move_on_after(0.01):
             yield None
         await client.send_packet("gave up")
-        await asyncio.sleep(0.05)
+        await sleep(0.05)
         ancillary = SocketAncillary()
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {text_in(ancillary)}")
@@ -277,7 +276,7 @@ async def test_a_server_without_room_for_ancillary_data_supports_none(path: str)
 
 
 async def test_the_end_of_the_stream_closes_a_handler_that_asks(path: str) -> None:
-    closed = asyncio.Event()
+    closed = new_event()
 
     async def handler(client: Client) -> Requests:
         try:
@@ -298,13 +297,13 @@ async def test_the_end_of_the_stream_closes_a_handler_that_asks(path: str) -> No
 
 @pytest.mark.parametrize("asks", [False, True], ids=["plain", "ancillary"])
 async def test_a_peer_that_resets_while_the_handler_is_busy_is_noticed(path: str, asks: bool) -> None:
-    busy, ended = asyncio.Event(), asyncio.Event()
+    busy, ended = new_event(), new_event()
 
     async def handler(client: Client) -> Requests:
         yield None
         await client.send_packet("unread")
         busy.set()
-        await asyncio.sleep(0.05)
+        await sleep(0.05)
         with pytest.raises(ConnectionResetError):
             yield asking_for(SocketAncillary()) if asks else None
         ended.set()
@@ -319,7 +318,7 @@ async def test_a_peer_that_resets_while_the_handler_is_busy_is_noticed(path: str
 
 @pytest.mark.parametrize("ancillary_bufsize", [None, 1024])
 async def test_a_reset_right_behind_a_request_is_noticed(path: str, ancillary_bufsize: int | None) -> None:
-    ended = asyncio.Event()
+    ended = new_event()
 
     async def handler(client: Client) -> Requests:
         await client.send_packet("unread")
@@ -389,11 +388,11 @@ async def test_an_answer_with_a_descriptor_waits_for_a_slow_peer(path: str) -> N
 
     async with serving(path, handler) as peer:
         await peer.send(b"go\n")
-        await asyncio.sleep(0.1)
+        await sleep(0.1)
         peer.sock.setblocking(True)
         peer.sock.settimeout(PATIENCE)
         messages = []
-        while (message := await asyncio.to_thread(receive_message, peer.sock, 1 << 16))[0]:
+        while (message := await ensure_backend(None).run_in_thread(receive_message, peer.sock, 1 << 16))[0]:
             messages.append(message)
         assert messages[-1][0].endswith(b"last\n")
         assert messages[-1][1] == "patient"

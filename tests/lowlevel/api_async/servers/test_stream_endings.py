@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import logging
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE, turns_of_the_loop
+from tests.background import Queue, new_event, sleep, spawn, until
+from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel.api_async.backend._asyncio import stream as asyncio_stream
+from easynetwork.lowlevel.api_async.backend._trio import stream as trio_stream
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.socket import ISocket, SocketAttribute
+
+EVERY_BACKEND = True
 
 SERVER_LOGGER = "easynetwork.lowlevel.api_async.servers.stream"
 
@@ -28,7 +33,7 @@ async def test_exception_of_a_handler_is_logged_and_ends_this_connection_only(
         while True:
             request = yield None
             if is_suspended_before:
-                await asyncio.sleep(0)
+                await ensure_backend(None).coro_yield()
             if request == "fail":
                 raise LookupError("on purpose")
             await client.send_packet(request)
@@ -86,14 +91,14 @@ async def test_handler_is_finalised_in_its_task_before_the_transport_is_closed(d
     seen: list[tuple[bool, bool]] = []
 
     async def handler(client: Client) -> Requests:
-        task = asyncio.current_task()
+        task = ensure_backend(None).get_current_task()
         try:
             while True:
                 request = yield None
                 await client.send_packet(request)
         finally:
-            await asyncio.sleep(0.001)
-            seen.append((asyncio.current_task() is task, client.is_closing()))
+            await sleep(0.001)
+            seen.append((ensure_backend(None).get_current_task() == task, client.is_closing()))
             await client.send_packet("bye")
 
     async with serving(handler, driver) as server:
@@ -127,7 +132,7 @@ async def test_handler_that_closes_its_client_gets_no_further_request(
     """Neither one of the same burst, nor one that came while the handler was busy."""
     requests: list[str] = []
     ended: list[type[BaseException]] = []
-    go_on = asyncio.Event()
+    go_on = new_event()
 
     async def handler(client: Client) -> Requests:
         try:
@@ -150,9 +155,10 @@ async def test_handler_that_closes_its_client_gets_no_further_request(
         await peer.send(b"a\nb\nc\n")
         assert await peer.line() == b"closing"
         await peer.send(b"d\ne\n")
-        await asyncio.sleep(0.01)
+        await sleep(0.01)
         go_on.set()
         assert await peer.gone()
+        await until(lambda: ended)
     assert requests == ["a"]
     assert ended == [GeneratorExit]
 
@@ -235,7 +241,7 @@ async def test_peer_that_half_closes_gets_one_large_answer_whole(driver: str) ->
 
 
 async def test_half_close_while_the_handler_is_busy_comes_after_the_requests(driver: str) -> None:
-    go_on = asyncio.Event()
+    go_on = new_event()
 
     async def handler(client: Client) -> Requests:
         while True:
@@ -246,10 +252,10 @@ async def test_half_close_while_the_handler_is_busy_comes_after_the_requests(dri
     async with serving(handler, driver) as server:
         peer = await server.connect()
         await peer.send(b"a\n")
-        await asyncio.sleep(0.01)
+        await sleep(0.01)
         await peer.send(b"b\nc\n")
         peer.half_close()
-        await asyncio.sleep(0.01)
+        await sleep(0.01)
         go_on.set()
         assert await peer.rest() == b"a\nb\nc\n"
 
@@ -258,7 +264,7 @@ async def test_half_close_while_the_handler_is_busy_comes_after_the_requests(dri
 async def test_reset_is_raised_at_the_yield_unless_it_is_filtered(
     driver: str, is_filtered: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ended: asyncio.Future[type[BaseException]] = asyncio.get_running_loop().create_future()
+    ended: Queue[type[BaseException]] = Queue()
 
     async def handler(client: Client) -> Requests:
         try:
@@ -266,7 +272,7 @@ async def test_reset_is_raised_at_the_yield_unless_it_is_filtered(
                 request = yield None
                 await client.send_packet(request)
         except BaseException as exc:
-            ended.set_result(type(exc))
+            ended.put_nowait(type(exc))
             raise
 
     def is_disconnection(exc: Exception) -> bool:
@@ -276,14 +282,13 @@ async def test_reset_is_raised_at_the_yield_unless_it_is_filtered(
         peer = await server.connect()
         assert await peer.ask(b"a") == b"a"
         peer.reset()
-        async with asyncio.timeout(PATIENCE):
-            assert await ended is (GeneratorExit if is_filtered else ConnectionResetError)
-        await asyncio.sleep(0.01)
+        assert await ended.get() is (GeneratorExit if is_filtered else ConnectionResetError)
+        await sleep(0.01)
     assert len(caplog.records) == (0 if is_filtered else 1)
 
 
 async def test_reset_while_a_handler_sends_is_raised_by_send_packet(driver: str) -> None:
-    ended: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    ended: Queue[BaseException] = Queue()
 
     async def handler(client: Client) -> Requests:
         _ = yield None
@@ -291,32 +296,30 @@ async def test_reset_while_a_handler_sends_is_raised_by_send_packet(driver: str)
             while True:
                 await client.send_packet("x" * 100_000)
         except OSError as exc:
-            ended.set_result(exc)
+            ended.put_nowait(exc)
 
     async with serving(handler, driver) as server:
         peer = await server.connect(receive_buffer=4096)
         await peer.send(b"a\n")
         assert (await peer.line())[:5] == b"xxxxx"
         peer.reset()
-        async with asyncio.timeout(PATIENCE):
-            assert isinstance(await ended, ConnectionError)
+        assert isinstance(await ended.get(), ConnectionError)
 
 
 async def test_peer_that_never_reads_suspends_send_packet_and_is_given_up_at_the_deadline_of_the_close(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(asyncio_stream, "CLOSE_TIMEOUT", 0.1)
-    done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    for module in (asyncio_stream, trio_stream):
+        monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.1)
+    sockets: list[ISocket] = []
     sent = 0
 
     async def handler(client: Client) -> Requests:
         nonlocal sent
-        task = asyncio.current_task()
-        assert task is not None
-        task.add_done_callback(lambda _: done.set_result(client.is_closing()))
+        sockets.append(client.extra(SocketAttribute.socket))
         _ = yield None
         try:
-            async with asyncio.timeout(0.1):
+            with ensure_backend(None).timeout(0.1):
                 while sent < 2000:
                     await client.send_packet("x" * 10_000)
                     sent += 1
@@ -326,33 +329,31 @@ async def test_peer_that_never_reads_suspends_send_packet_and_is_given_up_at_the
     async with serving(handler) as server:
         peer = await server.connect(receive_buffer=4096)
         await peer.send(b"a\n")
-        async with asyncio.timeout(PATIENCE):
-            assert await done
+        await until(lambda: sockets and sockets[0].fileno() == -1)
         assert sent < 2000
         assert len(await peer.rest()) < sent * 10_001
 
 
 async def test_cancelled_close_is_abrupt() -> None:
-    closed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    closed: Queue[bool] = Queue()
     sent = 0
 
     async def handler(client: Client) -> Requests:
         nonlocal sent
         _ = yield None
         try:
-            async with asyncio.timeout(0.05):
+            with ensure_backend(None).timeout(0.05):
                 while True:
                     sent += 100_001
                     await client.send_packet("x" * 100_000)
         except TimeoutError:
             await aclose_forcefully(client)
-            closed.set_result(client.is_closing())
+            closed.put_nowait(client.is_closing())
 
     async with serving(handler) as server:
         peer = await server.connect(receive_buffer=4096)
         await peer.send(b"a\n")
-        async with asyncio.timeout(PATIENCE):  # less than a graceful close would take
-            assert await closed
+        assert await closed.get()
         assert len(await peer.rest()) < sent  # what was not sent by then is lost
 
 
@@ -396,7 +397,7 @@ async def test_serializer_crash_while_sending_is_a_runtime_error_and_the_connect
 
 
 async def test_second_task_that_sends_while_the_first_waits_is_refused(driver: str) -> None:
-    refused: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+    refused: Queue[list[str]] = Queue()
 
     async def fill(client: Client) -> None:
         while True:
@@ -405,20 +406,19 @@ async def test_second_task_that_sends_while_the_first_waits_is_refused(driver: s
     async def handler(client: Client) -> Requests:
         names: list[str] = []
         _ = yield None
-        filling = asyncio.create_task(fill(client))
-        await asyncio.sleep(0.05)
+        filling = spawn(fill(client))
+        await sleep(0.05)
         for attempt in (client.send_packet("b"), client.aclose()):
             try:
                 await attempt
             except BusyResourceError:
                 names.append("busy")
         filling.cancel()
-        await asyncio.wait([filling])
-        refused.set_result(names)
+        await filling.wait()
+        refused.put_nowait(names)
         await aclose_forcefully(client)
 
     async with serving(handler, driver) as server:
         peer = await server.connect(receive_buffer=4096)
         await peer.send(b"a\n")
-        async with asyncio.timeout(PATIENCE):
-            assert await refused == ["busy", "busy"]
+        assert await refused.get() == ["busy", "busy"]

@@ -1,4 +1,4 @@
-"""A handler runs in one task and one context, no matter who takes it from one ``yield`` to the next."""
+"""What a handler may do with asyncio between one ``yield`` and another, or across them."""
 
 from __future__ import annotations
 
@@ -6,84 +6,9 @@ import asyncio
 import contextvars
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
-
-
-async def test_current_task_is_the_same_before_and_after_every_yield(driver: str) -> None:
-    tasks: list[asyncio.Task[None] | None] = []
-
-    async def handler(client: Client) -> Requests:
-        try:
-            tasks.append(asyncio.current_task())
-            while True:
-                request = yield None
-                tasks.append(asyncio.current_task())
-                if request == "suspend":
-                    await asyncio.sleep(0.001)
-                elif request == "sleep0":
-                    await asyncio.sleep(0)
-                tasks.append(asyncio.current_task())
-                await client.send_packet(request)
-        finally:
-            tasks.append(asyncio.current_task())
-
-    async with serving(handler, driver) as server:
-        peer = await server.connect()
-        await peer.send(b"a\nsuspend\nb\nsleep0\nc\n")
-        assert await peer.lines(5) == [b"a", b"suspend", b"b", b"sleep0", b"c"]
-        assert await peer.ask(b"alone") == b"alone"
-        peer.half_close()
-        assert await peer.rest() == b""
-    assert len(tasks) == 14
-    assert tasks[0] is not None
-    assert set(tasks) == {tasks[0]}
-
-
-async def test_each_connection_has_a_task_of_its_own(driver: str) -> None:
-    async def handler(client: Client) -> Requests:
-        while True:
-            _ = yield None
-            await client.send_packet(str(id(asyncio.current_task())))
-
-    async with serving(handler, driver) as server:
-        one, other = await server.connect(), await server.connect()
-        names = [await one.ask(b""), await other.ask(b""), await one.ask(b""), await other.ask(b"")]
-    assert names[0] == names[2] != names[1] == names[3]
-
-
-async def test_context_variables_set_before_a_yield_are_seen_after_it(driver: str) -> None:
-    async def handler(client: Client) -> Requests:
-        await client.send_packet(VARIABLE.get())
-        VARIABLE.set("first")
-        while True:
-            request = yield None
-            seen = VARIABLE.get()
-            VARIABLE.set(request)
-            if request == "suspend":
-                await asyncio.sleep(0.001)
-            await client.send_packet(f"{seen} {VARIABLE.get()}")
-
-    async with serving(handler, driver) as server:
-        for _ in range(2):  # the second connection does not see what the first one has set
-            peer = await server.connect()
-            await peer.send(b"a\nsuspend\n")
-            assert await peer.lines(3) == [b"unset", b"first a", b"a suspend"]
-            assert await peer.ask(b"b") == b"suspend b"
-
-
-async def test_token_of_a_context_variable_can_be_reset_after_a_yield(driver: str) -> None:
-    async def handler(client: Client) -> Requests:
-        token = VARIABLE.set("inside")
-        request = yield None
-        VARIABLE.reset(token)
-        await client.send_packet(f"{request} {VARIABLE.get()}")
-
-    async with serving(handler, driver) as server:
-        peer = await server.connect()
-        assert await peer.ask(b"a") == b"a unset"
 
 
 async def test_suspending_and_other_handlers_in_one_burst_keep_the_order(driver: str) -> None:
@@ -247,45 +172,6 @@ async def test_future_already_done_needs_no_suspension(driver: str) -> None:
         peer = await server.connect()
         await peer.send(b"a\nb\n")
         assert await peer.lines(2) == [b"a", b"b"]
-
-
-async def test_handler_that_suspends_before_its_first_yield_gets_what_came_meanwhile(driver: str) -> None:
-    go_on = asyncio.Event()
-
-    async def handler(client: Client) -> Requests:
-        await client.send_packet("hello")
-        await go_on.wait()
-        while True:
-            request = yield None
-            await client.send_packet(request)
-
-    async with serving(handler, driver) as server:
-        peer = await server.connect()
-        assert await peer.line() == b"hello"
-        await peer.send(b"a\nb\n")
-        await turns_of_the_loop(5)
-        go_on.set()
-        assert await peer.lines(2) == [b"a", b"b"]
-
-
-async def test_packets_that_another_task_sends_are_not_held_back_by_a_busy_handler(driver: str) -> None:
-    async def push(client: Client) -> None:
-        for i in range(3):
-            await client.send_packet(f"push {i}")
-            await asyncio.sleep(0.001)
-
-    async def handler(client: Client) -> Requests:
-        request = yield None
-        task = asyncio.create_task(push(client))
-        request = yield None
-        await task
-        await client.send_packet(request)
-
-    async with serving(handler, driver) as server:
-        peer = await server.connect()
-        await peer.send(b"begin\n")
-        assert await peer.lines(3) == [b"push 0", b"push 1", b"push 2"]
-        assert await peer.ask(b"end") == b"end"
 
 
 @pytest.mark.parametrize("is_suspended_before", [False, True])

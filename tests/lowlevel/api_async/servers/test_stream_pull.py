@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from tests.background import settle, spawn
 from tests.lowlevel.api_async.servers.peers import PATIENCE
 from tests.lowlevel.api_async.servers.serving import Client, Handler, Requests
 
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
+EVERY_BACKEND = True
+
+
 class ScriptedTransport(AsyncStreamTransport):
     """Delivers chunks that were written down before, then the end of the stream; an exception is raised."""
 
     def __init__(self, script: list[bytes | Exception]) -> None:
-        self._backend = AsyncIOBackend()
+        self._backend = ensure_backend(None)
         self.script = script
         self.sizes: list[int] = []
         self.sent: list[bytes] = []
@@ -102,7 +105,7 @@ async def play(
         OneConnectionListener(transport), StreamProtocol(StringLineSerializer()), max_recv_size
     ) as server:
         with pytest.raises(OSError, match="no more connections"):
-            async with asyncio.timeout(PATIENCE):
+            with ensure_backend(None).timeout(PATIENCE):
                 await server.serve(handler, **options)
     assert transport.closed
     return transport
@@ -138,9 +141,9 @@ async def test_busy_transport_that_never_suspends_lets_others_run() -> None:
         nonlocal turns
         while True:
             turns += 1
-            await asyncio.sleep(0)
+            await settle()
 
-    counting = asyncio.create_task(count_turns())
+    counting = spawn(count_turns())
     transport = await play(echo, *[b"a\n"] * 1000)
     counting.cancel()
     assert len(transport.sent) == 1000
@@ -154,9 +157,9 @@ async def test_transport_that_never_suspends_with_one_byte_at_a_time_lets_others
         nonlocal turns
         while True:
             turns += 1
-            await asyncio.sleep(0)
+            await settle()
 
-    counting = asyncio.create_task(count_turns())
+    counting = spawn(count_turns())
     transport = await play(echo, b"a" * 20_000 + b"\n", max_recv_size=1)
     counting.cancel()
     assert transport.sent == [b"a" * 20_000 + b"\n"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import Any
 
 import pytest
+from tests.background import new_event, sleep, spawn
 from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
@@ -19,6 +19,8 @@ from easynetwork.exceptions import (
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
+
+EVERY_BACKEND = True
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ async def test_timeout_of_zero_delivers_what_was_received(driver: str) -> None:
 
 
 async def test_timeout_of_zero_delivers_what_arrived_while_the_handler_was_busy(driver: str) -> None:
-    go_on = asyncio.Event()
+    go_on = new_event()
 
     async def handler(client: Client) -> Requests:
         request = yield None
@@ -89,7 +91,7 @@ async def test_timeout_of_zero_delivers_what_arrived_while_the_handler_was_busy(
         peer = await server.connect()
         assert await peer.ask(b"begin") == b"busy"
         await peer.send(b"a\n")
-        await asyncio.sleep(0.01)
+        await sleep(0.01)
         go_on.set()
         assert await peer.line() == b"a"
 
@@ -107,13 +109,13 @@ async def test_timeout_covers_the_whole_request_even_if_bytes_drip_in(driver: st
     async with serving(handler, driver) as server:
         peer = await server.connect()
         await peer.send(b"begin\n")
-        answer = asyncio.create_task(peer.line())
+        answer = spawn(peer.line())
         dripped = 0
         while not answer.done() and dripped < 500:
             await peer.send(b"x")
             dripped += 1
-            await asyncio.sleep(0.01)
-        assert await answer == b"timeout"
+            await sleep(0.01)
+        assert await answer.result() == b"timeout"
         assert dripped < 500
         assert await peer.ask(b"end") == b"x" * dripped + b"end"  # and not one byte was lost
 
@@ -133,7 +135,7 @@ async def test_timeout_begins_anew_with_each_yield(driver: str) -> None:
         peer = await server.connect()
         for _ in range(20):
             assert await peer.ask(b"a") == b"a"
-            await asyncio.sleep(0.02)
+            await sleep(0.02)
         assert await peer.line() == b"timeout"
 
 
@@ -158,7 +160,7 @@ async def test_timeouts_of_changing_length_are_each_honoured(driver: str) -> Non
             assert await peer.line() == b"timeout 0.01"
             assert await peer.ask(b"0.02") == b"0.02"
             assert await peer.ask(b"None") == b"None"
-            await asyncio.sleep(0.04)  # the timer of a past yield must not fire into this one
+            await sleep(0.04)  # the timer of a past yield must not fire into this one
             assert await peer.ask(b"0") == b"0"
             assert await peer.line() == b"timeout 0.0"
 
@@ -167,7 +169,7 @@ async def test_timeout_is_not_running_while_the_handler_is_busy(driver: str) -> 
     async def handler(client: Client) -> Requests:
         while True:
             request = yield 0.03
-            await asyncio.sleep(0.06)
+            await sleep(0.06)
             await client.send_packet(request)
 
     async with serving(handler, driver) as server:

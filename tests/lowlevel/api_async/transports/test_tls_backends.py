@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.background import Background
+from tests.background import new_event, spawn, until
 from tests.lowlevel.api_async.transports.tls_connections import sockets
 from tests.servers.serving import Handler, line_protocol
 from tests.tls import Certificates
@@ -117,9 +117,7 @@ async def test_cancelled_handshake_closes_the_connection(
         pass
 
 
-async def test_listener_survives_bad_handshakes(
-    backend: AsyncBackend, background: Background, certificates: Certificates
-) -> None:
+async def test_listener_survives_bad_handshakes(backend: AsyncBackend, certificates: Certificates) -> None:
     async def echo(tls: AsyncTLSStreamTransport) -> None:
         async with tls:
             while data := await tls.recv(1000):
@@ -130,7 +128,7 @@ async def test_listener_survives_bad_handshakes(
     context = certificates.server_context()
     async with AsyncTLSListener(plain, context, handshake_error_handler=errors.append) as listener:
         address = listener.extra(SocketAttribute.sockname)
-        await background.start(listener.serve, echo)
+        spawn(listener.serve(echo))
         silent = await backend.create_tcp_connection(*address)
         async with await backend.create_tcp_connection(*address) as bad:
             await bad.send_all(b"hello\n" * 10)
@@ -146,16 +144,14 @@ async def test_listener_survives_bad_handshakes(
         await silent.aclose()
 
 
-async def test_server_and_client_understand_each_other(
-    backend: AsyncBackend, background: Background, certificates: Certificates
-) -> None:
+async def test_server_and_client_understand_each_other(backend: AsyncBackend, certificates: Certificates) -> None:
     handler = Handler()
     server: AsyncTCPNetworkServer[str, str] = AsyncTCPNetworkServer(
         "127.0.0.1", 0, line_protocol(), handler, backend, ssl=certificates.server_context()
     )
     async with server:
-        is_up = backend.create_event()
-        await background.start(lambda: server.serve_forever(is_up_event=is_up))
+        is_up = new_event()
+        spawn(server.serve_forever(is_up_event=is_up))
         await is_up.wait()
         [address] = server.get_addresses()
         async with AsyncTCPNetworkClient(
@@ -164,7 +160,6 @@ async def test_server_and_client_understand_each_other(
             for number in range(10):
                 await client.send_packet(str(number))
                 assert await client.recv_packet() == str(number)
-        while "disconnected" not in handler.diary:
-            await backend.sleep(0.001)
+        await until(lambda: "disconnected" in handler.diary)
         await server.shutdown()
     assert handler.diary == ["connected", "disconnected"]

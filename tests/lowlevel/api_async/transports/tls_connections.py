@@ -4,19 +4,19 @@ from __future__ import annotations
 
 __all__ = ["PATIENCE", "Hidden", "TLSPeer", "connected", "sockets", "until_closed", "wrap"]
 
-import asyncio
 import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tests.background import background_tasks, until
 from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
 from tests.tls import the_certificates
 
 from easynetwork.lowlevel._tls_engine import TLSEngine
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
@@ -118,7 +118,7 @@ def sockets(*, small_buffers: bool = False) -> tuple[socket.socket, socket.socke
 
 async def wrap(sock: socket.socket, mode: str, context: ssl.SSLContext, **options: Any) -> AsyncTLSStreamTransport:
     """Does the handshake over *sock*, by callbacks or by pulling. As the client, unless the options say otherwise."""
-    transport = await AsyncIOBackend().wrap_stream_socket(sock)
+    transport = await ensure_backend(None).wrap_stream_socket(sock)
     if not options.get("server_side"):
         options.setdefault("server_hostname", "localhost")
     return await AsyncTLSStreamTransport.wrap(Hidden(transport) if mode == "pulled" else transport, context, **options)
@@ -154,11 +154,11 @@ async def connected(
     else:
         peer = TLSPeer(theirs, server, server_side=True)
     with contextlib.closing(peer):
-        async with asyncio.timeout(PATIENCE):
-            tls, _ = await asyncio.gather(
-                wrap(ours, mode, server if server_side else client, server_side=server_side, **options),
-                peer.handshake(),
-            )
+        with ensure_backend(None).timeout(PATIENCE):
+            async with background_tasks(ensure_backend(None)) as background:
+                handshake = background.spawn(peer.handshake())
+                tls = await wrap(ours, mode, server if server_side else client, server_side=server_side, **options)
+                await handshake.result()
             try:
                 yield tls, peer
             finally:
@@ -168,6 +168,5 @@ async def connected(
 
 async def until_closed(sock: socket.socket) -> None:
     """Waits until *sock*, which a transport owns, is closed."""
-    async with asyncio.timeout(PATIENCE):
-        while sock.fileno() != -1:
-            await asyncio.sleep(0)
+    with ensure_backend(None).timeout(PATIENCE):
+        await until(lambda: sock.fileno() == -1)

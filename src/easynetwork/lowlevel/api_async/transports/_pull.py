@@ -60,7 +60,8 @@ async def receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispat
             with backend.timeout_at(dispatcher.deadline):
                 received = await _receive(transport, dispatcher)
     except Exception as exc:
-        if not dispatcher.is_disconnection(exc):
+        # Closed from this side meanwhile: the transport says so by whatever it raises then.
+        if not (dispatcher.stopped or dispatcher.is_disconnection(exc)):
             raise
         received = False
     if not received:

@@ -60,12 +60,25 @@ class TrioBackend(AsyncBackend):
     ) -> _T:
         """Runs ``coro_func(*args)`` by `trio.run`.
 
+        As on asyncio, Ctrl-C is for the main task, which gets it at its next checkpoint, and can end all others in an
+        orderly way. Trio's own default is to interrupt any task anywhere.
+
         Parameters:
             coro_func: what to run.
             args: its arguments.
             runner_options: keyword arguments of `trio.run`.
+
+        Raises:
+            KeyboardInterrupt: by itself, even if nurseries have made groups of it on its way.
         """
-        return trio.run(coro_func, *args, **(runner_options or {}))
+        options = {"restrict_keyboard_interrupt_to_checkpoints": True, **(runner_options or {})}
+        try:
+            return trio.run(coro_func, *args, **options)
+        except BaseExceptionGroup as group:
+            _, others = group.split(KeyboardInterrupt)
+            if others is None:
+                raise KeyboardInterrupt from group
+            raise
 
     async def coro_yield(self) -> None:
         await trio.lowlevel.checkpoint()

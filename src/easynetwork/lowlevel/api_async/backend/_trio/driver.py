@@ -8,6 +8,8 @@ import types
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
 from easynetwork.lowlevel.api_async.transports._pull import PullingDriver
 
@@ -31,6 +33,8 @@ class BatchingDriver(PullingDriver):
         super().__init__(transport, dispatcher)
         self._writer = writer
 
+    # Ctrl-C between the wait of the dispatcher and the one that trio sees would tear them apart.
+    @trio.lowlevel.enable_ki_protection
     @types.coroutine
     def run(self, next_generator: Callable[[], HandlerGenerator[Any] | None]) -> Generator[Any, Any, Ending]:
         """Runs the dispatcher until its generators or the stream end."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["SocketReader", "call_when_writable", "close_socket", "connect_socket", "wait_readable", "wait_writable"]
 
 import errno
+import math
 import socket as _socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -83,7 +84,7 @@ class SocketReader:
 
         Parameters:
             attempt: reads something, without waiting.
-            wait_first: there was nothing left the last time: it is not worth an attempt.
+            wait_first: there was nothing left the last time: it is not worth an attempt, unless there is no time.
 
         Raises:
             BusyResourceError: another task is reading.
@@ -93,7 +94,7 @@ class SocketReader:
             raise BusyResourceError("Another task is receiving from this socket")
         self._is_busy = True
         try:
-            if wait_first:
+            if wait_first and _may_wait():
                 self._reads = 0
                 await wait_readable(self._socket)
             elif self._reads >= _READS_PER_TURN:
@@ -110,6 +111,12 @@ class SocketReader:
                     return result
         finally:
             self._is_busy = False
+
+
+def _may_wait() -> bool:
+    # Who does not wait gets what is there. Asking the system for that takes longer than asking trio.
+    deadline = trio.current_effective_deadline()
+    return deadline == math.inf or deadline > trio.current_time()
 
 
 async def call_when_writable(sock: _socket.socket, call: Callable[[], _T]) -> _T:

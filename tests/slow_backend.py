@@ -1,0 +1,33 @@
+"""The backend that is running, one of whose calls takes its time."""
+
+from __future__ import annotations
+
+__all__ = ["Slow", "slow_backend"]
+
+from typing import Any
+
+from tests.background import new_event
+
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
+
+
+class Slow:
+    """How often it was called, and what lets the calls go on."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.go_on = new_event()
+
+
+def slow_backend(method: str) -> tuple[AsyncBackend, Slow]:
+    """Returns a backend whose *method* begins when it is told to. All else is as on the backend that is running."""
+    running: Any = type(ensure_backend(None))
+    slow = Slow()
+
+    async def wait_first(self: AsyncBackend, *args: Any, **kwargs: Any) -> Any:
+        slow.calls += 1
+        await slow.go_on.wait()
+        return await getattr(running, method)(self, *args, **kwargs)
+
+    return type("SlowBackend", (running,), {"__slots__": (), method: wait_first})(), slow
