@@ -76,6 +76,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         Raises:
             ServerAlreadyRunning: another thread is serving.
             ServerClosedError: the server is closed.
+            KeyboardInterrupt: Ctrl-C, once everything is cleaned up. On trio, it is in an exception group.
         """
         with self._lock:
             if self._closed:
@@ -85,9 +86,11 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
             self._finished = finished = threading.Event()
             self._is_shutdown_asked = False
         try:
-            self._backend.bootstrap(
-                self._serve, is_up_event, runner_options={**self._runner_options, **(runner_options or {})}
-            )
+            # Outside of the event loop, whose runner has to see the cancellation that it makes of Ctrl-C.
+            with suppress(self._backend.get_cancelled_exc_class()):
+                self._backend.bootstrap(
+                    self._serve, is_up_event, runner_options={**self._runner_options, **(runner_options or {})}
+                )
         finally:
             with self._lock:
                 self._finished = None
@@ -95,19 +98,18 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
 
     async def _serve(self, is_up_event: SupportsEventSet | None) -> None:
         server = self._new_server(self._backend)
-        with suppress(self._backend.get_cancelled_exc_class()):
-            async with server, self._backend.create_threads_portal() as portal:
-                # A scope around it, not server.shutdown(), which does nothing before serve_forever() has begun.
-                with self._backend.open_cancel_scope() as serving:
+        async with server, self._backend.create_threads_portal() as portal:
+            # A scope around it, not server.shutdown(), which does nothing before serve_forever() has begun.
+            with self._backend.open_cancel_scope() as serving:
+                with self._lock:
+                    if self._closed or self._is_shutdown_asked:
+                        return
+                    self._running = _Running(server, portal, serving)
+                try:
+                    await server.serve_forever(is_up_event=is_up_event)
+                finally:
                     with self._lock:
-                        if self._closed or self._is_shutdown_asked:
-                            return
-                        self._running = _Running(server, portal, serving)
-                    try:
-                        await server.serve_forever(is_up_event=is_up_event)
-                    finally:
-                        with self._lock:
-                            self._running = None
+                        self._running = None
 
     def is_serving(self) -> bool:
         return self._ask(lambda running: running.portal.run_sync(running.server.is_serving), False)
