@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["SECONDS_TO_END", "output_of", "serving"]
+__all__ = ["SECONDS_TO_END", "output_of", "serving", "started"]
 
 import re
 import signal
@@ -29,8 +29,8 @@ def output_of(command: Sequence[str], folder: Path) -> str:
 
 
 @contextmanager
-def serving(command: Sequence[str], folder: Path) -> Iterator[str]:
-    """Runs a server for the length of a context, then ends it as Ctrl-C does. Gives the address that it logs."""
+def started(command: Sequence[str], folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Runs a server at most for the length of a context. Gives the process, and the address that it logs."""
     log = folder / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -39,13 +39,21 @@ def serving(command: Sequence[str], folder: Path) -> Iterator[str]:
         with process:
             try:
                 deadline = time.monotonic() + SECONDS_TO_END
-                while (started := _SERVING.search(log.read_text())) is None:
+                while (found := _SERVING.search(log.read_text())) is None:
                     assert process.poll() is None, log.read_text()
                     assert time.monotonic() < deadline, f"{command} does not say that it serves: {log.read_text()}"
                     time.sleep(0.02)
-                yield started[1]
-                process.send_signal(signal.SIGINT)
-                assert process.wait(SECONDS_TO_END) == 0, log.read_text()
+                yield process, found[1]
             finally:
                 process.kill()
+
+
+@contextmanager
+def serving(command: Sequence[str], folder: Path) -> Iterator[str]:
+    """Runs a server for the length of a context, then ends it as Ctrl-C does. Gives the address that it logs."""
+    log = folder / "server.log"
+    with started(command, folder) as (process, address):
+        yield address
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS_TO_END) == 0, log.read_text()
     assert "Traceback" not in log.read_text()
