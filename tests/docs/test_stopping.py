@@ -1,0 +1,47 @@
+"""The recipe for SIGTERM in docs/stopping.md stops a server as it says."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+from tests.docs.pages import DOCS, marked_blocks
+from tests.docs.programs import SECONDS_TO_END, started
+
+PROGRAM = marked_blocks(DOCS / "stopping.md", "file")["sigterm_server.py"]
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_the_recipe_stops_a_server_in_good_order_with_idle_and_busy_clients(
+    signal_number: signal.Signals, tmp_path: Path
+) -> None:
+    assert PROGRAM.count("9000") == 1
+    (tmp_path / "sigterm_server.py").write_text(PROGRAM.replace("9000", "0"))
+    with started(["sigterm_server.py"], tmp_path) as (process, address):
+        port = int(address.rpartition(", ")[2].rstrip(")"))
+        connections = [socket.create_connection(("127.0.0.1", port), SECONDS_TO_END) for _ in range(3)]
+        idle, used, busy = connections
+        try:
+            used.sendall(b"0\n")
+            assert used.recv(1024) == b"slept 0 s\n"
+            busy.sendall(b"0\n1000\n")
+            assert busy.recv(1024) == b"slept 0 s\n"  # and the next request is being handled
+            process.send_signal(signal_number)
+            assert process.wait(SECONDS_TO_END) == 0
+            for connection in (idle, used, busy):
+                assert ended(connection)
+        finally:
+            for connection in connections:
+                connection.close()
+    log = (tmp_path / "server.log").read_text()
+    assert log.splitlines()[-1] == "INFO:root:stopped in good order"
+    assert "Traceback" not in log
+
+
+def ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1024) == b""
+    except ConnectionResetError:
+        return True
