@@ -9,6 +9,7 @@ from tests.conformance.harnesses.blocking import (
     BlockingStapledDatagramHarness,
     BlockingStapledHarness,
     BlockingTCPHarness,
+    BlockingTLSHarness,
     BlockingUDPHarness,
     BlockingUnixDatagramHarness,
     BlockingUnixStreamHarness,
@@ -30,6 +31,8 @@ ASYNCIO = asyncio_runners()[:1]
 STREAMS = [
     (BlockingTCPHarness(math.inf), ASYNCIO),
     (BlockingTCPHarness(0.0005), ASYNCIO),
+    (BlockingTLSHarness(server_side=False), ASYNCIO),
+    (BlockingTLSHarness(server_side=True), ASYNCIO),
     (BlockingUnixStreamHarness(), ASYNCIO),
     (BlockingStapledHarness(), ASYNCIO),
 ]

@@ -6,6 +6,7 @@ __all__ = [
     "BlockingStapledDatagramHarness",
     "BlockingStapledHarness",
     "BlockingTCPHarness",
+    "BlockingTLSHarness",
     "BlockingUDPHarness",
     "BlockingUnixDatagramHarness",
     "BlockingUnixStreamHarness",
@@ -17,6 +18,7 @@ import socket
 from tests.conformance.harnesses import udp, unix_datagram
 from tests.conformance.harnesses.stapled import StapledDatagramPeer, StapledPeer
 from tests.conformance.harnesses.tcp import connected_sockets
+from tests.conformance.harnesses.tls import HOSTNAME, client_context, server_context, tls_peer_of
 from tests.conformance.harnesses.udp import bound_socket
 from tests.conformance.kit.blocking.in_thread import DatagramsInThread, StreamInThread
 from tests.conformance.kit.checks import Feature
@@ -25,7 +27,11 @@ from tests.conformance.kit.peers import DatagramPeer, DatagramSocketPeer, Socket
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_sync.transports.composite import StapledDatagramTransport, StapledStreamTransport
-from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport, SocketStreamTransport
+from easynetwork.lowlevel.api_sync.transports.socket import (
+    SocketDatagramTransport,
+    SocketStreamTransport,
+    SSLStreamTransport,
+)
 
 
 class BlockingTCPHarness(StreamHarness):
@@ -46,6 +52,35 @@ class BlockingTCPHarness(StreamHarness):
     async def connect(self, backend: AsyncBackend, cleanup: contextlib.ExitStack) -> tuple[StreamInThread, SocketPeer]:
         client, peer = connected_sockets()
         return StreamInThread(backend, SocketStreamTransport(client, self._retry_interval)), SocketPeer(peer)
+
+
+class BlockingTLSHarness(StreamHarness):
+    """TLS over TCP.
+
+    Parameters:
+        server_side: which side of the handshake the transport plays.
+    """
+
+    features = Feature.RESET | Feature.SOCKET | Feature.EOF_AFTER_CLOSE | Feature.TLS
+    capacity = 1 << 20
+
+    def __init__(self, *, server_side: bool) -> None:
+        self._server_side = server_side
+
+    def __str__(self) -> str:
+        return f"BlockingTLS-{'server' if self._server_side else 'client'}"
+
+    async def connect(self, backend: AsyncBackend, cleanup: contextlib.ExitStack) -> tuple[StreamInThread, StreamPeer]:
+        ours, theirs = connected_sockets()
+        async with tls_peer_of(backend, SocketPeer(theirs), server_side=self._server_side) as peer:
+            made: list[SSLStreamTransport] = []  # the thread would keep what it returns for a moment longer
+            await backend.run_in_thread(lambda: made.append(self._shake_hands(ours)))
+        return StreamInThread(backend, made.pop()), peer
+
+    def _shake_hands(self, sock: socket.socket) -> SSLStreamTransport:
+        if self._server_side:
+            return SSLStreamTransport(sock, server_context(), 1.0, server_side=True)
+        return SSLStreamTransport(sock, client_context(), 1.0, server_hostname=HOSTNAME)
 
 
 class BlockingUnixStreamHarness(StreamHarness):

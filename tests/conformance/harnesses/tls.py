@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TLSHarness", "TLSListenerHarness", "client_context", "server_context"]
+__all__ = ["HOSTNAME", "TLSHarness", "TLSListenerHarness", "client_context", "server_context", "tls_peer_of"]
 
 import contextlib
 import functools
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import trustme
 from tests.conformance.kit.checks import Feature
 from tests.conformance.kit.harness import ListenerHarness, StreamHarness
-from tests.conformance.kit.peers import until
+from tests.conformance.kit.peers import StreamPeer, until
 from tests.conformance.kit.tls_peers import TLSPeer
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -66,11 +66,7 @@ class TLSHarness(StreamHarness):
         self, backend: AsyncBackend, cleanup: contextlib.ExitStack
     ) -> tuple[AsyncTLSStreamTransport, TLSPeer]:
         plain, lower_peer = await self._lower.connect(backend, cleanup)
-        if self._server_side:
-            peer = TLSPeer(lower_peer, client_context(), server_side=False, server_hostname=HOSTNAME)
-        else:
-            peer = TLSPeer(lower_peer, server_context(), server_side=True)
-        async with _shaking_hands(backend, peer):
+        async with tls_peer_of(backend, lower_peer, server_side=self._server_side) as peer:
             transport = await AsyncTLSStreamTransport.wrap(
                 plain,
                 server_context() if self._server_side else client_context(),
@@ -91,10 +87,15 @@ class TLSHarness(StreamHarness):
 
 
 @contextlib.asynccontextmanager
-async def _shaking_hands(backend: AsyncBackend, peer: TLSPeer) -> AsyncIterator[None]:
+async def tls_peer_of(backend: AsyncBackend, lower_peer: StreamPeer, *, server_side: bool) -> AsyncIterator[TLSPeer]:
+    """Gives the peer of a transport that plays the *server_side*, which shakes hands until the end of the context."""
+    if server_side:
+        peer = TLSPeer(lower_peer, client_context(), server_side=False, server_hostname=HOSTNAME)
+    else:
+        peer = TLSPeer(lower_peer, server_context(), server_side=True)
     async with backend.create_task_group() as group:
         await group.start(until, backend, peer.shake_hands)
-        yield
+        yield peer
 
 
 class TLSListenerHarness(ListenerHarness):

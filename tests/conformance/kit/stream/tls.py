@@ -62,7 +62,7 @@ async def what_is_received_while_closing_is_the_end(stage: StreamStage) -> None:
         stage.peer.peer.send_eof()
 
 
-@EXCHANGE_CHECKS(needs=Feature.TLS)
+@STREAM_CHECKS(needs=Feature.TLS)
 async def sending_after_closing_is_an_abort(stage: StreamStage) -> None:
     await stage.part()
     for _ in range(2):
