@@ -379,7 +379,7 @@ async def test_server_answers_until_it_is_shut_down_and_again_when_it_is_served_
         for _ in range(3):
             async with kind.backend.create_task_group() as tasks:
                 task = Running[None](kind.backend)
-                tasks.start_soon(task.run, server.serve_forever, ())
+                tasks.start_soon(task.run, server.serve_forever())
                 await is_up(task, server)
                 assert await kind.is_served(server)
                 await server.shutdown()
