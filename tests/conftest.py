@@ -28,7 +28,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
-from tests.background import background_tasks
+from tests.background import Background, background_tasks
 from tests.tls import VERSIONS, Certificates, the_certificates
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -116,6 +116,12 @@ def runner(request: pytest.FixtureRequest) -> Runner:
 def backend(runner: Runner) -> AsyncBackend:
     """The backend of the event loop that runs the test."""
     return runner.backend
+
+
+@pytest.fixture
+def background(backend: AsyncBackend) -> contextlib.AbstractAsyncContextManager[Background]:
+    """What `tests.background.spawn` uses, for fixtures that need it, and those who wait until a task has begun."""
+    return background_tasks(backend)
 
 
 @pytest.fixture
