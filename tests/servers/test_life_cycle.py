@@ -284,6 +284,25 @@ async def test_address_in_use_is_an_oserror_and_can_be_tried_again(kind: Kind) -
         assert server.get_addresses() == (address,)
 
 
+async def test_file_that_cannot_be_looked_at_after_all_closes_the_socket(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind.is_inet:
+        pytest.skip("files are for Unix sockets")
+
+    async def fail(*args: Any) -> None:
+        raise PermissionError("on purpose")
+
+    server = kind.new_server()
+    async with no_sockets_left(kind):
+        with monkeypatch.context() as patch, pytest.raises(PermissionError):
+            patch.setattr("easynetwork.servers._unix.find_socket_file", fail)
+            await server.server_activate()
+        assert not server.is_listening()
+    async with nothing_left(kind), server:
+        assert server.is_listening()
+
+
 async def test_unknown_host_is_a_gaierror_in_a_group(kind: Kind) -> None:
     if not kind.is_inet:
         pytest.skip("hosts are for internet sockets")
