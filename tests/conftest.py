@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import functools
 import gc
+import importlib
 import inspect
 import pathlib
 import random
@@ -94,6 +95,9 @@ class Runner(NamedTuple):
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     # Thousands of collected tests are a million objects. Many tests collect garbage: they need not look through those.
+    # Before, since hypothesis asks the collector, as it is imported, who refers to the generator of trio. Its plugin
+    # imports it at the end in any case.
+    importlib.import_module("hypothesis")
     gc.collect()
     gc.freeze()
 

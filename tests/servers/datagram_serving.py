@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 __all__ = [
-    "PATIENCE",
     "Client",
     "DatagramPeer",
     "Handler",
@@ -17,19 +16,17 @@ __all__ = [
     "run_in_task",
     "serving",
     "text_protocol",
-    "until",
 ]
 
-import asyncio
 import contextlib
 import socket
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from functools import partial
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
-import sniffio
-from tests.background import Running, background_tasks
+from tests.background import Running, background_tasks, until
+from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.lowlevel.api_async.servers.serving import nothing_reported
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -39,9 +36,6 @@ from easynetwork.servers._async_datagram import BaseAsyncDatagramServer
 from easynetwork.servers._base import BaseAsyncNetworkServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramRequestHandler
-
-PATIENCE = 10.0
-"""Seconds after which a test that hangs has failed. Nothing is expected to take as long."""
 
 Client: TypeAlias = AsyncDatagramClient[str]
 Requests: TypeAlias = AsyncGenerator[float | RecvParams | None, str]
@@ -72,13 +66,6 @@ class Recorder(Handler):
         request = yield None
         self.diary.append(request)
         await client.send_packet(request)
-
-
-async def until(backend: AsyncBackend, condition: Callable[[], object]) -> None:
-    """Waits until *condition* holds."""
-    with backend.timeout(PATIENCE):
-        while not condition():
-            await backend.sleep(0.0005)
 
 
 class DatagramPeer:
@@ -148,32 +135,21 @@ class Serving:
             peer.sock.close()
 
 
-@contextlib.contextmanager
-def nothing_reported() -> Iterator[None]:
-    """Checks that nothing is reported to the event loop as an error. (Trio has nothing to report to.)"""
-    reported: list[dict[str, Any]] = []
-    if sniffio.current_async_library() == "asyncio":
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    yield
-    assert reported == []
-
-
 @contextlib.asynccontextmanager
 async def run_in_task(server: BaseAsyncNetworkServer[Any, Any]) -> AsyncIterator[Running[None]]:
     """Serves until the end of the context, and closes the server."""
     backend = server.backend()
     is_up = backend.create_event()
-    with nothing_reported():
-        async with background_tasks(backend) as background:
-            task = await background.start(partial(server.serve_forever, is_up_event=is_up))
-            try:
-                await until(backend, lambda: is_up.is_set() or task.done())
-                assert is_up.is_set(), task.error
-                yield task
-            finally:
-                await server.shutdown()
-                await server.server_close()
-                await task.wait()
+    async with nothing_reported(), background_tasks(backend) as background:
+        task = background.spawn(server.serve_forever(is_up_event=is_up))
+        try:
+            await until(lambda: is_up.is_set() or task.done())
+            assert is_up.is_set(), task.error
+            yield task
+        finally:
+            await server.shutdown()
+            await server.server_close()
+            await task.wait()
     assert task.error is None
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import Queue
+from tests.background import Queue, until
 from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.lowlevel.api_async.servers.peers import PATIENCE
 from tests.servers.datagram_serving import (
-    PATIENCE,
     Client,
     DatagramPeer,
     Handler,
@@ -27,7 +27,6 @@ from tests.servers.datagram_serving import (
     has_unix_datagrams,
     run,
     text_protocol,
-    until,
 )
 
 from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError, UnsupportedOperation
@@ -369,7 +368,7 @@ async def test_error_for_a_sender_without_a_name_is_logged_like_any_other(
         nameless, peer = it.peer(is_named=False), it.peer()
         nameless.send(b"guess who")
         assert await peer.ask(b"a") == b"a"
-        await until(backend, lambda: len(problems(caplog)) == 3)
+        await until(lambda: len(problems(caplog)) == 3)
         _, middle, _ = problems(caplog)
         assert "<unnamed>" in middle.getMessage()
         assert middle.exc_info is not None
@@ -393,7 +392,7 @@ class Exchange(Handler):
 
 
 async def receive_file(backend: AsyncBackend, peer: DatagramPeer) -> tuple[bytes, str | None]:
-    await until(backend, peer.has_received)
+    await until(peer.has_received)
     return receive_message(peer.sock)
 
 
@@ -524,7 +523,7 @@ async def test_files_are_closed_when_the_server_stops_before_they_are_asked_for(
             for _ in range(3):
                 with Gift() as gift:
                     send_message(peer.sock, b"file", gift)
-        await until(backend, lambda: len(handler.diary) == 2)
+        await until(lambda: len(handler.diary) == 2)
         await backend.sleep(0.01)
 
 
@@ -564,7 +563,7 @@ async def test_file_is_gone_before_the_service_is(backend: AsyncBackend, path: s
     handler = Working()
     async with run(new_server(backend, path, handler)) as it:
         it.peer().send(b"a")
-        await until(backend, lambda: handler.diary)
+        await until(lambda: handler.diary)
         await it.server.server_close()
         assert not os.path.lexists(path)
         async with run(new_server(backend, path)) as successor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import errno
+import gc
 import logging
 import math
 import random
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from tests.background import Background, Queue
+from tests.background import Queue, until
 from tests.servers.datagram_serving import (
     Client,
     Handler,
@@ -27,7 +28,6 @@ from tests.servers.datagram_serving import (
     has_unix_datagrams,
     run,
     text_protocol,
-    until,
 )
 
 from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError, UnsupportedOperation
@@ -123,7 +123,7 @@ async def test_senders_are_handled_at_the_same_time(backend: AsyncBackend, serve
         async def handle(self, client: Client, /) -> Requests:
             request = yield None
             self.present += 1
-            await until(backend, lambda: self.present == 3)
+            await until(lambda: self.present == 3)
             await client.send_packet(request)
 
     async with serve(Meeting()) as it:
@@ -182,14 +182,14 @@ async def test_busy_sender_keeps_at_most_a_mebibyte_and_the_rest_is_counted_as_d
         assert isinstance(server, AsyncDatagramServer)
         peer = it.peer()
         peer.send(b"first")
-        await until(backend, lambda: handler.diary)
+        await until(lambda: handler.diary)
         sent = 30
         for _ in range(sent):
             peer.send(b"x" * 60_000)
             await backend.sleep(0.0001)
-        await until(backend, lambda: server.dropped_datagrams == sent - 17)
+        await until(lambda: server.dropped_datagrams == sent - 17)
         go_on.set()
-        await until(backend, lambda: len(handler.diary) == 1 + 17)
+        await until(lambda: len(handler.diary) == 1 + 17)
         assert server.dropped_datagrams == sent - 17
 
 
@@ -491,7 +491,21 @@ async def test_client_that_nobody_keeps_is_forgotten(backend: AsyncBackend, serv
         peer = it.peer()
         for _ in range(3):
             assert await peer.ask(b"a") == b"a"
-            await until(backend, lambda: not any(client() for client in handler.clients))
+            await until(lambda: not any(client() for client in handler.clients))
+
+
+async def test_client_is_forgotten_when_nobody_keeps_it_any_more(serve: Serve) -> None:
+    handler = Recorder()
+    async with serve(handler) as it:
+        peer = it.peer()
+        for _ in range(3):
+            assert await peer.ask(b"a") == b"a"
+            await until(lambda: len(handler.diary) == len(handler.clients))
+        [client] = {id(client): weakref.ref(client) for client in handler.clients}.values()
+        await peer.ask(b"b")  # whatever the last generator has left behind is gone
+        handler.clients.clear()
+        gc.collect()
+        await until(lambda: client() is None)
 
 
 async def test_client_is_a_good_key_even_where_it_is_another_object(serve: Serve) -> None:
@@ -513,12 +527,12 @@ async def serve_again(it: Serving) -> AsyncIterator[None]:
     backend = it.server.backend()
     async with backend.create_task_group() as tasks:
         tasks.start_soon(it.server.serve_forever)
-        await until(backend, it.server.is_serving)
+        await until(it.server.is_serving)
         yield
         await it.server.shutdown()
 
 
-async def test_any_task_may_send_at_any_time(backend: AsyncBackend, background: Background, serve: Serve) -> None:
+async def test_any_task_may_send_at_any_time(backend: AsyncBackend, serve: Serve) -> None:
     clients: Queue[Client] = Queue(backend)
 
     class Introducing(Handler):
@@ -618,11 +632,11 @@ async def test_client_of_a_closed_server_is_one_warning_for_a_handler_at_work(
     async with serve(handler) as it:
         peer = it.peer()
         peer.send(b"a")
-        await until(backend, lambda: handler.diary)
+        await until(lambda: handler.diary)
         await it.server.server_close()
         assert not it.task.done()
         go_on.set()
-        await until(backend, it.task.done)
+        await until(it.task.done)
         [warning] = problems(caplog)
         assert warning.levelno == logging.WARNING
         assert not peer.has_received()
@@ -656,12 +670,12 @@ async def test_closing_the_server_closes_the_generators_that_wait_and_lets_the_o
         busy.send(b"later")
         await backend.sleep(0.01)
         await it.server.server_close()
-        await until(backend, lambda: handler.diary)
+        await until(lambda: handler.diary)
         assert handler.diary == ["idle: closed"]
         await backend.sleep(0.01)
         assert not it.task.done()
         go_on.set()
-        await until(backend, it.task.done)
+        await until(it.task.done)
     assert handler.diary == ["idle: closed", "later", "work: closed"]
     assert problems(caplog) == []
 
@@ -680,7 +694,7 @@ async def test_generator_that_does_not_let_itself_be_closed_is_logged(
     async with serve(Stubborn()) as it:
         assert await it.peer().ask(b"a") == b"a"
         await it.server.server_close()
-        await until(backend, it.task.done)
+        await until(it.task.done)
     assert len(problems(caplog)) == 3
 
 
@@ -745,7 +759,7 @@ async def test_what_waits_for_a_handler_is_not_handled_after_the_end(backend: As
     async with serve(handler) as it:
         peer = it.peer()
         peer.send(b"a", b"b", b"c")
-        await until(backend, lambda: handler.diary)
+        await until(lambda: handler.diary)
         await backend.sleep(0.01)
         await it.server.shutdown()
     assert handler.diary == ["a"]
@@ -784,7 +798,7 @@ async def test_server_that_is_stopped_in_the_midst_of_a_flood_is_as_good_as_new(
         for turns in range(20):  # few datagrams each time, so that the system drops none
             async with backend.create_task_group() as tasks:
                 tasks.start_soon(it.server.serve_forever)
-                await until(backend, it.server.is_serving)
+                await until(it.server.is_serving)
                 for i in range(turns % 4):
                     for peer in peers:
                         with contextlib.suppress(BlockingIOError):  # Unix sockets have a short queue
@@ -816,7 +830,7 @@ async def test_task_of_the_service_may_use_the_clients(backend: AsyncBackend, se
             self.diary.append((yield None))
 
         async def tell_everybody(self) -> None:
-            await until(backend, lambda: len(self.diary) == 2)
+            await until(lambda: len(self.diary) == 2)
             for client in self.clients:
                 await client.send_packet(" and ".join(sorted(self.diary)))
             await backend.sleep_forever()

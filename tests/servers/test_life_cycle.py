@@ -13,20 +13,18 @@ import warnings
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.background import Background, Running
+from tests.background import Running, settle, spawn, until
+from tests.lowlevel.api_async.servers.peers import PATIENCE
 from tests.servers.datagram_serving import (
-    PATIENCE,
     Requests,
     has_ipv6,
     has_unix_datagrams,
     run_in_task,
     text_protocol,
-    until,
 )
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
@@ -181,7 +179,7 @@ class Opening:
         return listeners
 
     async def has_begun(self) -> None:
-        await until(self._backend, lambda: self.calls)
+        await until(lambda: self.calls)
 
 
 @contextlib.asynccontextmanager
@@ -196,7 +194,7 @@ async def nothing_left(kind: Kind) -> AsyncIterator[None]:
 async def no_sockets_left(kind: Kind) -> AsyncIterator[None]:
     before = open_sockets()
     yield
-    await until(kind.backend, lambda: open_sockets() <= before)
+    await until(lambda: open_sockets() <= before)
     assert open_sockets() == before
 
 
@@ -210,7 +208,7 @@ def open_sockets() -> int:
 
 
 async def is_up(task: Running[None], server: Server) -> None:
-    await until(server.backend(), lambda: server.is_serving() or task.done())
+    await until(lambda: server.is_serving() or task.done())
     assert server.is_serving(), task.error
 
 
@@ -284,6 +282,25 @@ async def test_address_in_use_is_an_oserror_and_can_be_tried_again(kind: Kind) -
         assert server.get_addresses() == (address,)
 
 
+async def test_file_that_cannot_be_looked_at_after_all_closes_the_socket(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind.is_inet:
+        pytest.skip("files are for Unix sockets")
+
+    async def fail(*args: Any) -> None:
+        raise PermissionError("on purpose")
+
+    server = kind.new_server()
+    async with no_sockets_left(kind):
+        with monkeypatch.context() as patch, pytest.raises(PermissionError):
+            patch.setattr("easynetwork.servers._unix.find_socket_file", fail)
+            await server.server_activate()
+        assert not server.is_listening()
+    async with nothing_left(kind), server:
+        assert server.is_listening()
+
+
 async def test_unknown_host_is_a_gaierror_in_a_group(kind: Kind) -> None:
     if not kind.is_inet:
         pytest.skip("hosts are for internet sockets")
@@ -296,12 +313,12 @@ async def test_unknown_host_is_a_gaierror_in_a_group(kind: Kind) -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_closing_ends_the_activation_of_another_task(
-    kind: Kind, background: Background, monkeypatch: pytest.MonkeyPatch, when: str
+    kind: Kind, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     opening = Opening(kind, monkeypatch, when)
     async with nothing_left(kind):
         server = kind.new_server()
-        tasks = [await background.start(server.server_activate) for _ in range(2)]
+        tasks = [spawn(server.server_activate()) for _ in range(2)]
         await opening.has_begun()
         await server.server_close()
         for task in tasks:
@@ -313,13 +330,13 @@ async def test_closing_ends_the_activation_of_another_task(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_shutdown_during_the_activation_ends_the_serving(
-    kind: Kind, background: Background, monkeypatch: pytest.MonkeyPatch, when: str
+    kind: Kind, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     opening = Opening(kind, monkeypatch, when)
     async with nothing_left(kind):
         server = kind.new_server()
         event = kind.backend.create_event()
-        task = await background.start(partial(server.serve_forever, is_up_event=event))
+        task = spawn(server.serve_forever(is_up_event=event))
         await opening.has_begun()
         await server.shutdown()
         await task.result()
@@ -333,14 +350,15 @@ async def test_shutdown_during_the_activation_ends_the_serving(
 
 @pytest.mark.parametrize("activate", ["server_activate", "serve_forever"])
 async def test_cancelled_activation_leaves_nothing_and_can_be_tried_again(
-    kind: Kind, background: Background, monkeypatch: pytest.MonkeyPatch, activate: str
+    kind: Kind, monkeypatch: pytest.MonkeyPatch, activate: str
 ) -> None:
     opening = Opening(kind, monkeypatch)
     async with nothing_left(kind):
         server = kind.new_server()
-        task = await background.start(getattr(server, activate))
-        waiting = await background.start(server.server_activate)
+        task = spawn(getattr(server, activate)())
         await opening.has_begun()
+        waiting = spawn(server.server_activate())
+        await settle()
         for running in (waiting, task):
             running.cancel()
             await running.wait()
@@ -351,11 +369,11 @@ async def test_cancelled_activation_leaves_nothing_and_can_be_tried_again(
             assert server.is_listening()
 
 
-async def test_activation_that_is_cancelled_anywhere_is_done_or_undone(kind: Kind, background: Background) -> None:
+async def test_activation_that_is_cancelled_anywhere_is_done_or_undone(kind: Kind) -> None:
     async with nothing_left(kind):
         for turns in range(10):
             server = kind.new_server()
-            task = await background.start(server.server_activate)
+            task = spawn(server.server_activate())
             for _ in range(turns):
                 await kind.backend.coro_yield()
             task.cancel()
@@ -377,15 +395,13 @@ async def test_server_answers_until_it_is_shut_down_and_again_when_it_is_served_
     async with nothing_left(kind), kind.new_server(service) as server:
         addresses = server.get_addresses()
         for _ in range(3):
-            async with kind.backend.create_task_group() as tasks:
-                task = Running[None](kind.backend)
-                tasks.start_soon(task.run, server.serve_forever())
-                await is_up(task, server)
-                assert await kind.is_served(server)
-                await server.shutdown()
-                assert task.done()
-                await task.result()
-                kind.hang_up()
+            task = spawn(server.serve_forever())
+            await is_up(task, server)
+            assert await kind.is_served(server)
+            await server.shutdown()
+            assert task.done()
+            await task.result()
+            kind.hang_up()
             assert not server.is_serving()
             assert server.is_listening()
             assert server.get_addresses() == addresses
@@ -394,7 +410,7 @@ async def test_server_answers_until_it_is_shut_down_and_again_when_it_is_served_
     assert service.diary == ["init", "exit"] * 3
 
 
-async def test_event_is_set_once_the_server_is_up(kind: Kind, background: Background) -> None:
+async def test_event_is_set_once_the_server_is_up(kind: Kind) -> None:
     class Event:
         seen: bool | None = None
 
@@ -403,13 +419,13 @@ async def test_event_is_set_once_the_server_is_up(kind: Kind, background: Backgr
 
     event = Event()
     server = kind.new_server()
-    task = await background.start(partial(server.serve_forever, is_up_event=event))
-    await until(kind.backend, lambda: event.seen is not None)
+    task = spawn(server.serve_forever(is_up_event=event))
+    await until(lambda: event.seen is not None)
     assert event.seen
     await server.shutdown()
     threads_event = threading.Event()
-    again = await background.start(partial(server.serve_forever, is_up_event=threads_event))
-    await until(kind.backend, threads_event.is_set)
+    again = spawn(server.serve_forever(is_up_event=threads_event))
+    await until(threads_event.is_set)
     await server.server_close()
     for running in (task, again):
         await running.result()
@@ -429,15 +445,15 @@ async def test_set_up_finds_a_server_that_is_listening_and_not_serving(kind: Kin
     assert seen == [(True, False, addresses), weakref.ProxyType, (True, False)]
 
 
-async def test_second_call_is_refused_while_serving_and_while_setting_up(kind: Kind, background: Background) -> None:
+async def test_second_call_is_refused_while_serving_and_while_setting_up(kind: Kind) -> None:
     async def wait(server: Any, exit_stack: AsyncExitStack) -> None:
         await go_on.wait()
 
     go_on = kind.backend.create_event()
     service = kind.new_service(wait)
     server = kind.new_server(service)
-    task = await background.start(server.serve_forever)
-    await until(kind.backend, lambda: service.diary)
+    task = spawn(server.serve_forever())
+    await until(lambda: service.diary)
     with pytest.raises(ServerAlreadyRunning):
         await server.serve_forever()
     go_on.set()
@@ -468,15 +484,13 @@ async def test_failure_of_the_set_up_propagates_and_the_server_can_be_served_aga
         assert await kind.is_served(server)
 
 
-async def test_failure_of_the_tear_down_propagates_and_the_server_can_be_served_again(
-    kind: Kind, background: Background
-) -> None:
+async def test_failure_of_the_tear_down_propagates_and_the_server_can_be_served_again(kind: Kind) -> None:
     async def prepare(server: Any, exit_stack: AsyncExitStack) -> None:
         exit_stack.callback(lambda: 1 / 0)
 
     service = kind.new_service(prepare)
     server = kind.new_server(service)
-    task = await background.start(server.serve_forever)
+    task = spawn(server.serve_forever())
     await is_up(task, server)
     await server.shutdown()
     assert isinstance(task.error, ZeroDivisionError)
@@ -523,24 +537,22 @@ async def test_shutdown_cancels_handlers_before_the_service_ends(kind: Kind) -> 
     async with nothing_left(kind), run_in_task(server):
         sock = kind.connect(server)
         kind.send(sock, "wait")
-        await until(kind.backend, lambda: "waiting" in service.diary)
+        await until(lambda: "waiting" in service.diary)
         await server.shutdown()
         assert server.is_listening()
         kind.hang_up()
     assert service.diary == ["init", "waiting", "cancelled", "exit"]
 
 
-async def test_shutdown_during_the_set_up_ends_it_and_the_event_is_never_set(
-    kind: Kind, background: Background
-) -> None:
+async def test_shutdown_during_the_set_up_ends_it_and_the_event_is_never_set(kind: Kind) -> None:
     async def hang(server: Any, exit_stack: AsyncExitStack) -> None:
         await kind.backend.sleep_forever()
 
     service = kind.new_service(hang)
     server = kind.new_server(service)
     event = kind.backend.create_event()
-    task = await background.start(partial(server.serve_forever, is_up_event=event))
-    await until(kind.backend, lambda: service.diary)
+    task = spawn(server.serve_forever(is_up_event=event))
+    await until(lambda: service.diary)
     await server.shutdown()
     await task.result()
     assert service.diary == ["init", "exit"]
@@ -549,24 +561,22 @@ async def test_shutdown_during_the_set_up_ends_it_and_the_event_is_never_set(
     await server.server_close()
 
 
-async def test_shutdown_that_is_cancelled_shuts_down_all_the_same(kind: Kind, background: Background) -> None:
+async def test_shutdown_that_is_cancelled_shuts_down_all_the_same(kind: Kind) -> None:
     server = kind.new_server()
     async with run_in_task(server) as task:
-        shutting_down = await background.start(server.shutdown)
+        shutting_down = spawn(server.shutdown())
         shutting_down.cancel()
         await task.wait()
         assert not server.is_serving()
 
 
-async def test_serving_that_is_cancelled_anywhere_tears_down_and_stays_usable(
-    kind: Kind, background: Background
-) -> None:
+async def test_serving_that_is_cancelled_anywhere_tears_down_and_stays_usable(kind: Kind) -> None:
     service = kind.new_service()
     server = kind.new_server(service)
     async with nothing_left(kind):
         for turns in range(40):
             service.diary.clear()
-            task = await background.start(server.serve_forever)
+            task = spawn(server.serve_forever())
             for _ in range(turns):
                 await kind.backend.coro_yield()
             task.cancel()
@@ -580,13 +590,13 @@ async def test_serving_that_is_cancelled_anywhere_tears_down_and_stays_usable(
         kind.hang_up()
 
 
-async def test_cancelled_serving_is_no_normal_end(kind: Kind, background: Background) -> None:
+async def test_cancelled_serving_is_no_normal_end(kind: Kind) -> None:
     service = kind.new_service()
     service.go_on = kind.backend.create_event()
     server = kind.new_server(service)
     async with run_in_task(server) as task:
         kind.send(kind.connect(server), "wait")
-        await until(kind.backend, lambda: "waiting" in service.diary)
+        await until(lambda: "waiting" in service.diary)
         task.cancel()
         await task.wait()
         assert task.cancelled()
@@ -627,7 +637,7 @@ async def test_closing_lets_handlers_finish(kind: Kind) -> None:
         async with run_in_task(server) as task:
             sock = kind.connect(server)
             kind.send(sock, "wait")
-            await until(kind.backend, lambda: "waiting" in service.diary)
+            await until(lambda: "waiting" in service.diary)
             await server.server_close()
             assert not server.is_serving()
             assert not server.is_listening()
@@ -639,7 +649,7 @@ async def test_closing_lets_handlers_finish(kind: Kind) -> None:
                 await server.server_activate()
             assert not task.done()
             service.go_on.set()
-            await until(kind.backend, lambda: "done" in service.diary)
+            await until(lambda: "done" in service.diary)
             if kind.is_stream:
                 assert await kind.ask(sock, "still there?") == "still there?"
                 assert not task.done()
@@ -657,7 +667,7 @@ async def test_shutdown_of_a_closed_server_ends_its_handlers(kind: Kind) -> None
     server = kind.new_server(service)
     async with run_in_task(server) as task:
         kind.send(kind.connect(server), "wait")
-        await until(kind.backend, lambda: "waiting" in service.diary)
+        await until(lambda: "waiting" in service.diary)
         await server.server_close()
         await server.shutdown()
         assert task.done()
@@ -671,13 +681,13 @@ async def test_handler_may_close_the_server_it_serves(kind: Kind) -> None:
     async with nothing_left(kind), run_in_task(server) as task:
         sock = kind.connect(server)
         kind.send(sock, "call")
-        await until(kind.backend, lambda: "called" in service.diary)
+        await until(lambda: "called" in service.diary)
         kind.hang_up()
         await task.result()
     assert service.diary == ["init", "called", "exit"]
 
 
-async def test_closing_is_refused_while_setting_up(kind: Kind, background: Background) -> None:
+async def test_closing_is_refused_while_setting_up(kind: Kind) -> None:
     async def close(server: Any, exit_stack: AsyncExitStack) -> None:
         with pytest.raises(BusyResourceError):
             await server.server_close()
@@ -686,8 +696,8 @@ async def test_closing_is_refused_while_setting_up(kind: Kind, background: Backg
     go_on = kind.backend.create_event()
     service = kind.new_service(close)
     server = kind.new_server(service)
-    task = await background.start(server.serve_forever)
-    await until(kind.backend, lambda: service.diary)
+    task = spawn(server.serve_forever())
+    await until(lambda: service.diary)
     with pytest.raises(BusyResourceError):
         await server.server_close()
     assert server.is_listening()
@@ -698,13 +708,13 @@ async def test_closing_is_refused_while_setting_up(kind: Kind, background: Backg
     await server.shutdown()
 
 
-async def test_closing_that_is_cancelled_anywhere_closes_all_the_same(kind: Kind, background: Background) -> None:
+async def test_closing_that_is_cancelled_anywhere_closes_all_the_same(kind: Kind) -> None:
     async with nothing_left(kind):
         for turns in range(10):
             server = kind.new_server()
             await server.server_activate()
             sockets = server.get_sockets()
-            closing = await background.start(server.server_close)
+            closing = spawn(server.server_close())
             for _ in range(turns):
                 await kind.backend.coro_yield()
             closing.cancel()

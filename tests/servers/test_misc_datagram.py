@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-from tests.background import Background
-from tests.servers.datagram_serving import Client, DatagramPeer, Handler, Requests, text_protocol, until
+from tests.background import spawn, until
+from tests.servers.datagram_serving import Client, DatagramPeer, Handler, Requests, text_protocol
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -114,61 +114,53 @@ def by_hand(handler: Handler, initializer: Any, *arguments: Any) -> Requests:
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    backend: AsyncBackend, background: Background, handler: Handler, initializer: Initializer
-) -> AsyncIterator[DatagramPeer]:
+async def serving(backend: AsyncBackend, handler: Handler, initializer: Initializer) -> AsyncIterator[DatagramPeer]:
     """Gives somebody who talks to a low-level server with *handler*."""
     [listener] = await backend.create_udp_listeners("127.0.0.1", 0)
     server: AsyncDatagramServer[str, str, Any] = AsyncDatagramServer(listener, text_protocol())
     with socket.socket(type=socket.SOCK_DGRAM) as sock:
         sock.connect(server.extra(SocketAttribute.sockname))
         async with server:
-            task = await background.start(
-                server.serve, build_lowlevel_datagram_server_handler(initializer, handler, "an argument", 12)
-            )
+            task = spawn(server.serve(build_lowlevel_datagram_server_handler(initializer, handler, "an argument", 12)))
             yield DatagramPeer(backend, sock)
             task.cancel()
             await task.wait()
 
 
-async def test_server_has_one_context_for_each_generator(backend: AsyncBackend, background: Background) -> None:
+async def test_server_has_one_context_for_each_generator(backend: AsyncBackend) -> None:
     initializer = Initializer()
     handler = Diarist(initializer.diary)
-    async with serving(backend, background, handler, initializer) as peer:
+    async with serving(backend, handler, initializer) as peer:
         for request in (b"a", b"b"):
             assert await peer.ask(request) == request
-        await until(backend, lambda: len(initializer.diary) == 6)
+        await until(lambda: len(initializer.diary) == 6)
     assert initializer.diary == ["init", "done", "exit"] * 2
     assert initializer.arguments == ("an argument", 12)
     assert initializer.clients[0] == initializer.clients[1]
 
 
-async def test_server_discards_the_datagrams_of_who_is_refused(backend: AsyncBackend, background: Background) -> None:
+async def test_server_discards_the_datagrams_of_who_is_refused(backend: AsyncBackend) -> None:
     initializer = Initializer(refuses=True)
     handler = Diarist(initializer.diary)
-    async with serving(backend, background, handler, initializer) as peer:
+    async with serving(backend, handler, initializer) as peer:
         peer.send(b"a", b"\xff")
-        await until(backend, lambda: len(initializer.diary) == 4)
+        await until(lambda: len(initializer.diary) == 4)
     assert initializer.diary == ["init", "exit"] * 2
 
 
 @pytest.mark.parametrize("where", ["handler", "initializer"])
-async def test_server_logs_what_gets_out(
-    backend: AsyncBackend, background: Background, caplog: pytest.LogCaptureFixture, where: str
-) -> None:
+async def test_server_logs_what_gets_out(backend: AsyncBackend, caplog: pytest.LogCaptureFixture, where: str) -> None:
     initializer = Initializer(fails=where == "initializer")
     handler = Diarist(initializer.diary)
-    async with serving(backend, background, handler, initializer) as peer:
+    async with serving(backend, handler, initializer) as peer:
         peer.send(b"fail")
-        await until(backend, lambda: caplog.records)
+        await until(lambda: caplog.records)
     [record] = caplog.records
     assert record.levelno == logging.ERROR
     assert initializer.diary == ["init"] if where == "initializer" else ["init", "LookupError", "exit by LookupError"]
 
 
-async def test_server_that_stops_cancels_the_generator_in_its_context(
-    backend: AsyncBackend, background: Background
-) -> None:
+async def test_server_that_stops_cancels_the_generator_in_its_context(backend: AsyncBackend) -> None:
     class Waiting(Diarist):
         async def work(self, client: Client, request: str) -> None:
             await client.send_packet(request)
@@ -176,12 +168,12 @@ async def test_server_that_stops_cancels_the_generator_in_its_context(
 
     cancelled = backend.get_cancelled_exc_class().__name__
     initializer = Initializer()
-    async with serving(backend, background, Waiting(initializer.diary), initializer) as peer:
+    async with serving(backend, Waiting(initializer.diary), initializer) as peer:
         assert await peer.ask(b"a") == b"a"
     assert initializer.diary == ["init", cancelled, f"exit by {cancelled}"]
 
 
-async def test_scopes_and_time_outs_of_the_handler_work(backend: AsyncBackend, background: Background) -> None:
+async def test_scopes_and_time_outs_of_the_handler_work(backend: AsyncBackend) -> None:
     class Scoped(Handler):
         async def handle(self, client: Client, /) -> Requests:
             with backend.timeout(10):
@@ -193,7 +185,7 @@ async def test_scopes_and_time_outs_of_the_handler_work(backend: AsyncBackend, b
                 yield 0.01
             await client.send_packet(request)
 
-    async with serving(backend, background, Scoped(), Initializer()) as peer:
+    async with serving(backend, Scoped(), Initializer()) as peer:
         assert await peer.ask(b"a") == b"a"
 
 
