@@ -22,7 +22,7 @@ ROUNDS = 6
 MARGIN = 4 << 20
 """Bytes by which the memory of the server may grow while the crowd comes and goes, again and again."""
 
-FIRST_TIME = 16 << 20
+FIRST_TIME = 24 << 20
 """Bytes that it may keep after the first client ever: code and tables that are needed again."""
 
 BLOCKS = 500
