@@ -30,6 +30,9 @@ from easynetwork.cli import main
         (["demo", "--payload", "0"], "--payload"),
         (["demo", "--payload", "2.5"], "'2.5'"),
         (["demo", "--loop", "trio"], "'trio'"),
+        (["demo", "--transport", "http"], "'http' is none of tcp"),
+        (["demo", "--transport", "tcp,"], "'' is none of tcp"),
+        (["demo", "--client", "lazy"], "'lazy'"),
         (["demo", "a\nb"], "a b"),
     ],
 )

@@ -57,7 +57,7 @@ with StandaloneTCPNetworkServer(
 ) as server:
     try:
         server.serve_forever(is_up_event=Up())
-    except* KeyboardInterrupt:
+    except KeyboardInterrupt:
         print("interrupted", flush=True)
 """
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["Commands", "Parser", "event_loop", "integer"]
+__all__ = ["Commands", "Parser", "event_loop", "integer", "names_of"]
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from easynetwork.cli.loops import event_loops
@@ -36,6 +36,19 @@ def integer(lowest: int, highest: int) -> Callable[[str], int]:
         if not lowest <= number <= highest:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {lowest} to {highest}")
         return number
+
+    return parse
+
+
+def names_of(choices: Sequence[str]) -> Callable[[str], list[str]]:
+    """The type of an option whose value is one of *choices*, or several with commas between them. None counts twice."""
+
+    def parse(text: str) -> list[str]:
+        names = list(dict.fromkeys(text.split(",")))
+        for name in names:
+            if name not in choices:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(choices)}")
+        return names
 
     return parse
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from easynetwork.cli.demo.answers import Faults
 from easynetwork.cli.demo.load import Load, open_load
 from easynetwork.cli.demo.server import Echo
-from easynetwork.cli.demo.transports import Address, TCPTransport, json_lines
+from easynetwork.cli.demo.transport import Address
+from easynetwork.cli.demo.transports import TCPTransport
 from easynetwork.cli.demo.workload import Workload
 from easynetwork.cli.errors import CommandError
 from easynetwork.protocol import StreamProtocol
@@ -18,7 +20,7 @@ from easynetwork.serializers import StringLineSerializer
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 
 SMALL = Workload(connections=2, packets=40, in_flight=8, payload=10)
-TRANSPORT = TCPTransport()
+TRANSPORT = TCPTransport(Path())
 
 
 class FaultyEcho(AsyncStreamRequestHandler[Any, Any]):
@@ -96,7 +98,7 @@ async def serving(
     workload: Workload = SMALL,
     protocol: StreamProtocol[Any, Any] | None = None,
 ) -> AsyncIterator[Address]:
-    async with TRANSPORT.server(protocol or json_lines(workload.frame_limit), handler) as server:
+    async with TRANSPORT.server(protocol or TRANSPORT.protocol(workload.frame_limit), handler) as server:
         task = asyncio.create_task(server.serve_forever())
         try:
             yield TRANSPORT.address(server)
@@ -110,13 +112,19 @@ async def run_load(
     workload: Workload = SMALL,
     protocol: StreamProtocol[Any, Any] | None = None,
     patience: float = 30.0,
+    *,
+    blocking: bool = False,
 ) -> Load:
-    async with serving(handler, workload, protocol) as address, open_load(TRANSPORT, address, workload) as load:
+    async with (
+        serving(handler, workload, protocol) as address,
+        open_load(TRANSPORT, address, workload, blocking=blocking) as load,
+    ):
         await load.run(lambda answered: None, patience)
         await load.finish()
     return load
 
 
+@pytest.mark.parametrize("blocking", [False, True], ids=["async", "blocking"])
 @pytest.mark.parametrize(
     "workload",
     [
@@ -126,13 +134,14 @@ async def run_load(
         Workload(connections=2, packets=20, in_flight=20, payload=1 << 20),  # far more than all buffers hold
     ],
 )
-async def test_an_echo_server_is_found_without_fault(workload: Workload) -> None:
-    load = await run_load(Echo(), workload)
+async def test_an_echo_server_is_found_without_fault(workload: Workload, blocking: bool) -> None:
+    load = await run_load(Echo(), workload, blocking=blocking)
     assert load.faults() == Faults()
     assert load.failures() == []
     assert len(load.latencies) == workload.packets
 
 
+@pytest.mark.parametrize("blocking", [False, True], ids=["async", "blocking"])
 @pytest.mark.parametrize(
     ("handler", "faults"),
     [
@@ -143,27 +152,30 @@ async def test_an_echo_server_is_found_without_fault(workload: Workload) -> None
     ],
 )
 async def test_what_a_server_does_wrong_is_counted(
-    handler: AsyncStreamRequestHandler[Any, Any], faults: Faults
+    handler: AsyncStreamRequestHandler[Any, Any], faults: Faults, blocking: bool
 ) -> None:
-    load = await run_load(handler)
+    load = await run_load(handler, blocking=blocking)
     assert load.faults() == faults
     assert load.failures() == []
 
 
-async def test_answers_that_do_not_come_are_awaited_for_a_while_and_then_lost() -> None:
-    load = await run_load(Losing(), patience=0.5)
+@pytest.mark.parametrize("blocking", [False, True], ids=["async", "blocking"])
+async def test_answers_that_do_not_come_are_awaited_for_a_while_and_then_lost(blocking: bool) -> None:
+    load = await run_load(Losing(), patience=0.5, blocking=blocking)
     assert load.faults() == Faults(lost=2)
     assert len(load.latencies) == SMALL.packets - 2
 
 
-async def test_a_server_that_hangs_up_loses_packets_and_fails_the_connection() -> None:
-    load = await run_load(HangingUp())
+@pytest.mark.parametrize("blocking", [False, True], ids=["async", "blocking"])
+async def test_a_server_that_hangs_up_loses_packets_and_fails_the_connection(blocking: bool) -> None:
+    load = await run_load(HangingUp(), blocking=blocking)
     assert load.faults() == Faults(lost=2 * 15)
     assert len(load.failures()) == 2
 
 
-async def test_answers_that_are_no_packets_are_altered_and_the_others_still_checked() -> None:
-    load = await run_load(Babbling(), protocol=StreamProtocol(StringLineSerializer()))
+@pytest.mark.parametrize("blocking", [False, True], ids=["async", "blocking"])
+async def test_answers_that_are_no_packets_are_altered_and_the_others_still_checked(blocking: bool) -> None:
+    load = await run_load(Babbling(), protocol=StreamProtocol(StringLineSerializer()), blocking=blocking)
     assert load.faults() == Faults(altered=2)
     assert len(load.latencies) == SMALL.packets
 
@@ -176,9 +188,10 @@ async def test_progress_is_reported_until_all_packets_are_answered() -> None:
     assert seen[-1] == SMALL.packets
 
 
-async def test_no_server_is_one_clear_error() -> None:
+@pytest.mark.parametrize("blocking", [False, True], ids=["async", "blocking"])
+async def test_no_server_is_one_clear_error(blocking: bool) -> None:
     async with serving(Echo()) as address:
         pass
     with pytest.raises(CommandError, match="cannot connect"):
-        async with open_load(TRANSPORT, address, SMALL):
+        async with open_load(TRANSPORT, address, SMALL, blocking=blocking):
             pass

@@ -16,7 +16,7 @@ import pytest
 
 from easynetwork.cli.demo import run as run_module
 from easynetwork.cli.demo.server_process import running_server
-from easynetwork.cli.demo.transports import TCPTransport, json_lines
+from easynetwork.cli.demo.transports import TCPTransport
 from easynetwork.cli.demo.workload import Workload
 from easynetwork.cli.errors import CommandError
 from easynetwork.cli.loops import event_loops
@@ -76,9 +76,66 @@ def test_without_a_choice_the_fastest_loop_is_used() -> None:
     assert output.startswith(f"TCP server on {next(iter(event_loops()))},")
 
 
+ROWS = {"tcp": "TCP", "tls": "TLS", "udp": "UDP", "unix": "Unix", "unix-datagram": "Unix datagrams"}
+
+
+@pytest.mark.parametrize("client", ["async", "blocking"])
+@pytest.mark.parametrize("transport", ROWS)
+def test_every_transport_works_with_every_kind_of_client(transport: str, client: str) -> None:
+    command = [*COMMAND, "--packets", "60", "--connections", "3", "--transport", transport, "--client", client]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_END, check=False)
+    assert result.stderr == ""
+    assert result.returncode == 0
+    name = ROWS[transport] + (", blocking clients" if client == "blocking" else "")
+    *_, figures, verdict = result.stdout.splitlines()
+    assert figures.startswith(f"{name}  ")
+    assert verdict == f"{name}: all 60 packets were answered once, unaltered and in order."
+
+
+def test_several_transports_make_a_table_with_a_row_for_each() -> None:
+    command = [*COMMAND, "--packets", "20", "--connections", "2", "--transport", "unix,tcp,unix"]
+    lines = subprocess.check_output(command, text=True, timeout=SECONDS_TO_END).splitlines()
+    assert [line.split()[0] for line in lines[-4:]] == ["Unix", "TCP", "Unix:", "TCP:"]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--transport", "udp", "--payload", "65001"], "at most 65,000 B with udp"),
+        (["--transport", "tcp,unix-datagram", "--payload", "65001"], "at most 65,000 B with unix-datagram"),
+        (["--client", "blocking", "--connections", "1001"], "at most 1,000 connections"),
+    ],
+)
+def test_options_that_do_not_go_together_are_one_line_and_status_2(options: list[str], complaint: str) -> None:
+    result = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=SECONDS_TO_END, check=False)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("easynetwork: error: ")
+    assert complaint in result.stderr
+
+
+def test_tls_without_trustme_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "trustme.py").write_text("raise ImportError('not installed')")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    result = subprocess.run(
+        [*COMMAND, "--transport", "tls"],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_TO_END,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert "pip install 'easynetwork-uvloop[cli]'" in result.stderr
+
+
+@pytest.mark.parametrize("client", ["async", "blocking"])
 @pytest.mark.parametrize("loop", event_loops())
-def test_ctrl_c_ends_the_demo_in_one_line_and_its_server_too(loop: str) -> None:
-    with running_demo([*ENDLESS, "--loop", loop]) as (demo, server):
+def test_ctrl_c_ends_the_demo_in_one_line_and_its_server_too(loop: str, client: str) -> None:
+    with running_demo([*ENDLESS, "--loop", loop, "--client", client]) as (demo, server):
         os.killpg(demo.pid, signal.SIGINT)  # as a terminal does: to all processes of the foreground
         _, errors = demo.communicate(timeout=SECONDS_TO_END)
         assert demo.returncode == 130
@@ -131,10 +188,13 @@ class FakeServerProcess:
 
 
 @asynccontextmanager
-async def altering_server(transport: str, loop: str, frame_limit: int) -> AsyncIterator[FakeServerProcess]:
-    async with TCPTransport().server(json_lines(frame_limit), AlteringServer()) as server:
+async def altering_server(
+    transport: str, loop: str, frame_limit: int, folder: Path
+) -> AsyncIterator[FakeServerProcess]:
+    tcp = TCPTransport(folder)
+    async with tcp.server(tcp.protocol(frame_limit), AlteringServer()) as server:
         task = asyncio.create_task(server.serve_forever())
-        yield FakeServerProcess(TCPTransport().address(server))
+        yield FakeServerProcess(tcp.address(server))
         task.cancel()
         await asyncio.wait({task})
 
@@ -143,19 +203,21 @@ def test_wrong_answers_make_the_exit_status_1(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(run_module, "running_server", altering_server)
-    assert run_module.run(Workload(connections=2, packets=20, in_flight=4, payload=10), loop=None) == 1
+    assert run_module.run({"tcp": Workload(connections=2, packets=20, in_flight=4, payload=10)}, loop=None) == 1
     verdict = capsys.readouterr().out.splitlines()[-1]
     assert verdict == "TCP: of 20 packets 0 lost, 0 doubled, 20 altered, 0 reordered"
 
 
-async def test_a_server_that_does_not_start_is_one_clear_error(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_server_that_does_not_start_is_one_clear_error(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     with pytest.raises(CommandError, match="status 1"):
-        async with running_server("tcp", "no such loop", 65536):
+        async with running_server("tcp", "no such loop", 65536, tmp_path):
             pass
 
 
-async def test_the_server_process_tells_the_cpu_time_it_has_used() -> None:
-    async with running_server("tcp", "asyncio", 65536) as server:
+async def test_the_server_process_tells_the_cpu_time_it_has_used(tmp_path: Path) -> None:
+    async with running_server("tcp", "asyncio", 65536, tmp_path) as server:
         before = await server.cpu_seconds()
         assert before > 0
         assert await server.cpu_seconds() >= before

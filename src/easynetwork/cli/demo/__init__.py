@@ -6,11 +6,21 @@ __all__ = ["add_command"]
 
 import argparse
 
-from easynetwork.cli.arguments import Commands, event_loop, integer
+from easynetwork.cli.arguments import Commands, event_loop, integer, names_of
+from easynetwork.cli.errors import CommandError
+
+_STREAMS = ("tcp", "tls", "unix")
+_DATAGRAMS = ("udp", "unix-datagram")
+_CLIENTS = ("async", "blocking")
+
+_IN_FLIGHT_IN_STREAMS = 16
+_IN_FLIGHT_AS_DATAGRAMS = 4  # with 32 clients, these fit into the buffers of the system
+_MAX_DATAGRAM_PAYLOAD = 65_000
+_MAX_BLOCKING_CLIENTS = 1_000
 
 _DESCRIPTION = """\
-Start a server of JSON lines in a process of its own, on a free port of this machine. Send it packets over
-many connections, check that each one is answered once, unaltered and in order, and tell what it cost."""
+Start a server of JSON packets in a process of its own on this machine. Send it packets from many clients,
+check that each one is answered once, unaltered and in order, and tell what it cost."""
 _EXIT_STATUS = "exit status: 0 if every answer was right, 1 if not, 2 for wrong arguments, 130 after Ctrl-C"
 
 
@@ -21,13 +31,34 @@ def add_command(commands: Commands) -> None:
     )
     _add_integer(parser, "--connections", 32, 20_000, "clients, each with a connection of its own")
     _add_integer(parser, "--packets", 500_000, 10_000_000, "packets to send, all clients together")
-    _add_integer(parser, "--in-flight", 16, 100_000, "packets that each client sends ahead of the answers")
+    parser.add_argument(
+        "--in-flight",
+        type=integer(1, 100_000),
+        metavar="N",
+        help="packets that each client sends ahead of the answers; datagrams get lost if it is too many "
+        f"(default: {_IN_FLIGHT_IN_STREAMS}, or {_IN_FLIGHT_AS_DATAGRAMS} datagrams; at most 100,000)",
+    )
     _add_integer(parser, "--payload", 100, 1 << 20, "bytes of text in each packet")
     parser.add_argument(
         "--loop",
         type=event_loop,
         metavar="LOOP",
         help="event loop of server and clients: asyncio or uvloop (default: uvloop where it is installed)",
+    )
+    transports = _STREAMS + _DATAGRAMS
+    parser.add_argument(
+        "--transport",
+        type=names_of(transports),
+        default=["tcp"],
+        metavar="NAMES",
+        help=f"what to measure, a row for each: {', '.join(transports)}, or several with commas (default: tcp)",
+    )
+    parser.add_argument(
+        "--client",
+        choices=_CLIENTS,
+        default="async",
+        help="the kind of clients: in tasks of one event loop, or blocking, each in threads of its own "
+        "(default: %(default)s)",
     )
     parser.set_defaults(run=_run)
 
@@ -41,4 +72,16 @@ def _run(options: argparse.Namespace) -> int:
     from easynetwork.cli.demo.run import run  # only now: `--help` need not wait for the whole library
     from easynetwork.cli.demo.workload import Workload
 
-    return run(Workload(options.connections, options.packets, options.in_flight, options.payload), options.loop)
+    is_blocking = options.client == "blocking"
+    if is_blocking and options.connections > _MAX_BLOCKING_CLIENTS:
+        raise CommandError(f"blocking clients need threads: at most {_MAX_BLOCKING_CLIENTS:,} connections", status=2)
+    workloads: dict[str, Workload] = {}
+    for transport in options.transport:
+        is_stream = transport in _STREAMS
+        if not is_stream and options.payload > _MAX_DATAGRAM_PAYLOAD:
+            raise CommandError(
+                f"a packet has to fit into a datagram: at most {_MAX_DATAGRAM_PAYLOAD:,} B with {transport}", status=2
+            )
+        in_flight = options.in_flight or (_IN_FLIGHT_IN_STREAMS if is_stream else _IN_FLIGHT_AS_DATAGRAMS)
+        workloads[transport] = Workload(options.connections, options.packets, in_flight, options.payload)
+    return run(workloads, options.loop, blocking=is_blocking)

@@ -7,18 +7,18 @@ __all__ = ["Load", "open_load"]
 import asyncio
 import time
 from array import array
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from easynetwork.cli.demo.answers import AnswerChecker, Faults
-from easynetwork.cli.demo.transports import Address, TCPTransport, json_lines
-from easynetwork.cli.demo.workload import Packet, PacketMaker, Workload
+from easynetwork.cli.demo.answers import Faults
+from easynetwork.cli.demo.async_client import open_async_client
+from easynetwork.cli.demo.blocking_client import open_blocking_client
+from easynetwork.cli.demo.load_client import LoadClient, reason
+from easynetwork.cli.demo.transport import Address, Transport
+from easynetwork.cli.demo.workload import PacketMaker, Workload
 from easynetwork.cli.errors import CommandError
-from easynetwork.clients import AsyncTCPNetworkClient
-from easynetwork.exceptions import StreamProtocolParseError
 
 _SECONDS_BETWEEN_LOOKS = 0.1
-_SECONDS_TO_CLOSE = 10.0
 
 
 class Load:
@@ -26,15 +26,10 @@ class Load:
 
     __slots__ = ("_clients", "latencies")
 
-    def __init__(self) -> None:
-        self._clients: list[_Client] = []
-        self.latencies = array("d")
+    def __init__(self, clients: Sequence[LoadClient], latencies: array[float]) -> None:
+        self._clients = clients
+        self.latencies = latencies
         """Seconds from sending to answer of each answered packet."""
-
-    def add(self, connection: AsyncTCPNetworkClient[Packet, object], share: int, workload: Workload) -> None:
-        """Let one more client send its *share* of the packets."""
-        make_packet = PacketMaker(f"client {len(self._clients)}", workload.payload)
-        self._clients.append(_Client(connection, make_packet, share, workload.in_flight, self.latencies))
 
     async def run(self, report: Callable[[int], None], patience: float) -> None:
         """Send everything and wait for the answers, or until no client has got one for *patience* seconds.
@@ -75,90 +70,22 @@ class Load:
 
 
 @asynccontextmanager
-async def open_load(transport: TCPTransport, address: Address, workload: Workload) -> AsyncIterator[Load]:
-    """Connect the clients of *workload*; disconnect them at the end of the context.
+async def open_load(
+    transport: Transport, address: Address, workload: Workload, *, blocking: bool = False
+) -> AsyncIterator[Load]:
+    """Connect the clients of *workload*, *blocking* ones or asynchronous ones; disconnect them at the end.
 
     Raises CommandError if one of them cannot connect.
     """
-    protocol = json_lines(workload.frame_limit)
-    load = Load()
+    open_client = open_blocking_client if blocking else open_async_client
+    clients: list[LoadClient] = []
+    latencies = array("d")
     async with AsyncExitStack() as connections:
-        for share in workload.shares():
+        for number, share in enumerate(workload.shares()):
+            make_packet = PacketMaker(f"client {number}", workload.payload)
+            client = open_client(transport, address, workload, make_packet, share, latencies)
             try:
-                client = await connections.enter_async_context(transport.client(address, protocol))
+                clients.append(await connections.enter_async_context(client))
             except (OSError, ExceptionGroup) as error:
-                raise CommandError(f"cannot connect to the server: {_reason(error)}") from error
-            load.add(client, share, workload)
-        yield load
-
-
-class _Client:
-    """One client, the packets that it sends and the answers that it gets."""
-
-    __slots__ = ("_connection", "_in_flight", "_latencies", "_make_packet", "_share", "checker", "failure")
-
-    def __init__(
-        self,
-        connection: AsyncTCPNetworkClient[Packet, object],
-        make_packet: PacketMaker,
-        share: int,
-        in_flight: int,
-        latencies: array[float],
-    ) -> None:
-        self._connection = connection
-        self._make_packet = make_packet
-        self._share = share
-        self._in_flight = in_flight
-        self._latencies = latencies
-        self.checker = AnswerChecker(share)
-        self.failure: str | None = None
-
-    async def run(self) -> None:
-        # Two tasks: were there only one, a client that waits to send and a server that waits for it to read could
-        # wait for each other for ever.
-        window = asyncio.Semaphore(self._in_flight)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._send(window))
-                await self._receive(window)
-        except* OSError as errors:
-            self.failure = _reason(errors)
-
-    async def _send(self, window: asyncio.Semaphore) -> None:
-        for number in range(self._share):
-            await window.acquire()
-            packet = self._make_packet(number)
-            self.checker.sending(packet, time.perf_counter())
-            await self._connection.send_packet(packet)
-
-    async def _receive(self, window: asyncio.Semaphore) -> None:
-        checker = self.checker
-        while not checker.complete:
-            try:
-                answer = await self._connection.recv_packet()
-            except StreamProtocolParseError:
-                checker.undecodable()
-                continue
-            latency = checker.answered(answer, time.perf_counter())
-            if latency is not None:
-                self._latencies.append(latency)
-                window.release()
-
-    async def finish(self) -> None:
-        if not self.checker.complete:
-            return
-        try:
-            async with asyncio.timeout(_SECONDS_TO_CLOSE):
-                await self._connection.send_eof()
-                while True:
-                    self.checker.answered(await self._connection.recv_packet(), time.perf_counter())
-        except TimeoutError:
-            self.failure = f"the server did not close the connection within {_SECONDS_TO_CLOSE:g} s"
-        except ConnectionError:
-            pass  # the end, as it should be
-
-
-def _reason(error: Exception) -> str:
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return str(error) or type(error).__name__
+                raise CommandError(f"cannot connect to the server: {reason(error)}") from error
+        yield Load(clients, latencies)

@@ -5,13 +5,18 @@ from __future__ import annotations
 __all__ = ["run"]
 
 import asyncio
+import tempfile
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 from easynetwork.cli.demo.load import open_load
 from easynetwork.cli.demo.report import Row, print_report
 from easynetwork.cli.demo.server_process import running_server
+from easynetwork.cli.demo.transport import Transport
 from easynetwork.cli.demo.transports import TRANSPORTS
 from easynetwork.cli.demo.workload import Workload
+from easynetwork.cli.errors import CommandError
 from easynetwork.cli.loops import event_loops
 from easynetwork.cli.open_files import allow_open_files
 from easynetwork.cli.terminal import progress
@@ -20,28 +25,38 @@ _SECONDS_OF_PATIENCE = 10.0
 _OTHER_FILES = 64  # what a process has open besides its connections
 
 
-def run(workload: Workload, loop: str | None) -> int:
-    """Measure each transport with *workload*, print the report, and return the exit status.
+def run(workloads: Mapping[str, Workload], loop: str | None, *, blocking: bool = False) -> int:
+    """Measure each transport with its workload, print the report, and return the exit status.
 
-    *loop* names the event loop; None is the fastest there is.
+    *loop* names the event loop; None is the fastest there is. *blocking* says what kind of clients there are.
+    Raises CommandError if something is missing for one of the transports.
     """
-    allow_open_files(workload.connections + _OTHER_FILES)
+    if not workloads.keys() <= TRANSPORTS.keys():
+        raise CommandError("this system has no Unix sockets", status=2)
+    allow_open_files(max(workload.connections for workload in workloads.values()) + _OTHER_FILES)
     loops = event_loops()
     loop = loop or next(iter(loops))
-    with asyncio.Runner(loop_factory=loops[loop]) as runner:
-        rows = [runner.run(_measure(transport, workload, loop)) for transport in TRANSPORTS]
+    with (
+        tempfile.TemporaryDirectory(prefix="easynetwork-demo-") as folder,
+        asyncio.Runner(loop_factory=loops[loop]) as runner,
+    ):
+        rows = [
+            runner.run(_measure(key, Path(folder), workload, loop, blocking)) for key, workload in workloads.items()
+        ]
     print_report(rows)
     return 0 if all(row.good for row in rows) else 1
 
 
-async def _measure(transport_key: str, workload: Workload, loop: str) -> Row:
-    transport = TRANSPORTS[transport_key]
+async def _measure(key: str, folder: Path, workload: Workload, loop: str, blocking: bool) -> Row:
+    transport: Transport = TRANSPORTS[key](folder)
+    transport.prepare()
     async with (
-        running_server(transport_key, loop, workload.frame_limit) as server,
-        open_load(transport, server.address, workload) as load,
+        running_server(key, loop, workload.frame_limit, folder) as server,
+        open_load(transport, server.address, workload, blocking=blocking) as load,
     ):
         print(
-            f"{transport.name} server on {loop}, process {server.pid}: {workload.connections:,} connections, "
+            f"{transport.name} server on {loop}, process {server.pid}: {workload.connections:,} "
+            f"{'blocking clients' if blocking else 'connections'}, "
             f"{workload.in_flight:,} packets in flight on each, payload {workload.payload:,} B",
             flush=True,
         )
@@ -53,7 +68,7 @@ async def _measure(transport_key: str, workload: Workload, loop: str) -> Row:
         cpu_seconds = await server.cpu_seconds() - cpu_before
         await load.finish()
     return Row(
-        transport=transport.name,
+        transport=f"{transport.name}, blocking clients" if blocking else transport.name,
         loop=loop,
         packets=workload.packets,
         seconds=seconds,

@@ -1,4 +1,4 @@
-"""The process of the demo's server: ``python -m easynetwork.cli.demo.server TRANSPORT LOOP FRAME_LIMIT``.
+"""The process of the demo's server: ``python -m easynetwork.cli.demo.server TRANSPORT LOOP FRAME_LIMIT FOLDER``.
 
 It tells its address in a line of JSON on stdout, and its CPU time so far for each line that it reads from stdin.
 It ends when stdin does, thus also when the demo dies without a word.
@@ -6,18 +6,25 @@ It ends when stdin does, thus also when the demo dies without a word.
 
 from __future__ import annotations
 
-__all__ = ["main"]
+__all__ = ["DatagramEcho", "Echo", "main"]
 
 import asyncio
 import json
 import sys
 import time
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
-from easynetwork.cli.demo.transports import TRANSPORTS, TCPTransport, json_lines
+from easynetwork.cli.demo.transport import Transport
+from easynetwork.cli.demo.transports import TRANSPORTS
 from easynetwork.cli.loops import event_loops
-from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
+from easynetwork.servers.handlers import (
+    AsyncDatagramClient,
+    AsyncDatagramRequestHandler,
+    AsyncStreamClient,
+    AsyncStreamRequestHandler,
+)
 
 
 class Echo(AsyncStreamRequestHandler[Any, Any]):
@@ -30,14 +37,24 @@ class Echo(AsyncStreamRequestHandler[Any, Any]):
             await client.send_packet(packet)
 
 
-def main(transport: str, loop: str, frame_limit: str) -> None:
+class DatagramEcho(AsyncDatagramRequestHandler[Any, Any]):
+    """Answers each packet with the same packet."""
+
+    async def handle(self, client: AsyncDatagramClient[Any]) -> AsyncGenerator[None, Any]:
+        """Serve one packet."""
+        packet = yield
+        await client.send_packet(packet)
+
+
+def main(transport: str, loop: str, frame_limit: str, folder: str) -> None:
     """Serve until stdin ends."""
     with asyncio.Runner(loop_factory=event_loops()[loop]) as runner:
-        runner.run(_serve(TRANSPORTS[transport], int(frame_limit)))
+        runner.run(_serve(TRANSPORTS[transport](Path(folder)), int(frame_limit)))
 
 
-async def _serve(transport: TCPTransport, frame_limit: int) -> None:
-    async with transport.server(json_lines(frame_limit), Echo()) as server:
+async def _serve(transport: Transport, frame_limit: int) -> None:
+    handler = Echo() if transport.is_stream else DatagramEcho()
+    async with transport.server(transport.protocol(frame_limit), handler) as server:
         serving = asyncio.create_task(server.serve_forever())
         _tell({"address": transport.address(server)})
         await asyncio.to_thread(_tell_cpu_time)

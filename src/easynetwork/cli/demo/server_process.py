@@ -11,9 +11,10 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from easynetwork.cli.demo.transports import Address
+from easynetwork.cli.demo.transport import Address
 from easynetwork.cli.errors import CommandError
 
 _SECONDS_TO_ANSWER = 30.0
@@ -47,12 +48,12 @@ class ServerProcess:
 
 
 @asynccontextmanager
-async def running_server(transport: str, loop: str, frame_limit: int) -> AsyncIterator[ServerProcess]:
-    """Start a server, and end it at the end of the context, whatever happens in it.
+async def running_server(transport: str, loop: str, frame_limit: int, folder: Path) -> AsyncIterator[ServerProcess]:
+    """Start a server, and end it at the end of the context, whatever happens in it. *folder* is for its files.
 
     Raises CommandError if the process does not come up.
     """
-    arguments = ("-m", "easynetwork.cli.demo.server", transport, loop, str(frame_limit))
+    arguments = ("-m", "easynetwork.cli.demo.server", transport, loop, str(frame_limit), str(folder))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
@@ -64,7 +65,7 @@ async def running_server(transport: str, loop: str, frame_limit: int) -> AsyncIt
         start_new_session=True,
     )
     try:
-        yield ServerProcess(process, tuple((await _read_answer(process))["address"]))
+        yield ServerProcess(process, (await _read_answer(process))["address"])
     finally:
         await _end(process)
 

@@ -1,45 +1,79 @@
-"""The transports that the demo shows: how to serve and how to connect over each. One row of the table for each."""
+"""The transports that the demo shows: how to serve and how to connect over each."""
 
 from __future__ import annotations
 
-__all__ = ["TRANSPORTS", "Address", "TCPTransport", "json_lines"]
+__all__ = ["TRANSPORTS", "TCPTransport", "TLSTransport", "UDPTransport"]
 
-from typing import Any, TypeAlias
+from typing import Any
 
-from easynetwork.cli.demo.workload import Packet
-from easynetwork.clients import AsyncTCPNetworkClient
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers import JSONSerializer
-from easynetwork.servers import AsyncTCPNetworkServer
-from easynetwork.servers.handlers import AsyncStreamRequestHandler
-
-Address: TypeAlias = tuple[str, int]
+from easynetwork.cli.demo.certificates import client_context, make_certificates, server_context
+from easynetwork.cli.demo.transport import Address, Transport
+from easynetwork.clients import AsyncTCPNetworkClient, AsyncUDPNetworkClient, TCPNetworkClient, UDPNetworkClient
+from easynetwork.servers import AsyncTCPNetworkServer, AsyncUDPNetworkServer
 
 
-def json_lines(frame_limit: int) -> StreamProtocol[Any, Any]:
-    """Return the protocol of both sides: each packet is a line of JSON, at most *frame_limit* bytes long."""
-    return StreamProtocol(JSONSerializer(limit=frame_limit))
+class _OnLoopback(Transport):
+    def address(self, server: Any) -> Address:
+        return server.get_addresses()[0][:2]
 
 
-class TCPTransport:
-    """Plain TCP on the loopback interface."""
+class TCPTransport(_OnLoopback):
+    """Plain TCP."""
 
     name = "TCP"
+    has_half_close = True
 
-    def server(
-        self, protocol: StreamProtocol[Any, Any], handler: AsyncStreamRequestHandler[Any, Any]
-    ) -> AsyncTCPNetworkServer[Any, Any]:
-        """Return a server for a free port."""
+    def server(self, protocol: Any, handler: Any) -> AsyncTCPNetworkServer[Any, Any]:
         return AsyncTCPNetworkServer("127.0.0.1", 0, protocol, handler)
 
-    def address(self, server: AsyncTCPNetworkServer[Any, Any]) -> Address:
-        """Return where a listening server is reached."""
-        host, port = server.get_addresses()[0][:2]
-        return host, port
+    def async_client(self, address: Address, protocol: Any) -> AsyncTCPNetworkClient[Any, Any]:
+        return AsyncTCPNetworkClient(tuple(address), protocol)
 
-    def client(self, address: Address, protocol: StreamProtocol[Packet, Any]) -> AsyncTCPNetworkClient[Packet, Any]:
-        """Return a client that is not connected yet."""
-        return AsyncTCPNetworkClient(address, protocol)
+    def blocking_client(self, address: Address, protocol: Any) -> TCPNetworkClient[Any, Any]:
+        return TCPNetworkClient(tuple(address), protocol)
 
 
-TRANSPORTS = {"tcp": TCPTransport()}
+class TLSTransport(_OnLoopback):
+    """TCP with TLS, whose certificates are made for the occasion and checked as usual."""
+
+    name = "TLS"
+
+    def prepare(self) -> None:
+        make_certificates(self.folder)
+
+    def server(self, protocol: Any, handler: Any) -> AsyncTCPNetworkServer[Any, Any]:
+        return AsyncTCPNetworkServer("127.0.0.1", 0, protocol, handler, ssl=server_context(self.folder))
+
+    def async_client(self, address: Address, protocol: Any) -> AsyncTCPNetworkClient[Any, Any]:
+        return AsyncTCPNetworkClient(
+            tuple(address), protocol, ssl=client_context(self.folder), server_hostname="localhost"
+        )
+
+    def blocking_client(self, address: Address, protocol: Any) -> TCPNetworkClient[Any, Any]:
+        return TCPNetworkClient(tuple(address), protocol, ssl=client_context(self.folder), server_hostname="localhost")
+
+
+class UDPTransport(_OnLoopback):
+    """Datagrams."""
+
+    name = "UDP"
+    is_stream = False
+
+    def server(self, protocol: Any, handler: Any) -> AsyncUDPNetworkServer[Any, Any]:
+        return AsyncUDPNetworkServer("127.0.0.1", 0, protocol, handler)
+
+    def async_client(self, address: Address, protocol: Any) -> AsyncUDPNetworkClient[Any, Any]:
+        return AsyncUDPNetworkClient(tuple(address), protocol)
+
+    def blocking_client(self, address: Address, protocol: Any) -> UDPNetworkClient[Any, Any]:
+        return UDPNetworkClient(tuple(address), protocol)
+
+
+TRANSPORTS: dict[str, type[Transport]] = {"tcp": TCPTransport, "tls": TLSTransport, "udp": UDPTransport}
+
+try:
+    from easynetwork.cli.demo.unix_transports import UnixDatagramTransport, UnixStreamTransport
+except ImportError:  # a system without Unix sockets
+    pass
+else:
+    TRANSPORTS |= {"unix": UnixStreamTransport, "unix-datagram": UnixDatagramTransport}
