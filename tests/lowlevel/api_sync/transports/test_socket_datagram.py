@@ -140,7 +140,9 @@ def test_long_datagrams_are_cut_off(family: socket.AddressFamily) -> None:
         assert transport.recv(PATIENCE) == b"abc"
 
 
-@pytest.mark.parametrize("data", [b"abc", b"", bytearray(b"abc"), memoryview(b"abc")], ids=["bytes", "empty", "bytearray", "memoryview"])
+@pytest.mark.parametrize(
+    "data", [b"abc", b"", bytearray(b"abc"), memoryview(b"abc")], ids=["bytes", "empty", "bytearray", "memoryview"]
+)
 def test_send_sends_one_datagram(pair: Pair, data: Any) -> None:
     transport, peer = pair
     transport.send(data, math.inf)
