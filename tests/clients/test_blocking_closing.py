@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import threading
 import time
 import traceback
@@ -265,6 +266,7 @@ def test_child_process_finds_free_locks(kind: Kind) -> None:
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: there are threads
             pid = os.fork()
         if pid == 0:
+            signal.alarm(round(PATIENCE))  # rather than wait for ever
             try:
                 assert not client.is_closed()
                 assert client.socket.fileno() >= 0
