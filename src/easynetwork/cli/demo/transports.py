@@ -72,7 +72,7 @@ class UDPTransport(_OnLoopback):
 TRANSPORTS: dict[str, type[Transport]] = {"tcp": TCPTransport, "tls": TLSTransport, "udp": UDPTransport}
 
 try:
-    from easynetwork.cli.demo.unix_transports import UnixDatagramTransport, UnixStreamTransport
+    from easynetwork.cli.demo._unix_transports import UnixDatagramTransport, UnixStreamTransport
 except ImportError:  # a system without Unix sockets
     pass
 else:
