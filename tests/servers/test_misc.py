@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
+from tests.background import settle, spawn, until
 from tests.lowlevel.api_async.servers import serving as lowlevel
 from tests.servers.serving import Client, Handler, Requests
 
 from easynetwork.exceptions import ClientClosedError, UnsupportedOperation
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.servers.handlers import AsyncStreamClient
 from easynetwork.servers.misc import build_lowlevel_stream_server_handler
+
+EVERY_BACKEND = True
 
 
 class FakeClient(AsyncStreamClient[str]):
@@ -43,10 +45,10 @@ class FakeClient(AsyncStreamClient[str]):
         if self.lowlevel_client is not None:
             await self.lowlevel_client.aclose()
         else:
-            await asyncio.sleep(0)
+            await settle()
 
     def backend(self) -> Any:
-        return AsyncIOBackend()
+        return ensure_backend(None)
 
     @property
     def extra_attributes(self) -> dict[Any, Any]:
@@ -81,13 +83,13 @@ class Diarist(Handler):
         await self.note("disconnected")
 
     async def note(self, text: str) -> None:
-        await asyncio.sleep(0)
+        await ensure_backend(None).ignore_cancellation(settle())  # in a cancelled scope, each wait is cancelled
         self.diary.append(text)
 
 
 @contextlib.asynccontextmanager
 async def initialize(lowlevel_client: Any, diary: list[str]) -> AsyncIterator[Any]:
-    await asyncio.sleep(0)
+    await settle()
     diary.append("init")
     try:
         yield FakeClient(lowlevel_client)
@@ -121,6 +123,7 @@ async def test_server_drives_every_hook_inside_of_the_context() -> None:
         peer = await server.connect()
         await peer.send(b"me\na\nclose\nb\n")
         assert await peer.rest() == b"a\n"
+        await until(lambda: "exit" in handler.diary)
     assert handler.diary == ["init", "connected", "login me", "disconnected", "exit"]
 
 
@@ -129,6 +132,7 @@ async def test_server_drops_a_connection_that_is_refused() -> None:
     build: Any = build_lowlevel_stream_server_handler
     async with lowlevel.serving(build(refuse, handler, handler.diary)) as server:
         assert await (await server.connect()).gone()
+        await until(lambda: "exit" in handler.diary)
     assert handler.diary == ["init", "exit"]
 
 
@@ -198,7 +202,7 @@ async def test_plain_generator_passes_a_cancellation_on() -> None:
         async def handle(self, client: Client, /) -> Requests:
             yield None
             await self.note("waiting")
-            await asyncio.get_running_loop().create_future()
+            await ensure_backend(None).sleep_forever()
 
     handler = Waiting()
     agen = by_hand(handler)
@@ -207,13 +211,13 @@ async def test_plain_generator_passes_a_cancellation_on() -> None:
         await anext(agen)
         await agen.asend("a")
 
-    task = asyncio.create_task(drive())
-    while "waiting" not in handler.diary:
-        await asyncio.sleep(0)
+    task = spawn(drive())
+    await until(lambda: "waiting" in handler.diary)
     task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert handler.diary == ["init", "connected", "waiting", "disconnected", "exit by CancelledError"]
+    await task.wait()
+    assert task.cancelled()
+    cancelled = ensure_backend(None).get_cancelled_exc_class().__name__
+    assert handler.diary == ["init", "connected", "waiting", "disconnected", f"exit by {cancelled}"]
 
 
 async def test_plain_generator_without_a_client_returns_at_once() -> None:

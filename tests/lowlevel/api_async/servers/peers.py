@@ -32,6 +32,20 @@ class Peer:
         with ensure_backend(None).timeout(PATIENCE):
             await socket_calls().send_all(self.sock, data)
 
+    async def send_until_it_blocks(self, line: bytes) -> int:
+        """Sends *line* again and again until nothing moves for some time; returns how many bytes went."""
+        data = memoryview(line * 1000)
+        sent = 0
+        quiet = 0
+        while quiet < 20:
+            try:
+                sent += self.sock.send(data[sent % len(line) :])
+                quiet = 0
+            except BlockingIOError:
+                quiet += 1
+                await ensure_backend(None).sleep(0.005)
+        return sent
+
     async def line(self) -> bytes:
         """Returns the next line, without its end; raises EOFError at the end of the stream."""
         while b"\n" not in self._kept:

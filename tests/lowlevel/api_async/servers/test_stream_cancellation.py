@@ -1,4 +1,7 @@
-"""Cancelling the task of a connection hits the handler where it is: at its ``yield``, or in what it awaits."""
+"""Cancelling the task of a connection hits the handler where it is: at its ``yield``, or in what it awaits.
+
+Trio cancels scopes only, which the tests of `yield` and of endings do.
+"""
 
 from __future__ import annotations
 
@@ -287,37 +290,3 @@ async def test_cancelled_error_that_a_handler_raises_by_itself_ends_this_connect
         await peer.send(b"raise\n")
         assert await peer.gone()
         assert await quiet.ask(b"a") == b"a"
-
-
-async def test_cancelling_serve_cancels_all_handlers_and_waits_for_them(driver: str) -> None:
-    ended: list[str] = []
-
-    async def handler(client: Client) -> Requests:
-        request = ""
-        try:
-            while True:
-                request = yield None
-                await client.send_packet(request)
-                if request == "wait":
-                    await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            await asyncio.sleep(0.001)
-            ended.append(request)
-            raise
-
-    async with serving(handler, driver) as server:
-        parked, waiting = await server.connect(), await server.connect()
-        assert await parked.ask(b"park") == b"park"
-        assert await waiting.ask(b"wait") == b"wait"
-    assert sorted(ended) == ["park", "wait"]
-
-
-@pytest.mark.parametrize("turns", range(6))
-async def test_connection_that_comes_while_the_server_is_stopped_is_closed_without_a_warning(turns: int) -> None:
-    async def handler(client: Client) -> Requests:
-        _ = yield None
-
-    async with serving(handler) as server:
-        peers = [await server.connect() for _ in range(3)]
-        await turns_of_the_loop(turns)
-    assert all(peer.sock.fileno() < 0 for peer in peers)

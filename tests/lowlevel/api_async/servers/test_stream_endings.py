@@ -357,6 +357,43 @@ async def test_cancelled_close_is_abrupt() -> None:
         assert len(await peer.rest()) < sent  # what was not sent by then is lost
 
 
+# ------------------------------------------------------------------------------------------------------ by the server
+
+
+async def test_cancelling_serve_cancels_all_handlers_and_waits_for_them(driver: str) -> None:
+    ended: list[str] = []
+
+    async def handler(client: Client) -> Requests:
+        request = ""
+        try:
+            while True:
+                request = yield None
+                await client.send_packet(request)
+                if request == "wait":
+                    await sleep(60)
+        except client.backend().get_cancelled_exc_class():
+            await client.backend().ignore_cancellation(sleep(0.001))
+            ended.append(request)
+            raise
+
+    async with serving(handler, driver) as server:
+        parked, waiting = await server.connect(), await server.connect()
+        assert await parked.ask(b"park") == b"park"
+        assert await waiting.ask(b"wait") == b"wait"
+    assert sorted(ended) == ["park", "wait"]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_connection_that_comes_while_the_server_is_stopped_is_closed_without_a_warning(turns: int) -> None:
+    async def handler(client: Client) -> Requests:
+        _ = yield None
+
+    async with serving(handler) as server:
+        peers = [await server.connect() for _ in range(3)]
+        await turns_of_the_loop(turns)
+    assert all(peer.sock.fileno() < 0 for peer in peers)
+
+
 # ------------------------------------------------------------------------------------------------------------ sending
 
 

@@ -1,4 +1,4 @@
-"""What a handler may do with asyncio between one ``yield`` and another, or across them."""
+"""Handlers on asyncio, in whose callbacks they run: what they may use of it, and what becomes of the loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import asyncio
 import contextvars
 
 import pytest
+from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+
+from easynetwork.lowlevel._dispatch import STEPS_PER_TURN
+from easynetwork.lowlevel.api_async.backend._asyncio.stream import AsyncioStreamTransport
+from easynetwork.lowlevel.api_async.backend._asyncio.watermarks import HIGH_WATER
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 
@@ -189,3 +194,50 @@ async def test_handler_runs_in_debug_mode_of_the_loop(driver: str, is_suspended_
         peer = await server.connect()
         await peer.send(b"a\nb\n")
         assert await peer.lines(2) == [b"a", b"b"]
+
+
+async def test_reading_pauses_while_a_handler_is_suspended_and_resumes_after_it() -> None:
+    go_on = asyncio.Event()
+    transports: list[AsyncioStreamTransport] = []
+
+    async def handler(client: Client) -> Requests:
+        assert isinstance(client._transport, AsyncioStreamTransport)
+        transports.append(client._transport)
+        count = 0
+        while True:
+            request = yield None
+            if request == "count":
+                await client.send_packet(f"{count}")
+            elif not count:
+                await go_on.wait()
+            count += 1
+
+    async with serving(handler) as server:
+        peer = await server.connect()
+        line = b"x" * 99 + b"\n"
+        sent = await peer.send_until_it_blocks(line)
+        callbacks = transports[0]._callbacks
+        assert not callbacks.transport.is_reading()
+        assert HIGH_WATER < callbacks.received.nbytes < HIGH_WATER + (1 << 20)  # and one read of the loop
+        go_on.set()
+        await peer.send(line[sent % len(line) :])
+        assert await peer.ask(b"count") == b"%d" % (sent // len(line) + 1)
+        assert callbacks.transport.is_reading()
+
+
+async def test_forgotten_turn_of_a_closed_connection_does_nothing() -> None:
+    """A connection that is closed while it waits for its turn has a callback left, which finds nobody."""
+
+    async def handler(client: Client) -> Requests:
+        count = 0
+        while True:
+            yield None
+            count += 1
+            if count == STEPS_PER_TURN:
+                asyncio.get_running_loop().call_soon(client._transport._callbacks.abort)  # type: ignore[attr-defined]  # of asyncio
+
+    async with serving(handler) as server:
+        peer = await server.connect()
+        await peer.send(b"a\n" * 1000)
+        assert await peer.gone()
+        await turns_of_the_loop(5)

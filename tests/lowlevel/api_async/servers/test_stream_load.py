@@ -8,7 +8,9 @@ import os
 from collections import Counter
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer, turns_of_the_loop
+import trio
+from tests.background import Queue, new_event, sleep, spawn
+from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
 from tests.lowlevel.api_async.servers.pulling import PullingTransport
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
@@ -16,27 +18,16 @@ from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.lowlevel._dispatch import STEPS_PER_TURN, RequestDispatcher
 from easynetwork.lowlevel.api_async.backend._asyncio.inline import InlineDriver
 from easynetwork.lowlevel.api_async.backend._asyncio.stream import AsyncioStreamTransport, StreamCallbacks
-from easynetwork.lowlevel.api_async.backend._asyncio.watermarks import HIGH_WATER
+from easynetwork.lowlevel.api_async.backend._trio.driver import BatchingDriver
+from easynetwork.lowlevel.api_async.backend._trio.stream import TrioStreamTransport
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
 
-
-async def send_until_it_blocks(peer: Peer, line: bytes) -> int:
-    """Sends *line* again and again until nothing moves for some time; returns how many bytes went."""
-    data = memoryview(line * 1000)
-    sent = 0
-    quiet = 0
-    while quiet < 20:
-        try:
-            sent += peer.sock.send(data[sent % len(line) :])
-            quiet = 0
-        except BlockingIOError:
-            quiet += 1
-            await asyncio.sleep(0.005)
-    return sent
+EVERY_BACKEND = True
 
 
 async def test_thousand_packets_that_arrive_while_a_handler_is_suspended_keep_their_order(driver: str) -> None:
-    go_on = asyncio.Event()
+    go_on = new_event()
 
     async def handler(client: Client) -> Requests:
         request = yield None
@@ -50,38 +41,9 @@ async def test_thousand_packets_that_arrive_while_a_handler_is_suspended_keep_th
         for i in range(1000):
             await peer.send(b"%d\n" % i)
             if i % 100 == 0:
-                await asyncio.sleep(0)
+                await ensure_backend(None).coro_yield()
         go_on.set()
         assert await peer.lines(1000) == [b"%d" % i for i in range(1000)]
-
-
-async def test_reading_pauses_while_a_handler_is_suspended_and_resumes_after_it() -> None:
-    go_on = asyncio.Event()
-    transports: list[AsyncioStreamTransport] = []
-
-    async def handler(client: Client) -> Requests:
-        assert isinstance(client._transport, AsyncioStreamTransport)
-        transports.append(client._transport)
-        count = 0
-        while True:
-            request = yield None
-            if request == "count":
-                await client.send_packet(f"{count}")
-            elif not count:
-                await go_on.wait()
-            count += 1
-
-    async with serving(handler) as server:
-        peer = await server.connect()
-        line = b"x" * 99 + b"\n"
-        sent = await send_until_it_blocks(peer, line)
-        callbacks = transports[0]._callbacks
-        assert not callbacks.transport.is_reading()
-        assert HIGH_WATER < callbacks.received.nbytes < HIGH_WATER + (1 << 20)  # and one read of the loop
-        go_on.set()
-        await peer.send(line[sent % len(line) :])
-        assert await peer.ask(b"count") == b"%d" % (sent // len(line) + 1)
-        assert callbacks.transport.is_reading()
 
 
 async def test_peer_that_sends_and_never_reads_is_stopped_by_back_pressure(driver: str) -> None:
@@ -96,15 +58,15 @@ async def test_peer_that_sends_and_never_reads_is_stopped_by_back_pressure(drive
 
     async with serving(handler, driver) as server:
         peer = await server.connect(receive_buffer=4096)
-        await send_until_it_blocks(peer, b"x" * 99 + b"\n")
+        await peer.send_until_it_blocks(b"x" * 99 + b"\n")
         count = handled
-        await asyncio.sleep(0.05)
+        await sleep(0.05)
         assert handled == count  # suspended in send_packet()
-        received = asyncio.create_task(peer.rest())
+        received = spawn(peer.rest())
         while handled < count + 100:
-            await asyncio.sleep(0.001)
+            await sleep(0.001)
         received.cancel()
-        await asyncio.wait([received])
+        await received.wait()
 
 
 @pytest.mark.parametrize("flooding", [b"a\n" * 100_000, b"\xff\n" * 20_000], ids=["requests", "errors"])
@@ -131,16 +93,16 @@ async def test_quiet_peer_is_answered_in_a_bounded_number_of_turns_beside_a_floo
     async def count_turns() -> None:
         while True:
             handled["turn"] += 1
-            await asyncio.sleep(0)
+            await ensure_backend(None).coro_yield()
 
     async with serving(handler, driver) as server:
         quiet, flood = await server.connect(), await server.connect()
         assert await quiet.ask(b"quiet") == b"hello"
         assert await flood.ask(b"flood") == b"hello"
-        counting = asyncio.create_task(count_turns())
-        sending = asyncio.create_task(flood.send(flooding))
+        counting = spawn(count_turns())
+        sending = spawn(flood.send(flooding))
         while not handled["flood"]:
-            await asyncio.sleep(0)
+            await ensure_backend(None).coro_yield()
         for _ in range(5):
             turn, before = handled["turn"], handled["flood"]
             quiet.sock.send(b"a\n")
@@ -148,16 +110,16 @@ async def test_quiet_peer_is_answered_in_a_bounded_number_of_turns_beside_a_floo
             assert handled["turn"] - turn < 20
             assert handled["flood"] - before < 20 * 2 * STEPS_PER_TURN
         assert handled["flood"] < flooding.count(b"\n")  # or all of it was over before
-        async with asyncio.timeout(PATIENCE):
-            await sending
+        with ensure_backend(None).timeout(PATIENCE):
+            await sending.result()
             while handled["flood"] < flooding.count(b"\n"):
-                await asyncio.sleep(0.001)
+                await sleep(0.001)
         counting.cancel()
         assert max(handled_in_turn.values()) <= 3 * STEPS_PER_TURN
 
 
 async def test_flooding_peer_that_goes_away_ends_while_it_waits_for_its_turn(driver: str) -> None:
-    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    ended: Queue[int] = Queue()
 
     async def handler(client: Client) -> Requests:
         count = 0
@@ -166,14 +128,13 @@ async def test_flooding_peer_that_goes_away_ends_while_it_waits_for_its_turn(dri
                 yield None
                 count += 1
         finally:
-            ended.set_result(count)
+            ended.put_nowait(count)
 
     async with serving(handler, driver) as server:
         peer = await server.connect()
         await peer.send(b"a\n" * 10_000)
         peer.close()
-        async with asyncio.timeout(PATIENCE):
-            assert await ended == 10_000
+        assert await ended.get() == 10_000
 
 
 async def test_timeout_runs_beside_a_connection_that_floods(driver: str) -> None:
@@ -197,10 +158,10 @@ async def test_timeout_runs_beside_a_connection_that_floods(driver: str) -> None
         peer = await server.connect()
         for _ in range(20):
             await peer.send(b"a\n" * 1000)
-            await asyncio.sleep(0.002)
+            await sleep(0.002)
         assert await peer.ask(b"end") == b"20001"
         before = timeouts
-        await asyncio.sleep(0.05)
+        await sleep(0.05)
         assert timeouts > before
 
 
@@ -209,7 +170,7 @@ async def test_thousand_connections_leave_no_descriptor_no_task_and_no_object(dr
         while True:
             request = yield 60
             if request.endswith("5"):
-                await asyncio.sleep(0)
+                await ensure_backend(None).coro_yield()
             await client.send_packet(request)
 
     async def visit(peer: Peer, number: int) -> None:
@@ -222,46 +183,32 @@ async def test_thousand_connections_leave_no_descriptor_no_task_and_no_object(dr
             peer.reset()
 
     kinds = (
+        asyncio.Task,
+        trio.lowlevel.Task,
         StreamCallbacks,
         InlineDriver,
         RequestDispatcher,
         ConnectedStreamClient,
         AsyncioStreamTransport,
+        TrioStreamTransport,
+        BatchingDriver,
         PullingTransport,
     )
 
-    def census() -> tuple[int, int, int]:
+    def census() -> tuple[int, int]:
         gc.collect()
         objects = sum(isinstance(obj, kinds) for obj in gc.get_objects())
-        return len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()), objects
+        return len(os.listdir("/proc/self/fd")), objects
 
     async with serving(handler, driver, disconnect_error_filter=lambda exc: isinstance(exc, OSError)) as server:
         await visit(await server.connect(), 1)
-        await asyncio.sleep(0.01)
+        await sleep(0.01)
         at_first = census()
         for _ in range(10):
             peers = [await server.connect() for _ in range(100)]
-            await asyncio.gather(*(visit(peer, i) for i, peer in enumerate(peers)))
+            await ensure_backend(None).gather(*(visit(peer, i) for i, peer in enumerate(peers)))
         for _ in range(100):
             if census() == at_first:
                 break
-            await asyncio.sleep(0.02)
+            await sleep(0.02)
         assert census() == at_first
-
-
-async def test_forgotten_turn_of_a_closed_connection_does_nothing() -> None:
-    """A connection that is closed while it waits for its turn has a callback left, which finds nobody."""
-
-    async def handler(client: Client) -> Requests:
-        count = 0
-        while True:
-            yield None
-            count += 1
-            if count == STEPS_PER_TURN:
-                asyncio.get_running_loop().call_soon(client._transport._callbacks.abort)  # type: ignore[attr-defined]  # of asyncio
-
-    async with serving(handler) as server:
-        peer = await server.connect()
-        await peer.send(b"a\n" * 1000)
-        assert await peer.gone()
-        await turns_of_the_loop(5)
