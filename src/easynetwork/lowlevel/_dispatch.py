@@ -131,7 +131,8 @@ class RequestDispatcher(Generic[_T_Request]):
         self.spent: bool = False
         """Whether that one read was made."""
         self.waiting_token: object = None
-        """What to yield instead of asking the driver, who set it, since nothing but bytes can come at present."""
+        """What to yield instead of asking the driver, who set it, since nothing but bytes can come at present: the
+        coroutine is resumed with those, or with None if it has to look for itself."""
         self.disconnected: bool = False
         """Set by the driver when no more bytes will come."""
 
@@ -188,8 +189,11 @@ class RequestDispatcher(Generic[_T_Request]):
                                 if self.disconnected:
                                     break
                                 if (token := self.waiting_token) is not None:
-                                    yield token
+                                    chunk = yield token
                                     steps = 0
+                                    if chunk is not None and (decoded := decoder.next_lone_packet(chunk)):
+                                        drained = True
+                                        break
                                 elif not (yield from driver.more()):  # type: ignore[func-returns-value]  # None is false
                                     steps = 0
                                 elif (steps := steps + 1) >= STEPS_PER_TURN:

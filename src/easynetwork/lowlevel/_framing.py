@@ -96,6 +96,14 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
         packet = self.next_packet()
         return [] if packet is NEED_DATA else [packet]
 
+    def next_lone_packet(self, chunk: bytes) -> list[_T_Packet]:
+        """Takes *chunk*, and returns the packet in it if there is nothing else: a short way for the most common case.
+
+        If none is returned, `next_packets` has to be asked. Raises as `next_packet`.
+        """
+        self.input.append(chunk)
+        return []
+
     @abstractmethod
     def clear(self) -> None:
         """Forgets all bytes."""
@@ -171,19 +179,10 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
             self._fail(exc, self._remaining())
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
-        received, frames = self._received, self._frames
-        if len(received) == 1 and not self._tail and not frames:
-            frame, separator, rest = received[0].partition(self._separator)
-            if separator and not rest and len(frame) <= self._limit:  # one chunk, one packet: the most common case
-                received.clear()
-                self.drained = True
-                try:
-                    return [self._decode(frame)]
-                except Exception as exc:
-                    self._fail(exc, memoryview(b""))
         self.drained = False
+        frames = self._frames
         if not frames:
-            if not received and not self._tail:
+            if not self._received and not self._tail:
                 self._chunk = b""  # nobody keeps the last chunk of an idle connection
                 return []
             frames = self._split_received()
@@ -201,6 +200,17 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
             self.drained = True
             self._chunk = b""
         return packets
+
+    def next_lone_packet(self, chunk: bytes) -> list[_T_Packet]:
+        if not (self._received or self._frames or self._tail):
+            frame, separator, rest = chunk.partition(self._separator)
+            if separator and not rest and len(frame) <= self._limit:
+                try:
+                    return [self._decode(frame)]
+                except Exception as exc:
+                    self._fail(exc, memoryview(b""))
+        self._received.append(chunk)
+        return []
 
     def clear(self) -> None:
         super().clear()

@@ -50,7 +50,7 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
 
     _context: contextvars.Context
     _run: Generator[Any, Any, Ending]
-    _send: Callable[[None], Any]
+    _send: Callable[[bytes | None], Any]
     _decoder_input: SupportsAppend
 
     def __init__(
@@ -106,7 +106,8 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
         callbacks.resume_reading()
         if dispatcher.timeout is None:
             dispatcher.waiting_token = WAITING  # until `wake` is called, or another wait is asked for
-        elif dispatcher.deadline is None:
+            return ()
+        if dispatcher.deadline is None:
             dispatcher.deadline = self._begin_timeout(dispatcher.timeout)
         return _WAITING
 
@@ -120,8 +121,8 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
-    def data_received(self, data: bytes, error: Exception | None = None) -> None:
-        """Resumes the dispatcher, as if in the carrier, with *data*, or with *error*."""
+    def data_received(self, data: bytes | None, error: Exception | None = None) -> None:
+        """Resumes the dispatcher, as if in the carrier, with *data*, or with *error*; None if it has the bytes."""
         callbacks, parked = self._callbacks, self._parked
         if parked is None or self._turn_due or parked.done():
             callbacks.keep(data)  # the carrier is busy
@@ -134,10 +135,11 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
         callbacks.flush_due = True
         callbacks.room = HIGH_WATER if callbacks.writable else 0
         try:
-            if data:
-                self._decoder_input.append(data)
             if error is None:
-                suspended = self._context.run(self._send, None)
+                if self._dispatcher.waiting_token is None and data is not None:
+                    self._decoder_input.append(data)
+                    data = None
+                suspended = self._context.run(self._send, data)
             else:
                 suspended = self._context.run(self._run.throw, error)
             if suspended is not WAITING:
@@ -177,13 +179,13 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
 
     def _take_turn(self) -> None:
         self._turn_due = False
-        self.data_received(b"")
+        self.data_received(None)
 
     def _get_deadline(self) -> float | None:
         return self._dispatcher.deadline
 
     def _time_out(self) -> None:
-        self.data_received(b"", TimeoutError("No request was received in time"))
+        self.data_received(None, TimeoutError("No request was received in time"))
 
 
 class _BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):
@@ -210,7 +212,7 @@ class _BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):
         if self._lent:
             assert self._dispatcher.buffered is not None
             self._dispatcher.buffered.buffer_updated(nbytes)
-            self.data_received(b"")
+            self.data_received(None)
         else:
             data = bytes(self._spare[:nbytes])
             del self._spare

@@ -169,7 +169,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
 
     # ------------------------------------------------------------------------------------------------------- reading
 
-    def keep(self, data: bytes) -> None:
+    def keep(self, data: bytes | None) -> None:
         """Keeps received bytes for who is going to ask for them."""
         if not data:
             return
