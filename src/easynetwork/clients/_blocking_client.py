@@ -19,7 +19,6 @@ from easynetwork.lowlevel._checks import seconds
 from easynetwork.lowlevel._deadline import Deadline
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._forks import ForkSafeLock
-from easynetwork.lowlevel._socket_calls import raise_saved_error
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
 from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint
 from easynetwork.lowlevel.api_sync.transports._owned_socket import SocketOwner
@@ -87,7 +86,6 @@ class BlockingClient(
 
     def _send(self, packet: _T_SentPacket, *, timeout: float | None) -> None:
         self._endpoint.send_packet(packet, timeout=timeout)
-        raise_saved_error(self._sock)
 
     def recv_packet(self, *, timeout: float | None = None) -> _T_ReceivedPacket:
         """Receives the next packet. Each packet goes to one of the threads that wait.

@@ -12,6 +12,7 @@ from easynetwork.clients._inet import INETClient, inet_opener
 from easynetwork.lowlevel._checks import check_above_zero
 from easynetwork.lowlevel._datagrams import check_datagram_protocol
 from easynetwork.lowlevel._inet import check_inet_family
+from easynetwork.lowlevel._socket_calls import raise_saved_error
 from easynetwork.lowlevel.api_sync._connecting import adopt, open_udp_socket
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport
@@ -87,3 +88,7 @@ class UDPNetworkClient(
         sock = inet_opener(arg, _socket.SOCK_DGRAM, open_udp_socket, adopt, connect_options, _ADDRESS_OPTIONS)()
         transport = SocketDatagramTransport(sock, retry_interval)
         super().__init__(sock, transport, DatagramEndpoint(transport, protocol))
+
+    def _send(self, packet: _T_SentPacket, *, timeout: float | None) -> None:
+        super()._send(packet, timeout=timeout)
+        raise_saved_error(self._sock)

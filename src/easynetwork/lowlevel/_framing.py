@@ -166,8 +166,11 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
     def next_packet(self) -> _T_Packet | NeedData:
         frames = self._frames
         if not frames:
-            if not self._received and not self._tail:
+            received = self._received
+            if not received and not self._tail:
                 return NEED_DATA
+            if len(received) == 1 and not self._tail and (packets := self.next_lone_packet(received.pop())):
+                return packets[0]
             frames = self._split_received()
             if not frames:
                 return NEED_DATA

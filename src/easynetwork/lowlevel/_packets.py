@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from ._errors import error_from_errno
-from ._framing import NEED_DATA, StreamDecoder
+from ._framing import NEED_DATA, BufferedDecoder, StreamDecoder
 
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
@@ -39,10 +39,11 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         max_recv_size: the largest number of bytes to read at once.
     """
 
-    __slots__ = ("_decoder", "_eof", "_max_recv_size")
+    __slots__ = ("_buffered", "_decoder", "_eof", "_max_recv_size")
 
     def __init__(self, decoder: StreamDecoder[_T_ReceivedPacket], max_recv_size: int) -> None:
         self._decoder = decoder
+        self._buffered = decoder if isinstance(decoder, BufferedDecoder) else None  # to be received into
         self._max_recv_size = max_recv_size
         self._eof = False
 

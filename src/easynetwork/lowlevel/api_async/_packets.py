@@ -7,7 +7,7 @@ __all__ = ["PacketReceiver", "PacketSender", "TransportWrapper"]
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from easynetwork.lowlevel._framing import NEED_DATA, BufferedDecoder, NeedData, StreamDecoder
+from easynetwork.lowlevel._framing import NEED_DATA, NeedData, StreamDecoder
 from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 
@@ -158,9 +158,9 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
             while True:
                 if self._eof:
                     self._check_eof()
-                if isinstance(decoder, BufferedDecoder):
-                    nbytes = await self._transport.recv_into(decoder.get_buffer())
-                    decoder.buffer_updated(nbytes)
+                if (buffered := self._buffered) is not None:
+                    nbytes = await self._transport.recv_into(buffered.get_buffer())
+                    buffered.buffer_updated(nbytes)
                     self._eof = not nbytes
                 else:
                     self._eof = not await self._transport._recv_chunk(decoder.input, self._max_recv_size)

@@ -351,8 +351,8 @@ def test_packets_arrive(endpoint: Endpoint, peer: socket.socket) -> None:
 
 def test_chunks_are_handed_over_in_one_piece_with_the_time_out() -> None:
     class Noting(Writer):
-        def send_all_from_iterable(self, iterable_of_data: Any, timeout: float) -> None:
-            calls.append((b"".join(iterable_of_data), timeout))
+        def send_all(self, data: Any, timeout: float) -> None:
+            calls.append((data, timeout))
 
     calls: list[Any] = []
     with StreamSenderEndpoint(Noting(), ProtocolByGenerators(Line(b"\n"))) as endpoint:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from easynetwork.lowlevel._checks import check_transport, seconds
 from easynetwork.lowlevel._deadline import Deadline
 from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._framing import NEED_DATA, BufferedDecoder, decoder_factory, packet_encoder
+from easynetwork.lowlevel._framing import NEED_DATA, decoder_factory, packet_encoder
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel.api_sync.transports.abc import (
@@ -53,10 +53,10 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         while True:
             if self._eof:
                 self._check_eof()
-            if isinstance(decoder, BufferedDecoder):
-                buffer = decoder.get_buffer()
+            if (buffered := self._buffered) is not None:
+                buffer = buffered.get_buffer()
                 nbytes = self._transport.recv_into(buffer, timeout)
-                decoder.buffer_updated(nbytes)
+                buffered.buffer_updated(nbytes)
                 is_full = nbytes == len(buffer)
             else:
                 chunk = self._transport.recv(self._max_recv_size, timeout)
@@ -110,7 +110,7 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         limit = seconds(timeout)
         data = self._to_bytes(packet)
         if data:
-            self._transport.send_all_from_iterable((data,), limit)
+            self._transport.send_all(data, limit)
 
     def send_packet_with_ancillary(
         self, packet: _T_SentPacket, ancillary_data: Any, *, timeout: float | None = None

@@ -95,15 +95,19 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
 
     def recv_noblock(self, bufsize: int) -> bytes:
         try:
-            return self._sock.recv(bufsize)
+            data = self._sock.recv(bufsize)
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
+        self._is_drained = len(data) < bufsize
+        return data
 
     def recv_noblock_into(self, buffer: WriteableBuffer) -> int:
         try:
-            return self._sock.recv_into(buffer)
+            nbytes = self._sock.recv_into(buffer)
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
+        self._is_drained = nbytes < memoryview(buffer).nbytes
+        return nbytes
 
     def recv_noblock_with_ancillary(
         self, bufsize: int, ancillary_bufsize: int
@@ -144,8 +148,6 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
     def send_all_from_iterable(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
     ) -> None:
-        if type(iterable_of_data) is tuple and len(iterable_of_data) == 1:
-            return self.send_all(iterable_of_data[0], timeout)
         pieces = deque(iterable_of_data)
         if len(pieces) <= 1 or SC_IOV_MAX <= 0 or not hasattr(self._sock, "sendmsg"):
             return self.send_all(b"".join(pieces), timeout)
