@@ -112,25 +112,28 @@ class BaseAsyncStreamClient(
             RuntimeError: the protocol object crashed.
         """
         endpoint, lock = self._endpoint, self._receive_lock
-        receiver: PacketReceiver[_T_ReceivedPacket] | None = None
-        if endpoint is not None and not self._closing and not lock.taken:
-            receiver = endpoint._receiver
-            packet = receiver.receive_nowait()
-            if packet is not NEED_DATA:
-                return packet
-        await lock.acquire()  # at once, if there is nothing but to wait for more
+        if endpoint is None or self._closing or lock.taken:
+            return await self._receive_in_turn()
+        receiver: PacketReceiver[_T_ReceivedPacket] = endpoint._receiver
+        packet = receiver.next_packet()
+        if packet is not NEED_DATA:
+            return packet
+        lock.taken = True
         try:
-            if receiver is None:
-                receiver = (await self._connected())._receiver
-                receive = receiver.receive
-            else:
-                receive = receiver.receive_more
-            try:
-                return await receive()
-            except OSError as exc:
-                self._raise_client_error(exc)
+            return await receiver.receive_more()
+        except OSError as exc:
+            self._raise_client_error(exc)
         finally:
             lock.release()
+
+    async def _receive_in_turn(self) -> _T_ReceivedPacket:
+        async with self._receive_lock:
+            endpoint = await self._connected()
+            try:
+                packet: _T_ReceivedPacket = await endpoint.recv_packet()
+            except OSError as exc:
+                self._raise_client_error(exc)
+            return packet
 
     def _raise_client_error(self, exc: OSError) -> NoReturn:
         raise_stream_client_error(exc, self._closing)

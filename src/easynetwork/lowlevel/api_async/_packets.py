@@ -5,9 +5,9 @@ from __future__ import annotations
 __all__ = ["PacketReceiver", "PacketSender", "TransportWrapper"]
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from easynetwork.lowlevel._framing import NEED_DATA, NeedData, StreamDecoder
+from easynetwork.lowlevel._framing import NEED_DATA, StreamDecoder
 from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 
@@ -130,7 +130,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
 class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
     """Decodes packets out of what a transport receives, for one task at a time."""
 
-    __slots__ = ("_guard", "_transport")
+    __slots__ = ("_guard", "_transport", "next_packet")
 
     def __init__(
         self, transport: AsyncStreamReadTransport, decoder: StreamDecoder[_T_ReceivedPacket], max_recv_size: int
@@ -138,20 +138,18 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         super().__init__(decoder, max_recv_size)
         self._transport = transport
         self._guard = ResourceGuard("Another task is receiving")
+        self.next_packet: Final = decoder.next_packet
+        """Returns the next packet if its bytes are there, or `NEED_DATA`."""
 
     async def receive(self) -> _T_ReceivedPacket:
         """Returns the next packet. If cancelled, the bytes received so far stay for the next call."""
-        packet = self.receive_nowait()
-        return await self.receive_more() if packet is NEED_DATA else packet
-
-    def receive_nowait(self) -> _T_ReceivedPacket | NeedData:
-        """Returns the next packet if its bytes are there."""
         if self._guard.busy:
             self._guard.check()
-        return self._decoder.next_packet()
+        packet = self.next_packet()
+        return await self.receive_more() if packet is NEED_DATA else packet
 
     async def receive_more(self) -> _T_ReceivedPacket:
-        """Does the rest of `receive` after `receive_nowait`: waits for bytes until there is a packet."""
+        """Does the rest of `receive` after `next_packet`: waits for bytes until there is a packet. One at a time."""
         guard, decoder = self._guard, self._decoder
         guard.busy = True
         try:

@@ -20,7 +20,7 @@ class FairLock:
     def __init__(self, backend: AsyncBackend) -> None:
         self._backend = backend
         self.taken = False
-        """Whether somebody has the lock. Nobody waits for it otherwise."""
+        """Whether somebody has the lock. Otherwise, nobody waits for it, and it may be taken by setting this."""
         self._waiters: deque[IEvent] = deque()
 
     async def __aenter__(self) -> None:

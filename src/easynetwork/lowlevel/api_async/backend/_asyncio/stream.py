@@ -120,8 +120,8 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
             return
         queue.append(data)
         self._wrote_alone = False
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(True)
+        if (reader := self._reader) is not None and not reader.done():
+            reader.set_result(True)
 
     def eof_received(self) -> bool:
         self.ended = True
@@ -224,7 +224,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         A cancelled call loses no bytes: they are kept, or in the queue.
         """
         while True:
-            if self._has_ended():
+            if (self.ended or self._reader is not None) and self._has_ended():
                 return False
             if self.received.nbytes:
                 queue.append(self.take_received())
