@@ -45,7 +45,7 @@ class BaseAsyncDatagramServer(
         TypeError: wrong type of *protocol*, *request_handler* or *backend*.
     """
 
-    __slots__ = ("_ancillary_bufsize", "_protocol")
+    __slots__ = ("_ancillary_bufsize", "_dropped", "_protocol")
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class BaseAsyncDatagramServer(
         super().__init__(request_handler, backend, logger)
         self._protocol = protocol
         self._ancillary_bufsize = ancillary_bufsize
+        self._dropped = 0  # at sockets that are closed
 
     @abstractmethod
     async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:
@@ -77,6 +78,20 @@ class BaseAsyncDatagramServer(
 
     async def _open_servers(self) -> Sequence[AsyncDatagramServer[_T_Request, _T_Response, Any]]:
         return [AsyncDatagramServer(listener, self._protocol) for listener in await self._open_listeners()]
+
+    async def _close_servers(self, servers: Sequence[AsyncDatagramServer[Any, Any, Any]]) -> None:
+        try:
+            await super()._close_servers(servers)
+        finally:
+            self._dropped += sum(server.dropped_datagrams for server in servers)
+
+    @property
+    def dropped_datagrams(self) -> int:
+        """How many datagrams have come and are lost, because handlers were too slow for them.
+
+        See `AsyncDatagramServer.dropped_datagrams`. The number stays when the server is closed.
+        """
+        return self._dropped + sum(server.dropped_datagrams for server in self._servers or ())
 
     async def _serve(
         self, server: AsyncDatagramServer[_T_Request, _T_Response, Any], client_tasks: TaskGroup
