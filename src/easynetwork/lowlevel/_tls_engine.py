@@ -199,5 +199,5 @@ class TLSEngine:
 def _eof_error(text: str) -> ssl.SSLEOFError:
     """Returns the error that OpenSSL would make."""
     exc = ssl.SSLEOFError(ssl.SSL_ERROR_EOF, text)
-    exc.library, exc.reason = "SSL", "UNEXPECTED_EOF_WHILE_READING"
+    vars(exc).update(library="SSL", reason="UNEXPECTED_EOF_WHILE_READING")
     return exc

@@ -16,7 +16,6 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
-from easynetwork.lowlevel._framing import SupportsAppend
 from easynetwork.lowlevel.api_async.transports import _pull
 
 from .carrier import WAITING, Carrier
@@ -40,7 +39,6 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
     __slots__ = (
         "_callbacks",
         "_context",
-        "_decoder_input",
         "_dispatcher",
         "_run",
         "_send",
@@ -51,7 +49,6 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
     _context: contextvars.Context
     _run: Generator[Any, Any, Ending]
     _send: Callable[[bytes | None], Any]
-    _decoder_input: SupportsAppend
 
     def __init__(
         self, transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: RequestDispatcher[Any]
@@ -72,7 +69,6 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
     def _begin(self) -> Any:
         self._context = _context_of(self._task)
         self._send = self._run.send
-        self._decoder_input = self._dispatcher.input
         self._callbacks.receiver = self
         self._callbacks.set_protocol(self)
         return self._resume()
@@ -137,7 +133,7 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
         try:
             if error is None:
                 if self._dispatcher.waiting_token is None and data is not None:
-                    self._decoder_input.append(data)
+                    self._dispatcher.input.append(data)
                     data = None
                 suspended = self._context.run(self._send, data)
             else:
@@ -197,9 +193,9 @@ class _BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):
     _spare: memoryview
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        parked, buffered = self._parked, self._dispatcher.buffered
+        buffered = self._dispatcher.buffered
         assert buffered is not None
-        self._lent = parked is not None and not self._turn_due and not parked.done()
+        self._lent = self.is_waiting()
         if self._lent:
             try:
                 return buffered.get_buffer()

@@ -169,18 +169,22 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     def _run_requests(
         self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
     ) -> Coroutine[Any, Any, Ending]:
-        if self._lower is None:
+        lower = self._lower
+        if lower is None:
             return super()._run_requests(dispatcher, next_generator)
         # Not a byte ahead of a handler that may want ancillary data next.
-        self._lower.reads_ahead = dispatcher.ancillary_bufsize is None
-        if not self._lower.reads_ahead or isinstance(self._callbacks.loop, asyncio.SelectorEventLoop):
+        lower.reads_ahead = dispatcher.ancillary_bufsize is None
+        if not lower.reads_ahead or isinstance(self._callbacks.loop, asyncio.SelectorEventLoop):
             return super()._run_requests(dispatcher, next_generator)
-        return self._run_on_loop(dispatcher, next_generator)
+        return self._run_on_loop(lower, dispatcher, next_generator)
 
     async def _run_on_loop(
-        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
+        self,
+        lower: SocketTransport,
+        dispatcher: RequestDispatcher[Any],
+        next_generator: Callable[[], HandlerGenerator[Any] | None],
     ) -> Ending:
-        if self._lower is not None and (sock := self._lower.detach()) is not None:
+        if (sock := lower.detach()) is not None:
             self._lower = None
             loop, callbacks = self._callbacks.loop, self._callbacks
             await callbacks.change_transport(loop.connect_accepted_socket(lambda: callbacks, sock))
