@@ -86,6 +86,27 @@ async def test_on_connection_may_ask_for_requests() -> None:
         await until(lambda: handler.diary == ["disconnected"])
 
 
+async def test_all_that_comes_before_the_handler_is_ready_waits_in_its_order() -> None:
+    class Slow(Handler):
+        ready = False
+
+        async def on_connection(self, client: Client, /) -> None:
+            await until(lambda: self.ready)
+            self.diary.append("connected")
+
+    handler = Slow()
+    async with serving(handler) as it:
+        peer = await it.connect()
+        for piece in (b"a\nb\nc", b"d\n", b"e", b"\n", b"f\n"):  # each in a callback of its own
+            await peer.send(piece)
+            await sleep(0.01)
+        peer.half_close()
+        await sleep(0.01)
+        handler.ready = True
+        assert await peer.rest() == b"a\nb\ncd\ne\nf\n"
+        await until(lambda: handler.diary == ["connected", "disconnected"])
+
+
 async def test_on_connection_may_return_before_its_first_yield() -> None:
     class Silent(Handler):
         async def on_connection(self, client: Client, /) -> Requests:  # type: ignore[override] # a generator

@@ -7,18 +7,26 @@ the generator from one ``yield`` to the next. It knows no transport and no event
 
 from __future__ import annotations
 
-__all__ = ["STEPS_PER_TURN", "Ending", "HandlerGenerator", "RequestDispatcher", "parse_yielded"]
+__all__ = [
+    "STEPS_PER_TURN",
+    "Ending",
+    "HandlerGenerator",
+    "NextGenerator",
+    "RequestDispatcher",
+    "RequestRunner",
+    "parse_yielded",
+]
 
 import enum
 import math
 import sys
 import types
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 
-from ._framing import BufferedDecoder, StreamDecoder
+from ._framing import StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
 _T_Request = TypeVar("_T_Request")
@@ -35,6 +43,13 @@ class Ending(enum.Enum):
     RETURNED = "the last generator has returned"
     NEVER_YIELDED = "a generator has returned before its first yield"
     DISCONNECTED = "the connection ended"
+
+
+NextGenerator: TypeAlias = Callable[[], HandlerGenerator[_T_Request] | None]
+"""Makes a handler generator, or returns None if there is to be no other."""
+
+RequestRunner: TypeAlias = Callable[[NextGenerator[Any]], Coroutine[Any, Any, Ending]]
+"""Feeds the requests of one connection to handler generators. To be awaited by one task; any number of times."""
 
 
 class _Nothing(enum.Enum):
@@ -104,7 +119,6 @@ class RequestDispatcher(Generic[_T_Request]):
         self,
         decoder: StreamDecoder[_T_Request],
         max_recv_size: int,
-        *,
         ancillary_bufsize: int | None = None,
         is_disconnection: Callable[[Exception], bool] | None = None,
     ) -> None:
@@ -118,7 +132,7 @@ class RequestDispatcher(Generic[_T_Request]):
 
         self.input: Final = decoder.input
         """Takes received bytes."""
-        self.buffered: Final = decoder if isinstance(decoder, BufferedDecoder) else None
+        self.buffered: Final = decoder.buffered
         """Takes them without a copy, if there is such a way."""
         self.max_recv_size: Final = max_recv_size
         self.ancillary_bufsize: Final = ancillary_bufsize
@@ -139,7 +153,7 @@ class RequestDispatcher(Generic[_T_Request]):
     @types.coroutine
     def run(
         self,
-        next_generator: Callable[[], HandlerGenerator[_T_Request] | None],
+        next_generator: NextGenerator[_T_Request],
         driver: RequestDriver,
     ) -> Generator[Any, Any, Ending]:
         """Feeds requests to the generators that *next_generator* makes, one after the other, until it makes none.
@@ -196,6 +210,7 @@ class RequestDispatcher(Generic[_T_Request]):
                                         break
                                 elif not (yield from driver.more()):  # type: ignore[func-returns-value]  # None is false
                                     steps = 0
+                                    drained = self.waiting_token is not None  # nothing was fed
                                 elif (steps := steps + 1) >= STEPS_PER_TURN:
                                     steps = 0
                                     yield from driver.pass_turn()

@@ -104,6 +104,11 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
         self.input.append(chunk)
         return []
 
+    @property
+    def buffered(self) -> BufferedDecoder[_T_Packet] | None:
+        """The decoder itself if it takes bytes without a copy, in a buffer of its own."""
+        return None
+
     @abstractmethod
     def clear(self) -> None:
         """Forgets all bytes."""
@@ -440,6 +445,10 @@ class BufferedDecoder(StreamDecoder[_T_Packet]):
         self._generator: Generator[int | None, int, tuple[_T_Packet, Any]] | None = None
         self._written: int = 0  # bytes in the view that the generator was not told of
         self._kept: bytes = b""  # the remainder of the last packet, older than what is received
+
+    @property
+    def buffered(self) -> BufferedDecoder[_T_Packet]:
+        return self
 
     def get_buffer(self) -> memoryview:
         """Returns where the next received bytes are to be written: at least one byte, writable.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from ._errors import error_from_errno
-from ._framing import NEED_DATA, BufferedDecoder, StreamDecoder
+from ._framing import NEED_DATA, StreamDecoder
 
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
@@ -43,7 +43,7 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
 
     def __init__(self, decoder: StreamDecoder[_T_ReceivedPacket], max_recv_size: int) -> None:
         self._decoder = decoder
-        self._buffered = decoder if isinstance(decoder, BufferedDecoder) else None  # to be received into
+        self._buffered = decoder.buffered  # to be received into
         self._max_recv_size = max_recv_size
         self._eof = False
 

@@ -7,6 +7,7 @@ __all__ = ["BaseAsyncStreamServer"]
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
@@ -102,16 +103,15 @@ class BaseAsyncStreamServer(
 
     async def _serve(self, server: AsyncStreamServer[_T_Request, _T_Response], client_tasks: TaskGroup) -> NoReturn:
         assert isinstance(self._request_handler, AsyncStreamRequestHandler)
-        handler = build_lowlevel_stream_server_handler(self._connection, self._request_handler, logger=self.logger)
+        handler = build_lowlevel_stream_server_handler(
+            partial(_Connection, self), self._request_handler, logger=self.logger
+        )
         await server.serve(
             handler,
             client_tasks,
             disconnect_error_filter=is_stream_end,
             ancillary_bufsize=self._ancillary_bufsize,
         )
-
-    def _connection(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> _Connection[_T_Response]:
-        return _Connection(self, lowlevel_client)
 
 
 class _Connection(Generic[_T_Response]):

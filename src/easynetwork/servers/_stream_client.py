@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel.api_async._packets import PacketSender
 from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.servers.handlers import AsyncStreamClient
 
@@ -23,6 +24,8 @@ class ConnectedClient(PacketSender[_T_Response], AsyncStreamClient[_T_Response])
     """Sends like the client of the low-level server, but has many tasks wait in a queue instead of refusing them."""
 
     __slots__ = ("_is_over", "_lock", "_lowlevel_client")
+
+    _transport: AsyncStreamTransport
 
     def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
         super().__init__(lowlevel_client._transport, lowlevel_client._encode)

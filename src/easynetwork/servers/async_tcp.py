@@ -153,9 +153,7 @@ class _TCPClient(ConnectedClient[_T_Response]):
 
     def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
         super().__init__(lowlevel_client)
-        facts = lowlevel_client.extra_attributes
-        self._sockname = facts[INETSocketAttribute.sockname]()
-        self._peername = facts[INETSocketAttribute.peername]()
+        self._sockname, self._peername = self._transport._socket_names()
 
     @property
     def address(self) -> SocketAddress:

@@ -8,13 +8,14 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Hashable
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
+from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack
 
-from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator
+from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, NextGenerator, RequestRunner
 from easynetwork.lowlevel.api_async.servers.datagram import DatagramClientContext
-from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, NextGenerator, SingleGenerator
+from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, SingleGenerator
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.servers.handlers import (
@@ -52,7 +53,9 @@ def build_lowlevel_stream_server_handler(
     def new_client(client: ConnectedStreamClient[Any]) -> AbstractAsyncContextManager[AsyncStreamClient[Any] | None]:
         return initializer(client, *args)
 
-    return _StreamServerHandler(new_client, request_handler, logger or logging.getLogger(__name__))
+    return _StreamServerHandler(
+        new_client if args else initializer, request_handler, logger or logging.getLogger(__name__)
+    )
 
 
 def build_lowlevel_datagram_server_handler(
@@ -113,34 +116,37 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
 
     def run_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> Coroutine[Any, Any, None]:
         """Has the server feed the handler's own generators."""
-        return self._run(lowlevel_client, lowlevel_client._drive, _HandlerGenerators)
+        return self._run(lowlevel_client, lowlevel_client._drive, self._request_handler.handle)
 
     async def _run(
         self,
         lowlevel_client: ConnectedStreamClient[_T_Response],
-        drive: Callable[[NextGenerator[_T_Request]], Awaitable[Ending]],
-        generators: type[_HandlerGenerators[_T_Request, _T_Response]],
+        drive: RequestRunner,
+        new_generator: Callable[[AsyncStreamClient[_T_Response]], HandlerGenerator[_T_Request] | None],
     ) -> None:
         async with self._new_client(lowlevel_client) as client:
             if client is None:
                 return
             greeting = self._request_handler.on_connection(client)
-            if not isinstance(greeting, AsyncGenerator):
+            if isinstance(greeting, CoroutineType) or not isinstance(greeting, AsyncGenerator):  # the former is cheap
                 await greeting
             elif await drive(SingleGenerator(greeting)) is Ending.DISCONNECTED:
                 return
             del greeting
             try:
-                if await drive(generators(self._request_handler, client)) is Ending.NEVER_YIELDED:
+                if await drive(partial(new_generator, client)) is Ending.NEVER_YIELDED:
                     await aclose_forcefully(client)
             finally:
-                await self._disconnected(client)
+                try:
+                    await self._request_handler.on_disconnection(client)
+                except* ConnectionError as exc:
+                    self._logger.warning("The connection ended in on_disconnection(): %s", exc.exceptions[0])
 
     async def __call__(
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
         """Hands requests on to the handler's generators, for whoever drives this generator instead."""
-        run = self._run(lowlevel_client, _drive_by_hand, _HandlerGeneratorsUntilClosed)
+        run = self._run(lowlevel_client, _drive_by_hand, self._handle_unless_closed)
         step: Callable[[], Any] = partial(run.send, None)
         while True:
             try:
@@ -161,37 +167,9 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
                 item.error = exc
             step = partial(run.send, answer)
 
-    async def _disconnected(self, client: AsyncStreamClient[_T_Response]) -> None:
-        try:
-            await self._request_handler.on_disconnection(client)
-        except* ConnectionError as exc:
-            self._logger.warning("The connection ended in on_disconnection(): %s", exc.exceptions[0])
-
-
-class _HandlerGenerators(Generic[_T_Request, _T_Response]):
-    """A function that returns a new generator of the handler."""
-
-    __slots__ = ("_client", "_request_handler")
-
-    def __init__(
-        self,
-        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
-        client: AsyncStreamClient[_T_Response],
-    ) -> None:
-        self._request_handler = request_handler
-        self._client = client
-
-    def __call__(self) -> HandlerGenerator[_T_Request] | None:
-        return self._request_handler.handle(self._client)
-
-
-class _HandlerGeneratorsUntilClosed(_HandlerGenerators[_T_Request, _T_Response]):
-    """For who does not know, as our servers do, when the client is closed."""
-
-    __slots__ = ()
-
-    def __call__(self) -> HandlerGenerator[_T_Request] | None:
-        return None if self._client.is_closing() else super().__call__()
+    def _handle_unless_closed(self, client: AsyncStreamClient[_T_Response]) -> HandlerGenerator[_T_Request] | None:
+        """For who does not know, as our servers do, when the client is closed."""
+        return None if client.is_closing() else self._request_handler.handle(client)
 
 
 class _PassedOn:

@@ -59,7 +59,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
     _transport: AsyncStreamWriteTransport
 
     def __init__(self, transport: AsyncStreamWriteTransport, encode: Callable[[_T_SentPacket], bytes]) -> None:
-        super().__init__(transport)
+        self._transport = transport
         self._encode = encode
         self._batch = transport._write_batch()
         self._send_guard: ResourceGuard | None = None  # most clients of a server are never waited for

@@ -5,9 +5,8 @@ from __future__ import annotations
 __all__ = ["AsyncStreamServer", "ConnectedStreamClient"]
 
 import logging
-from collections.abc import AsyncGenerator, Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeAlias, TypeVar, final
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeVar, final
 
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
 
-NextGenerator: TypeAlias = "Callable[[], HandlerGenerator[_T_Request] | None]"
-
 
 class ConnectionRunner(Protocol):
     """A `client_connected_cb` that knows a shorter way: it says by itself which generators get the requests.
@@ -46,7 +43,7 @@ class ConnectionRunner(Protocol):
 class ConnectedStreamClient(PacketSender[_T_Response]):
     """One client of an `AsyncStreamServer`, as its handler sees it. Made by the server only."""
 
-    __slots__ = ("_dispatcher",)
+    __slots__ = ("_dispatcher", "_drive")
 
     _transport: AsyncStreamTransport
 
@@ -59,6 +56,7 @@ class ConnectedStreamClient(PacketSender[_T_Response]):
     ) -> None:
         super().__init__(_transport, _encode)
         self._dispatcher = _dispatcher
+        self._drive: Final = _transport._request_runner(_dispatcher)
 
     async def aclose(self) -> None:
         """Sends what is to be sent, then closes the connection. A cancelled call closes abruptly.
@@ -71,10 +69,6 @@ class ConnectedStreamClient(PacketSender[_T_Response]):
         with self._guard():
             self._dispatcher.stop()
             await self._transport.aclose()
-
-    def _drive(self, next_generator: NextGenerator[Any]) -> Awaitable[Ending]:
-        """Feeds requests to the generators that *next_generator* makes, until it makes none or the connection ends."""
-        return self._transport._run_requests(self._dispatcher, next_generator)
 
 
 class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
@@ -139,29 +133,24 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         if not hasattr(runner, "run_connection"):
             runner = _PlainCallback(client_connected_cb)
 
-        def new_dispatcher() -> RequestDispatcher[_T_Request]:
-            return RequestDispatcher(
-                self._make_decoder(),
-                self._max_recv_size,
-                ancillary_bufsize=ancillary_bufsize,
-                is_disconnection=disconnect_error_filter,
-            )
+        make_decoder, max_recv_size, encode = self._make_decoder, self._max_recv_size, self._encode
+
+        def serve_client(transport: AsyncStreamTransport) -> Coroutine[Any, Any, None]:
+            # Not in the coroutine: a transport that knows who gets its bytes before there are any reads them for less.
+            dispatcher = RequestDispatcher(make_decoder(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
+            client = ConnectedStreamClient(_transport=transport, _encode=encode, _dispatcher=dispatcher)
+            return _run_connection(runner, client, transport)
 
         with self._serve_guard:
-            await self._transport.serve(partial(_serve_client, runner, self._encode, new_dispatcher), task_group)
+            await self._transport.serve(serve_client, task_group)
 
 
-async def _serve_client(
-    handler: ConnectionRunner,
-    encode: Callable[[Any], bytes],
-    new_dispatcher: Callable[[], RequestDispatcher[Any]],
-    transport: AsyncStreamTransport,
+async def _run_connection(
+    runner: ConnectionRunner, client: ConnectedStreamClient[Any], transport: AsyncStreamTransport
 ) -> None:
     """The life of one connection, in a task of its own."""
-    dispatcher = new_dispatcher()
-    client = ConnectedStreamClient(_transport=transport, _encode=encode, _dispatcher=dispatcher)
     try:
-        await handler.run_connection(client)
+        await runner.run_connection(client)
     except Exception as exc:
         # Before anything is awaited: a cancellation that is on its way would take the message with it.
         logging.getLogger(__name__).error("Unhandled exception in the handler of %r", transport, exc_info=exc)
@@ -170,7 +159,8 @@ async def _serve_client(
         await aclose_forcefully(transport)
         raise
     else:
-        await transport.aclose()
+        if not transport._close_soon():
+            await transport.aclose()
 
 
 class _PlainCallback:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 __all__ = ["PullingDriver", "receive"]
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestDispatcher
 
 if TYPE_CHECKING:
     from .abc import AsyncStreamReadTransport
@@ -22,7 +22,7 @@ class PullingDriver:
         self._transport = transport
         self._dispatcher = dispatcher
 
-    async def run(self, next_generator: Callable[[], HandlerGenerator[Any] | None]) -> Ending:
+    async def run(self, next_generator: NextGenerator[Any]) -> Ending:
         """Runs the dispatcher until its generators or the stream end."""
         return await self._dispatcher.run(next_generator, self)
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel import typed_attr
+from easynetwork.lowlevel.socket import SocketAttribute
 
 from . import _pull, _pull_datagrams
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._conversations import DatagramDispatcher
-    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
     from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel._tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
@@ -231,16 +232,31 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
         """
         raise NotImplementedError
 
-    async def _run_requests(
-        self,
-        dispatcher: RequestDispatcher[Any],
-        next_generator: Callable[[], HandlerGenerator[Any] | None],
-    ) -> Ending:
-        """Awaits ``dispatcher.run()`` and feeds it with what this transport receives.
+    def _socket_names(self) -> tuple[Any, Any]:
+        """Returns the addresses of the socket and of its peer, as :mod:`socket` gives them.
+
+        By default, the typed attributes: this is for transports that can tell for less.
+
+        Raises:
+            TypedAttributeLookupError: there is no such address, or the transport is closed.
+        """
+        facts = self.extra_attributes
+        return facts[SocketAttribute.sockname](), facts[SocketAttribute.peername]()
+
+    def _close_soon(self) -> bool:
+        """Does what `aclose` does if nothing but the next turn of the event loop has to be waited for.
+
+        Returns whether it does: by default, it does not, and has done nothing. No task that ends afterwards is known to
+        have ended before the transport is closed.
+        """
+        return False
+
+    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+        """Returns what awaits ``dispatcher.run()``, and feeds it with what this transport receives. Called once.
 
         How that is done is the transport's own business. By default, received bytes are pulled.
         """
-        return await _pull.PullingDriver(self, dispatcher).run(next_generator)
+        return _pull.PullingDriver(self, dispatcher).run
 
     async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
         """Does the TLS handshake, and carries plaintext from then on; or returns false, having done nothing.

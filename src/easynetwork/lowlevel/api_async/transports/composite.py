@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["AsyncStapledDatagramTransport", "AsyncStapledStreamTransport"]
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
@@ -25,7 +25,7 @@ from .abc import (
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
     from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
@@ -125,12 +125,10 @@ class AsyncStapledStreamTransport(
     def _write_batch(self) -> WriteBatch:
         return self.send_transport._write_batch()
 
-    def _run_requests(
-        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
-    ) -> Coroutine[Any, Any, Ending]:
+    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         if isinstance(self.receive_transport, AsyncStreamTransport):  # it may know a shorter way
-            return self.receive_transport._run_requests(dispatcher, next_generator)
-        return super()._run_requests(dispatcher, next_generator)
+            return self.receive_transport._request_runner(dispatcher)
+        return super()._request_runner(dispatcher)
 
 
 @final

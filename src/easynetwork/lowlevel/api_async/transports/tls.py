@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
     from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
@@ -198,10 +198,14 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
     def _write_batch(self) -> WriteBatch:
         return self._plain._write_batch()
 
-    async def _run_requests(
-        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
-    ) -> Ending:
-        return await self._plain._run_requests(dispatcher, next_generator)
+    def _close_soon(self) -> bool:
+        return self._plain._close_soon()
+
+    def _socket_names(self) -> tuple[Any, Any]:
+        return self._plain._socket_names()
+
+    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+        return self._plain._request_runner(dispatcher)
 
 
 class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):

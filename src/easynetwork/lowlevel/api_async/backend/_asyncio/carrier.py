@@ -46,11 +46,11 @@ class Carrier:
 
     @types.coroutine
     def carry(self) -> Generator[Any, Any, Any]:
-        """What the task runs: the coroutine from its first step to its end, except for what callbacks do. Once only.
+        """What the task runs: the coroutine from its first step to its end, except for what callbacks do.
 
         Returns what the coroutine returns.
         """
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         self._task = task
         try:
@@ -78,16 +78,11 @@ class Carrier:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            self._end()
+                self._timer = None
 
     @abstractmethod
     def _begin(self) -> Any:
         """Begins the coroutine. Returns what it yields, or raises `StopIteration`."""
-        raise NotImplementedError
-
-    @abstractmethod
-    def _end(self) -> None:
-        """Called when the coroutine has ended, in whatever way."""
         raise NotImplementedError
 
     @abstractmethod

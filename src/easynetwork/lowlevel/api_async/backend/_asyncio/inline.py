@@ -5,7 +5,7 @@ The task that awaits `InlineDriver.run` is the carrier of the connection, see :m
 
 from __future__ import annotations
 
-__all__ = ["InlineDriver", "new_inline_driver"]
+__all__ = ["BufferedInlineDriver", "InlineDriver"]
 
 import asyncio
 import contextvars
@@ -15,23 +15,24 @@ from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestDispatcher
 from easynetwork.lowlevel.api_async.transports import _pull
 
+from .callbacks import StreamCallbacks, StreamReceiver
 from .carrier import WAITING, Carrier
 from .watermarks import HIGH_WATER
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
-    from .stream import StreamCallbacks
-
 
 _WAITING: Final = (WAITING,)
 
+_current: Final[contextvars.ContextVar[asyncio.Task[Any]]] = contextvars.ContextVar("_current")
 
-class InlineDriver(Carrier, asyncio.BaseProtocol):
-    """Resumes one dispatcher from the callbacks of one stream. While it runs, it is the protocol of the transport.
+
+class InlineDriver(Carrier, StreamReceiver):
+    """Resumes one dispatcher from the callbacks of one stream. From its creation on, it is the transport's protocol.
 
     Not an `asyncio.Protocol` by name: uvloop takes whatever derives from that for one that wants ``bytes``.
     """
@@ -40,6 +41,7 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
         "_callbacks",
         "_context",
         "_dispatcher",
+        "_has_begun",
         "_run",
         "_send",
         "_transport",
@@ -58,24 +60,21 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
         self._callbacks = callbacks
         self._dispatcher = dispatcher
         self._turn_due = False  # the dispatcher waits for its turn, not for bytes
+        self._has_begun = False  # the carrier, or bytes have come before it
+        callbacks.deliver_to(self)
 
     # ------------------------------------------------------------------------------------------------- in the carrier
 
-    def run(self, next_generator: Callable[[], HandlerGenerator[Any] | None]) -> Coroutine[Any, Any, Ending]:
+    def run(self, next_generator: NextGenerator[Any]) -> Coroutine[Any, Any, Ending]:
         """Runs the dispatcher until its generators or the stream end."""
         self._run = self._dispatcher.run(next_generator, self)
         return self.carry()
 
     def _begin(self) -> Any:
+        self._has_begun = True
         self._context = _context_of(self._task)
         self._send = self._run.send
-        self._callbacks.receiver = self
-        self._callbacks.set_protocol(self)
         return self._resume()
-
-    def _end(self) -> None:
-        self._callbacks.receiver = None
-        self._callbacks.set_protocol(self._callbacks)
 
     def _resume(self) -> Any:
         return self._run.send(None)
@@ -121,7 +120,11 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
         """Resumes the dispatcher, as if in the carrier, with *data*, or with *error*; None if it has the bytes."""
         callbacks, parked = self._callbacks, self._parked
         if parked is None or self._turn_due or parked.done():
-            callbacks.keep(data)  # the carrier is busy
+            if self._has_begun or not data:
+                callbacks.keep(data)  # the carrier is busy
+            else:
+                self._has_begun = True  # as regards bytes: the rest has to wait until they are asked for
+                self._dispatcher.input.append(data)
             return
         try:
             _enter_task(callbacks.loop, self._task)
@@ -171,7 +174,8 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
 
     def wake(self) -> None:
         self._dispatcher.waiting_token = None
-        super().wake()
+        if (parked := self._parked) is not None and not parked.done():
+            parked.set_result(None)
 
     def _take_turn(self) -> None:
         self._turn_due = False
@@ -184,7 +188,7 @@ class InlineDriver(Carrier, asyncio.BaseProtocol):
         self.data_received(None, TimeoutError("No request was received in time"))
 
 
-class _BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):
+class BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):
     """Has the loop write what it receives right into the buffer of the decoder."""
 
     __slots__ = ("_lent", "_spare")
@@ -215,23 +219,16 @@ class _BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):
             self.data_received(data)
 
 
-def new_inline_driver(
-    transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: RequestDispatcher[Any]
-) -> InlineDriver:
-    """Returns the driver that suits the decoder of *dispatcher*."""
-    driver_type = InlineDriver if dispatcher.buffered is None else _BufferedInlineDriver
-    return driver_type(transport, callbacks, dispatcher)
-
-
 def _context_of(task: asyncio.Task[Any]) -> contextvars.Context:
     """Returns the context that *task*, the current one, runs in: the object, not a copy."""
     if sys.version_info >= (3, 12):
         return task.get_context()
-    # Python 3.11 hides it. The garbage collector knows it, and only the current one refuses to be entered again.
-    for obj in gc.get_referents(task):
-        if type(obj) is contextvars.Context:
-            try:
-                obj.run(int)
-            except RuntimeError:
+    # Python 3.11 hides it. The garbage collector knows it, and it is the one in which this is set.
+    token = _current.set(task)
+    try:
+        for obj in gc.get_referents(task):
+            if type(obj) is contextvars.Context and obj.get(_current) is task:
                 return obj
+    finally:
+        _current.reset(token)
     raise RuntimeError(f"The context of {task!r} cannot be found")

@@ -182,13 +182,13 @@ class _ConversationCarrier(Carrier):
 
     async def run(self) -> None:
         """The task."""
-        await self.carry()
+        try:
+            await self.carry()
+        finally:
+            self.close()
 
     def _begin(self) -> Any:
         return WAITING if self._reception.is_spare(self) else self._settle(OVER)
-
-    def _end(self) -> None:
-        self.close()
 
     def _resume(self) -> Any:
         if self._is_retired:

@@ -10,6 +10,7 @@ import errno
 import socket
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from easynetwork.exceptions import BusyResourceError
@@ -18,7 +19,8 @@ from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 
 from .acceptor import Acceptor, LoopAcceptor
-from .stream import AsyncioStreamTransport, StreamCallbacks
+from .callbacks import StreamCallbacks
+from .stream import AsyncioStreamTransport
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
@@ -83,7 +85,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
                 fail(exc)
 
         try:
-            acceptor = await self._start(self._socket.dup(), lambda: StreamCallbacks(loop, on_connection), fail)
+            acceptor = await self._start(self._socket.dup(), partial(StreamCallbacks, loop, on_connection), fail)
             try:
                 await stopped
             finally:

@@ -20,7 +20,7 @@ from .watermarks import HIGH_WATER, LOW_WATER
 if TYPE_CHECKING:
     from easynetwork.lowlevel._framing import SupportsAppend
 
-    from .stream import StreamCallbacks
+    from .callbacks import StreamCallbacks
 
 _WOULD_BLOCK: Final = (BlockingIOError, InterruptedError)
 

@@ -84,13 +84,26 @@ class AsyncioTaskGroup(TaskGroup):
     It cancels no task before its first step, so that a task can take charge of what it was given.
     """
 
-    __slots__ = ("_block", "_context", "_failures", "_idle", "_is_open", "_on_task_end", "_tasks")
+    __slots__ = (
+        "_block",
+        "_context",
+        "_failures",
+        "_has_ended",
+        "_idle",
+        "_is_open",
+        "_loop",
+        "_on_task_end",
+        "_tasks",
+    )
+
+    _loop: asyncio.AbstractEventLoop
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failures: list[BaseException] = []
         self._block = AsyncioCancelScope(math.inf)  # cancelled when all tasks are
         self._is_open = False
+        self._has_ended = False  # and all tasks are cancelled
         self._idle: asyncio.Future[None] | None = None  # while tasks are waited for
         # The same two objects for all tasks: a server has a task for each idle connection.
         self._on_task_end = self._forget
@@ -98,6 +111,7 @@ class AsyncioTaskGroup(TaskGroup):
 
     async def __aenter__(self) -> Self:
         self._block.__enter__()
+        self._loop = asyncio.get_running_loop()
         self._is_open = True
         return self
 
@@ -146,7 +160,7 @@ class AsyncioTaskGroup(TaskGroup):
         """Returns the request that has arrived meanwhile, if any. Those after the first are delivered later."""
         request: asyncio.CancelledError | None = None
         while self._tasks:
-            self._idle = asyncio.get_running_loop().create_future()
+            self._idle = self._loop.create_future()
             try:
                 await (self._idle if request is None else ignore_cancellation(self._idle))
             except asyncio.CancelledError as exc:
@@ -200,10 +214,10 @@ class AsyncioTaskGroup(TaskGroup):
         if not self._is_open:
             coroutine.close()
             raise RuntimeError("The task group is not open")
-        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        task = self._loop.create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_end, context=self._context)
-        if self._block.cancel_called():
+        if self._has_ended:
             self._cancel(task)
         return task
 
@@ -217,10 +231,11 @@ class AsyncioTaskGroup(TaskGroup):
 
     def _end(self) -> None:
         """Cancels the block, all tasks, and those that are still to come."""
-        if not self._block.cancel_called():
+        if not self._has_ended:
+            self._has_ended = True
             self._block.cancel()
             for task in self._tasks:
                 self._cancel(task)
 
     def _cancel(self, task: asyncio.Task[Any]) -> None:
-        task.get_loop().call_soon(task.cancel, context=self._context)  # its first step comes before
+        self._loop.call_soon(task.cancel, context=self._context)  # its first step comes before

@@ -18,8 +18,9 @@ from easynetwork.lowlevel.api_async.backend._names import resolve, resolve_liste
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.constants import HAPPY_EYEBALLS_DELAY
 
+from .callbacks import StreamCallbacks
 from .listener import AsyncioStreamListener
-from .stream import AsyncioStreamTransport, StreamCallbacks
+from .stream import AsyncioStreamTransport
 
 
 async def connect(

@@ -13,7 +13,7 @@ from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._tls_engine import TLSEngine
 
 if TYPE_CHECKING:
-    from .stream import StreamCallbacks
+    from .callbacks import StreamCallbacks
 
 
 class _State(enum.Enum):

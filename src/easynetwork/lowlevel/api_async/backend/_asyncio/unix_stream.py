@@ -7,7 +7,7 @@ __all__ = ["AsyncioUnixStreamListener", "AsyncioUnixStreamTransport", "connect",
 import asyncio
 import errno
 import socket as _socket
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,15 +19,16 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 from .acceptor import Acceptor, SocketAcceptor
+from .callbacks import StreamCallbacks
 from .listener import AsyncioStreamListener
 from .poller import poller_of
 from .socket_transport import Message, SocketTransport
-from .stream import AsyncioStreamTransport, StreamCallbacks
+from .stream import AsyncioStreamTransport
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestDispatcher, RequestRunner
     from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel._tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -166,29 +167,23 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
         return False  # as it is, it reads for nobody but who asks
 
-    def _run_requests(
-        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
-    ) -> Coroutine[Any, Any, Ending]:
+    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         lower = self._lower
-        if lower is None:
-            return super()._run_requests(dispatcher, next_generator)
+        assert lower is not None
+        run = super()._request_runner(dispatcher)
         # Not a byte ahead of a handler that may want ancillary data next.
         lower.reads_ahead = dispatcher.ancillary_bufsize is None
         if not lower.reads_ahead or isinstance(self._callbacks.loop, asyncio.SelectorEventLoop):
-            return super()._run_requests(dispatcher, next_generator)
-        return self._run_on_loop(lower, dispatcher, next_generator)
+            return run
+        return partial(self._run_on_loop, lower, run)
 
     async def _run_on_loop(
-        self,
-        lower: SocketTransport,
-        dispatcher: RequestDispatcher[Any],
-        next_generator: Callable[[], HandlerGenerator[Any] | None],
+        self, lower: SocketTransport, run: RequestRunner, next_generator: NextGenerator[Any]
     ) -> Ending:
-        if (sock := lower.detach()) is not None:
+        if self._lower is not None and (sock := lower.detach()) is not None:
             self._lower = None
-            loop, callbacks = self._callbacks.loop, self._callbacks
-            await callbacks.change_transport(loop.connect_accepted_socket(lambda: callbacks, sock))
-        return await super()._run_requests(dispatcher, next_generator)
+            await self._callbacks.change_transport(sock)
+        return await run(next_generator)
 
 
 def _set(future: asyncio.Future[None]) -> None:

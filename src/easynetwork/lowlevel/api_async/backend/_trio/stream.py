@@ -6,7 +6,7 @@ __all__ = ["TrioStreamTransport"]
 
 import errno
 import socket as _socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +25,7 @@ from .writer import StreamWriter
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+    from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T = TypeVar("_T")
@@ -95,7 +95,5 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
     def _write_batch(self) -> WriteBatch:
         return self._writer
 
-    def _run_requests(
-        self, dispatcher: RequestDispatcher[Any], next_generator: Callable[[], HandlerGenerator[Any] | None]
-    ) -> Coroutine[Any, Any, Ending]:
-        return BatchingDriver(self, self._writer, dispatcher).run(next_generator)
+    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+        return BatchingDriver(self, self._writer, dispatcher).run
