@@ -37,7 +37,8 @@ def _machine(results: Results) -> str:
         f"{machine['python']}, uvloop {machine['uvloop']}, {machine['cpu']} ({machine['cores']} cores), "
         f"{machine['system']}, {machine['date']}; medians of {rounds} rounds.\n\n"
         "Ratio: the CPU that the first program of the group takes for a message on its first loop, divided by the CPU "
-        "that this one takes: higher is better. Spread: how far the rounds lie apart."
+        "that this one takes in the same round; the median of the rounds, higher is better. Rounds: the lowest and the "
+        "highest of them. Spread: how far the rounds lie apart in CPU."
     )
 
 
@@ -101,8 +102,8 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for verdict in verdicts:
         target = verdict.target
-        rows.append([target.title, _bound(target), number(verdict.value), _word(verdict)])
-    return table(["ratio of the CPU for a message, unless it says otherwise", "bar", "measured", ""], rows)
+        rows.append([target.title, _bound(target), number(verdict.value), _range(verdict.figures), _word(verdict)])
+    return table(["ratio of the CPU for a message, unless it says otherwise", "bar", "measured", "rounds", ""], rows)
 
 
 def _bound(target: Target) -> str:
@@ -113,6 +114,11 @@ def _bound(target: Target) -> str:
     else:
         bound = f"≥ {target.at_least:g}" if target.at_least is not None else f"≤ {target.at_most:g}"
     return f"{'aim ' if target.aim else ''}{bound} {target.unit}".strip()
+
+
+def _range(figures: Sequence[float]) -> str:
+    """The lowest and the highest of several; in words, since either may be below zero."""
+    return f"{number(min(figures))} to {number(max(figures))}" if len(figures) > 1 else ""
 
 
 def _word(verdict: Verdict) -> str:

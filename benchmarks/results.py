@@ -1,14 +1,19 @@
-"""What a run has measured, and the arithmetic on it: medians over rounds, ratios of medians."""
+"""What a run has measured, and the arithmetic on it: medians over the rounds, of figures and of ratios.
+
+The speed of a machine drifts from round to round. So two programs are compared within each round, where their samples
+lie seconds apart, and what counts is the median of these ratios: the ratio of two medians would compare one moment with
+another.
+"""
 
 from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-__all__ = ["Failure", "Reading", "Results", "Sample", "percentile"]
+__all__ = ["Failure", "Reading", "Results", "Sample", "median_or_none", "percentile"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +78,7 @@ class Results:
 
     def cpu_us(self, program: str, loop: str, workload: str) -> float | None:
         """Microseconds of CPU for each message: the median over the rounds, None if it was not measured."""
-        return self._median(program, loop, workload, lambda sample: sample.cpu_us)
-
-    def rate(self, program: str, loop: str, workload: str) -> float | None:
-        """Messages per second: the median over the rounds, None if it was not measured."""
-        return self._median(program, loop, workload, lambda sample: sample.rate)
+        return median_or_none([sample.cpu_us for sample in self.select(program, loop, workload)])
 
     def spread(self, program: str, loop: str, workload: str) -> float:
         """How far the rounds lie apart in CPU for each message: highest minus lowest, as a share of the median."""
@@ -87,9 +88,22 @@ class Results:
     def cpu_ratio(
         self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
     ) -> float | None:
-        """How many times the CPU of *program* its *peer* takes for a message: higher is better for *program*."""
-        ours, theirs = self.cpu_us(program, loop, workload), self.cpu_us(peer, peer_loop or loop, workload)
-        return None if ours is None or theirs is None else theirs / ours
+        """The median of `cpu_ratios`, None if no round measured both."""
+        return median_or_none(self.cpu_ratios(program, peer, loop, workload, peer_loop))
+
+    def cpu_ratios(
+        self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
+    ) -> list[float]:
+        """How many times the CPU of *program* its *peer* takes for a message: higher is better for *program*.
+
+        One for each round that measured both.
+        """
+        pairs = self._pairs(program, peer, loop, workload, peer_loop)
+        return [theirs.cpu_us / ours.cpu_us for ours, theirs in pairs]
+
+    def rate_ratios(self, program: str, peer: str, loop: str, workload: str) -> list[float]:
+        """How many times the rate of *peer* *program* reaches, in each round that measured both."""
+        return [ours.rate / theirs.rate for ours, theirs in self._pairs(program, peer, loop, workload)]
 
     def reading(self, program: str, loop: str, name: str) -> float | None:
         found = (r.value for r in self.readings if (r.program, r.loop, r.name) == (program, loop, name))
@@ -102,9 +116,12 @@ class Results:
     def has_failed(self, program: str, loop: str) -> bool:
         return any((failure.program, failure.loop) == (program, loop) for failure in self.failures)
 
-    def _median(self, program: str, loop: str, workload: str, figure: Callable[[Sample], float]) -> float | None:
-        values = [figure(sample) for sample in self.select(program, loop, workload)]
-        return statistics.median(values) if values else None
+    def _pairs(
+        self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
+    ) -> list[tuple[Sample, Sample]]:
+        """The samples of both, from each round that has both."""
+        theirs = {sample.round: sample for sample in self.select(peer, peer_loop or loop, workload)}
+        return [(ours, theirs[ours.round]) for ours in self.select(program, loop, workload) if ours.round in theirs]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1) + "\n"
@@ -119,6 +136,11 @@ class Results:
             [Reading(**reading) for reading in raw["readings"]],
             [Failure(**failure) for failure in raw["failures"]],
         )
+
+
+def median_or_none(values: Sequence[float]) -> float | None:
+    """The median; None for no values."""
+    return statistics.median(values) if values else None
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:

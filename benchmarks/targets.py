@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.catalogue import GROUPS, PROGRAMS, READINGS
-from benchmarks.results import Results
+from benchmarks.results import Results, median_or_none
 
 __all__ = ["TARGETS", "Target", "Verdict", "evaluate"]
 
 
 @dataclass(frozen=True)
 class Target:
-    """A figure of a run and its bound; without a bound it is only told. *aim*: wished for, not required."""
+    """A figure of a run and its bound; without a bound it is only told.
+
+    *figures*: one for each round, a single one if it is read once, none if it was not measured. Their median counts.
+    *aim*: wished for, not required.
+    """
 
     group: str
     title: str
-    figure: Callable[[Results], float | None]
+    figures: Callable[[Results], Sequence[float]]
     at_least: float | None = None
     at_most: float | None = None
     aim: bool = False
@@ -27,15 +31,20 @@ class Target:
 @dataclass(frozen=True)
 class Verdict:
     target: Target
-    value: float | None
+    figures: Sequence[float]
+
+    @property
+    def value(self) -> float | None:
+        """None if the run did not measure it."""
+        return median_or_none(self.figures)
 
     @property
     def passed(self) -> bool | None:
         """None if the run did not measure it."""
-        if self.value is None:
+        value, low, high = self.value, self.target.at_least, self.target.at_most
+        if value is None:
             return None
-        low, high = self.target.at_least, self.target.at_most
-        return (low is None or self.value >= low) and (high is None or self.value <= high)
+        return (low is None or value >= low) and (high is None or value <= high)
 
     @property
     def failed(self) -> bool:
@@ -44,7 +53,7 @@ class Verdict:
 
 
 def evaluate(results: Results, targets: tuple[Target, ...] | None = None) -> list[Verdict]:
-    return [Verdict(target, target.figure(results)) for target in (TARGETS if targets is None else targets)]
+    return [Verdict(target, target.figures(results)) for target in (TARGETS if targets is None else targets)]
 
 
 def _cpu(
@@ -53,22 +62,21 @@ def _cpu(
     """CPU of the peer / CPU of ours, for a message."""
     ours, peer = f"{group}/{ours}", f"{group}/{peer}"
 
-    def figure(results: Results) -> float | None:
-        return results.cpu_ratio(ours, peer, GROUPS[group].loops[0], workload)
+    def figures(results: Results) -> Sequence[float]:
+        return results.cpu_ratios(ours, peer, GROUPS[group].loops[0], workload)
 
     title = _title(group, workload, ours, f"vs {PROGRAMS[peer].title}")
-    return Target(group, title, figure, at_least, aim=aim)
+    return Target(group, title, figures, at_least, aim=aim)
 
 
 def _rate(group: str, workload: str, ours: str, peer: str, at_least: float) -> Target:
     """Rate of ours / rate of the peer."""
     ours, peer = f"{group}/{ours}", f"{group}/{peer}"
 
-    def figure(results: Results) -> float | None:
-        rates = [results.rate(key, GROUPS[group].loops[0], workload) for key in (ours, peer)]
-        return None if rates[0] is None or rates[1] is None else rates[0] / rates[1]
+    def figures(results: Results) -> Sequence[float]:
+        return results.rate_ratios(ours, peer, GROUPS[group].loops[0], workload)
 
-    return Target(group, _title(group, workload, ours, f"vs {PROGRAMS[peer].title}, bytes/s"), figure, at_least)
+    return Target(group, _title(group, workload, ours, f"vs {PROGRAMS[peer].title}, bytes/s"), figures, at_least)
 
 
 def _bulk(group: str) -> tuple[Target, ...]:
@@ -83,24 +91,24 @@ def _overhead(group: str, workload: str) -> Target:
     """How many percent more CPU the network server takes than the low-level one, the handlers being alike."""
     low, high = f"{group}/ours-bare", f"{group}/ours-full-loop"
 
-    def figure(results: Results) -> float | None:
-        ratio = results.cpu_ratio(low, high, GROUPS[group].loops[0], workload)
-        return None if ratio is None else (ratio - 1) * 100
+    def figures(results: Results) -> Sequence[float]:
+        return [(ratio - 1) * 100 for ratio in results.cpu_ratios(low, high, GROUPS[group].loops[0], workload)]
 
     title = _title(group, workload, high, "over the low-level server")
-    return Target(group, title, figure, at_most=15.0, unit="% more CPU")
+    return Target(group, title, figures, at_most=15.0, unit="% more CPU")
 
 
 def _idle_memory(group: str, ours: str, at_most: float) -> Target:
     """KiB for an idle connection, of the dearer kind."""
     key = f"{group}/{ours}"
 
-    def figure(results: Results) -> float | None:
+    def figures(results: Results) -> Sequence[float]:
         values = [results.reading(key, GROUPS[group].loops[0], name) for name in ("idle-used", "idle-silent")]
-        return max((value for value in values if value is not None), default=None)
+        known = [value for value in values if value is not None]
+        return [max(known)] if known else []
 
     title = f"{GROUPS[group].title}, memory of an idle connection: {_own_title(key)}"
-    return Target(group, title, figure, at_most=at_most, unit="KiB")
+    return Target(group, title, figures, at_most=at_most, unit="KiB")
 
 
 def _reading(
@@ -108,11 +116,12 @@ def _reading(
 ) -> Target:
     key = f"{group}/{ours}"
 
-    def figure(results: Results) -> float | None:
-        return results.reading(key, GROUPS[group].loops[0], name)
+    def figures(results: Results) -> Sequence[float]:
+        value = results.reading(key, GROUPS[group].loops[0], name)
+        return [] if value is None else [value]
 
     title = f"{GROUPS[group].title}, {READINGS[name]}: {_own_title(key)}"
-    return Target(group, title, figure, at_least, at_most)
+    return Target(group, title, figures, at_least, at_most)
 
 
 def _title(group: str, workload: str, key: str, words: str) -> str:

@@ -6,11 +6,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks.chart import svg
+from benchmarks.peers import ROOT
 from benchmarks.publish import save, update_docs
 from benchmarks.report import markdown, number
-from benchmarks.results import Results
+from benchmarks.results import Reading, Results
 
-from .conftest import results_of
+from .conftest import results_of, sample
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -32,6 +33,27 @@ def test_report_shows_bars_and_what_failed(results: Results) -> None:
     assert "| pass " in text
     assert "FAIL" not in text
     assert "a <reason>" in text
+
+
+def test_bars_show_how_far_the_rounds_lie_apart_where_there_are_several() -> None:
+    results = results_of(
+        *(sample("tcp/ours-bare", 10.0, round=number) for number in (1, 2, 3)),
+        *(sample("tcp/ours-full-loop", cpu, round=number) for number, cpu in enumerate([9.0, 11.0, 10.5], 1)),
+        *(sample("tcp/protocol", cpu, round=number) for number, cpu in enumerate([8.0, 12.0], 1)),
+        sample("tcp/released-full", 20.0),
+    )
+    results.readings.append(Reading("tcp/ours-bare", "uvloop", "idle-used", 3.0))
+    bars = markdown(results).partition("## Bars\n\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in bars.splitlines()]
+    assert rows[0][2:4] == ["measured", "rounds"]
+    found = {title: cells for title, _, *cells, _ in rows}
+    tcp = "TCP, 1 in flight, 100 B: "
+    assert found[f"{tcp}AsyncStreamServer vs hand-written Protocol"] == ["1.00", "0.80 to 1.20"]
+    overhead = f"{tcp}AsyncTCPNetworkServer, looping handler over the low-level server"
+    assert found[overhead] == ["5.00", "-10.0 to 10.0"]
+    assert found[f"{tcp}AsyncStreamServer vs EasyNetwork 1.2.0 AsyncTCPNetworkServer"] == ["2.00", ""]
+    assert found["TCP, memory of an idle connection: AsyncStreamServer"] == ["3.00", ""]
+    assert found["TCP, memory of an idle connection: AsyncTCPNetworkServer"] == ["–", ""]
 
 
 def test_a_bar_of_a_group_that_was_left_out_is_not_mentioned(results: Results) -> None:
@@ -80,6 +102,12 @@ def test_saved_files_hold_the_same_run(results: Results, tmp_path: Path) -> None
     assert Results.from_json((tmp_path / "latest.json").read_text()) == results
     assert markdown(results) in (tmp_path / "latest.md").read_text()
     assert (tmp_path / "latest.svg").read_text() == svg(results)
+
+
+def test_tables_of_the_repository_are_those_of_its_latest_run() -> None:
+    latest = Results.from_json((ROOT / "benchmarks" / "results" / "latest.json").read_text())
+    for page in ("benchmarks/results/latest.md", "docs/benchmarks.md"):
+        assert markdown(latest) in (ROOT / page).read_text()
 
 
 def test_docs_keep_what_was_written_around_the_tables(results: Results, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.results import Results, percentile
+from benchmarks.results import Results, Sample, percentile
 
 from .conftest import results_of, sample
 
@@ -36,6 +38,42 @@ def test_ratio_may_compare_two_loops() -> None:
     assert results.cpu_ratio("tcp/streams", "tcp/protocol", "asyncio", "1x100", peer_loop="uvloop") == pytest.approx(
         0.5
     )
+
+
+def rounds(program: str, *cpus: float | None) -> list[Sample]:
+    """Samples of *program* from the first round on, None for a round without one."""
+    return [sample(program, cpu, round=number) for number, cpu in enumerate(cpus, 1) if cpu is not None]
+
+
+def test_ratio_is_that_of_most_rounds_when_the_speed_of_the_machine_drifts() -> None:
+    """It is halved from the third round on, and something disturbs the peer in the last: the medians are equal."""
+    ours = rounds("tcp/ours-bare", 10.0, 10.0, 20.0, 20.0, 20.0)
+    theirs = rounds("tcp/protocol", 20.0, 20.0, 40.0, 40.0, 20.0)
+    results = results_of(*ours, *theirs)
+    assert results.cpu_us("tcp/ours-bare", "uvloop", "1x100") == results.cpu_us("tcp/protocol", "uvloop", "1x100")
+    assert results.cpu_ratio("tcp/ours-bare", "tcp/protocol", "uvloop", "1x100") == pytest.approx(2.0)
+
+
+def test_ratio_leaves_out_rounds_that_lack_one_of_the_two() -> None:
+    ours = rounds("tcp/ours-bare", None, 20.0, 10.0, 30.0)
+    theirs = rounds("tcp/protocol", 90.0, 40.0, 30.0)
+    results = results_of(*ours, *reversed(theirs))
+    assert results.cpu_ratios("tcp/ours-bare", "tcp/protocol", "uvloop", "1x100") == pytest.approx([2.0, 3.0])
+    assert results.cpu_ratio("tcp/ours-bare", "tcp/protocol", "uvloop", "1x100") == pytest.approx(2.5)
+
+
+def test_without_a_common_round_there_is_no_ratio() -> None:
+    results = results_of(*rounds("tcp/ours-bare", 10.0), *rounds("tcp/protocol", None, 20.0))
+    assert results.cpu_ratios("tcp/ours-bare", "tcp/protocol", "uvloop", "1x100") == []
+    assert results.cpu_ratio("tcp/ours-bare", "tcp/protocol", "uvloop", "1x100") is None
+    assert results.rate_ratios("tcp/ours-bare", "tcp/protocol", "uvloop", "1x100") == []
+
+
+def test_rates_are_compared_round_by_round_ours_over_theirs() -> None:
+    ours, theirs = rounds("tcp/ours-bare", 1.0, 1.0, 1.0), rounds("tcp/protocol", 1.0, 1.0)
+    slow = [replace(made, seconds=seconds) for made, seconds in zip(theirs, (2.0, 4.0), strict=True)]
+    results = results_of(*ours, *slow)
+    assert results.rate_ratios("tcp/ours-bare", "tcp/protocol", "uvloop", "1x100") == pytest.approx([2.0, 4.0])
 
 
 def test_what_was_not_measured_has_no_figures(results: Results) -> None:

@@ -32,6 +32,13 @@ def test_overhead_is_told_in_percent_of_more_cpu(results: Results) -> None:
     assert verdicts(results)[title].value == pytest.approx(10.0)
 
 
+def test_a_bar_judges_the_median_of_the_rounds() -> None:
+    target = Target("tcp", "rounds", lambda results: [5.0, 1.0, 2.0], at_least=2.0, at_most=2.0)
+    [verdict] = evaluate(results_of(), (target,))
+    assert verdict.value == 2.0
+    assert verdict.passed
+
+
 def test_memory_counts_the_dearer_kind_of_idle_connection(results: Results) -> None:
     assert verdicts(results)["TCP, memory of an idle connection: AsyncStreamServer"].value == 3.0
 
@@ -42,7 +49,7 @@ def test_nothing_passes_or_fails_unmeasured() -> None:
 
 @pytest.mark.parametrize(("value", "passed"), [(1.9, False), (2.0, True), (3.0, True), (3.1, False), (None, None)])
 def test_bounds_are_inclusive(value: float | None, passed: bool | None) -> None:
-    target = Target("tcp", "between", lambda results: value, at_least=2.0, at_most=3.0)
+    target = Target("tcp", "between", lambda results: [] if value is None else [value], at_least=2.0, at_most=3.0)
     [verdict] = evaluate(results_of(), (target,))
     assert verdict.passed is passed
     assert verdict.failed is (passed is False)
