@@ -25,8 +25,8 @@ from benchmarks.targets import evaluate
 
 __all__ = ["main"]
 
-FULL = Timing(rounds=5, warmup=0.1, window=0.5)
-QUICK = Timing(rounds=2, warmup=0.1, window=0.3)
+FULL = Timing(rounds=15, warmup=0.05, window=0.2)
+QUICK = Timing(rounds=3, warmup=0.05, window=0.2)
 
 _WORKLOADS = list(dict.fromkeys(workload.name for group in GROUPS.values() for workload in group.workloads))
 
@@ -63,7 +63,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     choose = parser.add_argument_group("what to measure (default: all groups, the programs that matter most)")
-    choose.add_argument("--quick", action="store_true", help="one loop, two short rounds")
+    choose.add_argument("--quick", action="store_true", help="one loop, three rounds")
     choose.add_argument(
         "--only",
         nargs="+",

@@ -9,7 +9,7 @@ from functools import partial
 from statistics import median
 
 from benchmarks.catalogue import GROUPS, LOOPS, PROGRAMS, READINGS, Group, Workload
-from benchmarks.results import Results
+from benchmarks.results import Results, quartiles
 from benchmarks.targets import Target, Verdict, evaluate
 
 __all__ = ["markdown", "number", "table"]
@@ -37,8 +37,8 @@ def _machine(results: Results) -> str:
         f"{machine['python']}, uvloop {machine['uvloop']}, {machine['cpu']} ({machine['cores']} cores), "
         f"{machine['system']}, {machine['date']}; medians of {rounds} rounds.\n\n"
         "Ratio: the CPU that the first program of the group takes for a message on its first loop, divided by the CPU "
-        "that this one takes in the same round; the median of the rounds, higher is better. Rounds: the lowest and the "
-        "highest of them. Spread: how far the rounds lie apart in CPU."
+        "that this one takes in the same round; the median of the rounds, higher is better. Rounds: where half of them "
+        "lie. Spread: how far apart that half is in CPU."
     )
 
 
@@ -117,8 +117,11 @@ def _bound(target: Target) -> str:
 
 
 def _range(figures: Sequence[float]) -> str:
-    """The lowest and the highest of several; in words, since either may be below zero."""
-    return f"{number(min(figures))} to {number(max(figures))}" if len(figures) > 1 else ""
+    """Where the middle half of several lies; in words, since it may be below zero."""
+    if len(figures) < 2:
+        return ""
+    low, _, high = quartiles(figures)
+    return f"{number(low)} to {number(high)}"
 
 
 def _word(verdict: Verdict) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-__all__ = ["Failure", "Reading", "Results", "Sample", "median_or_none", "percentile"]
+__all__ = ["Failure", "Reading", "Results", "Sample", "median_or_none", "percentile", "quartiles"]
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,9 @@ class Results:
         return median_or_none([sample.cpu_us for sample in self.select(program, loop, workload)])
 
     def spread(self, program: str, loop: str, workload: str) -> float:
-        """How far the rounds lie apart in CPU for each message: highest minus lowest, as a share of the median."""
-        values = [sample.cpu_us for sample in self.select(program, loop, workload)]
-        return (max(values) - min(values)) / statistics.median(values)
+        """How far the middle half of the rounds lies apart in CPU for each message, as a share of the median."""
+        low, median, high = quartiles([sample.cpu_us for sample in self.select(program, loop, workload)])
+        return (high - low) / median
 
     def cpu_ratio(
         self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
@@ -141,6 +141,14 @@ class Results:
 def median_or_none(values: Sequence[float]) -> float | None:
     """The median; None for no values."""
     return statistics.median(values) if values else None
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """What a quarter, half, and three quarters of the values lie below of."""
+    if len(values) == 1:
+        return values[0], values[0], values[0]
+    low, median, high = statistics.quantiles(values, method="inclusive")
+    return low, median, high
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:

@@ -1,4 +1,8 @@
-"""The interleaved rounds: each measures every program once, so that a drift of the machine meets all alike."""
+"""The interleaved rounds: each measures every program once, so that a drift of the machine meets all alike.
+
+Windows are short and rounds are many: the speed of a machine changes within seconds. Some rounds share their processes,
+whose start takes longer than a window.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import random
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 
 from benchmarks.candidates import Candidate, Cores
 from benchmarks.catalogue import Workload
@@ -16,6 +20,9 @@ from benchmarks.progress import Progress
 from benchmarks.results import Results, Sample, percentile
 
 __all__ = ["Timing", "measure", "run_rounds"]
+
+
+_ROUNDS_PER_START = 3  # what is chance about a process, such as the places of its memory, is drawn so often anew
 
 
 @dataclass(frozen=True)
@@ -40,21 +47,22 @@ def run_rounds(
     A candidate that fails is not tried again.
     """
     rng = random.Random(seed)
-    for number in range(1, timing.rounds + 1):
+    for first in range(1, timing.rounds + 1, _ROUNDS_PER_START):
+        rounds = range(first, min(first + _ROUNDS_PER_START, timing.rounds + 1))
         for group, members in groupby(candidates, lambda candidate: candidate.group):
             chosen = [workload for workload in group.workloads if workload.name in workloads]
             if not chosen:
                 continue
-            _run_group(list(members), chosen, timing, cores, results, number, rng, progress)
+            _run_group(list(members), chosen, rounds, timing, cores, results, rng, progress)
 
 
 def _run_group(
     members: list[Candidate],
     workloads: list[Workload],
+    rounds: Sequence[int],
     timing: Timing,
     cores: Cores,
     results: Results,
-    number: int,
     rng: random.Random,
     progress: Progress,
 ) -> None:
@@ -68,7 +76,7 @@ def _run_group(
                     processes[candidate] = stack.enter_context(candidate.start(cores.program))
                 except (ProgramError, OSError) as error:
                     results.failures.append(candidate.failure(error))
-        for workload in workloads:
+        for workload, number in product(workloads, rounds):
             for candidate in rng.sample(list(processes), len(processes)):
                 progress(
                     f"round {number} of {timing.rounds}, {candidate.group.title}", f"{candidate}, {workload.title}"

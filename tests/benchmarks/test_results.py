@@ -23,9 +23,14 @@ def test_cpu_is_the_median_over_the_rounds() -> None:
     assert results.cpu_us("tcp/protocol", "uvloop", "1x100") == pytest.approx(9.0)
 
 
-def test_spread_is_the_distance_of_the_rounds_as_a_share_of_the_median() -> None:
-    results = results_of(*(sample("tcp/protocol", cpu, round=number) for number, cpu in enumerate([9.0, 10.0, 12.0])))
-    assert results.spread("tcp/protocol", "uvloop", "1x100") == pytest.approx(0.3)
+def test_spread_is_the_distance_of_the_quartiles_as_a_share_of_the_median() -> None:
+    figures = [10.0, 9.0, 50.0, 11.0, 1.0]
+    results = results_of(*(sample("tcp/protocol", cpu, round=number) for number, cpu in enumerate(figures)))
+    assert results.spread("tcp/protocol", "uvloop", "1x100") == pytest.approx(0.2)
+
+
+def test_one_round_has_no_spread() -> None:
+    assert results_of(sample("tcp/protocol", 9.0)).spread("tcp/protocol", "uvloop", "1x100") == 0
 
 
 def test_ratio_above_one_means_that_the_server_is_cheaper_than_its_peer() -> None:

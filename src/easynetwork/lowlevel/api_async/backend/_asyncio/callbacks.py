@@ -53,7 +53,6 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         "ended",
         "eof_sent",
         "error",
-        "flush_due",
         "loop",
         "lost",
         "reading_paused",
@@ -80,9 +79,8 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         """Nothing more will be received, for whatever reason."""
 
         super().__init__()
-        self.flush_due = False
-        """Set while somebody is going to flush the batch within this turn of the loop. Only then is there any room."""
         self.writable = False
+        """Whether the batch takes anything. It has room only while somebody is going to flush it in this turn."""
         self._wrote_alone = False  # a packet has left without a batch, and the loop has not called since
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # what waits to be written, in order
         self._closers: list[asyncio.Future[None]] | None = None  # who waits until the connection is lost
@@ -267,7 +265,7 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         """
         if not self.writable or len(data) > HIGH_WATER:
             return False
-        if not self.flush_due and not self._wrote_alone:  # a question, probably: nothing more until the answer has come
+        if not self.room and not self._wrote_alone:  # a question, probably: nothing more until the answer has come
             self._wrote_alone = True
             if data:
                 self.transport.write(data)
@@ -276,12 +274,13 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         return True
 
     def _take(self, data: bytes) -> None:
-        if not self.flush_due:
-            self.cork()
+        if not self.room:
+            self.room = HIGH_WATER
             self.loop.call_soon(self.uncork)
         self.parts.append(data)
         self.room -= len(data)
         if self.room <= 0:
+            self.room = HIGH_WATER
             self.flush()
 
     async def write(self, data: bytes) -> None:
@@ -341,17 +340,12 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         self.room = 0
         self._refuse_writers()
 
-    def cork(self) -> None:
-        """Lets the batch grow until `uncork`, within the same turn of the loop."""
-        self.flush_due = True
-        if self.writable:
-            self.room = HIGH_WATER
-
     def uncork(self) -> None:
-        self.flush_due = self._wrote_alone = False
+        """Ends the turn of the loop in which the batch could grow."""
+        self._wrote_alone = False
+        self.room = 0
         if self.parts:
             self.flush()
-        self.room = 0
 
     def flush(self) -> None:
         """Gives the batch to the loop in one write.
@@ -364,7 +358,6 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         else:
             data = b"".join(parts)
             parts.clear()
-        self.room = HIGH_WATER if self.flush_due else 0
         if data and not self.transport.is_closing():  # uvloop raises there, asyncio is silent
             self.transport.write(data)
 

@@ -42,6 +42,7 @@ class InlineDriver(Carrier, StreamReceiver):
         "_context",
         "_dispatcher",
         "_has_begun",
+        "_is_late",
         "_run",
         "_send",
         "_transport",
@@ -60,6 +61,7 @@ class InlineDriver(Carrier, StreamReceiver):
         self._callbacks = callbacks
         self._dispatcher = dispatcher
         self._turn_due = False  # the dispatcher waits for its turn, not for bytes
+        self._is_late = False  # no request has come in time
         self._has_begun = False  # the carrier, or bytes have come before it
         callbacks.deliver_to(self)
 
@@ -77,6 +79,9 @@ class InlineDriver(Carrier, StreamReceiver):
         return self._resume()
 
     def _resume(self) -> Any:
+        if self._is_late:
+            self._is_late = False
+            return self._run.throw(TimeoutError("No request was received in time"))
         return self._run.send(None)
 
     def _throw(self, exc: BaseException) -> Any:
@@ -116,31 +121,22 @@ class InlineDriver(Carrier, StreamReceiver):
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
-    def data_received(self, data: bytes | None, error: Exception | None = None) -> None:
-        """Resumes the dispatcher, as if in the carrier, with *data*, or with *error*; None if it has the bytes."""
-        callbacks, parked = self._callbacks, self._parked
-        if parked is None or self._turn_due or parked.done():
-            if self._has_begun or not data:
-                callbacks.keep(data)  # the carrier is busy
-            else:
-                self._has_begun = True  # as regards bytes: the rest has to wait until they are asked for
-                self._dispatcher.input.append(data)
-            return
+    def data_received(self, data: bytes | None) -> None:
+        """Resumes the dispatcher, as if in the carrier, with *data*; None if it has the bytes."""
+        if self._dispatcher.waiting_token is None or self._parked.done():  # type: ignore[union-attr]  # it is parked
+            if not self._takes_notice_of(data):
+                return
+            data = None
+        callbacks, loop, task = self._callbacks, self._loop, self._task
         try:
-            _enter_task(callbacks.loop, self._task)
+            _enter_task(loop, task)
         except RuntimeError:  # within another task: no handler runs on top of it
             callbacks.keep(data)
             return
-        callbacks.flush_due = True
-        callbacks.room = HIGH_WATER if callbacks.writable else 0
+        if callbacks.writable:
+            callbacks.room = HIGH_WATER
         try:
-            if error is None:
-                if self._dispatcher.waiting_token is None and data is not None:
-                    self._dispatcher.input.append(data)
-                    data = None
-                suspended = self._context.run(self._send, data)
-            else:
-                suspended = self._context.run(self._run.throw, error)
+            suspended = self._context.run(self._send, data)
             if suspended is not WAITING:
                 self._suspended = suspended
                 self.wake()
@@ -148,13 +144,25 @@ class InlineDriver(Carrier, StreamReceiver):
             self._failure = exc
             self.wake()
         finally:
-            _leave_task(callbacks.loop, self._task)
-            callbacks.flush_due = False
+            _leave_task(loop, task)
             callbacks.room = 0
-            if len(callbacks.parts) == 1:
-                callbacks.transport.write(callbacks.parts.pop())
-            elif callbacks.parts:
+            if len(parts := callbacks.parts) == 1:
+                callbacks.transport.write(parts.pop())
+            elif parts:
                 callbacks.flush()
+
+    def _takes_notice_of(self, data: bytes | None) -> bool:
+        """Whether the dispatcher, which does not wait for bytes alone, is to be resumed; it has *data* then."""
+        if self.is_waiting():
+            if data is not None:
+                self._dispatcher.input.append(data)
+            return True
+        if self._has_begun or not data:
+            self._callbacks.keep(data)  # the carrier is busy
+        else:
+            self._has_begun = True  # as regards bytes: the rest has to wait until they are asked for
+            self._dispatcher.input.append(data)
+        return False
 
     def eof_received(self) -> bool:
         return self._callbacks.eof_received()
@@ -185,7 +193,8 @@ class InlineDriver(Carrier, StreamReceiver):
         return self._dispatcher.deadline
 
     def _time_out(self) -> None:
-        self.data_received(None, TimeoutError("No request was received in time"))
+        self._is_late = True
+        self.wake()
 
 
 class BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):
