@@ -25,8 +25,8 @@ from benchmarks.targets import evaluate
 
 __all__ = ["main"]
 
-FULL = Timing(rounds=15, warmup=0.05, window=0.2)
-QUICK = Timing(rounds=3, warmup=0.05, window=0.2)
+FULL = Timing(rounds=9, warmup=0.1, window=0.3)
+QUICK = Timing(rounds=3, warmup=0.1, window=0.2)
 
 _WORKLOADS = list(dict.fromkeys(workload.name for group in GROUPS.values() for workload in group.workloads))
 

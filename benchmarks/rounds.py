@@ -1,7 +1,8 @@
 """The interleaved rounds: each measures every program once, so that a drift of the machine meets all alike.
 
-Windows are short and rounds are many: the speed of a machine changes within seconds. Some rounds share their processes,
-whose start takes longer than a window.
+Windows are short and rounds are many: the speed of a machine changes within seconds. Every window has a new process:
+what is chance about one, such as the places of its memory, is drawn anew each time, and no load finds the traces of
+another.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import random
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import groupby
 
 from benchmarks.candidates import Candidate, Cores
 from benchmarks.catalogue import Workload
@@ -20,9 +21,6 @@ from benchmarks.progress import Progress
 from benchmarks.results import Results, Sample, percentile
 
 __all__ = ["Timing", "measure", "run_rounds"]
-
-
-_ROUNDS_PER_START = 3  # what is chance about a process, such as the places of its memory, is drawn so often anew
 
 
 @dataclass(frozen=True)
@@ -47,27 +45,26 @@ def run_rounds(
     A candidate that fails is not tried again.
     """
     rng = random.Random(seed)
-    for first in range(1, timing.rounds + 1, _ROUNDS_PER_START):
-        rounds = range(first, min(first + _ROUNDS_PER_START, timing.rounds + 1))
+    for number in range(1, timing.rounds + 1):
         for group, members in groupby(candidates, lambda candidate: candidate.group):
-            chosen = [workload for workload in group.workloads if workload.name in workloads]
-            if not chosen:
-                continue
-            _run_group(list(members), chosen, rounds, timing, cores, results, rng, progress)
+            programs = list(members)
+            for workload in group.workloads:
+                if workload.name in workloads:
+                    _run_workload(programs, workload, timing, cores, results, number, rng, progress)
 
 
-def _run_group(
+def _run_workload(
     members: list[Candidate],
-    workloads: list[Workload],
-    rounds: Sequence[int],
+    workload: Workload,
     timing: Timing,
     cores: Cores,
     results: Results,
+    number: int,
     rng: random.Random,
     progress: Progress,
 ) -> None:
-    # All programs of a group run side by side, idle but for the one under load: they cost the others nothing,
-    # and the samples of one workload lie seconds apart.
+    # All programs run side by side, idle but for the one under load: they cost the others nothing, and the samples lie
+    # seconds apart.
     with ExitStack() as stack:
         processes: dict[Candidate, ProgramProcess] = {}
         for candidate in members:
@@ -76,18 +73,15 @@ def _run_group(
                     processes[candidate] = stack.enter_context(candidate.start(cores.program))
                 except (ProgramError, OSError) as error:
                     results.failures.append(candidate.failure(error))
-        for workload, number in product(workloads, rounds):
-            for candidate in rng.sample(list(processes), len(processes)):
-                progress(
-                    f"round {number} of {timing.rounds}, {candidate.group.title}", f"{candidate}, {workload.title}"
-                )
-                try:
-                    sample = measure(processes[candidate], candidate, workload, timing, number)
-                except (ProgramError, OSError) as error:
-                    said = processes.pop(candidate).error_output()
-                    results.failures.append(candidate.failure(ProgramError(f"{error} ({said})")))
-                else:
-                    results.samples.append(sample)
+        for candidate in rng.sample(list(processes), len(processes)):
+            progress(f"round {number} of {timing.rounds}, {candidate.group.title}", f"{candidate}, {workload.title}")
+            try:
+                sample = measure(processes[candidate], candidate, workload, timing, number)
+            except (ProgramError, OSError) as error:
+                said = processes.pop(candidate).error_output()
+                results.failures.append(candidate.failure(ProgramError(f"{error} ({said})")))
+            else:
+                results.samples.append(sample)
 
 
 def measure(process: ProgramProcess, candidate: Candidate, workload: Workload, timing: Timing, number: int) -> Sample:
