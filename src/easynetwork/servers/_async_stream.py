@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel._checks import check_strictly_positive
@@ -58,6 +58,10 @@ class BaseAsyncStreamServer(
 
     __slots__ = ("_ancillary_bufsize", "_client_log_level", "_max_recv_size", "_protocol")
 
+    _client_type: ClassVar[type[ConnectedClient[Any]]]
+    """What request handlers see of a connection. Made of the low-level client; fails with `TypedAttributeLookupError`
+    if the peer has gone already."""
+
     def __init__(
         self,
         protocol: AnyStreamProtocolType[_T_Response, _T_Request],
@@ -88,15 +92,6 @@ class BaseAsyncStreamServer(
         """Opens the sockets, and puts all layers (TLS) on them. If it fails, none stays open."""
         raise NotImplementedError
 
-    @abstractmethod
-    def _new_client(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> ConnectedClient[_T_Response]:
-        """Returns what request handlers see of a connection that was accepted.
-
-        Raises:
-            TypedAttributeLookupError: the peer has gone already.
-        """
-        raise NotImplementedError
-
     async def _open_servers(self) -> Sequence[AsyncStreamServer[_T_Request, _T_Response]]:
         listeners = await self._open_listeners()
         return [AsyncStreamServer(listener, self._protocol, self._max_recv_size) for listener in listeners]
@@ -118,9 +113,10 @@ class _Connection(Generic[_T_Response]):
     """The time between a client's coming and going: a context manager. A class, since there is one per connection, and
     an idle generator would take three times its memory."""
 
-    __slots__ = ("_client", "_lowlevel_client", "_server")
+    __slots__ = ("_client", "_is_logged", "_lowlevel_client", "_server")
 
     _client: ConnectedClient[_T_Response]
+    _is_logged: bool
 
     def __init__(
         self,
@@ -132,10 +128,13 @@ class _Connection(Generic[_T_Response]):
 
     async def __aenter__(self) -> ConnectedClient[_T_Response] | None:
         try:
-            self._client = client = self._server._new_client(self._lowlevel_client)
+            self._client = client = self._server._client_type(self._lowlevel_client)
         except TypedAttributeLookupError:  # the peer has gone already
             return None
-        self._log("Accepted new connection from %s", client)
+        server = self._server
+        self._is_logged = server.logger.isEnabledFor(server._client_log_level)
+        if self._is_logged:
+            self._log("Accepted new connection from %s", client)
         return client
 
     async def __aexit__(
@@ -148,10 +147,9 @@ class _Connection(Generic[_T_Response]):
             log_stream_handler_error(self._server.logger, exc_val, client.address)
             await aclose_forcefully(self._lowlevel_client)
         client.connection_is_over()
-        self._log("%s disconnected", client)
+        if self._is_logged:
+            self._log("%s disconnected", client)
         return isinstance(exc_val, Exception)
 
     def _log(self, message: str, client: ConnectedClient[_T_Response]) -> None:
-        server = self._server
-        if server.logger.isEnabledFor(server._client_log_level):
-            server.logger.log(server._client_log_level, message, client.address)
+        self._server.logger.log(self._server._client_log_level, message, client.address)

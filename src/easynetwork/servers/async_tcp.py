@@ -43,6 +43,30 @@ _ACCEPTED_SOCKETS_INHERIT = sys.platform == "linux"
 """Whether accepted sockets have the options of the listening one: it saves two system calls per connection."""
 
 
+class _TCPClient(ConnectedClient[_T_Response]):
+    """A client whose addresses outlive the connection."""
+
+    __slots__ = ("_peername", "_sockname")
+
+    def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
+        super().__init__(lowlevel_client)
+        self._sockname, self._peername = self._transport._socket_names()
+        if not _ACCEPTED_SOCKETS_INHERIT:
+            _set_options(lowlevel_client.extra(INETSocketAttribute.socket))
+
+    @property
+    def address(self) -> SocketAddress:
+        return inet_address(self._peername)
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return {
+            **super().extra_attributes,
+            INETClientAttribute.local_address: lambda: inet_address(self._sockname),
+            INETClientAttribute.remote_address: lambda: inet_address(self._peername),
+        }
+
+
 class AsyncTCPNetworkServer(
     BaseAsyncStreamServer[_T_Request, _T_Response, SocketAddress], Generic[_T_Request, _T_Response]
 ):
@@ -71,6 +95,8 @@ class AsyncTCPNetworkServer(
     """
 
     __slots__ = ("_create_listeners", "_wrap_listener")
+
+    _client_type = _TCPClient
 
     def __init__(
         self,
@@ -136,36 +162,8 @@ class AsyncTCPNetworkServer(
             return
         self.logger.warning("TLS handshake with a client failed: %s", exc)
 
-    def _new_client(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> _TCPClient[_T_Response]:
-        client = _TCPClient(lowlevel_client)
-        if not _ACCEPTED_SOCKETS_INHERIT:
-            _set_options(lowlevel_client.extra(INETSocketAttribute.socket))
-        return client
-
     def _address(self, server: AsyncStreamServer[Any, Any]) -> SocketAddress:
         return inet_address(server.extra(INETSocketAttribute.sockname))
-
-
-class _TCPClient(ConnectedClient[_T_Response]):
-    """A client whose addresses outlive the connection."""
-
-    __slots__ = ("_peername", "_sockname")
-
-    def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
-        super().__init__(lowlevel_client)
-        self._sockname, self._peername = self._transport._socket_names()
-
-    @property
-    def address(self) -> SocketAddress:
-        return inet_address(self._peername)
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return {
-            **super().extra_attributes,
-            INETClientAttribute.local_address: lambda: inet_address(self._sockname),
-            INETClientAttribute.remote_address: lambda: inet_address(self._peername),
-        }
 
 
 def _set_options(sock: ISocket) -> None:

@@ -30,72 +30,6 @@ _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
 
 
-class AsyncUnixStreamServer(
-    UnixServer[AsyncStreamServer[Any, Any]],
-    BaseAsyncStreamServer[_T_Request, _T_Response, UnixSocketAddress],
-    Generic[_T_Request, _T_Response],
-):
-    """A server on a Unix stream socket that runs in a task.
-
-    The file of a server that has died is taken over. Ours is deleted when the server is closed.
-
-    Parameters:
-        path: where to listen: a path, or an abstract name (Linux). An empty one has the system choose a name (Linux).
-        protocol: what a packet is.
-        request_handler: handles the requests of the clients.
-        backend: the asynchronous library; None for the one that is running.
-        backlog: how many connections may wait to be accepted; 100 if None.
-        mode: permissions of the socket file; None for what the umask of the process leaves.
-        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
-        ancillary_bufsize: room for ancillary data in bytes, if handlers may ask for it.
-        log_client_connection: log clients that come and go at ``INFO`` (default), not at ``DEBUG``.
-        logger: gets all log records; by default, the logger named after this module.
-
-    Raises:
-        TypeError: wrong type of *path*, *protocol*, *request_handler* or *backend*.
-        ValueError: *max_recv_size* or *ancillary_bufsize* is no strictly positive integer; *path* contains a NUL.
-    """
-
-    __slots__ = "_create_listener"
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str] | bytes | UnixSocketAddress,
-        protocol: AnyStreamProtocolType[_T_Response, _T_Request],
-        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
-        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
-        *,
-        backlog: int | None = None,
-        mode: int | None = None,
-        max_recv_size: int | None = None,
-        ancillary_bufsize: int | None = None,
-        log_client_connection: bool | None = None,
-        logger: logging.Logger | None = None,
-    ) -> None:
-        address = listening_address(path)
-        super().__init__(
-            protocol,
-            request_handler,
-            backend,
-            logger or logging.getLogger(__name__),
-            max_recv_size=max_recv_size,
-            log_client_connection=log_client_connection,
-            ancillary_bufsize=ancillary_bufsize,
-        )
-        self._create_listener = partial(
-            self._backend.create_unix_stream_listener,
-            address.as_raw(),
-            backlog=DEFAULT_BACKLOG if backlog is None else backlog,
-            mode=mode,
-        )
-
-    async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
-        return [await self._create_listener()]
-
-    def _new_client(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> _UnixStreamClient[_T_Response]:
-        return _UnixStreamClient(lowlevel_client)
-
-
 class _UnixStreamClient(ConnectedClient[_T_Response]):
     """A client whose names outlive the connection."""
 
@@ -131,3 +65,68 @@ class _UnixStreamClient(ConnectedClient[_T_Response]):
             except (OSError, NotImplementedError) as exc:
                 raise TypedAttributeLookupError("The credentials of the peer are not available") from exc
         return self._peer_credentials
+
+
+class AsyncUnixStreamServer(
+    UnixServer[AsyncStreamServer[Any, Any]],
+    BaseAsyncStreamServer[_T_Request, _T_Response, UnixSocketAddress],
+    Generic[_T_Request, _T_Response],
+):
+    """A server on a Unix stream socket that runs in a task.
+
+    The file of a server that has died is taken over. Ours is deleted when the server is closed.
+
+    Parameters:
+        path: where to listen: a path, or an abstract name (Linux). An empty one has the system choose a name (Linux).
+        protocol: what a packet is.
+        request_handler: handles the requests of the clients.
+        backend: the asynchronous library; None for the one that is running.
+        backlog: how many connections may wait to be accepted; 100 if None.
+        mode: permissions of the socket file; None for what the umask of the process leaves.
+        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
+        ancillary_bufsize: room for ancillary data in bytes, if handlers may ask for it.
+        log_client_connection: log clients that come and go at ``INFO`` (default), not at ``DEBUG``.
+        logger: gets all log records; by default, the logger named after this module.
+
+    Raises:
+        TypeError: wrong type of *path*, *protocol*, *request_handler* or *backend*.
+        ValueError: *max_recv_size* or *ancillary_bufsize* is no strictly positive integer; *path* contains a NUL.
+    """
+
+    __slots__ = ("_create_listener",)
+
+    _client_type = _UnixStreamClient
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | bytes | UnixSocketAddress,
+        protocol: AnyStreamProtocolType[_T_Response, _T_Request],
+        request_handler: AsyncStreamRequestHandler[_T_Request, _T_Response],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
+        *,
+        backlog: int | None = None,
+        mode: int | None = None,
+        max_recv_size: int | None = None,
+        ancillary_bufsize: int | None = None,
+        log_client_connection: bool | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        address = listening_address(path)
+        super().__init__(
+            protocol,
+            request_handler,
+            backend,
+            logger or logging.getLogger(__name__),
+            max_recv_size=max_recv_size,
+            log_client_connection=log_client_connection,
+            ancillary_bufsize=ancillary_bufsize,
+        )
+        self._create_listener = partial(
+            self._backend.create_unix_stream_listener,
+            address.as_raw(),
+            backlog=DEFAULT_BACKLOG if backlog is None else backlog,
+            mode=mode,
+        )
+
+    async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
+        return [await self._create_listener()]

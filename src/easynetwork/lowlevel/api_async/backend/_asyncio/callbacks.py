@@ -366,7 +366,8 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
     def close(self) -> None:
         """Sends what was written, then closes. `connection_lost` tells the end of it."""
         if not self.closing:
-            self.uncork()
+            if self.parts:
+                self.flush()
             self.closing = True
             self._stop()
             self.transport.close()
@@ -394,7 +395,8 @@ class StreamCallbacks(WriteBatch, asyncio.Protocol):
         self.writable = False
         self.room = 0
         self._wake_reader()
-        self._refuse_writers()
+        if self._writers:
+            self._refuse_writers()
 
     def _refuse_writers(self) -> None:
         while self._writers:

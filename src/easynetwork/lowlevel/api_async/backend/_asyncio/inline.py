@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _WAITING: Final = (WAITING,)
 
-_current: Final[contextvars.ContextVar[asyncio.Task[Any]]] = contextvars.ContextVar("_current")
-
 
 class InlineDriver(Carrier, StreamReceiver):
     """Resumes one dispatcher from the callbacks of one stream. From its creation on, it is the transport's protocol.
@@ -76,7 +74,7 @@ class InlineDriver(Carrier, StreamReceiver):
         self._has_begun = True
         self._context = _context_of(self._task)
         self._send = self._run.send
-        return self._resume()
+        return self._send(None)
 
     def _resume(self) -> Any:
         if self._is_late:
@@ -232,12 +230,8 @@ def _context_of(task: asyncio.Task[Any]) -> contextvars.Context:
     """Returns the context that *task*, the current one, runs in: the object, not a copy."""
     if sys.version_info >= (3, 12):
         return task.get_context()
-    # Python 3.11 hides it. The garbage collector knows it, and it is the one in which this is set.
-    token = _current.set(task)
-    try:
-        for obj in gc.get_referents(task):
-            if type(obj) is contextvars.Context and obj.get(_current) is task:
-                return obj
-    finally:
-        _current.reset(token)
+    # Python 3.11 hides it from all but the garbage collector, which is shown it before those of callbacks.
+    for obj in gc.get_referents(task):
+        if type(obj) is contextvars.Context:
+            return obj
     raise RuntimeError(f"The context of {task!r} cannot be found")

@@ -11,7 +11,7 @@ import socket
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno
@@ -31,6 +31,8 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
     have accepted from, and ours is to be served again."""
 
     __slots__ = ("_backend", "_backlog", "_closed", "_socket", "_stopped")
+
+    _transport_type: ClassVar = AsyncioStreamTransport
 
     def __init__(self, backend: AsyncBackend, sock: socket.socket, backlog: int) -> None:
         self._backend = backend
@@ -79,7 +81,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
                 return
             try:
                 # Not in the context of the event loop's callback.
-                context.run(task_group.start_soon, handler, self._new_transport(callbacks))
+                context.run(task_group.start_soon, handler, self._transport_type(self._backend, callbacks))
             except Exception as exc:  # the group has ended, for example
                 callbacks.abort()
                 fail(exc)
@@ -102,9 +104,6 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         acceptor = LoopAcceptor(asyncio.get_running_loop(), new_callbacks, failed)
         await acceptor.start(sock, self._backlog)
         return acceptor
-
-    def _new_transport(self, callbacks: StreamCallbacks) -> AsyncStreamTransport:
-        return AsyncioStreamTransport(self._backend, callbacks)
 
     def is_closing(self) -> bool:
         return self._closed

@@ -196,14 +196,13 @@ class AsyncioUnixStreamListener(AsyncioStreamListener):
 
     __slots__ = ()
 
+    _transport_type = AsyncioUnixStreamTransport
+
     async def _start(
         self, sock: _socket.socket, new_callbacks: Callable[[], StreamCallbacks], failed: Callable[[Exception], None]
     ) -> Acceptor:
         loop = asyncio.get_running_loop()
         return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_callbacks()), failed)
-
-    def _new_transport(self, callbacks: StreamCallbacks) -> AsyncStreamTransport:
-        return AsyncioUnixStreamTransport(self._backend, callbacks)
 
 
 def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUnixStreamTransport:
