@@ -19,6 +19,7 @@ from easynetwork.lowlevel._framing import SupportsAppend
 from easynetwork.lowlevel.api_async.transports.abc import WriteBatch
 
 from .acceptor import run_detached
+from .shared_buffer import SharedBufferProtocol
 from .watermarks import HIGH_WATER, LOW_WATER
 
 _EMPTY: Final = BytesQueue()
@@ -39,7 +40,7 @@ class StreamReceiver(asyncio.BaseProtocol):
         """Whether bytes would be taken now, and not be kept for later."""
 
 
-class StreamCallbacks(WriteBatch, asyncio.Protocol):
+class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     """What the loop tells about one stream, kept until a coroutine asks or a receiver takes it; and its write batch."""
 
     __slots__ = (

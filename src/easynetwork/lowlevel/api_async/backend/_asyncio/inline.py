@@ -5,7 +5,7 @@ The task that awaits `InlineDriver.run` is the carrier of the connection, see :m
 
 from __future__ import annotations
 
-__all__ = ["BufferedInlineDriver", "InlineDriver"]
+__all__ = ["InlineDriver", "OwnBufferDriver", "SharedBufferDriver"]
 
 import asyncio
 import contextvars
@@ -20,6 +20,7 @@ from easynetwork.lowlevel.api_async.transports import _pull
 
 from .callbacks import StreamCallbacks, StreamReceiver
 from .carrier import WAITING, Carrier
+from .shared_buffer import SharedBufferProtocol
 from .watermarks import HIGH_WATER
 
 if TYPE_CHECKING:
@@ -30,10 +31,7 @@ _WAITING: Final = (WAITING,)
 
 
 class InlineDriver(Carrier, StreamReceiver):
-    """Resumes one dispatcher from the callbacks of one stream. From its creation on, it is the transport's protocol.
-
-    Not an `asyncio.Protocol` by name: uvloop takes whatever derives from that for one that wants ``bytes``.
-    """
+    """Resumes one dispatcher from the callbacks of one stream. From its creation on, it is the transport's protocol."""
 
     __slots__ = (
         "_callbacks",
@@ -195,8 +193,17 @@ class InlineDriver(Carrier, StreamReceiver):
         self.wake()
 
 
-class BufferedInlineDriver(InlineDriver, asyncio.BufferedProtocol):
-    """Has the loop write what it receives right into the buffer of the decoder."""
+class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
+    """Gets ``bytes``."""
+
+    __slots__ = ()
+
+
+class OwnBufferDriver(InlineDriver, asyncio.BufferedProtocol):
+    """Has the loop write what it receives right into the buffer of the decoder.
+
+    Not an `asyncio.Protocol` by name: uvloop takes whatever derives from that for one that wants ``bytes``.
+    """
 
     __slots__ = ("_lent", "_spare")
 

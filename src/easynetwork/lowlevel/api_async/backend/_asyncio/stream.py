@@ -16,7 +16,7 @@ from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
 from .callbacks import StreamCallbacks
-from .inline import BufferedInlineDriver, InlineDriver
+from .inline import OwnBufferDriver, SharedBufferDriver
 from .tls import TLSFilter
 
 if TYPE_CHECKING:
@@ -136,5 +136,5 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         return self._callbacks
 
     def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
-        driver_type = InlineDriver if dispatcher.buffered is None else BufferedInlineDriver
+        driver_type = SharedBufferDriver if dispatcher.buffered is None else OwnBufferDriver
         return driver_type(self, self._callbacks, dispatcher).run

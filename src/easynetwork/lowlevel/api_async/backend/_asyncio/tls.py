@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._tls_engine import TLSEngine
 
+from .shared_buffer import SharedBufferProtocol
+
 if TYPE_CHECKING:
     from .callbacks import StreamCallbacks
 
@@ -27,7 +29,7 @@ class _State(enum.Enum):
 _OPEN: Final = _State.OPEN
 
 
-class TLSFilter(asyncio.Transport, asyncio.Protocol):
+class TLSFilter(asyncio.Transport, SharedBufferProtocol):
     """Ciphertext below, plaintext above: the protocol of the loop's transport, and the transport of what is above it.
 
     Parameters:
