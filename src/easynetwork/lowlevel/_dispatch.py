@@ -26,7 +26,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 
-from ._framing import StreamDecoder
+from ._framing import NEED_DATA, NeedData, StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
 _T_Request = TypeVar("_T_Request")
@@ -170,7 +170,7 @@ class RequestDispatcher(Generic[_T_Request]):
         packets = self._packets
         dry = False  # there are none
         drained = False  # and the decoder has none either
-        decoded: list[_T_Request] = _NO_PACKETS
+        lone: _T_Request | NeedData = NEED_DATA
         decoder = self._decoder
         firstiter, finalizer = sys.get_asyncgen_hooks()
         while not self.stopped and (agen := next_generator()) is not None:
@@ -196,6 +196,7 @@ class RequestDispatcher(Generic[_T_Request]):
                         if yielded is not self._yielded:
                             self._wait_as(yielded)
                         if dry:
+                            lone, chunk = NEED_DATA, None  # whoever waits keeps neither
                             if self.deadline is not None:
                                 self.deadline = None
                             while drained or not (decoded := decoder.next_packets(STEPS_PER_TURN)):
@@ -205,9 +206,11 @@ class RequestDispatcher(Generic[_T_Request]):
                                 if (token := self.waiting_token) is not None:
                                     chunk = yield token
                                     steps = 0
-                                    if chunk is not None and (decoded := decoder.next_lone_packet(chunk)):
-                                        drained = True
-                                        break
+                                    if chunk is not None:
+                                        lone = decoder.next_lone_packet(chunk)
+                                        if lone is not NEED_DATA:
+                                            drained = True
+                                            break
                                 elif not (yield from driver.more()):  # type: ignore[func-returns-value]  # None is false
                                     steps = 0
                                     drained = self.waiting_token is not None  # nothing was fed
@@ -221,6 +224,8 @@ class RequestDispatcher(Generic[_T_Request]):
                                     dry = False
                                     self._decoded, self._packets = decoded, (packets := iter(decoded))
                                     decoded = _NO_PACKETS
+                                else:
+                                    lone = decoded.pop()
                     except GeneratorExit:
                         raise
                     except BaseException as exc:
@@ -228,8 +233,8 @@ class RequestDispatcher(Generic[_T_Request]):
                     if error is not None:
                         steps += 1
                         yielded = yield from agen.athrow(error)
-                    elif decoded:  # a single one, and nothing behind it
-                        yielded = yield from asend(decoded.pop())
+                    elif lone is not NEED_DATA:  # a single one, and nothing behind it
+                        yielded = yield from asend(lone)
                     elif dry:
                         yield from agen.aclose()
                         return Ending.DISCONNECTED

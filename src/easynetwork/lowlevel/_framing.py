@@ -96,13 +96,13 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
         packet = self.next_packet()
         return [] if packet is NEED_DATA else [packet]
 
-    def next_lone_packet(self, chunk: bytes) -> list[_T_Packet]:
+    def next_lone_packet(self, chunk: bytes) -> _T_Packet | NeedData:
         """Takes *chunk*, and returns the packet in it if there is nothing else: a short way for the most common case.
 
-        If none is returned, `next_packets` has to be asked. Raises as `next_packet`.
+        If it returns `NEED_DATA`, `next_packets` has to be asked. Raises as `next_packet`.
         """
         self.input.append(chunk)
-        return []
+        return NEED_DATA
 
     @property
     def buffered(self) -> BufferedDecoder[_T_Packet] | None:
@@ -174,8 +174,10 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
             received = self._received
             if not received and not self._tail:
                 return NEED_DATA
-            if len(received) == 1 and not self._tail and (packets := self.next_lone_packet(received.pop())):
-                return packets[0]
+            if len(received) == 1 and not self._tail:
+                packet = self.next_lone_packet(received.pop())
+                if packet is not NEED_DATA:
+                    return packet
             frames = self._split_received()
             if not frames:
                 return NEED_DATA
@@ -209,16 +211,16 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
             self._chunk = b""
         return packets
 
-    def next_lone_packet(self, chunk: bytes) -> list[_T_Packet]:
+    def next_lone_packet(self, chunk: bytes) -> _T_Packet | NeedData:
         if not (self._received or self._frames or self._tail):
             frame, separator, rest = chunk.partition(self._separator)
             if separator and not rest and len(frame) <= self._limit:
                 try:
-                    return [self._decode(frame)]
+                    return self._decode(frame)
                 except Exception as exc:
                     self._fail(exc, memoryview(b""))
         self._received.append(chunk)
-        return []
+        return NEED_DATA
 
     def clear(self) -> None:
         super().clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -45,6 +46,27 @@ async def test_thousand_packets_that_arrive_while_a_handler_is_suspended_keep_th
                 await ensure_backend(None).coro_yield()
         go_on.set()
         assert await peer.lines(1000) == [b"%d" % i for i in range(1000)]
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["alone", "two at once"])
+async def test_connection_that_waits_keeps_nothing_of_what_it_received(count: int) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            await client.send_packet(str(len((yield None))))
+
+    line = b"x" * 40_000
+    async with serving(handler) as server:
+        peers = [await server.connect() for _ in range(20)]
+        assert [await peer.ask(b"warm") for peer in peers] == [b"4"] * 20
+        tracemalloc.start()
+        try:
+            for peer in peers:
+                await peer.send((line + b"\n") * count)
+                assert await peer.lines(count) == [b"40000"] * count
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert kept < 20 * len(line) / 4
 
 
 async def test_peer_that_sends_and_never_reads_is_stopped_by_back_pressure(driver: str) -> None:
