@@ -6,6 +6,7 @@ Trio cancels scopes only, which the tests of `yield` and of endings do.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import pytest
@@ -147,6 +148,59 @@ async def test_cancellation_while_parked_is_raised_at_the_yield(driver: str) -> 
         assert await peer.line() == b"cancelled again"
         assert await peer.ask(b"c") == b"c"
         peer.close()  # or the handler would outlive the server as well
+
+
+async def test_bytes_that_come_while_a_cancelled_handler_cleans_up_wait_for_its_next_yield(driver: str) -> None:
+    tasks: list[asyncio.Task[object]] = []
+    is_cancelled, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(client: Client) -> Requests:
+        tasks.append(this_task())
+        await client.send_packet((yield None))
+        try:
+            yield None
+        except asyncio.CancelledError:
+            this_task().uncancel()
+            is_cancelled.set()
+            await go_on.wait()
+        while True:
+            await client.send_packet(f"after {(yield None)}")
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        assert await peer.ask(b"a") == b"a"
+        tasks[0].cancel()
+        await is_cancelled.wait()
+        await peer.send(b"b\nc\n")
+        await asyncio.sleep(0.02)
+        go_on.set()
+        assert await peer.lines(2) == [b"after b", b"after c"]
+
+
+async def test_cancellation_that_meets_a_timeout_in_the_same_turn_is_all_that_the_handler_sees(driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        seen = [(yield None)]
+        task = this_task()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(lambda: loop.call_later(0.02, task.cancel))
+        loop.call_later(0.01, time.sleep, 0.03)  # both are late, then
+        try:
+            yield 0.015
+        except (asyncio.CancelledError, TimeoutError) as exc:
+            seen.append(type(exc).__name__)
+            task.uncancel()
+        for _ in range(3):
+            try:
+                await asyncio.sleep(0)
+            except (asyncio.CancelledError, TimeoutError) as exc:
+                seen.append(type(exc).__name__)
+        await client.send_packet(" ".join(seen))
+        await client.send_packet((yield None))
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        assert await peer.ask(b"a") == b"a CancelledError"
+        assert await peer.ask(b"b") == b"b"
 
 
 async def test_cancellation_that_meets_a_request_in_the_same_turn_loses_neither(driver: str) -> None:

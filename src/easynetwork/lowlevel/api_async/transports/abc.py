@@ -246,8 +246,8 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
     def _close_soon(self) -> bool:
         """Does what `aclose` does if nothing but the next turn of the event loop has to be waited for.
 
-        Returns whether it does: by default, it does not, and has done nothing. No task that ends afterwards is known to
-        have ended before the transport is closed.
+        Returns whether it does; by default not, and nothing is done. To be called by a task that ends then: before
+        anybody learns of that end, the transport is closed.
         """
         return False
 

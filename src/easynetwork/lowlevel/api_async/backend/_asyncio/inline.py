@@ -81,6 +81,8 @@ class InlineDriver(Carrier, StreamReceiver):
         return self._run.send(None)
 
     def _throw(self, exc: BaseException) -> Any:
+        self._dispatcher.waiting_token = None  # this ends the wait, if it is one
+        self._is_late = False
         return self._run.throw(exc)
 
     # ---------------------------------------------------------------------------------- called by the dispatcher's run
@@ -119,7 +121,8 @@ class InlineDriver(Carrier, StreamReceiver):
 
     def data_received(self, data: bytes | None) -> None:
         """Resumes the dispatcher, as if in the carrier, with *data*; None if it has the bytes."""
-        if self._dispatcher.waiting_token is None or self._parked.done():  # type: ignore[union-attr]  # it is parked
+        # As long as there is a token, the carrier is parked. It may have been cancelled.
+        if self._dispatcher.waiting_token is None or self._parked.done():  # type: ignore[union-attr]
             if not self._takes_notice_of(data):
                 return
             data = None
@@ -189,8 +192,9 @@ class InlineDriver(Carrier, StreamReceiver):
         return self._dispatcher.deadline
 
     def _time_out(self) -> None:
-        self._is_late = True
-        self.wake()
+        if self.is_waiting():
+            self._is_late = True
+            self.wake()
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
