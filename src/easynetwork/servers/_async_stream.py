@@ -7,8 +7,6 @@ __all__ = ["BaseAsyncStreamServer"]
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import TypedAttributeLookupError
@@ -24,8 +22,8 @@ from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._base import BaseAsyncNetworkServer
 from easynetwork.servers._logging import log_stream_handler_error
 from easynetwork.servers._stream_client import ConnectedClient
+from easynetwork.servers._stream_handler import run_handler
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
-from easynetwork.servers.misc import build_lowlevel_stream_server_handler
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
@@ -97,59 +95,40 @@ class BaseAsyncStreamServer(
         return [AsyncStreamServer(listener, self._protocol, self._max_recv_size) for listener in listeners]
 
     async def _serve(self, server: AsyncStreamServer[_T_Request, _T_Response], client_tasks: TaskGroup) -> NoReturn:
-        assert isinstance(self._request_handler, AsyncStreamRequestHandler)
-        handler = build_lowlevel_stream_server_handler(
-            partial(_Connection, self), self._request_handler, logger=self.logger
-        )
+        connections: Any = _Connections(self)
         await server.serve(
-            handler,
+            connections,
             client_tasks,
             disconnect_error_filter=is_stream_end,
             ancillary_bufsize=self._ancillary_bufsize,
         )
 
 
-class _Connection(Generic[_T_Response]):
-    """The time between a client's coming and going: a context manager. A class, since there is one per connection, and
-    an idle generator would take three times its memory."""
+class _Connections:
+    """What runs the connections of a server."""
 
-    __slots__ = ("_client", "_is_logged", "_lowlevel_client", "_server")
-
-    _client: ConnectedClient[_T_Response]
-    _is_logged: bool
-
-    def __init__(
-        self,
-        server: BaseAsyncStreamServer[Any, _T_Response, Any],
-        lowlevel_client: ConnectedStreamClient[_T_Response],
-    ) -> None:
+    def __init__(self, server: BaseAsyncStreamServer[Any, Any, Any]) -> None:
         self._server = server
-        self._lowlevel_client = lowlevel_client
 
-    async def __aenter__(self) -> ConnectedClient[_T_Response] | None:
-        try:
-            self._client = client = self._server._client_type(self._lowlevel_client)
-        except TypedAttributeLookupError:  # the peer has gone already
-            return None
+    async def run_connection(self, lowlevel_client: ConnectedStreamClient[Any], /) -> None:
+        """The time between a client's coming and going."""
         server = self._server
-        self._is_logged = server.logger.isEnabledFor(server._client_log_level)
-        if self._is_logged:
-            self._log("Accepted new connection from %s", client)
-        return client
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
-    ) -> bool:
-        client: ConnectedClient[_T_Response] | None = getattr(self, "_client", None)
-        if client is None:
-            return False
-        if isinstance(exc_val, Exception):
-            log_stream_handler_error(self._server.logger, exc_val, client.address)
-            await aclose_forcefully(self._lowlevel_client)
-        client.connection_is_over()
-        if self._is_logged:
-            self._log("%s disconnected", client)
-        return isinstance(exc_val, Exception)
-
-    def _log(self, message: str, client: ConnectedClient[_T_Response]) -> None:
-        self._server.logger.log(self._server._client_log_level, message, client.address)
+        try:
+            client = server._client_type(lowlevel_client)
+        except TypedAttributeLookupError:  # the peer has gone already
+            return
+        logger, handler = server.logger, server._request_handler
+        assert isinstance(handler, AsyncStreamRequestHandler)
+        level = server._client_log_level
+        is_logged = logger.isEnabledFor(level)
+        if is_logged:
+            logger.log(level, "Accepted new connection from %s", client.address)
+        try:
+            await run_handler(handler, client, lowlevel_client._drive, handler.handle, logger)
+        except Exception as exc:
+            log_stream_handler_error(logger, exc, client.address)
+            await aclose_forcefully(lowlevel_client)
+        finally:
+            client.connection_is_over()
+            if is_logged:
+                logger.log(level, "%s disconnected", client.address)

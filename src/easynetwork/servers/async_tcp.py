@@ -46,24 +46,24 @@ _ACCEPTED_SOCKETS_INHERIT = sys.platform == "linux"
 class _TCPClient(ConnectedClient[_T_Response]):
     """A client whose addresses outlive the connection."""
 
-    __slots__ = ("_peername", "_sockname")
+    __slots__ = ("_names",)
 
     def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
         super().__init__(lowlevel_client)
-        self._sockname, self._peername = self._transport._socket_names()
+        self._names = self._transport._keep_names()
         if not _ACCEPTED_SOCKETS_INHERIT:
             _set_options(lowlevel_client.extra(INETSocketAttribute.socket))
 
     @property
     def address(self) -> SocketAddress:
-        return inet_address(self._peername)
+        return inet_address(self._names()[1])
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return {
             **super().extra_attributes,
-            INETClientAttribute.local_address: lambda: inet_address(self._sockname),
-            INETClientAttribute.remote_address: lambda: inet_address(self._peername),
+            INETClientAttribute.local_address: lambda: inet_address(self._names()[0]),
+            INETClientAttribute.remote_address: lambda: self.address,
         }
 
 

@@ -8,16 +8,15 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Hashable
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
-from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, NextGenerator, RequestRunner
 from easynetwork.lowlevel.api_async.servers.datagram import DatagramClientContext
-from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, SingleGenerator
-from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
 from easynetwork.lowlevel.request_handler import RecvParams
+from easynetwork.servers._stream_handler import run_handler
 from easynetwork.servers.handlers import (
     AsyncDatagramClient,
     AsyncDatagramRequestHandler,
@@ -125,22 +124,8 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
         new_generator: Callable[[AsyncStreamClient[_T_Response]], HandlerGenerator[_T_Request] | None],
     ) -> None:
         async with self._new_client(lowlevel_client) as client:
-            if client is None:
-                return
-            greeting = self._request_handler.on_connection(client)
-            if isinstance(greeting, CoroutineType) or not isinstance(greeting, AsyncGenerator):  # the former is cheap
-                await greeting
-            elif await drive(SingleGenerator(greeting)) is Ending.DISCONNECTED:
-                return
-            del greeting
-            try:
-                if await drive(partial(new_generator, client)) is Ending.NEVER_YIELDED:
-                    await aclose_forcefully(client)
-            finally:
-                try:
-                    await self._request_handler.on_disconnection(client)
-                except* ConnectionError as exc:
-                    self._logger.warning("The connection ended in on_disconnection(): %s", exc.exceptions[0])
+            if client is not None:
+                await run_handler(self._request_handler, client, drive, new_generator, self._logger)
 
     async def __call__(
         self, lowlevel_client: ConnectedStreamClient[_T_Response]

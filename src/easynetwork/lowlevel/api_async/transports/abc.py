@@ -232,16 +232,17 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
         """
         raise NotImplementedError
 
-    def _socket_names(self) -> tuple[Any, Any]:
-        """Returns the addresses of the socket and of its peer, as :mod:`socket` gives them.
+    def _keep_names(self) -> Callable[[], tuple[Any, Any]]:
+        """Returns what tells the addresses of the socket and of its peer, even once the transport is closed.
 
-        By default, the typed attributes: this is for transports that can tell for less.
+        They are as :mod:`socket` gives them. By default they are asked for now, as typed attributes.
 
         Raises:
-            TypedAttributeLookupError: there is no such address, or the transport is closed.
+            TypedAttributeLookupError: there is no such address (any more), or the transport is closed.
         """
         facts = self.extra_attributes
-        return facts[SocketAttribute.sockname](), facts[SocketAttribute.peername]()
+        names = facts[SocketAttribute.sockname](), facts[SocketAttribute.peername]()
+        return lambda: names
 
     def _close_soon(self) -> bool:
         """Does what `aclose` does if nothing but the next turn of the event loop has to be waited for.

@@ -201,8 +201,8 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
     def _close_soon(self) -> bool:
         return self._plain._close_soon()
 
-    def _socket_names(self) -> tuple[Any, Any]:
-        return self._plain._socket_names()
+    def _keep_names(self) -> Callable[[], tuple[Any, Any]]:
+        return self._plain._keep_names()
 
     def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         return self._plain._request_runner(dispatcher)

@@ -122,10 +122,14 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         # Unless something is left to send, or TLS to be closed, the end of the connection is the next call of the loop.
         return callbacks.lost or (transport.is_closing() and not transport.get_write_buffer_size())
 
-    def _socket_names(self) -> tuple[Any, Any]:
-        transport = self._callbacks.transport
-        sockname, peername = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-        return (sockname, peername) if sockname and peername else super()._socket_names()
+    def _keep_names(self) -> Callable[[], tuple[Any, Any]]:
+        if self._callbacks.transport.get_extra_info("peername") is None:
+            return super()._keep_names()  # which fails
+        return self._names
+
+    def _names(self) -> tuple[Any, Any]:
+        transport = self._callbacks.transport  # loops remember them
+        return transport.get_extra_info("sockname"), transport.get_extra_info("peername")
 
     async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
         self._close_timeout = CLOSE_TIMEOUT + shutdown_timeout
