@@ -95,7 +95,8 @@ class BaseAsyncStreamServer(
         return [AsyncStreamServer(listener, self._protocol, self._max_recv_size) for listener in listeners]
 
     async def _serve(self, server: AsyncStreamServer[_T_Request, _T_Response], client_tasks: TaskGroup) -> NoReturn:
-        connections: Any = _Connections(self)
+        assert isinstance(self._request_handler, AsyncStreamRequestHandler)
+        connections: Any = _Connections(self, self._request_handler)
         await server.serve(
             connections,
             client_tasks,
@@ -107,8 +108,11 @@ class BaseAsyncStreamServer(
 class _Connections:
     """What runs the connections of a server."""
 
-    def __init__(self, server: BaseAsyncStreamServer[Any, Any, Any]) -> None:
+    def __init__(
+        self, server: BaseAsyncStreamServer[Any, Any, Any], request_handler: AsyncStreamRequestHandler[Any, Any]
+    ) -> None:
         self._server = server
+        self._request_handler = request_handler
 
     async def run_connection(self, lowlevel_client: ConnectedStreamClient[Any], /) -> None:
         """The time between a client's coming and going."""
@@ -117,9 +121,7 @@ class _Connections:
             client = server._client_type(lowlevel_client)
         except TypedAttributeLookupError:  # the peer has gone already
             return
-        logger, handler = server.logger, server._request_handler
-        assert isinstance(handler, AsyncStreamRequestHandler)
-        level = server._client_log_level
+        handler, logger, level = self._request_handler, server.logger, server._client_log_level
         is_logged = logger.isEnabledFor(level)
         if is_logged:
             logger.log(level, "Accepted new connection from %s", client.address)

@@ -65,7 +65,8 @@ class Carrier:
                         yielded = self._unpark_cancelled(exc)
                     else:
                         self._parked = None
-                        yielded = self._unpark()
+                        is_left_alone = self._suspended is WAITING and self._failure is None
+                        yielded = self._resume() if is_left_alone else self._unpark()
                 else:
                     try:
                         yield yielded
@@ -96,7 +97,7 @@ class Carrier:
         raise NotImplementedError
 
     def _unpark(self) -> Any:
-        """Goes on from where a callback has left off."""
+        """Goes on with what a callback has left: returns what a handler has suspended with, or raises."""
         if self._failure is not None:
             failure, self._failure = self._failure, None
             try:
@@ -104,7 +105,7 @@ class Carrier:
             finally:
                 del failure  # no cycle of an exception and its own traceback
         suspended, self._suspended = self._suspended, WAITING
-        return self._resume() if suspended is WAITING else suspended
+        return suspended
 
     def _unpark_cancelled(self, exc: asyncio.CancelledError) -> Any:
         """Does what `asyncio.Task.cancel` does: it goes to what is waited for first."""
