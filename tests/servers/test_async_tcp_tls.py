@@ -184,6 +184,25 @@ async def test_client_that_reads_nothing_makes_its_handler_wait(context: ssl.SSL
         assert await peer.lines(1000) == [b"x" * 10_000] * 1000
 
 
+async def test_requests_that_come_with_the_handshake_are_the_first(context: ssl.SSLContext) -> None:
+    class Slow(Handler):
+        ready = False
+
+        async def on_connection(self, client: Client, /) -> None:
+            await until(lambda: self.ready)
+
+    handler = Slow()
+    async with serving(handler, ssl=context) as it:
+        peer = TLSClient((await it.connect()).sock, the_certificates().client_context())
+        await peer.below.handshake(b"a\n")
+        await sleep(0.05)
+        for request in (b"b\n", b"c\n"):
+            await peer.send(request)
+            await sleep(0.02)
+        handler.ready = True
+        assert await peer.lines(3) == [b"a", b"b", b"c"]
+
+
 async def test_client_knows_about_tls(context: ssl.SSLContext, certificates: Certificates) -> None:
     facts: list[Any] = []
 

@@ -433,3 +433,15 @@ async def test_two_tasks_send_files_to_one_client_one_after_the_other(path: str)
         await results(*(await spawn_in_order(give("one"), give("two"))))
         assert receive_message(peer.sock) == (b"one\n", "one")
         assert receive_message(peer.sock) == (b"two\n", "two")
+
+
+async def test_what_on_connection_sends_comes_first_and_whole(path: str) -> None:
+    class Greeting(Handler):
+        async def on_connection(self, client: Client, /) -> None:
+            for word in ("one", "two", "three"):
+                await client.send_packet(word)
+
+    async with run(new_server(path, Greeting())) as it:
+        peer = await it.connect()
+        assert await peer.lines(3) == [b"one", b"two", b"three"]
+        assert await peer.ask(b"four") == b"four"

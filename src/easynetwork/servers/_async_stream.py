@@ -126,7 +126,7 @@ class _Connections:
         if is_logged:
             logger.log(level, "Accepted new connection from %s", client.address)
         try:
-            await run_handler(handler, client, lowlevel_client._drive, handler.handle, logger)
+            await run_handler(handler, client, lowlevel_client._drive, lambda: handler.handle(client), logger)
         except Exception as exc:
             log_stream_handler_error(logger, exc, client.address)
             await aclose_forcefully(lowlevel_client)

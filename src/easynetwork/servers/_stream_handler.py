@@ -5,12 +5,11 @@ from __future__ import annotations
 __all__ = ["run_handler"]
 
 import logging
-from collections.abc import AsyncGenerator, Callable
-from functools import partial
+from collections.abc import AsyncGenerator
 from types import CoroutineType
 from typing import Any, Final
 
-from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestRunner
+from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestRunner
 from easynetwork.lowlevel.api_async.servers.stream import SingleGenerator
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
@@ -23,7 +22,7 @@ async def run_handler(
     request_handler: AsyncStreamRequestHandler[Any, Any],
     client: AsyncStreamClient[Any],
     drive: RequestRunner,
-    new_generator: Callable[[AsyncStreamClient[Any]], HandlerGenerator[Any] | None],
+    next_generator: NextGenerator[Any],
     logger: logging.Logger,
 ) -> None:
     """Calls the hooks of *request_handler* and feeds its generators. What goes wrong propagates.
@@ -32,7 +31,7 @@ async def run_handler(
         request_handler: the handler.
         client: what it sees of the connection.
         drive: feeds generators until the connection ends.
-        new_generator: makes them of *client*.
+        next_generator: makes them.
         logger: gets the warning about a connection that ended in ``on_disconnection()``.
     """
     on_connection = request_handler.on_connection
@@ -44,7 +43,7 @@ async def run_handler(
             return
         del greeting
     try:
-        if await drive(partial(new_generator, client)) is Ending.NEVER_YIELDED:
+        if await drive(next_generator) is Ending.NEVER_YIELDED:
             await aclose_forcefully(client)
     finally:
         on_disconnection = request_handler.on_disconnection

@@ -115,7 +115,7 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
 
     def run_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> Coroutine[Any, Any, None]:
         """Has the server feed the handler's own generators."""
-        return self._run(lowlevel_client, lowlevel_client._drive, self._request_handler.handle)
+        return self._run(lowlevel_client, lowlevel_client._drive, self._handle)
 
     async def _run(
         self,
@@ -125,7 +125,7 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
     ) -> None:
         async with self._new_client(lowlevel_client) as client:
             if client is not None:
-                await run_handler(self._request_handler, client, drive, new_generator, self._logger)
+                await run_handler(self._request_handler, client, drive, lambda: new_generator(client), self._logger)
 
     async def __call__(
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
@@ -154,7 +154,10 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
 
     def _handle_unless_closed(self, client: AsyncStreamClient[_T_Response]) -> HandlerGenerator[_T_Request] | None:
         """For who does not know, as our servers do, when the client is closed."""
-        return None if client.is_closing() else self._request_handler.handle(client)
+        return None if client.is_closing() else self._handle(client)
+
+    def _handle(self, client: AsyncStreamClient[_T_Response]) -> HandlerGenerator[_T_Request]:
+        return self._request_handler.handle(client)  # as it is now: a handler may be changed while it is in use
 
 
 class _PassedOn:

@@ -61,6 +61,32 @@ async def test_timeout_is_raised_at_the_yield_and_the_connection_goes_on(driver:
             assert await peer.line() == b"timeout"
 
 
+@pytest.mark.parametrize("next_one", [0.02, 5, 0])
+async def test_timeout_may_follow_a_timeout_without_a_pause(driver: str, next_one: float) -> None:
+    async def handler(client: Client) -> Requests:
+        await client.send_packet((yield None))
+        timeouts = 0
+        while timeouts < 3:
+            try:
+                request = yield (next_one if timeouts == 1 else 0.02)
+            except TimeoutError:
+                timeouts += 1
+            else:
+                await client.send_packet(f"{request} after {timeouts}")
+        await client.send_packet("over")
+        await client.send_packet((yield None))
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        assert await peer.ask(b"begin") == b"begin"
+        if next_one == 5:
+            await sleep(0.1)
+            assert await peer.ask(b"a") == b"a after 1"
+        else:
+            assert await peer.line() == b"over"
+            assert await peer.ask(b"a") == b"a"
+
+
 async def test_timeout_of_zero_delivers_what_was_received(driver: str) -> None:
     async def handler(client: Client) -> Requests:
         request = yield None

@@ -61,12 +61,14 @@ class TLSPeer(Peer):
         super().__init__(sock)
         self.engine = TLSEngine(context, **options)
 
-    async def handshake(self) -> None:
+    async def handshake(self, plaintext: bytes = b"") -> None:
+        """Sends *plaintext* together with the last message of the handshake."""
         data = b""
         while not self.engine.handshake(data):
             await self.flush()
             if not (data := await self._receive()):
                 self.engine.feed_eof()
+        self.engine.encrypt(plaintext)
         await self.flush()
         self._kept = self.engine.decrypt(b"")
 

@@ -57,6 +57,7 @@ class ConnectedStreamClient(PacketSender[_T_Response]):
         super().__init__(_transport, _encode)
         self._dispatcher = _dispatcher
         self._drive: Final = _transport._request_runner(_dispatcher)
+        """Feeds requests to the generators that a function makes, until it makes none or the connection ends."""
 
     async def aclose(self) -> None:
         """Sends what is to be sent, then closes the connection. A cancelled call closes abruptly.

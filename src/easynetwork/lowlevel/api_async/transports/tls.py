@@ -199,10 +199,8 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         return self._plain._write_batch()
 
     def _close_soon(self) -> bool:
-        return self._plain._close_soon()
-
-    def _keep_names(self) -> Callable[[], tuple[Any, Any]]:
-        return self._plain._keep_names()
+        # A subclass may have its own way to close.
+        return type(self).aclose is AsyncTLSStreamTransport.aclose and self._plain._close_soon()
 
     def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         return self._plain._request_runner(dispatcher)

@@ -98,9 +98,9 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
         if self.closing:
             transport.abort()
-            return
-        transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        self.writable = True
+        else:
+            transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+            self.writable = True
         on_connection, self._on_connection = self._on_connection, None
         if on_connection is not None:
             on_connection(self)
@@ -184,8 +184,8 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
 
         While the loop is reading already, uvloop stops and starts again, which takes two system calls.
         """
-        self.receiver = receiver
         if not self.lost:
+            self.receiver = receiver
             self.transport.set_protocol(receiver)
 
     def pause_reading(self) -> None:

@@ -29,8 +29,10 @@ WAITING: Final = _Token.WAITING
 class Carrier:
     """A carrier, and what it and the callbacks that stand in for it tell each other."""
 
-    __slots__ = ("_failure", "_loop", "_parked", "_suspended", "_task", "_timer")
+    __slots__ = ("_armed_for", "_failure", "_loop", "_parked", "_suspended", "_task", "_timer")
 
+    _armed_for: float
+    """When the timer fires. It need not know: uvloop makes no timer of what is due at once."""
     _task: asyncio.Task[Any]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -40,7 +42,7 @@ class Carrier:
         # its own task has cancelled that future by then.
         self._suspended: Any = WAITING  # what a handler has suspended with: a future, or None for ``sleep(0)``
         self._failure: BaseException | None = None  # how the coroutine ended; StopIteration if well
-        self._timer: asyncio.TimerHandle | None = None  # fires at the deadline or before
+        self._timer: asyncio.Handle | None = None  # fires at the deadline or before
 
     # ------------------------------------------------------------------------------------------------- in the carrier
 
@@ -144,19 +146,20 @@ class Carrier:
 
     @abstractmethod
     def _get_deadline(self) -> float | None:
-        """Returns the end of the current wait, if it has one."""
+        """Returns the end of the current wait; None if it has none, or that was told already."""
         raise NotImplementedError
 
     @abstractmethod
     def _time_out(self) -> None:
-        """Resumes the coroutine, in a callback, with `TimeoutError`."""
+        """Has the coroutine resumed with `TimeoutError`, unless the carrier is about to run."""
         raise NotImplementedError
 
     def _arm_timer(self, deadline: float) -> None:
         if self._timer is not None:
-            if self._timer.when() <= deadline:
+            if self._armed_for <= deadline:
                 return  # it will be armed again when it fires: cheaper than a new timer for each packet
             self._timer.cancel()
+        self._armed_for = deadline
         self._timer = self._loop.call_at(deadline, self._timer_fired)
 
     def _timer_fired(self) -> None:

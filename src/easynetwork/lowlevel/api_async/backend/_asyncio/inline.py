@@ -37,10 +37,10 @@ class InlineDriver(Carrier, StreamReceiver):
         "_callbacks",
         "_context",
         "_dispatcher",
-        "_has_begun",
         "_is_late",
         "_run",
         "_send",
+        "_takes_first_bytes",
         "_transport",
         "_turn_due",
     )
@@ -58,7 +58,8 @@ class InlineDriver(Carrier, StreamReceiver):
         self._dispatcher = dispatcher
         self._turn_due = False  # the dispatcher waits for its turn, not for bytes
         self._is_late = False  # no request has come in time
-        self._has_begun = False  # the carrier, or bytes have come before it
+        # The first bytes go straight to the dispatcher even before the carrier has begun: nothing is older.
+        self._takes_first_bytes = not callbacks.received.nbytes
         callbacks.deliver_to(self)
 
     # ------------------------------------------------------------------------------------------------- in the carrier
@@ -69,7 +70,7 @@ class InlineDriver(Carrier, StreamReceiver):
         return self.carry()
 
     def _begin(self) -> Any:
-        self._has_begun = True
+        self._takes_first_bytes = False
         self._context = _context_of(self._task)
         self._send = self._run.send
         return self._send(None)
@@ -123,7 +124,7 @@ class InlineDriver(Carrier, StreamReceiver):
         """Resumes the dispatcher, as if in the carrier, with *data*; None if it has the bytes."""
         # As long as there is a token, the carrier is parked. It may have been cancelled.
         if self._dispatcher.waiting_token is None or self._parked.done():  # type: ignore[union-attr]
-            if not self._takes_notice_of(data):
+            if not self._feed_or_keep(data):
                 return
             data = None
         callbacks, loop, task = self._callbacks, self._loop, self._task
@@ -131,6 +132,7 @@ class InlineDriver(Carrier, StreamReceiver):
             _enter_task(loop, task)
         except RuntimeError:  # within another task: no handler runs on top of it
             callbacks.keep(data)
+            self.wake()  # also if the dispatcher has the bytes
             return
         if callbacks.writable:
             callbacks.room = HIGH_WATER
@@ -150,17 +152,17 @@ class InlineDriver(Carrier, StreamReceiver):
             elif parts:
                 callbacks.flush()
 
-    def _takes_notice_of(self, data: bytes | None) -> bool:
-        """Whether the dispatcher, which does not wait for bytes alone, is to be resumed; it has *data* then."""
+    def _feed_or_keep(self, data: bytes | None) -> bool:
+        """Returns whether the dispatcher, which does not wait for bytes alone, is to be resumed. It has *data* then."""
         if self.is_waiting():
             if data is not None:
                 self._dispatcher.input.append(data)
             return True
-        if self._has_begun or not data:
-            self._callbacks.keep(data)  # the carrier is busy
-        else:
-            self._has_begun = True  # as regards bytes: the rest has to wait until they are asked for
+        if self._takes_first_bytes and data:
+            self._takes_first_bytes = False
             self._dispatcher.input.append(data)
+        else:
+            self._callbacks.keep(data)  # the carrier is busy
         return False
 
     def eof_received(self) -> bool:
@@ -179,7 +181,7 @@ class InlineDriver(Carrier, StreamReceiver):
         """Whether bytes would go straight to the dispatcher, and not be kept for later."""
         return self.is_parked() and not self._turn_due
 
-    def wake(self) -> None:
+    def wake(self) -> None:  # all in one: it is called several times for each connection
         self._dispatcher.waiting_token = None
         if (parked := self._parked) is not None and not parked.done():
             parked.set_result(None)
@@ -189,7 +191,7 @@ class InlineDriver(Carrier, StreamReceiver):
         self.data_received(None)
 
     def _get_deadline(self) -> float | None:
-        return self._dispatcher.deadline
+        return None if self._is_late else self._dispatcher.deadline
 
     def _time_out(self) -> None:
         if self.is_waiting():
@@ -198,7 +200,7 @@ class InlineDriver(Carrier, StreamReceiver):
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
-    """Gets ``bytes``."""
+    """Gets ``bytes``, which the loop reads into a buffer that all connections share."""
 
     __slots__ = ()
 

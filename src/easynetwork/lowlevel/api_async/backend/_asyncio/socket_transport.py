@@ -42,12 +42,10 @@ class SocketTransport(asyncio.Transport):
         "_bufsize",
         "_callbacks",
         "_closing",
-        "_deliver",
         "_end_due",
         "_eof_due",
         "_fd",
         "_high",
-        "_lender",
         "_loop",
         "_low",
         "_outgoing",
@@ -110,9 +108,7 @@ class SocketTransport(asyncio.Transport):
             return default
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = cast(asyncio.Protocol, protocol)
-        self._deliver = self._protocol.data_received
-        self._lender = protocol if isinstance(protocol, asyncio.BufferedProtocol) else None
+        self._protocol = cast(asyncio.BufferedProtocol, protocol)  # all of ours are
 
     # ------------------------------------------------------------------------------------------------------- reading
 
@@ -181,21 +177,15 @@ class SocketTransport(asyncio.Transport):
         if not self._reading:
             self._serve_reader()
             return
-        lender = self._lender
         try:
-            if lender is None:
-                data = self._recv(HIGH_WATER)
-            else:
-                nbytes = self._sock.recv_into(lender.get_buffer(-1))
+            nbytes = self._sock.recv_into(self._protocol.get_buffer(-1))
         except _WOULD_BLOCK:
             return
         except OSError as exc:
             self._fail(exc)
             return
-        if lender is None and data:
-            self._deliver(data)
-        elif lender is not None and nbytes:
-            lender.buffer_updated(nbytes)
+        if nbytes:
+            self._protocol.buffer_updated(nbytes)
         else:
             self._reading = False
             self._unwatch()

@@ -123,7 +123,8 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         return callbacks.lost or (transport.is_closing() and not transport.get_write_buffer_size())
 
     def _keep_names(self) -> Callable[[], tuple[Any, Any]]:
-        if self._callbacks.transport.get_extra_info("peername") is None:
+        callbacks = self._callbacks
+        if callbacks.lost or callbacks.transport.get_extra_info("peername") is None:
             return super()._keep_names()  # which fails
         return self._names
 

@@ -180,6 +180,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     async def _run_on_loop(
         self, lower: SocketTransport, run: RequestRunner, next_generator: NextGenerator[Any]
     ) -> Ending:
+        self._callbacks.uncork()
         if self._lower is not None and (sock := lower.detach()) is not None:
             self._lower = None
             await self._callbacks.change_transport(sock)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestDispatcher
 from easynetwork.lowlevel.api_async.transports._pull import PullingDriver
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class BatchingDriver(PullingDriver):
     # Ctrl-C between the wait of the dispatcher and the one that trio sees would tear them apart.
     @trio.lowlevel.enable_ki_protection
     @types.coroutine
-    def run(self, next_generator: Callable[[], HandlerGenerator[Any] | None]) -> Generator[Any, Any, Ending]:
+    def run(self, next_generator: NextGenerator[Any]) -> Generator[Any, Any, Ending]:
         """Runs the dispatcher until its generators or the stream end."""
         writer = self._writer
         requests: Generator[Any, Any, Ending] = self._dispatcher.run(next_generator, self)
