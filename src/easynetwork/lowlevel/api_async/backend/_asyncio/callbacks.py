@@ -99,7 +99,6 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         if self.closing:
             transport.abort()
         else:
-            transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
             self.writable = True
         on_connection, self._on_connection = self._on_connection, None
         if on_connection is not None:
@@ -135,6 +134,8 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     def pause_writing(self) -> None:
         self.writable = False
         self.room = 0
+        # Not at the beginning: most connections never get here. Until then, the default of all loops is as good.
+        self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
 
     def resume_writing(self) -> None:
         self.writable = not (self.closing or self.lost or self.eof_sent)

@@ -223,6 +223,9 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
     def is_closing(self) -> bool:
         return self._state is _State.CLOSED or self._lower.is_closing()
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._lower.set_write_buffer_limits(high, low)
+
     def get_write_buffer_size(self) -> int:
         return self._lower.get_write_buffer_size()
 
