@@ -28,11 +28,7 @@ class ConnectedClient(PacketSender[_T_Response], AsyncStreamClient[_T_Response])
     _transport: AsyncStreamTransport
 
     def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
-        # All that the constructor of the base would make, once more: there is one for each connection.
-        self._transport = lowlevel_client._transport
-        self._encode = lowlevel_client._encode
-        self._batch = lowlevel_client._batch
-        self._send_guard = None
+        super().__init__(lowlevel_client._transport, lowlevel_client._encode)
         self._lowlevel_client = lowlevel_client
         self._lock: ILock | None = None  # most clients are never waited for
         self._is_over = False

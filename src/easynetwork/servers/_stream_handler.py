@@ -15,7 +15,7 @@ from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 
 _NOTHING: Final = (AsyncStreamRequestHandler.on_connection, AsyncStreamRequestHandler.on_disconnection)
-"""The hooks that nobody has written. Awaiting these two would be a tenth of what our servers do for a connection."""
+"""The hooks that nobody has written: there is nothing to call, and a short connection is cheaper without."""
 
 
 async def run_handler(

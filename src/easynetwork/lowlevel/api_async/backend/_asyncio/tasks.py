@@ -89,7 +89,6 @@ class AsyncioTaskGroup(TaskGroup):
         "_context",
         "_failures",
         "_idle",
-        "_is_cancelled",
         "_is_open",
         "_loop",
         "_on_task_end",
@@ -103,7 +102,6 @@ class AsyncioTaskGroup(TaskGroup):
         self._failures: list[BaseException] = []
         self._block = AsyncioCancelScope(math.inf)  # cancelled when all tasks are
         self._is_open = False
-        self._is_cancelled = False  # and all tasks are cancelled
         self._idle: asyncio.Future[None] | None = None  # while tasks are waited for
         # The same two objects for all tasks: a server has a task for each idle connection.
         self._on_task_end = self._forget
@@ -217,7 +215,7 @@ class AsyncioTaskGroup(TaskGroup):
         task = self._loop.create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._on_task_end, context=self._context)
-        if self._is_cancelled:
+        if self._block.cancel_called():
             self._cancel(task)
         return task
 
@@ -231,8 +229,7 @@ class AsyncioTaskGroup(TaskGroup):
 
     def _end(self) -> None:
         """Cancels the block, all tasks, and those that are still to come."""
-        if not self._is_cancelled:
-            self._is_cancelled = True
+        if not self._block.cancel_called():
             self._block.cancel()
             for task in self._tasks:
                 self._cancel(task)

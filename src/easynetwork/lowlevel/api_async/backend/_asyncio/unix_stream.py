@@ -175,15 +175,14 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         lower.reads_ahead = dispatcher.ancillary_bufsize is None
         if not lower.reads_ahead or isinstance(self._callbacks.loop, asyncio.SelectorEventLoop):
             return run
-        return partial(self._run_on_loop, lower, run)
+        return partial(self._run_on_loop, run)
 
-    async def _run_on_loop(
-        self, lower: SocketTransport, run: RequestRunner, next_generator: NextGenerator[Any]
-    ) -> Ending:
-        self._callbacks.uncork()
-        if self._lower is not None and (sock := lower.detach()) is not None:
-            self._lower = None
-            await self._callbacks.change_transport(sock)
+    async def _run_on_loop(self, run: RequestRunner, next_generator: NextGenerator[Any]) -> Ending:
+        if self._lower is not None:
+            self._callbacks.uncork()  # or what is not sent yet would be lost
+            if (sock := self._lower.detach()) is not None:
+                self._lower = None
+                await self._callbacks.change_transport(sock)
         return await run(next_generator)
 
 
