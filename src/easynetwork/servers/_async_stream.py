@@ -14,7 +14,7 @@ from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import is_stream_end
 from easynetwork.lowlevel._framing import check_stream_protocol
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
-from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
+from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
@@ -57,8 +57,7 @@ class BaseAsyncStreamServer(
     __slots__ = ("_ancillary_bufsize", "_client_log_level", "_max_recv_size", "_protocol")
 
     _client_type: ClassVar[type[ConnectedClient[Any]]]
-    """What request handlers see of a connection. Made of the low-level client; fails with `TypedAttributeLookupError`
-    if the peer has gone already."""
+    """What request handlers see of a connection."""
 
     def __init__(
         self,
@@ -111,14 +110,15 @@ class _Connections:
     def __init__(
         self, server: BaseAsyncStreamServer[Any, Any, Any], request_handler: AsyncStreamRequestHandler[Any, Any]
     ) -> None:
+        self.client_type = server._client_type
         self._server = server
         self._request_handler = request_handler
 
-    async def run_connection(self, lowlevel_client: ConnectedStreamClient[Any], /) -> None:
+    async def run_connection(self, client: ConnectedClient[Any], /) -> None:
         """The time between a client's coming and going."""
         server = self._server
         try:
-            client = server._client_type(lowlevel_client)
+            client.keep_names()
         except TypedAttributeLookupError:  # the peer has gone already
             return
         handler, logger, level = self._request_handler, server.logger, server._client_log_level
@@ -126,10 +126,10 @@ class _Connections:
         if is_logged:
             logger.log(level, "Accepted new connection from %s", client.address)
         try:
-            await run_handler(handler, client, lowlevel_client._drive, lambda: handler.handle(client), logger)
+            await run_handler(handler, client, client._drive, lambda: handler.handle(client), logger)
         except Exception as exc:
             log_stream_handler_error(logger, exc, client.address)
-            await aclose_forcefully(lowlevel_client)
+            await aclose_forcefully(client._transport)
         finally:
             client.connection_is_over()
             if is_logged:

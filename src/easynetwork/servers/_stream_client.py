@@ -5,11 +5,12 @@ from __future__ import annotations
 __all__ = ["ConnectedClient"]
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from easynetwork.exceptions import ClientClosedError
-from easynetwork.lowlevel.api_async._packets import PacketSender
-from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
+from easynetwork.lowlevel._dispatch import RequestDispatcher
+from easynetwork.lowlevel.api_async.servers.stream import ServedClient
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.servers.handlers import AsyncStreamClient
@@ -20,18 +21,29 @@ if TYPE_CHECKING:
 _T_Response = TypeVar("_T_Response")
 
 
-class ConnectedClient(PacketSender[_T_Response], AsyncStreamClient[_T_Response]):
+class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response]):
     """Sends like the client of the low-level server, but has many tasks wait in a queue instead of refusing them."""
 
-    __slots__ = ("_is_over", "_lock", "_lowlevel_client")
+    __slots__ = ("_is_over", "_lock")
 
-    _transport: AsyncStreamTransport
-
-    def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
-        super().__init__(lowlevel_client._transport, lowlevel_client._encode)
-        self._lowlevel_client = lowlevel_client
+    def __init__(
+        self,
+        transport: AsyncStreamTransport,
+        encode: Callable[[_T_Response], bytes],
+        dispatcher: RequestDispatcher[Any],
+    ) -> None:
+        super().__init__(transport, encode, dispatcher)
         self._lock: ILock | None = None  # most clients are never waited for
         self._is_over = False
+
+    @abstractmethod
+    def keep_names(self) -> None:
+        """Notes the addresses, which outlive the connection.
+
+        Raises:
+            TypedAttributeLookupError: the peer has gone already.
+        """
+        raise NotImplementedError
 
     @property
     @abstractmethod
@@ -50,16 +62,16 @@ class ConnectedClient(PacketSender[_T_Response], AsyncStreamClient[_T_Response])
         """Sends what is to be sent, then closes the connection. Idempotent. A cancelled call closes abruptly."""
         try:
             async with self._queue():
-                await self._lowlevel_client.aclose()
+                await super().aclose()
         except BaseException:
             if not self._transport.is_closing():
-                await aclose_forcefully(self._lowlevel_client)
+                self._dispatcher.stop()
+                await aclose_forcefully(self._transport)
             raise
 
     async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
         async with self._queue():
-            self._check_can_send()
-            await self._lowlevel_client.send_packet_with_ancillary(packet, ancillary_data)
+            await super().send_packet_with_ancillary(packet, ancillary_data)
 
     async def _send_slowly(self, data: bytes) -> None:
         async with self._queue():

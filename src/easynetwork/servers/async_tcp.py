@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel._errors import is_stream_end
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
-from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
+from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSListener
 from easynetwork.lowlevel.socket import (
@@ -48,11 +48,12 @@ class _TCPClient(ConnectedClient[_T_Response]):
 
     __slots__ = ("_names",)
 
-    def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
-        super().__init__(lowlevel_client)
+    _names: Callable[[], tuple[Any, Any]]
+
+    def keep_names(self) -> None:
         self._names = self._transport._keep_names()
         if not _ACCEPTED_SOCKETS_INHERIT:
-            _set_options(lowlevel_client.extra(INETSocketAttribute.socket))
+            _set_options(self.extra(INETSocketAttribute.socket))
 
     @property
     def address(self) -> SocketAddress:

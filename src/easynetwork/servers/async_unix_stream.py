@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel._peer_credentials import get_peer_credentials
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
-from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
+from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType
@@ -35,16 +35,19 @@ class _UnixStreamClient(ConnectedClient[_T_Response]):
 
     __slots__ = ("_local_name", "_peer_credentials", "_peer_name")
 
-    def __init__(self, lowlevel_client: ConnectedStreamClient[_T_Response]) -> None:
-        super().__init__(lowlevel_client)
-        self._local_name = UnixSocketAddress.from_raw(lowlevel_client.extra(UNIXSocketAttribute.sockname))
-        self._peer_name = UnixSocketAddress.from_raw(lowlevel_client.extra(UNIXSocketAttribute.peername))
-        self._peer_credentials: UnixCredentials | None = None
+    _local_name: UnixSocketAddress
+    _peer_name: UnixSocketAddress
+    _peer_credentials: UnixCredentials | None
+
+    def keep_names(self) -> None:
+        self._local_name = UnixSocketAddress.from_raw(self.extra(UNIXSocketAttribute.sockname))
+        self._peer_name = UnixSocketAddress.from_raw(self.extra(UNIXSocketAttribute.peername))
+        self._peer_credentials = None
 
     @property
     def address(self) -> UnixSocketAddress:
         if self._peer_name.is_unnamed():  # a socket may be bound after it was connected
-            raw = self._lowlevel_client.extra(UNIXSocketAttribute.peername, None)
+            raw = self.extra(UNIXSocketAttribute.peername, None)
             if raw:
                 self._peer_name = UnixSocketAddress.from_raw(raw)
         return self._peer_name
@@ -61,7 +64,7 @@ class _UnixStreamClient(ConnectedClient[_T_Response]):
     def _get_peer_credentials(self) -> UnixCredentials:
         if self._peer_credentials is None:
             try:
-                self._peer_credentials = get_peer_credentials(self._lowlevel_client.extra(UNIXSocketAttribute.socket))
+                self._peer_credentials = get_peer_credentials(self.extra(UNIXSocketAttribute.socket))
             except (OSError, NotImplementedError) as exc:
                 raise TypedAttributeLookupError("The credentials of the peer are not available") from exc
         return self._peer_credentials

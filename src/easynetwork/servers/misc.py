@@ -101,6 +101,8 @@ def build_lowlevel_datagram_server_handler(
 class _StreamServerHandler(Generic[_T_Request, _T_Response]):
     """The life of a connection with its handler, for any server, and in a quicker way for ours (`run_connection`)."""
 
+    client_type = ConnectedStreamClient
+
     def __init__(
         self,
         new_client: Callable[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AsyncStreamServer", "ConnectedStreamClient"]
+__all__ = ["AsyncStreamServer", "ConnectedStreamClient", "ServedClient"]
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -28,20 +28,8 @@ _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
 
 
-class ConnectionRunner(Protocol):
-    """A `client_connected_cb` that knows a shorter way: it says by itself which generators get the requests.
-
-    A generator around another generator costs as much as the rest of a packet's way. This one stays off that way.
-    """
-
-    def run_connection(self, client: ConnectedStreamClient[Any], /) -> Awaitable[None]:
-        """Does what ``client_connected_cb(client)`` would do, by awaiting `ConnectedStreamClient._drive`."""
-        raise NotImplementedError
-
-
-@final
-class ConnectedStreamClient(PacketSender[_T_Response]):
-    """One client of an `AsyncStreamServer`, as its handler sees it. Made by the server only."""
+class ServedClient(PacketSender[_T_Response]):
+    """One client of a server: its requests, and the way to answer them."""
 
     __slots__ = ("_dispatcher", "_drive")
 
@@ -49,14 +37,13 @@ class ConnectedStreamClient(PacketSender[_T_Response]):
 
     def __init__(
         self,
-        *,
-        _transport: AsyncStreamTransport,
-        _encode: Callable[[_T_Response], bytes],
-        _dispatcher: RequestDispatcher[Any],
+        transport: AsyncStreamTransport,
+        encode: Callable[[_T_Response], bytes],
+        dispatcher: RequestDispatcher[Any],
     ) -> None:
-        super().__init__(_transport, _encode)
-        self._dispatcher = _dispatcher
-        self._drive: Final = _transport._request_runner(_dispatcher)
+        super().__init__(transport, encode)
+        self._dispatcher = dispatcher
+        self._drive: Final = transport._request_runner(dispatcher)
         """Feeds requests to the generators that a function makes, until it makes none or the connection ends."""
 
     async def aclose(self) -> None:
@@ -70,6 +57,28 @@ class ConnectedStreamClient(PacketSender[_T_Response]):
         with self._guard():
             self._dispatcher.stop()
             await self._transport.aclose()
+
+
+@final
+class ConnectedStreamClient(ServedClient[_T_Response]):
+    """One client of an `AsyncStreamServer`, as its handler sees it. Made by the server only."""
+
+    __slots__ = ()
+
+
+class ConnectionRunner(Protocol):
+    """A `client_connected_cb` that knows a shorter way: it says by itself which generators get the requests.
+
+    A generator around another generator costs as much as the rest of a packet's way. This one stays off that way.
+    """
+
+    @property
+    def client_type(self) -> type[ServedClient[Any]]:
+        """What represents a client."""
+
+    def run_connection(self, client: Any, /) -> Awaitable[None]:
+        """Does what ``client_connected_cb(client)`` would do, by awaiting `ServedClient._drive`."""
+        raise NotImplementedError
 
 
 class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
@@ -134,21 +143,19 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         if not hasattr(runner, "run_connection"):
             runner = _PlainCallback(client_connected_cb)
 
+        client_type = runner.client_type
         make_decoder, max_recv_size, encode = self._make_decoder, self._max_recv_size, self._encode
 
         def serve_client(transport: AsyncStreamTransport) -> Coroutine[Any, Any, None]:
             # Not in the coroutine: a transport that knows who gets its bytes before there are any reads them for less.
             dispatcher = RequestDispatcher(make_decoder(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
-            client = ConnectedStreamClient(_transport=transport, _encode=encode, _dispatcher=dispatcher)
-            return _run_connection(runner, client, transport)
+            return _run_connection(runner, client_type(transport, encode, dispatcher), transport)
 
         with self._serve_guard:
             await self._transport.serve(serve_client, task_group)
 
 
-async def _run_connection(
-    runner: ConnectionRunner, client: ConnectedStreamClient[Any], transport: AsyncStreamTransport
-) -> None:
+async def _run_connection(runner: ConnectionRunner, client: ServedClient[Any], transport: AsyncStreamTransport) -> None:
     """The life of one connection, in a task of its own."""
     try:
         await runner.run_connection(client)
@@ -166,6 +173,8 @@ async def _run_connection(
 
 class _PlainCallback:
     """An ordinary `client_connected_cb`: one generator gets all requests."""
+
+    client_type = ConnectedStreamClient
 
     def __init__(self, client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]]) -> None:
         self._client_connected_cb = client_connected_cb

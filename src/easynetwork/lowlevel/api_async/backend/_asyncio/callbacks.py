@@ -10,7 +10,7 @@ import socket
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._bytes_queue import BytesQueue
@@ -95,9 +95,9 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     # --------------------------------------------------------------------------------------- called by the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's do not derive from it
+        self.transport = transport  # type: ignore[assignment]  # uvloop's do not derive from asyncio.Transport
         if self.closing:
-            transport.abort()
+            self.transport.abort()
         else:
             self.writable = True
         on_connection, self._on_connection = self._on_connection, None

@@ -1,9 +1,9 @@
 """Tasks in whose name callbacks run the code of handlers.
 
-A *carrier* is a task of asyncio that is parked on a future while a coroutine of handlers waits for the network. The
-callback that brings something resumes that coroutine itself, as if it were the carrier: the same current task, the same
-context. Only when a handler suspends (or fails, or there is something else to do) is the carrier woken, and goes on
-from there as an ordinary task. See "Extending asyncio" in Python's documentation.
+A *carrier* is a task of asyncio that is parked while a coroutine of handlers waits for the network. The callback that
+brings something resumes that coroutine itself, as if it were the carrier: the same current task, the same context. Only
+when a handler suspends (or fails, or there is something else to do) is the carrier woken, and goes on from there as an
+ordinary task. See "Extending asyncio" in Python's documentation.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 __all__ = ["WAITING", "Carrier"]
 
 import asyncio
+import contextvars
 import enum
 import types
 from abc import abstractmethod
-from collections.abc import Generator
-from typing import Any, Final
+from collections.abc import Callable, Generator
+from typing import Any, Final, NoReturn
 
 
 class _Token(enum.Enum):
@@ -27,19 +28,35 @@ WAITING: Final = _Token.WAITING
 
 
 class Carrier:
-    """A carrier, and what it and the callbacks that stand in for it tell each other."""
+    """A carrier, and what it and the callbacks that stand in for it tell each other.
 
-    __slots__ = ("_armed_for", "_failure", "_loop", "_parked", "_suspended", "_task", "_timer")
+    It is also what the task waits for while it is parked, in the place of a future (`asyncio.isfuture`): so a callback
+    of the loop can wake the task without another turn of the loop in between.
+    """
+
+    __slots__ = (
+        "_armed_for",
+        "_asyncio_future_blocking",
+        "_context",
+        "_failure",
+        "_loop",
+        "_suspended",
+        "_task",
+        "_timer",
+        "_wakeup",
+    )
 
     _armed_for: float
     """When the timer fires. It need not know: uvloop makes no timer of what is due at once."""
+    _asyncio_future_blocking: bool
+    _context: contextvars.Context
+    """That of the task, once it was parked."""
     _task: asyncio.Task[Any]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._parked: asyncio.Future[None] | None = None  # the carrier, while the coroutine waits
-        # What a callback leaves for the carrier. It cannot be the result of the parked future: a handler that cancels
-        # its own task has cancelled that future by then.
+        self._wakeup: Callable[[Carrier], object] | None = None  # of the task, while it is parked
+        # What a callback leaves for the carrier.
         self._suspended: Any = WAITING  # what a handler has suspended with: a future, or None for ``sleep(0)``
         self._failure: BaseException | None = None  # how the coroutine ended; StopIteration if well
         self._timer: asyncio.Handle | None = None  # fires at the deadline or before
@@ -59,14 +76,12 @@ class Carrier:
             yielded = self._begin()
             while True:
                 if yielded is WAITING:
-                    self._parked = parked = self._loop.create_future()
+                    self._asyncio_future_blocking = True
                     try:
-                        yield from parked
+                        yield self
                     except asyncio.CancelledError as exc:
-                        self._parked = None
                         yielded = self._unpark_cancelled(exc)
                     else:
-                        self._parked = None
                         is_left_alone = self._suspended is WAITING and self._failure is None
                         yielded = self._resume() if is_left_alone else self._unpark()
                 else:
@@ -79,6 +94,7 @@ class Carrier:
         except StopIteration as stop:
             return stop.value
         finally:
+            self._wakeup = None
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -125,12 +141,49 @@ class Carrier:
 
     def is_parked(self) -> bool:
         """Whether a callback may resume the coroutine, and the carrier is not about to."""
-        return self._parked is not None and not self._parked.done()
+        return self._wakeup is not None
 
     def wake(self) -> None:
-        """Has the carrier look after what has come."""
-        if self._parked is not None and not self._parked.done():
-            self._parked.set_result(None)
+        """Has the carrier look after what has come, in the next turn of the loop."""
+        wakeup, self._wakeup = self._wakeup, None
+        if wakeup is not None:
+            self._loop.call_soon(wakeup, self, context=self._context)
+
+    def wake_now(self) -> None:
+        """Like `wake`, but at once if no other task is running: for the last thing that a callback of the loop does."""
+        if self._wakeup is None or asyncio.current_task(self._loop) is not None:
+            self.wake()
+            return
+        wakeup, self._wakeup = self._wakeup, None
+        try:
+            self._context.run(wakeup, self)
+        except BaseException as exc:  # KeyboardInterrupt, SystemExit: what loops let pass from such a call only
+            self._loop.call_soon(_raise, exc)
+
+    # ----------------------------------------------------------------------------- what the task asks of its "future"
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def add_done_callback(
+        self, callback: Callable[[Carrier], object], *, context: contextvars.Context | None = None
+    ) -> None:
+        self._wakeup = callback
+        self._context = contextvars.copy_context() if context is None else context
+
+    def remove_done_callback(self, callback: Callable[[Carrier], object]) -> int:
+        return 0
+
+    def done(self) -> bool:
+        return self._wakeup is None
+
+    def result(self) -> None:
+        """What has come is left in the attributes."""
+
+    def cancel(self, msg: object = None) -> bool:
+        """Leaves it to the task to raise `asyncio.CancelledError`: false is the answer of a future that is done."""
+        self.wake()
+        return False
 
     # ------------------------------------------------------------------------------------------------------- time-outs
 
@@ -151,7 +204,7 @@ class Carrier:
 
     @abstractmethod
     def _time_out(self) -> None:
-        """Has the coroutine resumed with `TimeoutError`, unless the carrier is about to run."""
+        """Has the coroutine resumed with `TimeoutError`."""
         raise NotImplementedError
 
     def _arm_timer(self, deadline: float) -> None:
@@ -168,11 +221,13 @@ class Carrier:
 
     def _check_deadline(self) -> None:
         deadline = self._get_deadline()
-        if deadline is None or self._parked is None:
+        if deadline is None or not self.is_parked():
             return
         if self._loop.time() < deadline:
             self._arm_timer(deadline)
         else:
             self._time_out()
-            if self._get_deadline() == deadline:
-                self._arm_timer(deadline)  # the carrier is about to run: the question is the same after it
+
+
+def _raise(exc: BaseException) -> NoReturn:
+    raise exc

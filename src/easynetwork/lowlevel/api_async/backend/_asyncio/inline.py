@@ -8,9 +8,6 @@ from __future__ import annotations
 __all__ = ["InlineDriver", "OwnBufferDriver", "SharedBufferDriver"]
 
 import asyncio
-import contextvars
-import gc
-import sys
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +32,6 @@ class InlineDriver(Carrier, StreamReceiver):
 
     __slots__ = (
         "_callbacks",
-        "_context",
         "_dispatcher",
         "_is_late",
         "_run",
@@ -45,7 +41,6 @@ class InlineDriver(Carrier, StreamReceiver):
         "_turn_due",
     )
 
-    _context: contextvars.Context
     _run: Generator[Any, Any, Ending]
     _send: Callable[[bytes | None], Any]
 
@@ -71,11 +66,12 @@ class InlineDriver(Carrier, StreamReceiver):
 
     def _begin(self) -> Any:
         self._takes_first_bytes = False
-        self._context = _context_of(self._task)
+        self._dispatcher.waiting_token = None  # of the last run
         self._send = self._run.send
         return self._send(None)
 
     def _resume(self) -> Any:
+        self._dispatcher.waiting_token = None  # it has to look for itself
         if self._is_late:
             self._is_late = False
             return self._run.throw(TimeoutError("No request was received in time"))
@@ -102,12 +98,15 @@ class InlineDriver(Carrier, StreamReceiver):
             return ()
         if dispatcher.ancillary is not None or dispatcher.spent:
             return _pull.receive(self._transport, dispatcher).__await__()
-        callbacks.resume_reading()
+        if callbacks.reading_paused:
+            callbacks.resume_reading()
         if dispatcher.timeout is None:
-            dispatcher.waiting_token = WAITING  # until `wake` is called, or another wait is asked for
+            dispatcher.waiting_token = WAITING  # until the carrier goes on, or another wait is asked for
             return ()
         if dispatcher.deadline is None:
             dispatcher.deadline = self._begin_timeout(dispatcher.timeout)
+        else:
+            self._arm_timer(dispatcher.deadline)  # it may have fired while the carrier was about to run
         return _WAITING
 
     def pass_turn(self) -> Iterable[Any]:
@@ -122,8 +121,7 @@ class InlineDriver(Carrier, StreamReceiver):
 
     def data_received(self, data: bytes | None) -> None:
         """Resumes the dispatcher, as if in the carrier, with *data*; None if it has the bytes."""
-        # As long as there is a token, the carrier is parked. It may have been cancelled.
-        if self._dispatcher.waiting_token is None or self._parked.done():  # type: ignore[union-attr]
+        if self._wakeup is None or self._dispatcher.waiting_token is None:
             if not self._feed_or_keep(data):
                 return
             data = None
@@ -138,12 +136,8 @@ class InlineDriver(Carrier, StreamReceiver):
             callbacks.room = HIGH_WATER
         try:
             suspended = self._context.run(self._send, data)
-            if suspended is not WAITING:
-                self._suspended = suspended
-                self.wake()
         except BaseException as exc:
-            self._failure = exc
-            self.wake()
+            self._failure, suspended = exc, None
         finally:
             _leave_task(loop, task)
             callbacks.room = 0
@@ -151,6 +145,10 @@ class InlineDriver(Carrier, StreamReceiver):
                 callbacks.transport.write(parts.pop())
             elif parts:
                 callbacks.flush()
+        if suspended is not WAITING:
+            if self._failure is None:
+                self._suspended = suspended
+            self.wake_now()
 
     def _feed_or_keep(self, data: bytes | None) -> bool:
         """Returns whether the dispatcher, which does not wait for bytes alone, is to be resumed. It has *data* then."""
@@ -166,7 +164,11 @@ class InlineDriver(Carrier, StreamReceiver):
         return False
 
     def eof_received(self) -> bool:
-        return self._callbacks.eof_received()
+        if self._wakeup is None or self._turn_due:
+            return self._callbacks.eof_received()
+        self._callbacks.ended = self._dispatcher.disconnected = True
+        self.wake_now()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._callbacks.connection_lost(exc)
@@ -179,12 +181,7 @@ class InlineDriver(Carrier, StreamReceiver):
 
     def is_waiting(self) -> bool:
         """Whether bytes would go straight to the dispatcher, and not be kept for later."""
-        return self.is_parked() and not self._turn_due
-
-    def wake(self) -> None:  # all in one: it is called several times for each connection
-        self._dispatcher.waiting_token = None
-        if (parked := self._parked) is not None and not parked.done():
-            parked.set_result(None)
+        return self._wakeup is not None and not self._turn_due
 
     def _take_turn(self) -> None:
         self._turn_due = False
@@ -196,7 +193,7 @@ class InlineDriver(Carrier, StreamReceiver):
     def _time_out(self) -> None:
         if self.is_waiting():
             self._is_late = True
-            self.wake()
+            self.wake_now()
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
@@ -237,14 +234,3 @@ class OwnBufferDriver(InlineDriver, asyncio.BufferedProtocol):
             data = bytes(self._spare[:nbytes])
             del self._spare
             self.data_received(data)
-
-
-def _context_of(task: asyncio.Task[Any]) -> contextvars.Context:
-    """Returns the context that *task*, the current one, runs in: the object, not a copy."""
-    if sys.version_info >= (3, 12):
-        return task.get_context()
-    # Python 3.11 hides it from all but the garbage collector, which is shown it before those of callbacks.
-    for obj in gc.get_referents(task):
-        if type(obj) is contextvars.Context:
-            return obj
-    raise RuntimeError(f"The context of {task!r} cannot be found")

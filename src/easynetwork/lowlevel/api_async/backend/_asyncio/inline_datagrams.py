@@ -147,16 +147,15 @@ class _ConversationCarrier(Carrier):
                 yielded = self.context.run(self._coroutine.throw, error)
         except BaseException as exc:
             self._failure = exc
-            self.wake()
-        else:
-            if yielded is SILENCE:
-                if self.conversation.timeout is not None:
-                    self._deadline = self._begin_timeout(self.conversation.timeout)
-            elif yielded is not OVER:
-                self._suspended = None if yielded is TURN else yielded
-                self.wake()
         finally:
             _leave_task(self._loop, self._task)
+        if yielded is SILENCE:
+            if self.conversation.timeout is not None:
+                self._deadline = self._begin_timeout(self.conversation.timeout)
+        elif yielded is not OVER:
+            if self._failure is None:
+                self._suspended = None if yielded is TURN else yielded
+            self.wake_now()
         return yielded
 
     def retire(self) -> None:
