@@ -8,6 +8,9 @@ the generator from one ``yield`` to the next. It knows no transport and no event
 from __future__ import annotations
 
 __all__ = [
+    "DISCONNECTED",
+    "NEVER_YIELDED",
+    "RETURNED",
     "STEPS_PER_TURN",
     "Ending",
     "HandlerGenerator",
@@ -44,6 +47,11 @@ class Ending(enum.Enum):
     NEVER_YIELDED = "a generator has returned before its first yield"
     DISCONNECTED = "the connection ended"
 
+
+# Constants: looking a member up in its enumeration takes as long as calling a function.
+RETURNED: Final = Ending.RETURNED
+NEVER_YIELDED: Final = Ending.NEVER_YIELDED
+DISCONNECTED: Final = Ending.DISCONNECTED
 
 NextGenerator: TypeAlias = Callable[[], HandlerGenerator[_T_Request] | None]
 """Makes a handler generator, or returns None if there is to be no other."""
@@ -237,7 +245,7 @@ class RequestDispatcher(Generic[_T_Request]):
                         yielded = yield from asend(lone)
                     elif dry:
                         yield from agen.aclose()
-                        return Ending.DISCONNECTED
+                        return DISCONNECTED
                     else:
                         for packet in packets:  # the way of every packet
                             yielded = yield from asend(packet)
@@ -249,8 +257,8 @@ class RequestDispatcher(Generic[_T_Request]):
                             packet, self._decoded, self._packets = None, _NO_PACKETS, _EXHAUSTED
             except StopAsyncIteration:
                 if not has_yielded:
-                    return Ending.NEVER_YIELDED
-        return Ending.RETURNED
+                    return NEVER_YIELDED
+        return RETURNED
 
     def stop(self) -> None:
         """Drops what was received, and begins no other generator: the connection is being closed from this side."""

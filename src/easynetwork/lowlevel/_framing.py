@@ -65,12 +65,10 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
 
     __slots__ = ("input",)
 
+    input: SupportsAppend
+    """Takes chunks as received. Parses nothing: a packet costs nothing before somebody wants it."""
     drained: bool = False
     """Whether `next_packets` has just taken all there was: without new bytes, the next call would return none."""
-
-    def __init__(self, input: SupportsAppend) -> None:
-        self.input: Final = input
-        """Takes chunks as received. Parses nothing: a packet costs nothing before somebody wants it."""
 
     def feed(self, chunk: bytes) -> None:
         """Takes received bytes."""
@@ -131,7 +129,7 @@ class _FrameDecoder(StreamDecoder[_T_Packet]):
 
     def __init__(self, decode: Callable[[bytes], _T_Packet]) -> None:
         self._received: list[bytes] = []
-        super().__init__(self._received)
+        self.input = self._received
         self._decode = decode
         self._chunk: bytes = b""
 
@@ -391,8 +389,7 @@ class _GeneratorDecoder(StreamDecoder[_T_Packet]):
     __slots__ = ("_build", "_generator", "_kept", "_max_recv_size", "_received")
 
     def __init__(self, protocol: StreamProtocol[Any, _T_Packet], max_recv_size: int) -> None:
-        self._received = BytesQueue()
-        super().__init__(self._received)
+        self.input = self._received = BytesQueue()
         self._build = protocol.build_packet_from_chunks
         self._max_recv_size = max_recv_size
         self._generator: Generator[None, bytes, tuple[_T_Packet, bytes]] | None = None
@@ -438,8 +435,7 @@ class BufferedDecoder(StreamDecoder[_T_Packet]):
     __slots__ = ("_generator", "_kept", "_protocol", "_received", "_sizehint", "_user_buffer", "_view", "_written")
 
     def __init__(self, protocol: BufferedStreamProtocol[Any, _T_Packet, Any], max_recv_size: int) -> None:
-        self._received = BytesQueue()
-        super().__init__(self._received)
+        self.input = self._received = BytesQueue()
         self._protocol = protocol
         self._sizehint = max_recv_size
         self._user_buffer: Any = None

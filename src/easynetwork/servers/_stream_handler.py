@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from types import CoroutineType
 from typing import Any, Final
 
-from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestRunner
+from easynetwork.lowlevel._dispatch import DISCONNECTED, NEVER_YIELDED, NextGenerator, RequestRunner
 from easynetwork.lowlevel.api_async.servers.stream import SingleGenerator
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
@@ -39,11 +39,11 @@ async def run_handler(
         greeting = on_connection(client)
         if isinstance(greeting, CoroutineType) or not isinstance(greeting, AsyncGenerator):  # the former is cheap
             await greeting
-        elif await drive(SingleGenerator(greeting)) is Ending.DISCONNECTED:
+        elif await drive(SingleGenerator(greeting)) is DISCONNECTED:
             return
         del greeting
     try:
-        if await drive(next_generator) is Ending.NEVER_YIELDED:
+        if await drive(next_generator) is NEVER_YIELDED:
             await aclose_forcefully(client)
     finally:
         on_disconnection = request_handler.on_disconnection

@@ -12,7 +12,14 @@ from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack
 
-from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, NextGenerator, RequestRunner
+from easynetwork.lowlevel._dispatch import (
+    NEVER_YIELDED,
+    RETURNED,
+    Ending,
+    HandlerGenerator,
+    NextGenerator,
+    RequestRunner,
+)
 from easynetwork.lowlevel.api_async.servers.datagram import DatagramClientContext
 from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -192,11 +199,11 @@ class _RequestWanted:
 
 async def _drive_by_hand(next_generator: NextGenerator[Any]) -> Ending:
     while (agen := next_generator()) is not None:
-        ending = Ending.NEVER_YIELDED
+        ending = NEVER_YIELDED
         async with aclosing(agen):
             try:
                 yielded = await anext(agen)
-                ending = Ending.RETURNED
+                ending = RETURNED
                 while True:
                     try:
                         request = await _RequestWanted(yielded)
@@ -210,6 +217,6 @@ async def _drive_by_hand(next_generator: NextGenerator[Any]) -> Ending:
                     yielded = await agen.athrow(error)
             except StopAsyncIteration:
                 pass
-        if ending is Ending.NEVER_YIELDED:
+        if ending is NEVER_YIELDED:
             return ending
-    return Ending.RETURNED
+    return RETURNED

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeVar, final
 
 from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._dispatch import Ending, HandlerGenerator, RequestDispatcher
+from easynetwork.lowlevel._dispatch import NEVER_YIELDED, HandlerGenerator, RequestDispatcher
 from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
 from easynetwork.lowlevel.api_async._packets import PacketSender
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
@@ -180,7 +180,7 @@ class _PlainCallback:
         self._client_connected_cb = client_connected_cb
 
     async def run_connection(self, client: ConnectedStreamClient[Any], /) -> None:
-        if await client._drive(SingleGenerator(self._client_connected_cb(client))) is Ending.NEVER_YIELDED:
+        if await client._drive(SingleGenerator(self._client_connected_cb(client))) is NEVER_YIELDED:
             await aclose_forcefully(client)
 
 

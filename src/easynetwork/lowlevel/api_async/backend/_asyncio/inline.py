@@ -33,10 +33,10 @@ class InlineDriver(Carrier, StreamReceiver):
     __slots__ = (
         "_callbacks",
         "_dispatcher",
+        "_first",
         "_is_late",
         "_run",
         "_send",
-        "_takes_first_bytes",
         "_transport",
         "_turn_due",
     )
@@ -53,8 +53,8 @@ class InlineDriver(Carrier, StreamReceiver):
         self._dispatcher = dispatcher
         self._turn_due = False  # the dispatcher waits for its turn, not for bytes
         self._is_late = False  # no request has come in time
-        # The first bytes go straight to the dispatcher even before the carrier has begun: nothing is older.
-        self._takes_first_bytes = not callbacks.received.nbytes
+        # What comes first, before the carrier has begun; unless there is something older.
+        self._first: bytes | None = None if callbacks.received.nbytes else b""
         callbacks.deliver_to(self)
 
     # ------------------------------------------------------------------------------------------------- in the carrier
@@ -65,10 +65,25 @@ class InlineDriver(Carrier, StreamReceiver):
         return self.carry()
 
     def _begin(self) -> Any:
-        self._takes_first_bytes = False
-        self._dispatcher.waiting_token = None  # of the last run
-        self._send = self._run.send
-        return self._send(None)
+        callbacks, dispatcher, send = self._callbacks, self._dispatcher, self._run.send
+        dispatcher.waiting_token = None  # of the last run
+        self._send = send
+        first, self._first = self._first, None
+        if not first:
+            return send(None)
+        if callbacks.received.nbytes or callbacks.ended:
+            dispatcher.input.append(first)
+            return send(None)
+        # Nothing else has come: it can take the short way of all others, if that is what is waited for.
+        try:
+            yielded = send(None)
+        except BaseException:
+            dispatcher.input.append(first)  # for the next run
+            raise
+        if dispatcher.waiting_token is not None:
+            return send(first)
+        dispatcher.input.append(first)
+        return send(None) if yielded is WAITING else yielded
 
     def _resume(self) -> Any:
         self._dispatcher.waiting_token = None  # it has to look for itself
@@ -156,9 +171,8 @@ class InlineDriver(Carrier, StreamReceiver):
             if data is not None:
                 self._dispatcher.input.append(data)
             return True
-        if self._takes_first_bytes and data:
-            self._takes_first_bytes = False
-            self._dispatcher.input.append(data)
+        if data and self._first == b"":
+            self._first = data
         else:
             self._callbacks.keep(data)  # the carrier is busy
         return False
