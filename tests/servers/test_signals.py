@@ -1,4 +1,4 @@
-"""Signals stop the process of a standalone server, whatever its clients are doing."""
+"""Signals and `SystemExit` stop the process of a standalone server, whatever its clients are doing."""
 
 from __future__ import annotations
 
@@ -36,6 +36,14 @@ class Handler(AsyncStreamRequestHandler):
             case "flood":
                 while True:
                     await client.send_packet("x" * 1000)
+            case "exit":
+                sys.exit(3)
+            case "exit later":
+                await client.send_packet("soon")
+                try:
+                    yield 0.05
+                finally:
+                    sys.exit(3)
             case request:
                 await client.send_packet(request)
 
@@ -109,3 +117,16 @@ def test_a_signal_stops_a_server_that_nobody_has_found_yet(signal_number: signal
     assert errors == ""
     assert process.returncode == 0
     assert output.split() == ["unwound", "interrupted"]
+
+
+@pytest.mark.parametrize("way", ["request", "end of the stream", "time-out"])
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])  # trio has it in a group of exceptions
+def test_a_handler_that_exits_ends_the_process(loop: str, way: str) -> None:
+    with running_server(loop) as (process, port):
+        with ask(port, *((b"exit\n", b"") if way == "request" else (b"exit later\n", b"soon\n"))) as connection:
+            if way == "end of the stream":
+                connection.shutdown(socket.SHUT_WR)
+            output, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 3
+        assert "unwound" in output
+        assert errors == ""

@@ -175,6 +175,21 @@ async def test_bad_ancillary_bufsize_is_refused(bad: Any) -> None:
 # --- generators
 
 
+async def test_a_sender_whose_handler_was_cancelled_from_within_is_heard_again(driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        request = yield None
+        if request == "give up":
+            raise asyncio.CancelledError
+        await client.server.send_packet_to(request, client.address)
+
+    async with serving(handler, driver) as running:
+        peer = running.peer()
+        for i in range(3):
+            peer.send(b"give up")
+            await asyncio.sleep(0.01)
+            assert await peer.ask(b"%d" % i) == b"%d" % i
+
+
 async def test_one_generator_handles_as_many_datagrams_as_it_wants(driver: str) -> None:
     started = 0
 

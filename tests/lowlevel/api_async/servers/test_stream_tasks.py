@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Callable
+from typing import Any
 
 from tests.background import new_event, sleep, spawn
 from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
-from easynetwork.lowlevel.api_async.backend.abc import TaskInfo
+from easynetwork.lowlevel.api_async.backend.abc import TaskGroup, TaskInfo
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 
 EVERY_BACKEND = True
 
@@ -74,6 +77,38 @@ async def test_context_variables_set_before_a_yield_are_seen_after_it(driver: st
             await peer.send(b"a\nsuspend\n")
             assert await peer.lines(3) == [b"unset", b"first a", b"a suspend"]
             assert await peer.ask(b"b") == b"suspend b"
+
+
+async def test_task_may_shield_the_handler_from_cancellation(driver: str) -> None:
+    class Shields:
+        """The part of a task group that a server needs."""
+
+        def __init__(self, group: TaskGroup) -> None:
+            self.group = group
+
+        def start_soon(self, coro_func: Callable[..., Any], /, *args: Any, name: str | None = None) -> None:
+            self.group.start_soon(self.run, coro_func, args, name=name)
+
+        async def run(self, coro_func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+            await backend.ignore_cancellation(coro_func(*args))
+
+    async def handler(client: Client) -> Requests:
+        while True:
+            request = yield None
+            if request == "suspend":
+                await sleep(0.001)
+            await client.send_packet(request)
+
+    backend = ensure_backend(None)
+    async with backend.create_task_group() as group, serving(handler, driver, task_group=Shields(group)) as server:
+        peer = await server.connect()
+        await peer.send(b"a\nsuspend\nb\n")
+        assert await peer.lines(3) == [b"a", b"suspend", b"b"]
+        with backend.move_on_after(0):
+            await backend.coro_yield()
+        assert await peer.ask(b"c") == b"c"
+        peer.half_close()
+        assert await peer.rest() == b""
 
 
 async def test_token_of_a_context_variable_can_be_reset_after_a_yield(driver: str) -> None:

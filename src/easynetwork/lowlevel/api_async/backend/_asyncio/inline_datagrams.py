@@ -138,7 +138,6 @@ class _ConversationCarrier(Carrier):
     def step(self, datagram: bytes | None, error: Exception | None = None) -> object:
         """Resumes the conversation with *datagram* or *error*, as if in the carrier. Returns what it yields."""
         self._deadline = None
-        yielded: object = None
         _enter_task(self._loop, self._task)
         try:
             if error is None:
@@ -147,14 +146,15 @@ class _ConversationCarrier(Carrier):
                 yielded = self.context.run(self._coroutine.throw, error)
         except BaseException as exc:
             self._failure = exc
+            self.wake()  # not now: the end of the task comes after all that is done here
+            return None
         finally:
             _leave_task(self._loop, self._task)
         if yielded is SILENCE:
             if self.conversation.timeout is not None:
                 self._deadline = self._begin_timeout(self.conversation.timeout)
         elif yielded is not OVER:
-            if self._failure is None:
-                self._suspended = None if yielded is TURN else yielded
+            self._suspended = None if yielded is TURN else yielded
             self.wake_now()
         return yielded
 
