@@ -14,7 +14,8 @@ __all__ = ["EASYNETWORK_VERSION", "ROOT", "Interpreter", "InterpreterError", "ou
 ROOT = Path(__file__).resolve().parent.parent
 EASYNETWORK_VERSION = "1.2.0"
 
-_PEERS = ROOT / "benchmarks" / ".peers"
+# Not below the root: whoever searches the project must not come upon somebody else's source.
+_PEERS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "easynetwork-uvloop-benchmarks"
 _PROBE = """
 import json, platform
 from importlib.metadata import version, PackageNotFoundError
