@@ -47,6 +47,13 @@ class RunningServer:
         await peer.connect(self.address)
         return peer
 
+    def connect_and_send(self, data: bytes) -> Peer:
+        """Connects and sends *data* before the server can accept the connection."""
+        peer = Peer(socket.create_connection(self.address))
+        self._peers.append(peer)
+        peer.sock.sendall(data)
+        return peer
+
     def hang_up(self) -> None:
         for peer in self._peers:
             peer.close()

@@ -175,6 +175,49 @@ async def test_bad_ancillary_bufsize_is_refused(bad: Any) -> None:
 # --- generators
 
 
+async def test_cancellation_that_a_handler_takes_back_starts_no_other_handler(driver: str) -> None:
+    begun = 0
+
+    async def handler(client: Client) -> Requests:
+        nonlocal begun
+        begun += 1
+        await client.server.send_packet_to((yield None), client.address)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        task.uncancel()
+
+    async with serving(handler, driver) as running:
+        for i in range(1, 4):
+            assert await running.peer().ask(b"a") == b"a"
+            await asyncio.sleep(0.01)
+            assert begun == i
+
+
+async def test_cancellation_that_is_taken_back_before_it_is_delivered_is_raised_in_a_handler_that_waits(
+    driver: str,
+) -> None:
+    tasks: list[asyncio.Task[object]] = []
+
+    async def handler(client: Client) -> Requests:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(task)
+        try:
+            await client.server.send_packet_to((yield None), client.address)
+            request = yield None
+        except asyncio.CancelledError:
+            request = "cancelled"
+        await client.server.send_packet_to(request, client.address)
+
+    async with serving(handler, driver) as running:
+        peer = running.peer()
+        assert await peer.ask(b"a") == b"a"
+        tasks[0].cancel()
+        tasks[0].uncancel()
+        assert await peer.receive() == b"cancelled"  # as by any future that a task waits for
+
+
 async def test_a_sender_whose_handler_was_cancelled_from_within_is_heard_again(driver: str) -> None:
     async def handler(client: Client) -> Requests:
         request = yield None

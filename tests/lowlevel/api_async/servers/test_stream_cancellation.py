@@ -177,6 +177,28 @@ async def test_bytes_that_come_while_a_cancelled_handler_cleans_up_wait_for_its_
         assert await peer.lines(2) == [b"after b", b"after c"]
 
 
+async def test_cancellation_that_is_taken_back_before_it_is_delivered_ends_no_wait_but_by_itself(driver: str) -> None:
+    tasks: list[asyncio.Task[object]] = []
+
+    async def handler(client: Client) -> Requests:
+        tasks.append(this_task())
+        try:
+            await client.send_packet((yield None))
+            request = yield None
+        except asyncio.CancelledError:
+            request = "cancelled"
+        await client.send_packet(request)
+        await client.send_packet((yield None))
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        assert await peer.ask(b"a") == b"a"
+        tasks[0].cancel()
+        tasks[0].uncancel()
+        assert await peer.line() == b"cancelled"  # as by any future that a task waits for
+        assert await peer.ask(b"b") == b"b"
+
+
 @pytest.mark.parametrize("first", ["cancellation", "timeout"])
 async def test_no_timeout_comes_after_a_cancellation_of_the_same_turn(first: str, driver: str) -> None:
     async def handler(client: Client) -> Requests:

@@ -163,6 +163,26 @@ async def test_handler_that_closes_its_client_gets_no_further_request(
     assert ended == [GeneratorExit]
 
 
+async def test_handler_that_closes_its_client_at_the_beginning_gets_no_request_that_was_there_before(
+    driver: str,
+) -> None:
+    requests: list[str] = []
+    ended = new_event()
+
+    async def handler(client: Client) -> Requests:
+        try:
+            await client.aclose()
+            requests.append((yield None))
+        finally:
+            ended.set()
+
+    async with serving(handler, driver) as server:
+        peer = server.connect_and_send(b"a\nb\n")
+        assert await peer.gone()
+        await ended.wait()
+    assert requests == []
+
+
 async def test_client_closed_by_another_task_ends_a_waiting_handler() -> None:
     clients: list[Client] = []
     ended: list[type[BaseException]] = []

@@ -122,6 +122,29 @@ async def test_timeout_of_zero_delivers_what_arrived_while_the_handler_was_busy(
         assert await peer.line() == b"a"
 
 
+@pytest.mark.parametrize("before", [b"first\n", b"fir"])
+async def test_timeout_of_zero_that_is_over_does_not_shorten_the_next_one(before: bytes, driver: str) -> None:
+    handled = new_event()
+
+    async def handler(client: Client) -> Requests:
+        seen = [(yield None)]
+        for data in (before, b"st\nnext\n"):
+            sock.sendall(data)  # arrives at once, and is in time
+            try:
+                seen.append((yield 0))
+            except TimeoutError:
+                seen.append("late")
+        await client.send_packet(" ".join(seen))
+        handled.set()
+
+    async with serving(handler, driver) as server:
+        peer = await server.connect()
+        sock = peer.sock
+        await peer.send(b"begin\n")
+        await handled.wait()
+        assert await peer.line() == (b"begin first st" if before == b"first\n" else b"begin late first")
+
+
 async def test_timeout_covers_the_whole_request_even_if_bytes_drip_in(driver: str) -> None:
     async def handler(client: Client) -> Requests:
         request = yield None
@@ -296,6 +319,23 @@ async def test_ancillary_data_on_tcp_is_refused_at_the_yield_and_loses_no_reques
         await peer.send(b"b\nc\n")
         assert await peer.lines(2) == [b"unsupported b", b"c"]
     assert called == []
+
+
+async def test_ancillary_data_is_not_asked_for_while_there_are_bytes_from_before_the_handler(driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            try:
+                request = yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(lambda _: None))
+            except UnsupportedOperation:
+                request = yield None
+                await client.send_packet(f"unsupported {request}")
+            else:
+                await client.send_packet(request)
+
+    async with serving(handler, driver, ancillary_bufsize=1024) as server:
+        peer = server.connect_and_send(b"a\nb\n")
+        answers = await peer.lines(2)
+    assert answers in ([b"a", b"b"], [b"unsupported a", b"b"])  # some loops read before there is a task
 
 
 async def test_parse_error_is_raised_at_the_yield_and_the_connection_goes_on(driver: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AsyncStreamServer", "ConnectedStreamClient", "ServedClient"]
+__all__ = ["AsyncStreamServer", "ConnectedStreamClient"]
 
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine

@@ -37,6 +37,7 @@ class Carrier:
     __slots__ = (
         "_armed_for",
         "_asyncio_future_blocking",
+        "_cancellation",
         "_context",
         "_failure",
         "_loop",
@@ -55,7 +56,8 @@ class Carrier:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._wakeup: Callable[[Carrier], object] | None = None  # of the task, while it is parked
+        self._wakeup: Callable[[Carrier], object] | None = None  # wakes the task; None unless it is parked
+        self._cancellation: asyncio.CancelledError | None = None  # that is about to be raised
         # What a callback leaves for the carrier.
         self._suspended: Any = WAITING  # what a handler has suspended with: a future, or None for ``sleep(0)``
         self._failure: BaseException | None = None  # how the coroutine ended; StopIteration if well
@@ -77,13 +79,15 @@ class Carrier:
             while True:
                 if yielded is WAITING:
                     self._asyncio_future_blocking = True
+                    self._wakeup = _wake_nobody  # until somebody waits
                     try:
                         yield self
+                        self.result()
                     except asyncio.CancelledError as exc:
                         yielded = self._unpark_cancelled(exc)
                     else:
-                        is_left_alone = self._suspended is WAITING and self._failure is None
-                        yielded = self._resume() if is_left_alone else self._unpark()
+                        is_as_it_was = self._suspended is WAITING and self._failure is None
+                        yielded = self._resume() if is_as_it_was else self._unpark()
                 else:
                     try:
                         yield yielded
@@ -150,17 +154,18 @@ class Carrier:
             self._loop.call_soon(wakeup, self, context=self._context)
 
     def wake_now(self) -> None:
-        """Like `wake`, but at once if no other task is running: for the last thing that a callback of the loop does."""
+        """Like `wake`, but at once, if no other task is running. To be the last thing that a callback of the loop does:
+        all can have come to its end when this returns."""
         if self._wakeup is None or asyncio.current_task(self._loop) is not None:
             self.wake()
             return
         wakeup, self._wakeup = self._wakeup, None
         try:
             self._context.run(wakeup, self)
-        except BaseException as exc:  # KeyboardInterrupt, SystemExit: what loops let pass from such a call only
-            self._loop.call_soon(_raise, exc)
+        except BaseException as exc:  # KeyboardInterrupt, SystemExit
+            self._loop.call_soon(_raise, exc)  # ends the loop; in a callback of a transport, it would not
 
-    # ----------------------------------------------------------------------------- what the task asks of its "future"
+    # ------------------------------------------------------ what the task, or `ignore_cancellation`, asks of a future
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         return self._loop
@@ -172,29 +177,36 @@ class Carrier:
         self._context = contextvars.copy_context() if context is None else context
 
     def remove_done_callback(self, callback: Callable[[Carrier], object]) -> int:
-        return 0
+        if self._wakeup != callback:
+            return 0
+        self._wakeup = _wake_nobody
+        return 1
 
     def done(self) -> bool:
         return self._wakeup is None
 
     def result(self) -> None:
-        """What has come is left in the attributes."""
+        """Raises a cancellation, once. All else that has come is in the attributes."""
+        if self._cancellation is not None:
+            cancellation, self._cancellation = self._cancellation, None
+            try:
+                raise cancellation
+            finally:
+                del cancellation  # no cycle with its traceback
 
     def cancel(self, msg: object = None) -> bool:
-        """Leaves it to the task to raise `asyncio.CancelledError`: false is the answer of a future that is done."""
+        if self._wakeup is None:
+            return False
+        self._cancellation = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
         self.wake()
-        return False
+        return True
 
     # ------------------------------------------------------------------------------------------------------- time-outs
 
     def _begin_timeout(self, timeout: float) -> float:
         """Has `_time_out` called after that many seconds. Returns the deadline, which `_get_deadline` is to return."""
         deadline = self._loop.time() + timeout
-        if timeout > 0:
-            self._arm_timer(deadline)
-        else:
-            # Two turns: the loop looks at the socket in between, so that what has arrived is not "too late".
-            self._loop.call_soon(self._loop.call_soon, self._check_deadline)
+        self._arm_timer(deadline, is_due=timeout <= 0)
         return deadline
 
     @abstractmethod
@@ -204,29 +216,37 @@ class Carrier:
 
     @abstractmethod
     def _time_out(self) -> None:
-        """Has the coroutine resumed with `TimeoutError`."""
+        """Has the coroutine resumed with `TimeoutError`, if it waits for nothing but bytes."""
         raise NotImplementedError
 
-    def _arm_timer(self, deadline: float) -> None:
+    def _arm_timer(self, deadline: float, *, is_due: bool = False) -> None:
         if self._timer is not None:
-            if self._armed_for <= deadline:
+            if self._armed_for <= deadline and not is_due:
                 return  # it will be armed again when it fires: cheaper than a new timer for each packet
             self._timer.cancel()
         self._armed_for = deadline
-        self._timer = self._loop.call_at(deadline, self._timer_fired)
+        if is_due:
+            self._timer = self._loop.call_soon(self._wait_another_turn)
+        else:
+            self._timer = self._loop.call_at(deadline, self._check_deadline)
 
-    def _timer_fired(self) -> None:
-        self._timer = None
-        self._check_deadline()
+    def _wait_another_turn(self) -> None:
+        # The loop looks at the socket in between, so that what has arrived is not "too late".
+        self._timer = self._loop.call_soon(self._check_deadline)
 
     def _check_deadline(self) -> None:
+        self._timer = None
         deadline = self._get_deadline()
-        if deadline is None or not self.is_parked():
+        if deadline is None or not self.is_parked():  # who waits until the same deadline again arms it again
             return
         if self._loop.time() < deadline:
             self._arm_timer(deadline)
         else:
             self._time_out()
+
+
+def _wake_nobody(carrier: Carrier) -> None:
+    pass
 
 
 def _raise(exc: BaseException) -> NoReturn:

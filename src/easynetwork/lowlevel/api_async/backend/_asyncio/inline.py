@@ -37,6 +37,7 @@ class InlineDriver(Carrier, StreamReceiver):
         "_is_late",
         "_run",
         "_send",
+        "_takes_first",
         "_transport",
         "_turn_due",
     )
@@ -53,8 +54,8 @@ class InlineDriver(Carrier, StreamReceiver):
         self._dispatcher = dispatcher
         self._turn_due = False  # the dispatcher waits for its turn, not for bytes
         self._is_late = False  # no request has come in time
-        # What comes first, before the carrier has begun; unless there is something older.
-        self._first: bytes | None = None if callbacks.received.nbytes else b""
+        self._first = b""  # what has come before the carrier has begun: just the first chunk, others are kept
+        self._takes_first = not callbacks.received.nbytes  # nothing is older
         callbacks.deliver_to(self)
 
     # ------------------------------------------------------------------------------------------------- in the carrier
@@ -65,25 +66,19 @@ class InlineDriver(Carrier, StreamReceiver):
         return self.carry()
 
     def _begin(self) -> Any:
-        callbacks, dispatcher, send = self._callbacks, self._dispatcher, self._run.send
-        dispatcher.waiting_token = None  # of the last run
-        self._send = send
-        first, self._first = self._first, None
-        if not first:
+        self._takes_first = False
+        self._send = send = self._run.send
+        callbacks, dispatcher = self._callbacks, self._dispatcher
+        if not self._first or callbacks.received.nbytes or callbacks.ended:
+            dispatcher.waiting_token = None  # of the last run
             return send(None)
-        if callbacks.received.nbytes or callbacks.ended:
-            dispatcher.input.append(first)
-            return send(None)
-        # Nothing else has come: it can take the short way of all others, if that is what is waited for.
-        try:
-            yielded = send(None)
-        except BaseException:
-            dispatcher.input.append(first)  # for the next run
-            raise
-        if dispatcher.waiting_token is not None:
+        # Nothing but that chunk has come: as if it had not yet, it takes the shortest way, that of all others.
+        dispatcher.waiting_token = WAITING
+        yielded = send(None)
+        if yielded is WAITING and self._dispatcher.waiting_token is not None and self._first:
+            first, self._first = self._first, b""
             return send(first)
-        dispatcher.input.append(first)
-        return send(None) if yielded is WAITING else yielded
+        return yielded  # `more` has taken it, or will
 
     def _resume(self) -> Any:
         self._dispatcher.waiting_token = None  # it has to look for itself
@@ -102,6 +97,11 @@ class InlineDriver(Carrier, StreamReceiver):
     def more(self) -> Iterable[Any]:
         """Waits for bytes. Looks first for anything that is there already, or is asked for seldom."""
         callbacks, dispatcher = self._callbacks, self._dispatcher
+        if self._first:
+            first, self._first = self._first, b""
+            if not callbacks.closing:
+                dispatcher.input.append(first)
+            return ()
         if callbacks.received.nbytes and not callbacks.closing:
             dispatcher.input.append(callbacks.take_received())
             return ()
@@ -120,8 +120,8 @@ class InlineDriver(Carrier, StreamReceiver):
             return ()
         if dispatcher.deadline is None:
             dispatcher.deadline = self._begin_timeout(dispatcher.timeout)
-        else:
-            self._arm_timer(dispatcher.deadline)  # it may have fired while the carrier was about to run
+        elif self._timer is None:  # it has fired while the carrier was about to run
+            self._arm_timer(dispatcher.deadline, is_due=True)
         return _WAITING
 
     def pass_turn(self) -> Iterable[Any]:
@@ -151,6 +151,8 @@ class InlineDriver(Carrier, StreamReceiver):
             callbacks.room = HIGH_WATER
         try:
             suspended = self._context.run(self._send, data)
+            if suspended is not WAITING:
+                self._suspended = suspended
         except BaseException as exc:
             self._failure, suspended = exc, None
         finally:
@@ -161,8 +163,6 @@ class InlineDriver(Carrier, StreamReceiver):
             elif parts:
                 callbacks.flush()
         if suspended is not WAITING:
-            if self._failure is None:
-                self._suspended = suspended
             self.wake_now()
 
     def _feed_or_keep(self, data: bytes | None) -> bool:
@@ -171,7 +171,8 @@ class InlineDriver(Carrier, StreamReceiver):
             if data is not None:
                 self._dispatcher.input.append(data)
             return True
-        if data and self._first == b"":
+        if data and self._takes_first:
+            self._takes_first = False
             self._first = data
         else:
             self._callbacks.keep(data)  # the carrier is busy
@@ -180,6 +181,7 @@ class InlineDriver(Carrier, StreamReceiver):
     def eof_received(self) -> bool:
         if self._wakeup is None or self._turn_due:
             return self._callbacks.eof_received()
+        # All has been received before: the handler, and mostly the connection, can end right here.
         self._callbacks.ended = self._dispatcher.disconnected = True
         self.wake_now()
         return True
