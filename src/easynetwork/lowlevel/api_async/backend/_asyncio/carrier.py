@@ -11,12 +11,13 @@ from __future__ import annotations
 __all__ = ["WAITING", "Carrier"]
 
 import asyncio
-import contextvars
 import enum
 import types
 from abc import abstractmethod
-from collections.abc import Callable, Generator
-from typing import Any, Final, NoReturn
+from collections.abc import Generator
+from typing import Any, Final
+
+from .waiter import Waiter
 
 
 class _Token(enum.Enum):
@@ -27,37 +28,17 @@ class _Token(enum.Enum):
 WAITING: Final = _Token.WAITING
 
 
-class Carrier:
-    """A carrier, and what it and the callbacks that stand in for it tell each other.
+class Carrier(Waiter):
+    """A carrier, and what it and the callbacks that stand in for it tell each other. Parked, it waits for this."""
 
-    It is also what the task waits for while it is parked, in the place of a future (`asyncio.isfuture`): so a callback
-    of the loop can wake the task without another turn of the loop in between.
-    """
-
-    __slots__ = (
-        "_armed_for",
-        "_asyncio_future_blocking",
-        "_cancellation",
-        "_context",
-        "_failure",
-        "_loop",
-        "_suspended",
-        "_task",
-        "_timer",
-        "_wakeup",
-    )
+    __slots__ = ("_armed_for", "_failure", "_suspended", "_task", "_timer")
 
     _armed_for: float
     """When the timer fires. It need not know: uvloop makes no timer of what is due at once."""
-    _asyncio_future_blocking: bool
-    _context: contextvars.Context
-    """That of the task, once it was parked."""
     _task: asyncio.Task[Any]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._wakeup: Callable[[Carrier], object] | None = None  # wakes the task; None unless it is parked
-        self._cancellation: asyncio.CancelledError | None = None  # that is about to be raised
+        super().__init__(loop)
         # What a callback leaves for the carrier.
         self._suspended: Any = WAITING  # what a handler has suspended with: a future, or None for ``sleep(0)``
         self._failure: BaseException | None = None  # how the coroutine ended; StopIteration if well
@@ -78,10 +59,8 @@ class Carrier:
             yielded = self._begin()
             while True:
                 if yielded is WAITING:
-                    self._asyncio_future_blocking = True
-                    self._wakeup = _wake_nobody  # until somebody waits
                     try:
-                        yield self
+                        yield self.renew()
                         self.result()
                     except asyncio.CancelledError as exc:
                         yielded = self._unpark_cancelled(exc)
@@ -147,60 +126,6 @@ class Carrier:
         """Whether a callback may resume the coroutine, and the carrier is not about to."""
         return self._wakeup is not None
 
-    def wake(self) -> None:
-        """Has the carrier look after what has come, in the next turn of the loop."""
-        wakeup, self._wakeup = self._wakeup, None
-        if wakeup is not None:
-            self._loop.call_soon(wakeup, self, context=self._context)
-
-    def wake_now(self) -> None:
-        """Like `wake`, but at once, if no other task is running. To be the last thing that a callback of the loop does:
-        all can have come to its end when this returns."""
-        if self._wakeup is None or asyncio.current_task(self._loop) is not None:
-            self.wake()
-            return
-        wakeup, self._wakeup = self._wakeup, None
-        try:
-            self._context.run(wakeup, self)
-        except BaseException as exc:  # KeyboardInterrupt, SystemExit
-            self._loop.call_soon(_raise, exc)  # ends the loop; in a callback of a transport, it would not
-
-    # ------------------------------------------------------ what the task, or `ignore_cancellation`, asks of a future
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._loop
-
-    def add_done_callback(
-        self, callback: Callable[[Carrier], object], *, context: contextvars.Context | None = None
-    ) -> None:
-        self._wakeup = callback
-        self._context = contextvars.copy_context() if context is None else context
-
-    def remove_done_callback(self, callback: Callable[[Carrier], object]) -> int:
-        if self._wakeup != callback:
-            return 0
-        self._wakeup = _wake_nobody
-        return 1
-
-    def done(self) -> bool:
-        return self._wakeup is None
-
-    def result(self) -> None:
-        """Raises a cancellation, once. All else that has come is in the attributes."""
-        if self._cancellation is not None:
-            cancellation, self._cancellation = self._cancellation, None
-            try:
-                raise cancellation
-            finally:
-                del cancellation  # no cycle with its traceback
-
-    def cancel(self, msg: object = None) -> bool:
-        if self._wakeup is None:
-            return False
-        self._cancellation = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
-        self.wake()
-        return True
-
     # ------------------------------------------------------------------------------------------------------- time-outs
 
     def _begin_timeout(self, timeout: float) -> float:
@@ -243,11 +168,3 @@ class Carrier:
             self._arm_timer(deadline)
         else:
             self._time_out()
-
-
-def _wake_nobody(carrier: Carrier) -> None:
-    pass
-
-
-def _raise(exc: BaseException) -> NoReturn:
-    raise exc
