@@ -10,7 +10,7 @@ from easynetwork.exceptions import BusyResourceError
 
 
 class ResourceGuard:
-    """Refuses a second user instead of queueing it. A context manager."""
+    """Refuses a second user instead of queueing it. A context manager, for ``with`` and ``async with``."""
 
     __slots__ = ("_message", "busy")
 
@@ -28,6 +28,14 @@ class ResourceGuard:
         self.busy = True
 
     def __exit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
+        self.busy = False
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         self.busy = False

@@ -6,7 +6,8 @@ __all__ = ["ConnectedClient"]
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
 
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._dispatch import RequestDispatcher
@@ -15,16 +16,13 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.servers.handlers import AsyncStreamClient
 
-if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.backend.abc import ILock
-
 _T_Response = TypeVar("_T_Response")
 
 
 class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response]):
     """Sends like the client of the low-level server, but has many tasks wait in a queue instead of refusing them."""
 
-    __slots__ = ("_is_over", "_lock")
+    __slots__ = ("_is_over",)
 
     def __init__(
         self,
@@ -33,7 +31,6 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
         dispatcher: RequestDispatcher[Any],
     ) -> None:
         super().__init__(transport, encode, dispatcher)
-        self._lock: ILock | None = None  # most clients are never waited for
         self._is_over = False
 
     @abstractmethod
@@ -61,29 +58,16 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
     async def aclose(self) -> None:
         """Sends what is to be sent, then closes the connection. Idempotent. A cancelled call closes abruptly."""
         try:
-            async with self._queue():
-                await super().aclose()
+            await super().aclose()
         except BaseException:
             if not self._transport.is_closing():
                 self._dispatcher.stop()
                 await aclose_forcefully(self._transport)
             raise
 
-    async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
-        async with self._queue():
-            await super().send_packet_with_ancillary(packet, ancillary_data)
-
-    async def _send_slowly(self, data: bytes) -> None:
-        async with self._queue():
-            self._check_can_send()
-            if data:
-                await self._transport.send_all_from_iterable((data,))
-
     def _check_can_send(self) -> None:
         if self.is_closing():
             raise ClientClosedError("The client is closed")
 
-    def _queue(self) -> ILock:
-        if self._lock is None:
-            self._lock = self.backend().create_fair_lock()
-        return self._lock
+    def _new_exclusion(self) -> AbstractAsyncContextManager[object]:
+        return self.backend().create_fair_lock()

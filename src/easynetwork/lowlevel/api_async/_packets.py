@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["PacketReceiver", "PacketSender", "TransportWrapper"]
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from easynetwork.lowlevel._framing import NEED_DATA, StreamDecoder
@@ -54,7 +55,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
     A packet is encoded at once and handed over in one piece: nothing can come between its bytes.
     """
 
-    __slots__ = ("_batch", "_encode", "_send_guard")
+    __slots__ = ("_batch", "_encode", "_exclusion")
 
     _transport: AsyncStreamWriteTransport
 
@@ -62,7 +63,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         self._transport = transport
         self._encode = encode
         self._batch = transport._write_batch()
-        self._send_guard: ResourceGuard | None = None  # most clients of a server are never waited for
+        self._exclusion: AbstractAsyncContextManager[object] | None = None  # most clients are never waited for
 
     async def send_packet(self, packet: _T_SentPacket) -> None:
         """Sends *packet*. Waits only while the transport has more to send than it should keep in memory.
@@ -96,7 +97,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
 
     async def _send_slowly(self, data: bytes) -> None:
         """Sends what the transport does not take without waiting."""
-        with self._guard():
+        async with self._alone():
             self._check_can_send()
             if data:
                 await self._transport.send_all_from_iterable((data,))
@@ -110,7 +111,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
 
         Besides these, all that `send_packet` raises.
         """
-        with self._guard():
+        async with self._alone():
             self._check_can_send()
             try:
                 data = self._encode(packet)
@@ -118,10 +119,15 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
                 raise encoding_crash() from exc
             await self._transport.send_all_with_ancillary((data,), ancillary_data)
 
-    def _guard(self) -> ResourceGuard:
-        if self._send_guard is None:
-            self._send_guard = ResourceGuard("Another task is sending or closing")
-        return self._send_guard
+    def _alone(self) -> AbstractAsyncContextManager[object]:
+        """Returns what one task at a time can be in: who may have to wait while he sends, or closes."""
+        if self._exclusion is None:
+            self._exclusion = self._new_exclusion()
+        return self._exclusion
+
+    def _new_exclusion(self) -> AbstractAsyncContextManager[object]:
+        """Says what becomes of a second task: it is refused."""
+        return ResourceGuard("Another task is sending or closing")
 
     def _check_can_send(self) -> None:
         """Raises `RuntimeError` if the sending direction was closed on its own."""

@@ -9,20 +9,18 @@ import threading
 import tracemalloc
 from collections.abc import AsyncIterator
 
+from tests.blocking import PATIENCE, stream_pair
+
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
-
-PATIENCE = 20
 
 
 @contextlib.asynccontextmanager
 async def connection() -> AsyncIterator[tuple[AsyncStreamTransport, socket.socket]]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(listener.getsockname())
-        far, _ = listener.accept()
-    with far:
-        async with await ensure_backend(None).wrap_stream_socket(near) as transport:
-            yield transport, far
+    ours, peer = stream_pair(socket.AF_INET)
+    with peer:
+        async with await ensure_backend(None).wrap_stream_socket(ours) as transport:
+            yield transport, peer
 
 
 async def test_what_one_connection_has_received_is_not_overwritten_by_the_next() -> None:

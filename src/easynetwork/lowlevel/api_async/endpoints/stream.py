@@ -140,7 +140,7 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
             BusyResourceError: another task is sending.
             UnsupportedOperation: the transport cannot do that (TLS).
         """
-        with self._guard():
+        async with self._alone():
             if not self._eof_sent:
                 await self._transport.send_eof()
                 self._eof_sent = True
@@ -151,7 +151,7 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
         Raises:
             BusyResourceError: another task is sending.
         """
-        with self._guard():
+        async with self._alone():
             try:
                 await super().aclose()
             finally:

@@ -54,7 +54,7 @@ class ServedClient(PacketSender[_T_Response]):
         Raises:
             BusyResourceError: another task is sending or closing.
         """
-        with self._guard():
+        async with self._alone():
             self._dispatcher.stop()
             await self._transport.aclose()
 

@@ -75,10 +75,11 @@ class InlineDriver(Carrier, StreamReceiver):
         # Nothing but that chunk has come: as if it had not yet, it takes the shortest way, that of all others.
         dispatcher.waiting_token = WAITING
         yielded = send(None)
+        # Unless it waits for its turn, or for no longer than some time, or `more` has taken that chunk.
         if yielded is WAITING and self._dispatcher.waiting_token is not None and self._first:
             first, self._first = self._first, b""
             return send(first)
-        return yielded  # `more` has taken it, or will
+        return yielded
 
     def _resume(self) -> Any:
         self._dispatcher.waiting_token = None  # it has to look for itself
@@ -179,7 +180,7 @@ class InlineDriver(Carrier, StreamReceiver):
         return False
 
     def eof_received(self) -> bool:
-        if self._wakeup is None or self._turn_due:
+        if not self.is_waiting():
             return self._callbacks.eof_received()
         # All has been received before: the handler, and mostly the connection, can end right here.
         self._callbacks.ended = self._dispatcher.disconnected = True

@@ -29,7 +29,7 @@ class Waiter:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._wakeup: Callable[[Any], object] | None = None  # wakes the task; None unless it waits
-        self._cancellation: asyncio.CancelledError | None = None  # that is about to be raised
+        self._cancellation: tuple[object, ...] | None = None  # the arguments of one that is about to be raised
 
     # --------------------------------------------------------------------------------------------------- in the task
 
@@ -81,17 +81,14 @@ class Waiter:
 
     def result(self) -> None:
         """Raises a cancellation, once."""
-        if self._cancellation is not None:
-            cancellation, self._cancellation = self._cancellation, None
-            try:
-                raise cancellation
-            finally:
-                del cancellation  # no cycle with its traceback
+        arguments, self._cancellation = self._cancellation, None
+        if arguments is not None:
+            raise asyncio.CancelledError(*arguments)
 
     def cancel(self, msg: object = None) -> bool:
         if self._wakeup is None:
             return False
-        self._cancellation = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
+        self._cancellation = () if msg is None else (msg,)
         self.wake()
         return True
 
