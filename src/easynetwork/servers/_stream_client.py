@@ -5,14 +5,11 @@ from __future__ import annotations
 __all__ = ["ConnectedClient"]
 
 from abc import abstractmethod
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from easynetwork.exceptions import ClientClosedError
-from easynetwork.lowlevel._dispatch import RequestDispatcher
 from easynetwork.lowlevel.api_async.servers.stream import ServedClient
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.servers.handlers import AsyncStreamClient
 
@@ -22,16 +19,7 @@ _T_Response = TypeVar("_T_Response")
 class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response]):
     """Sends like the client of the low-level server, but has many tasks wait in a queue instead of refusing them."""
 
-    __slots__ = ("_is_over",)
-
-    def __init__(
-        self,
-        transport: AsyncStreamTransport,
-        encode: Callable[[_T_Response], bytes],
-        dispatcher: RequestDispatcher[Any],
-    ) -> None:
-        super().__init__(transport, encode, dispatcher)
-        self._is_over = False
+    __slots__ = ()
 
     @abstractmethod
     def keep_names(self) -> None:
@@ -50,10 +38,10 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
 
     def connection_is_over(self) -> None:
         """Says that the handler's task has ended: nobody may use the client any more."""
-        self._is_over = True
+        self._dispatcher.stopped = True
 
     def is_closing(self) -> bool:
-        return self._is_over or self._transport.is_closing()
+        return self._dispatcher.stopped or self._transport.is_closing()
 
     async def aclose(self) -> None:
         """Sends what is to be sent, then closes the connection. Idempotent. A cancelled call closes abruptly."""
