@@ -75,6 +75,10 @@ class StapledPacketSerializer(AbstractPacketSerializer[SentDTOPacketT_contra, Re
         self._received_packet_serializer = received_packet_serializer
         return self
 
+    def __repr__(self) -> str:
+        sent, received = self._sent_packet_serializer, self._received_packet_serializer
+        return f"{type(self).__name__}(sent_packet_serializer={sent!r}, received_packet_serializer={received!r})"
+
     @property
     def sent_packet_serializer(self) -> AbstractPacketSerializer[SentDTOPacketT_contra, Any]:
         """Makes the bytes of packets."""
