@@ -43,6 +43,25 @@ except ImportError:
 else:
     LOOP_FACTORIES["uvloop"] = uvloop.new_event_loop
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--eager-tasks", action="store_true", help="run every event loop with asyncio.eager_task_factory (Python 3.12)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--eager-tasks"):
+        for name, factory in LOOP_FACTORIES.items():
+            LOOP_FACTORIES[name] = functools.partial(_eager_loop, factory)
+
+
+def _eager_loop(factory: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+    loop = factory()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]  # 3.12
+    return loop
+
+
 PATIENCE = 30
 """Seconds after which a test that hangs has failed."""
 
