@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
