@@ -472,6 +472,33 @@ async def test_clients_are_served_beside_many_silent_handshakes(context: ssl.SSL
         assert handler.diary == ["connected"]
 
 
+# ------------------------------------------------------------------------------------- what is not TLS, after them
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_handler_that_catches_a_broken_connection_sees_it_once(context: ssl.SSLContext, goes_on: bool) -> None:
+    class Catching(Noting):
+        async def handle(self, client: Client, /) -> Requests:
+            while True:
+                try:
+                    yield None
+                except ssl.SSLError:
+                    self.diary.append("broken")
+                    assert len(self.diary) < 10
+                    if not goes_on:
+                        return
+
+    handler = Catching()
+    async with serving(handler, ssl=context) as it:
+        peer = await connect(it)
+        await peer.below.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert await peer.gone()
+        await until(lambda: "disconnected" in handler.diary)
+        good = await connect(it)
+        await good.leave()
+    assert handler.diary == ["connected", "broken", "disconnected", "connected", "disconnected"]
+
+
 # ------------------------------------------------------------------------------------------------------------- ending
 
 
