@@ -58,6 +58,8 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     ) -> None:
         self._backend = ensure_backend("asyncio" if backend is None else backend)
         self._new_server = new_server
+        if runner_options is not None and not isinstance(runner_options, Mapping):
+            raise TypeError(f"'runner_options' must be a mapping or None, got {runner_options!r}")
         self._runner_options = dict(runner_options or {})
         self._lock = threading.Lock()
         self._closed = False

@@ -11,7 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from easynetwork.lowlevel._checks import check_timeouts
+from easynetwork.lowlevel._checks import check_port, check_timeouts
+from easynetwork.lowlevel._tls_engine import check_ssl_context
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
@@ -88,9 +89,9 @@ class AsyncTCPNetworkServer(
         logger: gets all log records; by default, the logger named after this module.
 
     Raises:
-        TypeError: wrong type of *protocol*, *request_handler* or *backend*.
-        ValueError: *max_recv_size* is no strictly positive integer; a TLS argument without *ssl*, or a
-            time-out that is negative or NaN.
+        TypeError: wrong type of *port*, *protocol*, *request_handler*, *backend* or *ssl*.
+        ValueError: *max_recv_size* is no strictly positive integer; *ssl* is for clients only; a TLS argument without
+            *ssl*, or a time-out that is negative or NaN.
     """
 
     __slots__ = ("_create_listeners", "_wrap_listener")
@@ -115,6 +116,9 @@ class AsyncTCPNetworkServer(
         log_client_connection: bool | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
+        check_port(port)
+        if ssl is not None:
+            check_ssl_context(ssl, server_side=True)
         tls_options = (ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
         if ssl is None and any(option is not None for option in tls_options):
             raise ValueError("The 'ssl_*' arguments need 'ssl'")

@@ -15,7 +15,7 @@ from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import tls_attributes
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._tls_engine import TLSEngine, check_ssl_context
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 from easynetwork.lowlevel.socket import TLSAttribute
 
@@ -220,7 +220,8 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
             warning, or ``DEBUG`` if the peer was too slow or has left.
 
     Raises:
-        ValueError: a time-out is negative or NaN.
+        TypeError: *ssl_context* is not an `ssl.SSLContext`.
+        ValueError: *ssl_context* is for clients only; a time-out is negative or NaN.
     """
 
     __slots__ = ("_handle_error", "_listener", "_logger", "_ssl_context", "_standard_compatible", "_wrap")
@@ -235,6 +236,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         standard_compatible: bool = True,
         handshake_error_handler: Callable[[Exception], None] | None = None,
     ) -> None:
+        check_ssl_context(ssl_context, server_side=True)
         check_timeouts(handshake_timeout=handshake_timeout, shutdown_timeout=shutdown_timeout)
         self._listener = listener
         self._ssl_context = ssl_context
