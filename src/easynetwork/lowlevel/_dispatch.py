@@ -109,6 +109,7 @@ class RequestDispatcher(Generic[_T_Request]):
         "_decoder",
         "_is_disconnection",
         "_packets",
+        "_thrown",
         "_yielded",
         "ancillary",
         "ancillary_bufsize",
@@ -135,6 +136,7 @@ class RequestDispatcher(Generic[_T_Request]):
         self._decoded: list[_T_Request] = _NO_PACKETS
         self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over, in this run or the next
         self._yielded: object = None  # at the current yield
+        self._thrown: OSError | None = None  # the last error of the connection
         self.stopped: bool = False
         """Whether the connection is being closed from this side."""
 
@@ -288,8 +290,18 @@ class RequestDispatcher(Generic[_T_Request]):
         self.input.append(chunk)
 
     def is_disconnection(self, exc: BaseException) -> bool:
-        """Whether *exc*, raised while waiting for bytes, is how this connection ends."""
-        return isinstance(exc, Exception) and self._is_disconnection is not None and self._is_disconnection(exc)
+        """Return whether *exc*, raised while waiting for bytes, is how this connection ends.
+
+        An error that comes again after it was raised at a ``yield`` is one, too: the connection is broken for good. A
+        handler that catches it and asks for the next request would do so for ever.
+        """
+        if exc is self._thrown:
+            return True
+        if isinstance(exc, Exception) and self._is_disconnection is not None and self._is_disconnection(exc):
+            return True
+        if isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
+            self._thrown = exc
+        return False
 
     def _wait_as(self, yielded: object) -> None:
         if yielded is None:

@@ -140,6 +140,8 @@ def to_unix_address(path: str | bytes | os.PathLike[str] | UnixSocketAddress) ->
         return path
     if isinstance(path, (str, bytes)):
         return UnixSocketAddress.from_raw(path)
+    if not isinstance(path, os.PathLike):
+        raise TypeError(f"A path must be a str, bytes, a path object or a UnixSocketAddress, got {path!r}")
     return UnixSocketAddress.from_pathname(path)
 
 

@@ -79,7 +79,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         try:
             data = self._encode(packet)
         except Exception as exc:
-            raise encoding_crash() from exc
+            raise encoding_crash(packet, exc) from exc
         batch = self._batch
         if (room := batch.room - len(data)) > 0:
             batch.room = room
@@ -92,7 +92,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         try:
             data = self._encode(packet)
         except Exception as exc:
-            raise encoding_crash() from exc
+            raise encoding_crash(packet, exc) from exc
         return None if self._batch.write_nowait(data) else data
 
     async def _send_slowly(self, data: bytes) -> None:
@@ -116,7 +116,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             try:
                 data = self._encode(packet)
             except Exception as exc:
-                raise encoding_crash() from exc
+                raise encoding_crash(packet, exc) from exc
             await self._transport.send_all_with_ancillary((data,), ancillary_data)
 
     def _alone(self) -> AbstractAsyncContextManager[object]:

@@ -132,7 +132,7 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         try:
             return self._encode(packet)
         except Exception as exc:
-            raise encoding_crash() from exc
+            raise encoding_crash(packet, exc) from exc
 
 
 class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):

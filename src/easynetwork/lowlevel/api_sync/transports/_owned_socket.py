@@ -13,7 +13,7 @@ from typing import Any
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._socket_attributes import socket_attributes
-from easynetwork.lowlevel._socket_calls import check_plain_socket
+from easynetwork.lowlevel._socket_calls import check_is_socket, check_plain_socket
 
 from .base_selector import SelectorBaseTransport
 
@@ -37,6 +37,7 @@ class SocketOwner(SelectorBaseTransport):
         retry_interval: float,
         selector_factory: Callable[[], selectors.BaseSelector] | None,
     ) -> None:
+        check_is_socket(sock)
         self._sock = sock
         with closed_on_failure(sock):
             check_plain_socket(sock, type_)
