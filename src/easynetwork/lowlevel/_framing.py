@@ -5,6 +5,9 @@ when asked: what nobody asked for yet stays as bytes. An *encoder* is a function
 
 Serializers that say their framing as data (:mod:`easynetwork.serializers.framing`) are decoded chunk by chunk; all
 others, and all that a user has overridden, by their generators. Both ways give the same packets and the same errors.
+
+The packets and errors do not depend on how the network splits the stream. A packet that fails, for whatever reason,
+costs that packet: the decoder goes on with the next one. If nothing says where that begins, the stream cannot continue.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 __all__ = [
     "NEED_DATA",
     "BufferedDecoder",
+    "FramingLostError",
     "NeedData",
     "StreamDecoder",
     "SupportsAppend",
@@ -21,6 +25,7 @@ __all__ = [
 ]
 
 import enum
+import errno
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from functools import partial
@@ -36,12 +41,17 @@ from easynetwork.exceptions import (
     StreamProtocolParseError,
 )
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.serializers._copying import deserialize_from_buffer
+from easynetwork.serializers._resuming import pop_remaining_data, rest_of_refused
+from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
 from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
 
 from ._bytes_queue import BytesQueue
 from ._checks import check_strictly_positive
 
 _T_Packet = TypeVar("_T_Packet")
+_T_Sent = TypeVar("_T_Sent")
+_T_Yielded = TypeVar("_T_Yielded")
 
 
 class _Token(enum.Enum):
@@ -58,6 +68,17 @@ class SupportsAppend(Protocol):
 
     def append(self, chunk: bytes, /) -> None:
         """Takes a chunk."""
+
+
+class FramingLostError(ConnectionAbortedError):
+    """The stream cannot continue: a packet failed, and nothing says where the next one begins.
+
+    The cause is that failure, which was raised before.
+    """
+
+    def __init__(self) -> None:
+        text = "the stream cannot continue: a packet failed, and only its parser knew where the next one begins"
+        super().__init__(errno.ECONNABORTED, text)
 
 
 class StreamDecoder(ABC, Generic[_T_Packet]):
@@ -79,8 +100,18 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
         """Returns the next packet, or `NEED_DATA`.
 
         Raises:
-            StreamProtocolParseError: the bytes are no valid packet. The next call goes on after them.
-            RuntimeError: the protocol object crashed (its exception is the cause).
+            StreamProtocolParseError: the bytes are not a valid packet. The next call goes on after them.
+            RuntimeError: the protocol object crashed (its exception is the cause). The next call goes on after that.
+            FramingLostError: a packet failed before, and nothing says where the next one begins.
+        """
+        raise NotImplementedError
+
+    @property
+    @abstractmethod
+    def pending(self) -> int:
+        """How many bytes of an incomplete packet were received, once `next_packet` needs data.
+
+        Those of a packet that was refused already do not count.
         """
         raise NotImplementedError
 
@@ -137,25 +168,35 @@ class _FrameDecoder(StreamDecoder[_T_Packet]):
         self._received.clear()
         self._chunk = b""
 
-    def _fail(self, exc: Exception, remaining_data: memoryview) -> NoReturn:
+    def _fail(self, exc: BaseException, remaining_data: memoryview) -> NoReturn:
+        """Raise what *exc* means, which a frame has caused. The frame was taken: the next call goes on after it."""
         if isinstance(exc, DeserializeError):
             error = IncrementalDeserializeError(str(exc), remaining_data, exc.error_info)
             error.__cause__ = exc
             raise StreamProtocolParseError(remaining_data, error) from error
         if isinstance(exc, PacketConversionError):
             raise StreamProtocolParseError(remaining_data, exc) from exc
-        self.clear()
-        raise _crash(exc)
+        raise _crash(exc) if isinstance(exc, Exception) else exc
 
 
 class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
     """Frames followed by a separator: a chunk is split at once.
 
     The incomplete frame at the end of a chunk is kept as ``bytes``; once it has outlived a chunk without any separator
-    it becomes a ``bytearray``, in which only new bytes are searched: a frame that drips in costs linear time.
+    it becomes a ``bytearray``, in which only new bytes are searched: a frame that drips in costs linear time. Of one
+    that was refused, as many bytes stay there as the separator has: enough to find it, and never none.
     """
 
-    __slots__ = ("_frames", "_has_large_frames", "_limit", "_remaining_sizes", "_separator", "_tail", "drained")
+    __slots__ = (
+        "_frames",
+        "_has_large_frames",
+        "_is_tail_refused",
+        "_limit",
+        "_remaining_sizes",
+        "_separator",
+        "_tail",
+        "drained",
+    )
 
     def __init__(self, decode: Callable[[bytes], _T_Packet], separator: bytes, limit: int) -> None:
         super().__init__(decode)
@@ -164,6 +205,7 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
         self._frames: list[bytes] = []  # complete frames of the chunk, the next one last
         self._has_large_frames = False  # perhaps
         self._tail: bytes | bytearray = b""  # what follows the last separator
+        self._is_tail_refused = False  # its frame is over the limit, and goes on up to the next separator
         self._remaining_sizes: list[int] | None = None
 
     def next_packet(self) -> _T_Packet | NeedData:
@@ -199,7 +241,9 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
         packets: list[_T_Packet] = []
         try:
             packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise  # and all of them are decoded again
+        except BaseException:
             # Those before the bad one are in the list. It will be met again, as the first one.
             if not packets:
                 return [self._decode_last(frames)]
@@ -220,10 +264,15 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
         self._received.append(chunk)
         return NEED_DATA
 
+    @property
+    def pending(self) -> int:
+        return 0 if self._is_tail_refused else len(self._tail)
+
     def clear(self) -> None:
         super().clear()
         self._frames.clear()
         self._tail = b""
+        self._is_tail_refused = False
 
     def _decode_last(self, frames: list[bytes]) -> _T_Packet:
         frame = frames.pop()
@@ -265,10 +314,14 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
                 tail += chunk
                 end = tail.find(self._separator, searched)
                 if end < 0:
+                    if self._is_tail_refused:
+                        del tail[: -len(self._separator)]
                     return self._split_received()
                 with memoryview(tail) as view:  # a slice of a bytearray would be one more copy
-                    first = bytes(view[:end])
+                    if not self._is_tail_refused:
+                        first = bytes(view[:end])
                     chunk = bytes(view[end + len(self._separator) :])
+                self._is_tail_refused = False
             else:
                 chunk = tail + chunk
         frames = chunk.split(self._separator)
@@ -302,7 +355,8 @@ class _SeparatedDecoder(_FrameDecoder[_T_Packet]):
     def _refuse_tail(self) -> NoReturn:
         buffer = bytes(self._tail)
         consumed = len(buffer) + 1 - len(self._separator)
-        self._tail = bytes(LimitOverrunError("", buffer, consumed, self._separator).remaining_data)
+        self._tail = bytearray(buffer[-len(self._separator) :])
+        self._is_tail_refused = True
         self._overrun(f"No separator was found in {len(buffer)} bytes", buffer, consumed)
 
     def _overrun(self, what: str, buffer: bytes, consumed: int) -> NoReturn:
@@ -344,13 +398,19 @@ class _FixedSizeDecoder(_FrameDecoder[_T_Packet]):
         packets: list[_T_Packet] = []
         try:
             packets.extend(map(self._decode, [chunk[i : i + size] for i in range(start, end, size)]))
-        except Exception as exc:
+        except (KeyboardInterrupt, SystemExit):
+            raise  # and all of them are decoded again
+        except BaseException as exc:
             # Those before it have been decoded, and stay in the list. It will be met again as the first one.
             if not packets:
                 self._position += size
                 self._fail(exc, memoryview(chunk)[self._position :])
         self._position += size * len(packets)
         return packets
+
+    @property
+    def pending(self) -> int:
+        return len(self._chunk) - self._position if self._partial is None else len(self._partial)
 
     def clear(self) -> None:
         super().clear()
@@ -383,24 +443,133 @@ class _FixedSizeDecoder(_FrameDecoder[_T_Packet]):
 # ------------------------------------------------------------------------------------------- framing by generators
 
 
-class _GeneratorDecoder(StreamDecoder[_T_Packet]):
+class _EndOfDroppedPacketError(Exception):
+    """Ends the generator that runs while the rest of a refused packet is dropped."""
+
+    def __init__(self, remaining_data: ReadableBuffer) -> None:
+        super().__init__(remaining_data)
+        self.remaining_data = remaining_data
+
+
+def _drop(rest: Generator[_T_Yielded, _T_Sent, ReadableBuffer]) -> Generator[_T_Yielded, _T_Sent, NoReturn]:
+    """Take the place of the generator that builds a packet while *rest* drops that of a refused one."""
+    raise _EndOfDroppedPacketError((yield from rest))
+
+
+class _Input(Protocol):
+    """What a decoder takes received bytes from."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def take(self, size: int, /) -> bytes: ...
+
+
+class _LostFraming:
+    """Stands in for the input of a decoder that cannot go on: nothing is checked before that is the case."""
+
+    __slots__ = ("_cause",)
+
+    def __init__(self, cause: BaseException) -> None:
+        self._cause = cause
+
+    @property
+    def nbytes(self) -> NoReturn:
+        raise FramingLostError from self._cause
+
+    def take(self, size: int, /) -> NoReturn:
+        raise FramingLostError from self._cause
+
+
+class _ProtocolDecoder(StreamDecoder[_T_Packet]):
+    """What both kinds of generators have in common: where the stream goes on after a packet that failed."""
+
+    __slots__ = ("_between_packets", "_fed", "_generator", "_is_dropping", "_kept", "_queue", "_received")
+
+    def __init__(self, protocol: AnyStreamProtocolType[Any, _T_Packet]) -> None:
+        self.input = self._queue = BytesQueue()
+        self._received: _Input = self._queue
+        self._generator: Generator[Any, Any, tuple[_T_Packet, Any]] | None = None
+        self._kept: bytes = b""  # the remainder of the last packet, older than what is received
+        self._fed: int = 0  # bytes that the generator has got and that did not complete its packet
+        self._is_dropping = False  # the generator drops what is left of a refused packet
+        serializer = getattr(protocol, "_serializer", None)
+        self._between_packets = b""
+        if isinstance(serializer, AbstractIncrementalPacketSerializer):
+            self._between_packets = serializer._between_packets
+
+    @property
+    def pending(self) -> int:
+        return 0 if self._generator is None or self._is_dropping else self._fed
+
+    def clear(self) -> None:
+        self._queue.clear()
+        self._received = self._queue
+        self._kept = b""
+        self._is_dropping = False
+        if self._generator is not None:
+            self._generator.close()
+            self._generator = None
+
+    @abstractmethod
+    def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
+        """Begin a new packet with *remaining_data*, which comes before all other bytes."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
+        """Give what is received to *rest* until that ends. Then a new packet begins."""
+        raise NotImplementedError
+
+    def _reject(self, exc: StreamProtocolParseError) -> None:
+        """Go on after the invalid packet that *exc* is about, which its parser raised."""
+        self._go_on_with(exc.remaining_data)
+        error = exc.error
+        if isinstance(error, LimitOverrunError) and not error._is_over:
+            if (rest := rest_of_refused(error)) is None:
+                self._lose_framing(exc)
+            else:
+                self._is_dropping = True
+                self._drop_by(rest)
+
+    def _end_dropping(self, end: _EndOfDroppedPacketError) -> None:
+        self._is_dropping = False
+        self._go_on_with(end.remaining_data)
+
+    def _fail(self, exc: BaseException) -> NoReturn:
+        """Raise what *exc*, raised by the protocol object, means. Go on after its packet if that was cut before."""
+        if (remaining_data := pop_remaining_data(exc)) is not None:
+            self._go_on_with(remaining_data)
+        else:
+            self._lose_framing(exc)
+        raise _crash(exc) if isinstance(exc, Exception) else exc
+
+    def _lose_framing(self, cause: BaseException) -> None:
+        """Raise `FramingLostError` whenever a packet is asked for from now on."""
+        self.clear()
+        self._received = _LostFraming(cause)
+
+
+class _GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
     """Any `StreamProtocol`: its generator gets at most *max_recv_size* bytes at a time."""
 
-    __slots__ = ("_build", "_generator", "_kept", "_max_recv_size", "_received")
+    __slots__ = ("_build", "_max_recv_size")
 
     def __init__(self, protocol: StreamProtocol[Any, _T_Packet], max_recv_size: int) -> None:
-        self.input = self._received = BytesQueue()
+        super().__init__(protocol)
         self._build = protocol.build_packet_from_chunks
         self._max_recv_size = max_recv_size
-        self._generator: Generator[None, bytes, tuple[_T_Packet, bytes]] | None = None
-        self._kept: bytes = b""  # the remainder of the last packet, older than what is received
 
     def next_packet(self) -> _T_Packet | NeedData:
         while data := self._kept or self._received.take(self._max_recv_size):
-            self._kept = data
             generator = self._generator
             if generator is None:
-                generator = self._generator = _started(self._build())[0]
+                try:
+                    generator = self._generator = _started(self._build())[0]
+                except BaseException:
+                    self._kept = data
+                    raise
+                self._fed = 0
             self._kept = b""
             try:
                 generator.send(data)
@@ -410,39 +579,39 @@ class _GeneratorDecoder(StreamDecoder[_T_Packet]):
                 packet, self._kept = stop.value
                 return packet
             except StreamProtocolParseError as exc:
-                self._generator = None
-                self._kept = bytes(exc.remaining_data)
+                self._reject(exc)
                 raise
-            except Exception as exc:
-                self._generator = None
-                raise _crash(exc)
+            except _EndOfDroppedPacketError as end:
+                self._end_dropping(end)
+            except BaseException as exc:
+                self._fail(exc)
+            else:
+                self._fed += len(data) if self._fed else len(data.lstrip(self._between_packets))
         return NEED_DATA
 
-    def clear(self) -> None:
-        self._received.clear()
-        self._kept = b""
-        if self._generator is not None:
-            self._generator.close()
-            self._generator = None
+    def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
+        self._generator = None
+        self._kept = bytes(remaining_data)
+
+    def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
+        self._generator = _started(_drop(rest))[0]
 
 
-class BufferedDecoder(StreamDecoder[_T_Packet]):
+class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
     """Any `BufferedStreamProtocol`: bytes are written into the protocol's own buffer.
 
     Who can read straight into that buffer does so between `get_buffer` and `buffer_updated`; what is fed is copied.
     """
 
-    __slots__ = ("_generator", "_kept", "_protocol", "_received", "_sizehint", "_user_buffer", "_view", "_written")
+    __slots__ = ("_protocol", "_sizehint", "_user_buffer", "_view", "_written")
 
     def __init__(self, protocol: BufferedStreamProtocol[Any, _T_Packet, Any], max_recv_size: int) -> None:
-        self.input = self._received = BytesQueue()
+        super().__init__(protocol)
         self._protocol = protocol
         self._sizehint = max_recv_size
         self._user_buffer: Any = None
         self._view: memoryview | None = None  # where the next bytes go; None while no generator runs
-        self._generator: Generator[int | None, int, tuple[_T_Packet, Any]] | None = None
         self._written: int = 0  # bytes in the view that the generator was not told of
-        self._kept: bytes = b""  # the remainder of the last packet, older than what is received
 
     @property
     def buffered(self) -> BufferedDecoder[_T_Packet]:
@@ -466,6 +635,7 @@ class BufferedDecoder(StreamDecoder[_T_Packet]):
                 self._user_buffer = buffer
             self._generator, position = _started(self._protocol.build_packet_from_buffer(self._user_buffer))
             self._view = self._window(position)
+            self._fed = 0
         return self._view[self._written :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -478,26 +648,27 @@ class BufferedDecoder(StreamDecoder[_T_Packet]):
             nbytes, self._written = self._written, 0
             try:
                 position = self._generator.send(nbytes)
+                window = self._window(position)
             except StopIteration as stop:
                 packet: _T_Packet
                 packet, remaining = stop.value
-                self._keep(remaining)
+                self._go_on_with(remaining)
                 return packet
             except StreamProtocolParseError as exc:
-                self._keep(exc.remaining_data)
+                self._reject(exc)
                 raise
-            except Exception as exc:
-                self._drop_buffer()
-                raise _crash(exc)
-            self._view = self._window(position)
+            except _EndOfDroppedPacketError as end:
+                self._end_dropping(end)
+            except BaseException as exc:
+                self._fail(exc)
+            else:
+                self._count(nbytes)
+                self._view = window
         return NEED_DATA
 
     def clear(self) -> None:
-        self._received.clear()
-        if self._generator is not None:
-            self._generator.close()
+        super().clear()
         self._drop_buffer()
-        self._kept = b""
 
     def _window(self, position: int | None) -> memoryview:
         window = memoryview(self._user_buffer).cast("B")[position or 0 :]
@@ -506,10 +677,21 @@ class BufferedDecoder(StreamDecoder[_T_Packet]):
             raise RuntimeError("The protocol object wants to receive bytes where its buffer ends")
         return window
 
-    def _keep(self, remaining: ReadableBuffer) -> None:
-        """Puts *remaining* before all other bytes. It is copied: it may be a view of the buffer that is used again."""
+    def _count(self, nbytes: int) -> None:
+        """Count *nbytes*, written where the view begins, as part of an incomplete packet."""
+        if not self._fed and self._between_packets:
+            assert self._view is not None
+            nbytes = len(bytes(self._view[:nbytes]).lstrip(self._between_packets))
+        self._fed += nbytes
+
+    def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
+        # Copied: it may be a view of the buffer that is used again.
         self._generator = self._view = None
-        self._kept = bytes(remaining) + self._kept
+        self._kept = bytes(remaining_data) + self._kept
+
+    def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
+        self._view = self._window(None)
+        self._generator = _started(_drop(deserialize_from_buffer(rest, self._view)))[0]
 
     def _copy_fed_bytes(self) -> int:
         if not self._kept and not self._received.nbytes:
