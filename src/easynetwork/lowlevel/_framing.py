@@ -101,7 +101,7 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
 
         Raises:
             StreamProtocolParseError: the bytes are not a valid packet. The next call goes on after them.
-            RuntimeError: the protocol object crashed (its exception is the cause). The next call goes on after that.
+            RuntimeError: the protocol object crashed (its exception is the cause). The packet is lost.
             FramingLostError: a packet failed before, and nothing says where the next one begins.
         """
         raise NotImplementedError
