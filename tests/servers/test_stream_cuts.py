@@ -1,4 +1,4 @@
-"""What a server records about streams that are cut short. To the handler, they are ends like any other."""
+"""Streams that end too early: cut by the peer, or given up because nothing says where the next request begins."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lowlevel.framing_cases import LengthPrefix
 from tests.servers.serving import Client, Handler, Requests, line_protocol, run, serving, until
 from tests.servers.tls_serving import connect
 from tests.tls import Certificates
 
 from easynetwork.lowlevel.socket import new_socket_address
+from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
+from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 
 EVERY_BACKEND = True
@@ -133,3 +136,40 @@ async def test_tls_stream_that_was_cut_is_one_info_record(
         expected = [(LOGGER.name, logging.INFO, what)] if is_cut and standard_compatible else []
     assert cuts(caplog) == expected
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+class Surviving(Handler):
+    """Catches crashes of the protocol, with one generator for each request."""
+
+    async def handle(self, client: Client, /) -> Requests:
+        try:
+            await client.send_packet((yield None))
+        except RuntimeError as exc:
+            self.diary.append(type(exc.__cause__).__name__)
+        except BaseException as exc:
+            self.diary.append(type(exc).__name__)
+            raise
+
+
+@pytest.mark.parametrize("protocol_type", [StreamProtocol, BufferedStreamProtocol])
+@pytest.mark.parametrize("is_caught", [True, False])
+async def test_stream_that_cannot_continue_after_a_crash_is_closed(
+    protocol_type: Any, is_caught: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = Surviving() if is_caught else Noting()
+    server: AsyncTCPNetworkServer[Any, Any] = AsyncTCPNetworkServer(
+        "127.0.0.1", 0, protocol_type(LengthPrefix()), handler, logger=LOGGER
+    )
+    async with run(server) as it:
+        peer = await it.connect()
+        await peer.send(b"\x02a\n\x01?\x02b\n")
+        assert await peer.gone()
+        await until(lambda: "disconnected" in handler.diary)
+    if is_caught:
+        assert handler.diary == ["connected", "ZeroDivisionError", "GeneratorExit", "disconnected"]
+        assert not [record for record in caplog.records if record.levelno > logging.INFO]
+    else:
+        assert handler.diary == ["connected", "RuntimeError", "disconnected"]
+        [record] = [record for record in caplog.records if record.exc_info]
+        assert record.levelno == logging.ERROR
+    assert cuts(caplog) == []
