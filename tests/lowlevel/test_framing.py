@@ -26,7 +26,7 @@ from easynetwork.exceptions import (
     LimitOverrunError,
     StreamProtocolParseError,
 )
-from easynetwork.lowlevel import _framing
+from easynetwork.lowlevel._frame_decoders import FixedSizeDecoder, SeparatedDecoder
 from easynetwork.lowlevel._framing import (
     NEED_DATA,
     FramingLostError,
@@ -34,6 +34,7 @@ from easynetwork.lowlevel._framing import (
     decoder_factory,
     packet_encoder,
 )
+from easynetwork.lowlevel._generator_decoders import BufferedDecoder, GeneratorDecoder
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.json import JSONSerializer
 from easynetwork.serializers.line import StringLineSerializer
@@ -389,7 +390,7 @@ def test_what_is_no_protocol_object_is_refused(protocol: Any) -> None:
 
 def test_framing_said_as_data_needs_no_generator() -> None:
     """The tests above compare two ways: this one makes sure that they are two."""
-    assert isinstance(new_decoder(StreamProtocol(Line(b"\n"))), _framing._SeparatedDecoder)
-    assert isinstance(new_decoder(BufferedStreamProtocol(Block(3))), _framing._FixedSizeDecoder)
-    assert isinstance(new_decoder(ProtocolByGenerators(Line(b"\n"))), _framing._GeneratorDecoder)
-    assert isinstance(new_decoder(BufferedProtocolByGenerators(Block(3))), _framing.BufferedDecoder)
+    assert isinstance(new_decoder(StreamProtocol(Line(b"\n"))), SeparatedDecoder)
+    assert isinstance(new_decoder(BufferedStreamProtocol(Block(3))), FixedSizeDecoder)
+    assert isinstance(new_decoder(ProtocolByGenerators(Line(b"\n"))), GeneratorDecoder)
+    assert isinstance(new_decoder(BufferedProtocolByGenerators(Block(3))), BufferedDecoder)
