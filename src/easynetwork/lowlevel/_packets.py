@@ -8,7 +8,8 @@ import errno
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from ._errors import error_from_errno
+from easynetwork.exceptions import IncompletePacketError
+
 from ._framing import NEED_DATA, StreamDecoder
 
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
@@ -52,9 +53,11 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         self._eof = False
 
     def _check_eof(self) -> None:
-        """Raises `ConnectionAbortedError` if the stream has ended."""
+        """Raise `ConnectionAbortedError` if the stream has ended: `IncompletePacketError` if within a packet."""
         if self._eof:
-            raise error_from_errno(errno.ECONNABORTED, "the stream has ended")
+            if nbytes := self._decoder.pending:
+                raise IncompletePacketError(nbytes)
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the peer closed the connection")
 
     def _complete_with_ancillary(
         self, chunk: bytes, ancillary_data: Any, ancillary_data_received: Callable[[Any], object]

@@ -114,6 +114,10 @@ class StapledIncrementalPacketSerializer(
         """Asks ``sent_packet_serializer``."""
         return self._sent_packet_serializer.incremental_serialize(packet)
 
+    @property
+    def _between_packets(self) -> bytes:
+        return self._received_packet_serializer._between_packets
+
     def incremental_deserialize(self) -> Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]]:
         """Asks ``received_packet_serializer``."""
         return self._received_packet_serializer.incremental_deserialize()

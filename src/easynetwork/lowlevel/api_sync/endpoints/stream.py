@@ -150,9 +150,11 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
         Raises:
             TimeoutError: it has taken too long. What was received so far stays, and the next call goes on from there.
             ValueError: *timeout* is negative or NaN.
-            ConnectionAbortedError: the stream has ended; what was received of an incomplete packet is lost.
+            IncompletePacketError: the stream ended in the middle of a packet. So does each further call.
+            ConnectionAbortedError: the stream ended, or cannot continue: a packet failed, and only its parser knew
+                where the next one begins. So does each further call.
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
-            RuntimeError: the protocol object crashed.
+            RuntimeError: the protocol object crashed (its exception is the cause). The packet is lost.
             OSError: the connection broke or the endpoint is closed.
         """
         return self._receiver.receive(seconds(timeout))
