@@ -29,6 +29,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 
+from ._faults import Origin, close_generator, closes_coroutine, no_async_generator
 from ._framing import NEED_DATA, NeedData, StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
@@ -91,10 +92,15 @@ def parse_yielded(yielded: object) -> tuple[float | None, RecvAncillaryDataParam
         return None, None
     if not isinstance(params, RecvParams):
         raise TypeError(f"A request handler may yield None, a number or RecvParams, got {yielded!r}")
-    timeout = params.timeout
-    if timeout is not None and not timeout >= 0:
-        raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
-    return None if timeout == math.inf else timeout, params.recv_with_ancillary
+    timeout, ancillary = params.timeout, params.recv_with_ancillary
+    if timeout is not None:
+        if not isinstance(timeout, (int, float)):
+            raise TypeError(f"The timeout of a yield must be None or a number, got {timeout!r}")
+        if not timeout >= 0:
+            raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
+    if ancillary is not None and not isinstance(ancillary, RecvAncillaryDataParams):
+        raise TypeError(f"'recv_with_ancillary' must be None or RecvAncillaryDataParams, got {ancillary!r}")
+    return None if timeout == math.inf else timeout, ancillary
 
 
 _NO_PACKETS: Final[list[Any]] = []
@@ -117,6 +123,7 @@ class RequestDispatcher(Generic[_T_Request]):
         "disconnected",
         "input",
         "max_recv_size",
+        "origin",
         "spent",
         "stopped",
         "timeout",
@@ -157,6 +164,8 @@ class RequestDispatcher(Generic[_T_Request]):
         coroutine is resumed with those, or with None if it has to look for itself."""
         self.disconnected: bool = False
         """Set by the driver when no more bytes will come."""
+        self.origin: Origin | None = None
+        """Where the errors of this connection come from; None before the first one."""
 
     @types.coroutine
     def run(
@@ -183,7 +192,10 @@ class RequestDispatcher(Generic[_T_Request]):
         firstiter, finalizer = sys.get_asyncgen_hooks()
         while not self.stopped and (agen := next_generator()) is not None:
             has_yielded = False
-            asend = agen.asend
+            try:
+                asend = agen.asend
+            except AttributeError:
+                raise no_async_generator(agen) from None
             error: BaseException | None = None
             try:
                 # Begun without the hooks of the event loop, which would keep a list of all generators, for those that
@@ -209,7 +221,7 @@ class RequestDispatcher(Generic[_T_Request]):
                     elif lone is not NEED_DATA:  # a single one, and nothing behind it
                         yielded = yield from asend(lone)
                     elif dry:
-                        yield from agen.aclose()
+                        yield from close_generator(agen)
                         return DISCONNECTED
                     else:
                         for packet in packets:  # the way of every packet
@@ -257,9 +269,10 @@ class RequestDispatcher(Generic[_T_Request]):
                                     decoded = _NO_PACKETS
                                 else:
                                     lone = decoded.pop()
-                    except GeneratorExit:
-                        raise
                     except BaseException as exc:
+                        if closes_coroutine(exc):
+                            raise
+                        self.claim(exc)
                         error = exc
             except StopAsyncIteration:
                 if not has_yielded:
@@ -286,6 +299,12 @@ class RequestDispatcher(Generic[_T_Request]):
         except Exception as exc:
             raise RuntimeError("The callback for ancillary data has failed") from exc
         self.input.append(chunk)
+
+    def claim(self, exc: BaseException) -> None:
+        """Note that *exc* is an error of this connection, and not of any other origin."""
+        if self.origin is None:
+            self.origin = Origin()
+        self.origin.claim(exc)
 
     def is_disconnection(self, exc: BaseException) -> bool:
         """Whether *exc*, raised while waiting for bytes, is how this connection ends."""

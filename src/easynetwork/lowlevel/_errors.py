@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-__all__ = ["error_from_errno", "is_stream_end"]
+__all__ = ["TLS_ERRORS", "error_from_errno", "is_stream_end"]
 
 import os
 
 try:
-    from ssl import SSLEOFError, SSLZeroReturnError
+    from ssl import SSLEOFError, SSLError, SSLZeroReturnError
 except ImportError:  # Python without TLS
+    TLS_ERRORS: tuple[type[OSError], ...] = ()
     _STREAM_ENDS: tuple[type[OSError], ...] = (ConnectionError,)
 else:
+    TLS_ERRORS = (SSLError,)
     _STREAM_ENDS = (ConnectionError, SSLEOFError, SSLZeroReturnError)
 
 

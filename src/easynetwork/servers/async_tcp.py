@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel._errors import is_stream_end
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
@@ -161,7 +162,7 @@ class AsyncTCPNetworkServer(
             return
         if isinstance(exc, OSError) and exc.errno == errno.ENOTCONN:
             return
-        self.logger.warning("TLS handshake with a client failed: %s", exc)
+        log(self.logger, logging.WARNING, "TLS handshake with a client failed: %s", exc)
 
     def _address(self, server: AsyncStreamServer[Any, Any]) -> SocketAddress:
         return inet_address(server.extra(INETSocketAttribute.sockname))

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._faults import split_fault
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._socket_attributes import tls_attributes
 from easynetwork.lowlevel._tls_engine import TLSEngine
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
@@ -275,8 +277,12 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         except Exception as exc:
             try:
                 self._handle_error(exc)
-            except Exception as crash:
-                _logger.warning("The handler of failed TLS handshakes has failed itself", exc_info=crash)
+            except BaseException as crash:
+                fault, ending = split_fault(crash)
+                if fault is not None:
+                    log(_logger, logging.WARNING, "The handler of failed TLS handshakes has failed", exc_info=fault)
+                if ending is not None:
+                    raise ending
             return
         del transport
         await handler(tls)
@@ -301,4 +307,4 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
 
 
 def _log_handshake_error(exc: Exception) -> None:
-    _logger.warning("TLS handshake failed: %s: %s", type(exc).__name__, exc)
+    log(_logger, logging.WARNING, "TLS handshake failed: %s: %s", type(exc).__name__, exc)
