@@ -12,6 +12,7 @@ import pytest
 import sniffio
 from tests.background import settle, sleep, spawn
 from tests.lowlevel.api_async.servers import serving as lowlevel
+from tests.lowlevel.api_async.servers.pulling import PullingTransport
 from tests.servers.serving import Client, Handler, Requests, Serving, line_protocol, run, serving, until
 
 from easynetwork.converter import AbstractPacketConverterComposite
@@ -459,6 +460,39 @@ async def test_fault_of_an_initializer_ends_no_server(
         assert await peer.gone()
         assert type(await one_error(caplog)) is type(make_fault())
         armed.clear()
+
+
+@pytest.mark.parametrize("method", ["recv_into", "send_all", "aclose"])
+@pytest.mark.parametrize("error", [OSError(5, "on purpose"), Panic()])
+async def test_fault_of_a_transport_ends_no_server(
+    method: str, error: BaseException, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that a user has written."""
+
+    async def handler(client: Any) -> AsyncGenerator[Any, Any]:
+        await client.send_packet((yield None))
+        await client.send_packet((yield None))
+
+    async with lowlevel.serving(handler, "pull") as it:
+        peer = await it.connect()
+        assert await peer.ask(b"a") == b"a"
+        with monkeypatch.context() as patch:
+
+            async def fail(self: PullingTransport, *args: Any) -> NoReturn:
+                self._socket.close()
+                raise error
+
+            patch.setattr(PullingTransport, method, fail)
+            await peer.send(b"b\n")
+            if method == "recv_into":
+                peer.half_close()  # it is within the method already
+                await (await it.connect()).gone()
+            assert await peer.gone()
+            await until(lambda: problems(caplog))
+        assert await (await it.connect()).ask(b"c") == b"c"
+        assert not it.task.done()
+    assert problems(caplog)[0].levelno == logging.ERROR
+    assert problems(caplog)[0].exc_info[1] is error
 
 
 # -------------------------------------------------------------------------------------------------- what propagates

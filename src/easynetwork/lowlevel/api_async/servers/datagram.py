@@ -124,7 +124,8 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
                 that has come, and more if it wants. Each ``yield`` asks for a packet, and says how long to wait for it:
                 None, a number of seconds, or `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The
                 generator runs in one task, and in a copy of the current context. If it returns before its first
-                ``yield``, the datagram is discarded.
+                ``yield``, the datagram is discarded. What it raises is logged, unless it is `SystemExit`,
+                `KeyboardInterrupt` or the cancellation of that task.
             task_group: where the tasks of the generators live; a private one if None. When the server is closed, those
                 in a private one are cancelled; otherwise, those that wait for a packet are closed, the others go on.
 

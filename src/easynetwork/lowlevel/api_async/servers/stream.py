@@ -142,7 +142,9 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         Parameters:
             client_connected_cb: makes the asynchronous generator that handles the requests of one client. Each
                 ``yield`` asks for a request, and says how long to wait for it: None, a number of seconds, or
-                `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task.
+                `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task. What
+                it raises is logged and ends its connection, unless it is `SystemExit`, `KeyboardInterrupt` or the
+                cancellation of that task.
             task_group: where the tasks of the clients live; a private one if None.
             disconnect_error_filter: tells the errors that mean "the client has left". Then, as at the end of the
                 stream, the generator is closed, and nothing is raised at its ``yield``.
@@ -198,14 +200,18 @@ async def end_abruptly(
     """
     if closes_coroutine(exc):
         raise exc
-    fault, ending = split_fault(exc, transport.backend()._is_cancellation)
+    is_cancellation = transport.backend()._is_cancellation
+    fault, ending = split_fault(exc, is_cancellation)
     if fault is not None:
         # Before anything is awaited: a cancellation that is on its way would take the message with it.
         report(fault)
     try:
         await aclose_forcefully(transport)
-    except Exception as failure:
-        log(_logger, logging.WARNING, "%r: closing has failed", transport, exc_info=failure)
+    except BaseException as failure:
+        fault, more_urgent = split_fault(failure, is_cancellation)
+        if fault is not None:
+            log(_logger, logging.WARNING, "%s: closing has failed", transport, exc_info=fault)
+        ending = more_urgent or ending
     if ending is not None:
         raise ending
 
