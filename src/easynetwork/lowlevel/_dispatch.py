@@ -93,12 +93,13 @@ def parse_yielded(yielded: object) -> tuple[float | None, RecvAncillaryDataParam
     if not isinstance(params, RecvParams):
         raise TypeError(f"A request handler may yield None, a number or RecvParams, got {yielded!r}")
     timeout, ancillary = params.timeout, params.recv_with_ancillary
-    if timeout is not None:
-        if not isinstance(timeout, (int, float)):
-            raise TypeError(f"The timeout of a yield must be None or a number, got {timeout!r}")
-        if not timeout >= 0:
-            raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
-    if ancillary is not None and not isinstance(ancillary, RecvAncillaryDataParams):
+    try:
+        is_valid = timeout is None or timeout >= 0
+    except TypeError:
+        raise TypeError(f"The timeout of a yield must be None or a number, got {timeout!r}") from None
+    if not is_valid:
+        raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
+    if ancillary is not None and not callable(getattr(ancillary, "data_received", None)):
         raise TypeError(f"'recv_with_ancillary' must be None or RecvAncillaryDataParams, got {ancillary!r}")
     return None if timeout == math.inf else timeout, ancillary
 
