@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["error_from_errno", "is_cut_tls", "is_stream_end"]
+__all__ = ["TLS_ERRORS", "error_from_errno", "is_cut_tls", "is_stream_end"]
 
 import errno
 import os
 
 try:
-    from ssl import SSLEOFError, SSLZeroReturnError
+    from ssl import SSLEOFError, SSLError, SSLZeroReturnError
 except ImportError:  # Python without TLS
+    TLS_ERRORS: tuple[type[OSError], ...] = ()
     _STREAM_ENDS: tuple[type[OSError], ...] = (ConnectionError,)
     _CUT_TLS: tuple[type[OSError], ...] = ()
 else:
+    TLS_ERRORS = (SSLError,)
     _CUT_TLS = (SSLEOFError,)
     _STREAM_ENDS = (ConnectionError, SSLEOFError, SSLZeroReturnError)
 

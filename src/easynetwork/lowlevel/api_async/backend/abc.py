@@ -361,6 +361,13 @@ class AsyncBackend(metaclass=ABCMeta):
         """Returns the exception that is raised in a cancelled task."""
         raise NotImplementedError
 
+    def _is_cancellation(self, exc: BaseException) -> bool:
+        """Return whether *exc*, raised in the current task, comes from a cancellation of this very task.
+
+        The exception of another task that was cancelled has the same type. By default, the type decides.
+        """
+        return isinstance(exc, self.get_cancelled_exc_class())
+
     @abstractmethod
     async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:
         """Awaits *coroutine*, in this task, to its end, whatever is cancelled meanwhile.

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import trio
 
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend._threads_portal import CallablePortal
 
 from .scopes import ignore_cancellation
@@ -49,4 +50,4 @@ class TrioThreadsPortal(CallablePortal):
             return False
 
     def _report(self, message: str, exc: BaseException) -> None:
-        _logger.error(message, exc_info=exc)
+        log(_logger, logging.ERROR, message, exc_info=exc)
