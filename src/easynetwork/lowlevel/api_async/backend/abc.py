@@ -112,6 +112,9 @@ class TaskInfo:
     coro: Coroutine[Any, Any, Any] | None = field(compare=False, repr=False)
     """What the task runs."""
 
+    def __hash__(self) -> int:
+        return hash(self.id)
+
 
 class Task(Generic[_T_co], metaclass=ABCMeta):
     """A task of a `TaskGroup`."""

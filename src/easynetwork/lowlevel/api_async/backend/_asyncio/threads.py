@@ -13,7 +13,7 @@ import sniffio
 
 from easynetwork.lowlevel.api_async.backend._threads_portal import CallablePortal
 
-from .scopes import ignore_cancellation
+from .shields import ignore_cancellation
 
 _T = TypeVar("_T")
 
