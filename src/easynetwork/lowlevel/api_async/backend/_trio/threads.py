@@ -7,6 +7,7 @@ __all__ = ["TrioThreadsPortal", "run_in_thread"]
 import contextvars
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import trio
@@ -32,7 +33,7 @@ class TrioThreadsPortal(CallablePortal):
 
     __slots__ = ("_token",)
 
-    LIBRARY = "trio"
+    LIBRARY = None  # trio has the thread-local name
 
     _token: trio.lowlevel.TrioToken
 
@@ -50,3 +51,6 @@ class TrioThreadsPortal(CallablePortal):
 
     def _report(self, message: str, exc: BaseException) -> None:
         _logger.error(message, exc_info=exc)
+
+    def _call_block(self) -> AbstractContextManager[trio.CancelScope]:
+        return trio.CancelScope()
