@@ -152,7 +152,6 @@ async def test_a_coroutine_that_awaits_nothing_more_keeps_its_result(backend: As
         return 42
 
     task, requested = await cancel_from_outside(run, "", "")
-    assert requested == ([True, False] if shielded == "cancel_shielded_coro_yield" else [True, True])
     assert task.result() == 42
     assert not task.cancelled()
     assert task.cancelling() == sum(requested)
