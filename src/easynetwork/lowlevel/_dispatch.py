@@ -118,7 +118,6 @@ class RequestDispatcher(Generic[_T_Request]):
         "_disconnection",
         "_is_disconnection",
         "_packets",
-        "_thrown",
         "_yielded",
         "ancillary",
         "ancillary_bufsize",
@@ -147,7 +146,6 @@ class RequestDispatcher(Generic[_T_Request]):
         self._decoded: list[_T_Request] = _NO_PACKETS
         self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over, in this run or the next
         self._yielded: object = None  # at the current yield
-        self._thrown: OSError | None = None  # the last error of the connection
         self.stopped: bool = False
         """Whether the connection is being closed from this side."""
 
@@ -320,13 +318,11 @@ class RequestDispatcher(Generic[_T_Request]):
         An error that comes again after it was raised at a ``yield`` is one, too: the connection is broken for good. A
         handler that catches it and asks for the next request would do so for ever.
         """
-        if exc is self._thrown or (
+        if (self.origin is not None and self.origin.is_of(exc)) or (
             isinstance(exc, Exception) and self._is_disconnection is not None and self._is_disconnection(exc)
         ):
             self._disconnection = exc
             return True
-        if isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
-            self._thrown = exc
         return False
 
     def describe_cut(self) -> str:

@@ -203,6 +203,9 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
             async with self._backend.create_task_group() as accept_tasks:
                 for server in self._servers or ():
                     _ = await accept_tasks.start(self._accept, server, client_tasks)
+                assert self._serving is not None
+                if self._serving.cancel_called():
+                    return  # shutdown() came first, and its cancellation is on its way
                 self._is_serving = True
                 log(self.logger, logging.INFO, "Start serving at %s", ", ".join(map(str, self.get_addresses())))
                 if is_up_event is not None:

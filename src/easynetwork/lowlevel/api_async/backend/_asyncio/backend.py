@@ -37,7 +37,8 @@ from easynetwork.lowlevel.api_async.transports.abc import (
 from . import tcp, udp, unix_stream
 from .datagram import AsyncioDatagramTransport, AsyncioUnixDatagramTransport
 from .datagram_listener import AsyncioUnixDatagramListener
-from .scopes import AsyncioCancelScope, ignore_cancellation
+from .scopes import AsyncioCancelScope
+from .shields import ignore_cancellation
 from .tasks import AsyncioTaskGroup, task_info
 from .threads import AsyncioThreadsPortal, run_in_thread
 

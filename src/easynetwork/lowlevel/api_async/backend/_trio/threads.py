@@ -7,6 +7,7 @@ __all__ = ["TrioThreadsPortal", "run_in_thread"]
 import contextvars
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import trio
@@ -33,7 +34,7 @@ class TrioThreadsPortal(CallablePortal):
 
     __slots__ = ("_token",)
 
-    LIBRARY = "trio"
+    LIBRARY = None  # trio has the thread-local name
 
     _token: trio.lowlevel.TrioToken
 
@@ -51,3 +52,6 @@ class TrioThreadsPortal(CallablePortal):
 
     def _report(self, message: str, exc: BaseException) -> None:
         log(_logger, logging.ERROR, message, exc_info=exc)
+
+    def _call_block(self) -> AbstractContextManager[trio.CancelScope]:
+        return trio.CancelScope()
