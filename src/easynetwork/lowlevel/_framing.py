@@ -26,6 +26,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
 from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
 
 from ._checks import check_strictly_positive
@@ -54,12 +55,12 @@ def decoder_factory(
     fallback: Callable[[], StreamDecoder[_T_Packet]]
     if isinstance(protocol, StreamProtocol):
         serializer = _framed_serializer(protocol, StreamProtocol.build_packet_from_chunks, "incremental_deserialize")
-        fallback = partial(GeneratorDecoder, protocol, max_recv_size)
+        fallback = partial(GeneratorDecoder, protocol, max_recv_size, _between_packets(protocol))
     else:
         serializer = _framed_serializer(
             protocol, BufferedStreamProtocol.build_packet_from_buffer, "buffered_incremental_deserialize"
         )
-        fallback = partial(BufferedDecoder, protocol, max_recv_size)
+        fallback = partial(BufferedDecoder, protocol, max_recv_size, _between_packets(protocol))
     if serializer is None:
         return fallback
     decode = _decode_function(serializer, protocol._converter)
@@ -99,6 +100,12 @@ def check_stream_protocol(protocol: object) -> None:
     """Raises `TypeError` unless *protocol* is a stream protocol object."""
     if not isinstance(protocol, (StreamProtocol, BufferedStreamProtocol)):
         raise TypeError(f"Expected a StreamProtocol or a BufferedStreamProtocol object, got {protocol!r}")
+
+
+def _between_packets(protocol: AnyStreamProtocolType[Any, Any]) -> bytes:
+    """Return the bytes that may follow the last packet of a stream."""
+    serializer = getattr(protocol, "_serializer", None)
+    return serializer._between_packets if isinstance(serializer, AbstractIncrementalPacketSerializer) else b""
 
 
 def _decode_function(serializer: FramedPacketSerializer[Any, Any], converter: Any) -> Callable[[bytes], Any]:

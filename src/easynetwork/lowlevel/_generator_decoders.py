@@ -10,10 +10,9 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from easynetwork._typing import ReadableBuffer
 from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
-from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers._copying import deserialize_from_buffer
 from easynetwork.serializers._resuming import pop_remaining_data, rest_of_refused
-from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
 
 from ._bytes_queue import BytesQueue
 from ._decoder import NEED_DATA, FramingLostError, NeedData, StreamDecoder, protocol_crash
@@ -66,17 +65,14 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
 
     __slots__ = ("_between_packets", "_fed", "_generator", "_is_dropping", "_kept", "_queue", "_received")
 
-    def __init__(self, protocol: AnyStreamProtocolType[Any, _T_Packet]) -> None:
+    def __init__(self, between_packets: bytes) -> None:
         self.input = self._queue = BytesQueue()
         self._received: _Input = self._queue
         self._generator: Generator[Any, Any, tuple[_T_Packet, Any]] | None = None
         self._kept: bytes = b""  # the remainder of the last packet, older than what is received
         self._fed: int = 0  # bytes that the generator has got and that did not complete its packet
         self._is_dropping = False  # the generator drops what is left of a refused packet
-        serializer = getattr(protocol, "_serializer", None)
-        self._between_packets = b""
-        if isinstance(serializer, AbstractIncrementalPacketSerializer):
-            self._between_packets = serializer._between_packets
+        self._between_packets = between_packets
 
     @property
     def pending(self) -> int:
@@ -135,8 +131,8 @@ class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
 
     __slots__ = ("_build", "_max_recv_size")
 
-    def __init__(self, protocol: StreamProtocol[Any, _T_Packet], max_recv_size: int) -> None:
-        super().__init__(protocol)
+    def __init__(self, protocol: StreamProtocol[Any, _T_Packet], max_recv_size: int, between_packets: bytes) -> None:
+        super().__init__(between_packets)
         self._build = protocol.build_packet_from_chunks
         self._max_recv_size = max_recv_size
 
@@ -185,8 +181,10 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
 
     __slots__ = ("_protocol", "_sizehint", "_user_buffer", "_view", "_written")
 
-    def __init__(self, protocol: BufferedStreamProtocol[Any, _T_Packet, Any], max_recv_size: int) -> None:
-        super().__init__(protocol)
+    def __init__(
+        self, protocol: BufferedStreamProtocol[Any, _T_Packet, Any], max_recv_size: int, between_packets: bytes
+    ) -> None:
+        super().__init__(between_packets)
         self._protocol = protocol
         self._sizehint = max_recv_size
         self._user_buffer: Any = None
