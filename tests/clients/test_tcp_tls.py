@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.blocking import PATIENCE, InThread, open_descriptors, stream_pair
 from tests.blocking_tls import cut, raw, send_closing_alert, shake_hands, shakes_hands
+from tests.forks import in_child_process, needs_fork
 from tests.openssl import needs_openssl, s_server
 from tests.tls import Certificates, the_certificates
 
@@ -307,3 +308,32 @@ def test_it_talks_to_openssl(tls_version: str, certificates: Certificates) -> No
             openssl.type(b"a greeting\n")
             assert client.recv_packet(timeout=PATIENCE) == "a greeting"
         openssl.wait_for(b"CONNECTION CLOSED")
+
+
+# -------------------------------------------------------------------------------------------------------------- forks
+
+
+@needs_fork
+@pytest.mark.parametrize("how", ["closed", "forgotten"])
+def test_child_process_sends_no_closing_alert_and_leaves_the_connection_to_its_parent(
+    tls_version: str, how: str
+) -> None:
+    with serving(the_certificates().server_context(tls_version)) as remote:
+        client = new_client(remote.address, ssl=the_certificates().client_context(tls_version), ssl_shutdown_timeout=0)
+        peer = remote.handshake.result()
+
+        def end() -> None:
+            nonlocal client
+            if how == "closed":
+                client.close()
+                assert client.is_closed()
+            else:
+                with pytest.warns(ResourceWarning, match="unclosed client"):
+                    del client
+
+        in_child_process(end)
+        client.send_packet("from the parent")
+        assert peer.recv(100) == b"from the parent\n"
+        peer.sendall(b"for the parent\n")
+        assert client.recv_packet(timeout=PATIENCE) == "for the parent"
+        client.close()

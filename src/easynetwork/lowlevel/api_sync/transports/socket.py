@@ -63,7 +63,13 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         self._is_drained = False
 
     def close(self) -> None:
-        """Closes the socket. Both directions are shut down first, so that a thread which waits for it notices."""
+        """Close the socket. Both directions are shut down first, so that a thread which waits for it notices.
+
+        A process that has inherited the transport by :manpage:`fork(2)` drops its descriptor only.
+        """
+        if self._is_inherited():
+            self._close_abruptly()
+            return
         with suppress(OSError):
             self._sock.shutdown(_socket.SHUT_RDWR)
         self._sock.close()
@@ -225,9 +231,9 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
             check_strictly_positive("max_datagram_size", max_datagram_size)
 
     def close(self) -> None:
-        """Closes the socket. A thread that waits for it notices."""
+        """Close the socket. A thread that waits for it notices."""
         self._closing = True
-        if self._waits:
+        if self._waits and not self._is_inherited():
             # Linux does not wake up who polls a descriptor that gets closed, but it does for this. Not done without
             # need: after a fork, another process may still use the socket.
             with suppress(OSError):
