@@ -162,6 +162,26 @@ async def test_server_has_to_have_the_right_name(
         assert remote.names == [name]
 
 
+@pytest.fixture
+def local_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each host is this one."""
+    really = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *args, **kwargs: really("127.0.0.1", *args, **kwargs))
+
+
+@pytest.mark.usefixtures("local_names")
+@pytest.mark.parametrize(("host", "name"), [("server.example.", "server.example"), ("127.0.0.1%lo", None)])
+async def test_default_name_has_neither_a_final_dot_nor_a_zone(
+    certificates: Certificates, host: str, name: str | None
+) -> None:
+    async with listening() as remote:
+        welcome = spawn(remote.welcome())
+        context = certificates.client_context()
+        async with new_client((host, remote.address[1]), ssl=context, ssl_shutdown_timeout=0):
+            await welcome.result()
+        assert remote.names == [name]
+
+
 async def test_server_of_another_name_is_refused(certificates: Certificates) -> None:
     async with listening() as remote:
         welcome = spawn(remote.welcome())

@@ -424,18 +424,19 @@ async def test_descriptors_without_a_container_are_closed() -> None:
             assert await client.recv_packet() == "packet"
 
 
-async def test_the_room_for_ancillary_data_can_be_chosen() -> None:
+async def test_too_little_room_for_ancillary_data_is_an_error_and_the_packet_is_kept() -> None:
     async with connected() as (client, peer):
         received = SocketAncillary()
         with Gift() as gift:
             many = SocketAncillary()
             many.add_fds([gift.fd] * 5)
             peer.sock.sendmsg([b"packet\n"], many.as_raw())
-        assert await client.recv_packet(ancillary_data=received, ancillary_bufsize=socket.CMSG_LEN(8)) == "packet"
-        fds = list(received.iter_fds())
-        assert len(fds) < 5
-        for fd in fds:
-            os.close(fd)
+        with pytest.raises(OSError) as exc_info:
+            await client.recv_packet(ancillary_data=received, ancillary_bufsize=socket.CMSG_LEN(8))
+        assert exc_info.value.errno == errno.EMSGSIZE
+        assert not received.as_raw()
+        assert await client.recv_packet(ancillary_data=received) == "packet"
+        assert not received.as_raw()
 
 
 async def test_room_without_a_container_is_refused() -> None:

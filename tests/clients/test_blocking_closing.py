@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.blocking import PATIENCE, InThread, open_descriptors
 from tests.clients.blocking_connections import Kind, kinds, stream_kinds
+from tests.forks import in_child_process, needs_fork
 
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.serializers.line import StringLineSerializer
@@ -253,7 +254,7 @@ class _Gate(StringLineSerializer):
             assert self.go_on.wait(PATIENCE)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
+@needs_fork
 @kinds
 def test_child_process_finds_free_locks(kind: Kind) -> None:
     gate = _Gate()
@@ -284,3 +285,61 @@ def test_child_process_finds_free_locks(kind: Kind) -> None:
         assert peer.recv(100) == kind.wire("slow")
         peer.send(kind.wire("for the parent"))
         assert receiving.result() == "for the parent"
+
+
+@needs_fork
+@kinds
+def test_child_process_that_closes_a_client_leaves_the_connection_to_its_parent(kind: Kind) -> None:
+    with kind.pair() as (client, peer):
+        receiving = InThread(client.recv_packet)  # a thread that waits, and does not exist in the child
+        until_taken(client._receive_lock)
+
+        def close() -> None:
+            fd = client.fileno()
+            client.close()
+            assert client.is_closed()
+            with pytest.raises(OSError):
+                os.fstat(fd)
+            with pytest.raises(ClientClosedError):
+                client.send_packet("too late")
+
+        in_child_process(close)
+        peer.send(kind.wire("for the parent"))
+        assert receiving.result() == "for the parent"
+        client.send_packet("from the parent")
+        assert peer.recv(100) == kind.wire("from the parent")
+
+
+@needs_fork
+@kinds
+def test_client_that_is_forgotten_in_a_child_process_leaves_the_connection_to_its_parent(kind: Kind) -> None:
+    ours, peer = kind.sockets()
+    client = kind.cls(ours, kind.protocol())
+
+    def forget() -> None:
+        nonlocal client
+        with pytest.warns(ResourceWarning, match="unclosed client"):
+            del client
+        assert ours.fileno() < 0
+
+    with peer:
+        in_child_process(forget)
+        client.send_packet("from the parent")
+        assert peer.recv(100) == kind.wire("from the parent")
+        client.close()
+
+
+@needs_fork
+@kinds
+def test_child_process_that_has_adopted_the_socket_closes_the_connection(kind: Kind) -> None:
+    ours, peer = kind.sockets()
+
+    def adopt() -> None:
+        with kind.cls(ours, kind.protocol()) as client:
+            client.send_packet("from the child")
+
+    with ours, peer:
+        in_child_process(adopt)
+        assert peer.recv(100) == kind.wire("from the child")
+        if kind.is_stream:
+            assert peer.recv(100) == b""

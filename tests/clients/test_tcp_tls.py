@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.blocking import PATIENCE, InThread, open_descriptors, stream_pair
 from tests.blocking_tls import cut, raw, send_closing_alert, shake_hands, shakes_hands
+from tests.forks import in_child_process, needs_fork
 from tests.openssl import needs_openssl, s_server
 from tests.tls import Certificates, the_certificates
 
@@ -88,6 +89,25 @@ def test_server_has_to_have_the_right_name(certificates: Certificates, server_ho
         ):
             remote.handshake.result()
         assert remote.names == [server_hostname or "localhost"]
+
+
+@pytest.fixture
+def local_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each host is this one."""
+    really = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *args, **kwargs: really("127.0.0.1", *args, **kwargs))
+
+
+@pytest.mark.usefixtures("local_names")
+@pytest.mark.parametrize(("host", "name"), [("server.example.", "server.example"), ("127.0.0.1%lo", None)])
+def test_default_name_has_neither_a_final_dot_nor_a_zone(
+    certificates: Certificates, host: str, name: str | None
+) -> None:
+    with serving() as remote:
+        address = (host, remote.address[1])
+        with new_client(address, ssl=certificates.client_context(), ssl_shutdown_timeout=0):
+            remote.handshake.result()
+        assert remote.names == [name]
 
 
 def test_server_of_another_name_is_refused(certificates: Certificates) -> None:
@@ -288,3 +308,32 @@ def test_it_talks_to_openssl(tls_version: str, certificates: Certificates) -> No
             openssl.type(b"a greeting\n")
             assert client.recv_packet(timeout=PATIENCE) == "a greeting"
         openssl.wait_for(b"CONNECTION CLOSED")
+
+
+# -------------------------------------------------------------------------------------------------------------- forks
+
+
+@needs_fork
+@pytest.mark.parametrize("how", ["closed", "forgotten"])
+def test_child_process_sends_no_closing_alert_and_leaves_the_connection_to_its_parent(
+    tls_version: str, how: str
+) -> None:
+    with serving(the_certificates().server_context(tls_version)) as remote:
+        client = new_client(remote.address, ssl=the_certificates().client_context(tls_version), ssl_shutdown_timeout=0)
+        peer = remote.handshake.result()
+
+        def end() -> None:
+            nonlocal client
+            if how == "closed":
+                client.close()
+                assert client.is_closed()
+            else:
+                with pytest.warns(ResourceWarning, match="unclosed client"):
+                    del client
+
+        in_child_process(end)
+        client.send_packet("from the parent")
+        assert peer.recv(100) == b"from the parent\n"
+        peer.sendall(b"for the parent\n")
+        assert client.recv_packet(timeout=PATIENCE) == "for the parent"
+        client.close()

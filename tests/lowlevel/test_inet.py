@@ -37,7 +37,7 @@ def info6(kind: tuple[int, int], host: str = "::1", port: int = 0) -> AddressInf
 
 @contextmanager
 def listening(addresses: Sequence[AddressInfo], **options: Any) -> Iterator[list[socket.socket]]:
-    sockets = open_listener_sockets(addresses, **{"backlog": 5, "reuse_port": False, **options})
+    sockets = open_listener_sockets([addresses], **{"backlog": 5, "reuse_port": False, **options})
     try:
         yield sockets
     finally:
@@ -183,18 +183,67 @@ def test_every_failed_bind_is_reported_and_nothing_stays_open(no_leak: None) -> 
         port = taken.getsockname()[1]
         addresses = [info4(TCP), info4(TCP, port=port), info4(TCP, "198.51.100.1")]
         with pytest.raises(ExceptionGroup) as exc_info:
-            open_listener_sockets(addresses, backlog=5, reuse_port=False)
+            open_listener_sockets([[info] for info in addresses], backlog=5, reuse_port=False)
         codes = {exc.errno for exc in exc_info.value.exceptions if isinstance(exc, OSError)}
         assert codes == {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
         assert any(str(port) in str(exc) for exc in exc_info.value.exceptions)
 
 
-def test_addresses_that_this_system_has_no_sockets_for_are_skipped() -> None:
-    unusable: AddressInfo = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_UDP, "", ("127.0.0.1", 0))
-    with listening([unusable, info4(TCP)]) as sockets:
-        assert len(sockets) == 1
+NO_SUCH_SOCKET: AddressInfo = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_UDP, "", ("127.0.0.1", 0))
+
+
+def codes_of(group: ExceptionGroup[Exception]) -> list[int | None]:
+    return [exc.errno for exc in group.exceptions if isinstance(exc, OSError)]
+
+
+@pytest.mark.parametrize(
+    ("missing", "code"),
+    [
+        pytest.param(info4(TCP, "198.51.100.1"), errno.EADDRNOTAVAIL, id="no such address"),
+        pytest.param(NO_SUCH_SOCKET, errno.EPROTONOSUPPORT, id="no such socket"),
+    ],
+)
+def test_an_address_that_does_not_exist_is_skipped_if_its_host_has_another_one(
+    missing: AddressInfo, code: int, no_leak: None
+) -> None:
+    with listening([missing, info4(TCP)]) as sockets:
+        assert [sock.getsockname()[0] for sock in sockets] == ["127.0.0.1"]
+    for hosts in ([[missing]], [[missing], [info4(TCP)]], [[missing, missing], [missing, info4(TCP)]]):
+        with pytest.raises(ExceptionGroup) as exc_info:
+            open_listener_sockets(hosts, backlog=5, reuse_port=False)
+        assert codes_of(exc_info.value) == [code]
+        assert missing[4][0] in str(exc_info.value.exceptions[0])
+
+
+def test_ipv6_is_skipped_where_the_system_has_none(monkeypatch: pytest.MonkeyPatch, no_leak: None) -> None:
+    class SocketWithoutIPv6(socket.socket):
+        def __init__(self, family: int = -1, *args: int) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+            super().__init__(family, *args)
+
+    monkeypatch.setattr(socket, "socket", SocketWithoutIPv6)
+    wildcards = numeric_addresses(None, 0, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for addresses in (wildcards, [info4(TCP), info6(TCP)]):
+        assert addresses is not None
+        with listening(addresses) as [sock]:
+            assert sock.family == socket.AF_INET
+    with pytest.raises(ExceptionGroup) as exc_info:
+        open_listener_sockets([[info4(TCP)], [info6(TCP)]], backlog=5, reuse_port=False)
+    assert codes_of(exc_info.value) == [errno.EAFNOSUPPORT]
+
+
+def test_an_address_in_use_is_never_skipped(no_leak: None) -> None:
+    with listening([info4(TCP)]) as [taken]:
+        port = taken.getsockname()[1]
+        with pytest.raises(ExceptionGroup) as exc_info:
+            open_listener_sockets([[info4(TCP, port=port), info6(TCP)]], backlog=5, reuse_port=False)
+    assert codes_of(exc_info.value) == [errno.EADDRINUSE]
+
+
+def test_no_address_at_all_is_an_oserror() -> None:
     with pytest.raises(OSError) as exc_info:
-        open_listener_sockets([unusable], backlog=5, reuse_port=False)
+        open_listener_sockets([], backlog=5, reuse_port=False)
     assert exc_info.value.errno == errno.EADDRNOTAVAIL
 
 
@@ -205,7 +254,7 @@ def test_a_shortage_of_descriptors_is_an_error_and_skips_nothing(no_leak: None) 
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     try:
         with pytest.raises(OSError) as exc_info:
-            open_listener_sockets([info4(TCP), info6(TCP)], backlog=5, reuse_port=False)
+            open_listener_sockets([[info4(TCP), info6(TCP)]], backlog=5, reuse_port=False)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert exc_info.value.errno == errno.EMFILE
@@ -219,13 +268,13 @@ def test_a_port_can_be_shared_if_wanted(kind: tuple[int, int], backlog: int | No
         with listening([address], backlog=backlog, reuse_port=True) as [second]:
             assert second.getsockname() == first.getsockname()
         with pytest.raises(ExceptionGroup):
-            open_listener_sockets([address], backlog=backlog, reuse_port=False)
+            open_listener_sockets([[address]], backlog=backlog, reuse_port=False)
 
 
 def test_sharing_where_it_does_not_exist_is_a_value_error(monkeypatch: pytest.MonkeyPatch, no_leak: None) -> None:
     monkeypatch.delattr(socket, "SO_REUSEPORT", raising=False)
     with pytest.raises(ValueError):
-        open_listener_sockets([info4(TCP), info6(TCP)], backlog=5, reuse_port=True)
+        open_listener_sockets([[info4(TCP), info6(TCP)]], backlog=5, reuse_port=True)
 
 
 # --- datagram sockets with a peer
@@ -300,6 +349,6 @@ def test_a_numeric_host_is_recognised(host: str) -> None:
     assert is_numeric_host(host)
 
 
-@pytest.mark.parametrize("host", ["localhost", "name.invalid", "1.2.3.4.example"])
+@pytest.mark.parametrize("host", ["localhost", "name.invalid", "1.2.3.4.example", "fe80::1%1"])
 def test_a_name_is_not_numeric(host: str) -> None:
     assert not is_numeric_host(host)

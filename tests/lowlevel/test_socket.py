@@ -49,11 +49,17 @@ def test_addresses_are_equal_to_what_the_socket_module_gives() -> None:
     assert new_socket_address(("::1", 80, 1, 2), socket.AF_INET6) == IPv6SocketAddress("::1", 80, 1, 2)
 
 
-def test_addresses_show_host_and_port_only() -> None:
+def test_addresses_show_host_scope_and_port_only() -> None:
     assert str(IPv4SocketAddress("127.0.0.1", 80)) == "('127.0.0.1', 80)"
-    assert str(IPv6SocketAddress("::1", 80, 1, 2)) == "('::1', 80)"
+    assert str(IPv6SocketAddress("::1", 80, 1)) == "('::1', 80)"
+    assert str(IPv6SocketAddress("fe80::1", 1234, 0, 2)) == "('fe80::1%2', 1234)"
+    assert str(IPv6SocketAddress("fe80::1%2", 1234, 0, 2)) == "('fe80::1%2', 1234)"
+
+
+def test_a_client_gets_host_and_port_and_the_scope_of_a_link_local_address() -> None:
     assert IPv4SocketAddress("127.0.0.1", 80).for_connection() == ("127.0.0.1", 80)
     assert IPv6SocketAddress("::1", 80, 1, 2).for_connection() == ("::1", 80)
+    assert IPv6SocketAddress("fe80::1", 80, 1, 2).for_connection() == ("fe80::1%2", 80)
 
 
 @pytest.mark.parametrize(

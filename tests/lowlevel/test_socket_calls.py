@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -14,6 +15,7 @@ from easynetwork.lowlevel._socket_calls import (
     bind_socket,
     check_plain_socket,
     count_dropped_datagrams,
+    count_waiting_connections,
     is_connected,
     raise_saved_error,
 )
@@ -133,3 +135,12 @@ def test_a_closed_socket_does_not_tell_what_it_dropped(datagram_socket: socket.s
     datagram_socket.close()
     with pytest.raises(OSError):
         count_dropped_datagrams(datagram_socket)
+
+
+def test_connections_that_wait_are_counted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(listening.getsockname()))
+        assert count_waiting_connections(listening) == (3 if sys.platform == "linux" else None)
+    with socket.socket(type=socket.SOCK_DGRAM) as sock:
+        assert count_waiting_connections(sock) is None

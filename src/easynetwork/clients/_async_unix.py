@@ -71,6 +71,8 @@ class AsyncUnixClient(
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
             DatagramProtocolParseError: an invalid datagram was received.
             EOFError: with *ancillary_data*, the packet of a stream did not come as a whole; what came of it is kept.
+            OSError: ``EMSGSIZE``: with *ancillary_data*, the system has truncated the control messages, for lack of
+                room or of free file descriptors. Those among them are closed; the packet stays for the next call.
             RuntimeError: the protocol object crashed.
             ValueError: *ancillary_bufsize* is no strictly positive integer, or was given without *ancillary_data*.
         """

@@ -143,7 +143,8 @@ class BlockingClient(
     def close(self) -> None:
         """Closes the client, after the packets that other threads are sending now. Idempotent.
 
-        Threads that are receiving get `ClientClosedError`.
+        Threads that are receiving get `ClientClosedError`. A process that has inherited the client by
+        :manpage:`fork(2)` drops its descriptor only: the connection is that of its parent.
         """
         with self._send_lock.lock:
             self._closed = True

@@ -76,6 +76,8 @@ class BlockingUnixClient(
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
             DatagramProtocolParseError: an invalid datagram was received.
             EOFError: with *ancillary_data*, the packet of a stream did not come as a whole; what came of it is kept.
+            OSError: ``EMSGSIZE``: with *ancillary_data*, the system has truncated the control messages, for lack of
+                room or of free file descriptors. Those among them are closed; the packet stays for the next call.
             RuntimeError: the protocol object crashed.
         """
         room = ancillary_room(ancillary_data, ancillary_bufsize)

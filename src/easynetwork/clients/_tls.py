@@ -56,8 +56,8 @@ def tls_options(
         check_string("server_hostname", server_hostname)
     else:
         match address:
-            case (str(host), _) if host:
-                server_hostname = host
+            case (str(host), _) if name := _name_in_certificate(host):
+                server_hostname = name
             case _:
                 raise ValueError("'server_hostname' is required: there is no host name to take it from")
     check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
@@ -69,6 +69,11 @@ def tls_options(
         "shutdown_timeout": ssl_shutdown_timeout,
         "standard_compatible": True if ssl_standard_compatible is None else ssl_standard_compatible,
     }
+
+
+def _name_in_certificate(host: str) -> str:
+    """Return *host* without its zone (:rfc:`6874`) or the dot of a fully qualified name (:rfc:`6066`, section 3)."""
+    return host.partition("%")[0].removesuffix(".")
 
 
 def _default_context(server_hostname: str) -> SSLContext:

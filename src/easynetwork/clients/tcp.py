@@ -43,8 +43,9 @@ class TCPNetworkClient(
             of the host; None for as long as the system tries.
         local_address: what to bind the socket to.
         ssl: encrypt the connection: a context, or true for `ssl.create_default_context`.
-        server_hostname: the name that the certificate of the server has to be valid for; the host of *address* if None.
-            With ``""``, no name is sent or checked; a context of your own has to allow that.
+        server_hostname: the name that the certificate of the server has to be valid for; if None, the host of *address*
+            without a final dot or a zone. With ``""``, no name is sent or checked; a context of your own has to allow
+            that.
         ssl_handshake_timeout: how many seconds the TLS handshake may take; 60 if None.
         ssl_shutdown_timeout: how many seconds a close waits for the server to close TLS, too; 30 if None.
         ssl_standard_compatible: whether the end of the connection is an error unless TLS was closed before; true if

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 __all__ = [
     "HAS_CREDENTIALS",
+    "MSG_CTRUNC",
     "RECVMSG_FLAGS",
     "SCMCredentials",
     "SCMRights",
     "SocketAncillary",
     "SocketAncillaryMessages",
     "SocketCredential",
+    "TruncatedMessages",
     "close_descriptors",
+    "truncation_error",
+    "whole_messages",
 ]
 
+import errno
 import os
 import socket as _socket
 import sys
@@ -27,6 +32,7 @@ from typing import Final, NamedTuple, TypeAlias, final
 from easynetwork._final import refuse_subclasses
 from easynetwork._typing import ReadableBuffer
 
+from ._errors import error_from_errno
 from .constants import SCM_CREDENTIALS
 
 HAS_CREDENTIALS: Final[bool] = SCM_CREDENTIALS is not None and sys.platform != "darwin"
@@ -34,6 +40,9 @@ HAS_CREDENTIALS: Final[bool] = SCM_CREDENTIALS is not None and sys.platform != "
 
 RECVMSG_FLAGS: Final[int] = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
 """What to receive messages with: the files among them are not inherited by programs that are started (:pep:`446`)."""
+
+MSG_CTRUNC: Final[int] = getattr(_socket, "MSG_CTRUNC", 0)
+"""The flag of messages that the system has truncated: there was no room, or the process has no descriptors left."""
 
 _INT_SIZE: Final[int] = array("i").itemsize
 
@@ -179,8 +188,41 @@ class SocketAncillary:
         self._payloads.clear()
 
 
+class TruncatedMessages:
+    """What a datagram listener hands over in place of control messages that the system has truncated.
+
+    Iterating over it raises `OSError` (``EMSGSIZE``). The descriptors among the messages are closed.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, messages: Iterable[tuple[int, int, ReadableBuffer]]) -> None:
+        self.error = truncation_error(messages)
+        """To be raised where the messages were asked for."""
+
+    def __iter__(self) -> Iterator[tuple[int, int, ReadableBuffer]]:
+        raise self.error
+
+
+def whole_messages(
+    messages: list[tuple[int, int, bytes]], flags: int
+) -> list[tuple[int, int, bytes]] | TruncatedMessages:
+    """Return *messages* unless *flags*, received with them, say that they are truncated."""
+    return TruncatedMessages(messages) if flags & MSG_CTRUNC else messages
+
+
+def truncation_error(messages: Iterable[tuple[int, int, ReadableBuffer]]) -> OSError:
+    """Return the error for *messages* that are truncated, and close the descriptors among them."""
+    close_descriptors(messages)
+    return error_from_errno(
+        errno.EMSGSIZE, "control messages were truncated: they need more room, or more free file descriptors"
+    )
+
+
 def close_descriptors(messages: Iterable[tuple[int, int, ReadableBuffer]]) -> None:
     """Closes the file descriptors in what `socket.socket.recvmsg` has returned: for data that nobody claims."""
+    if isinstance(messages, TruncatedMessages):
+        return
     for level, type_, data in messages:
         if level == _socket.SOL_SOCKET and type_ == getattr(_socket, "SCM_RIGHTS", None):
             for fd in array("i", _without_partial_item(memoryview(data).tobytes(), _INT_SIZE)):

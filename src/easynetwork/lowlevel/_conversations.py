@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 
-from ._ancillary import close_descriptors
+from ._ancillary import TruncatedMessages, close_descriptors
 from ._datagrams import DatagramCodec
 from ._dispatch import STEPS_PER_TURN, HandlerGenerator, parse_yielded
 from ._faults import Origin, close_generator, closes_coroutine, no_async_generator, split_fault
@@ -134,7 +134,7 @@ class DatagramDispatcher(Generic[_T_Client]):
         Raises:
             RuntimeError: who wanted it has failed.
         """
-        if ancillary_data is None:
+        if ancillary_data is None or isinstance(ancillary_data, TruncatedMessages):
             return
         if self._on_unused is None:
             close_descriptors(ancillary_data)
@@ -164,6 +164,7 @@ class Conversation:
         "_origin",
         "_queue",
         "_queue_size",
+        "_refused",
         "_steps",
         "_yielded",
         "address",
@@ -181,6 +182,7 @@ class Conversation:
         self._claim: RecvAncillaryDataParams | None = None
         self._queue: deque[tuple[bytes, Any]] | None = None
         self._queue_size = 0
+        self._refused: tuple[bytes, Any] | None = None  # an entry of the queue, for the current generator only
         self._steps = 0  # since others had their turn
 
         self.address: Any = address
@@ -229,7 +231,7 @@ class Conversation:
                                     resume = self._close
                                     continue
                         if has_ancillary_data or self._claim is not None:
-                            self._hand_over_ancillary_data()
+                            self._hand_over_ancillary_data(datagram)
                         try:
                             packet = build(datagram)
                         except Exception as exc:
@@ -282,6 +284,8 @@ class Conversation:
         """Forgets the generator, which has ended."""
         if self.ancillary_data is not None:  # of a datagram that was never asked for
             self._discard_ancillary_data()
+        if self._refused is not None:
+            self._forget_refused()
         self._agen = self._yielded = self._claim = self.timeout = None
         watch, self._client = weakref.ref(self._client), None
         if (client := watch()) is not None:
@@ -292,14 +296,32 @@ class Conversation:
         self.timeout, self._claim = parse_yielded(yielded)
         self._yielded = yielded
 
-    def _hand_over_ancillary_data(self) -> None:
+    def _hand_over_ancillary_data(self, datagram: bytes) -> None:
         ancillary_data, self.ancillary_data = self.ancillary_data, None
         if self._claim is None:
             self._dispatcher.give_unused(ancillary_data, self.address)
         elif self._dispatcher.ancillary_bufsize is None:
             raise UnsupportedOperation("The server was started without ancillary data")
+        elif isinstance(ancillary_data, TruncatedMessages):
+            self._put_back(datagram)
+            raise ancillary_data.error
         elif ancillary_data is not None:
             hand_over(ancillary_data, self._claim.data_received)
+
+    def _put_back(self, datagram: bytes) -> None:
+        """Keep *datagram* for the next ``yield`` of the same generator."""
+        if self._queue is None:
+            self._queue = deque()
+        self._refused = (datagram, None)
+        self._queue.appendleft(self._refused)
+        size = len(datagram) + Backlog.EXTRA
+        self._queue_size += size
+        self._dispatcher.backlog.size += size
+
+    def _forget_refused(self) -> None:
+        if self._queue and self._queue[0] is self._refused:
+            self.take()
+        self._refused = None
 
     def _discard_ancillary_data(self) -> None:
         ancillary_data, self.ancillary_data = self.ancillary_data, None

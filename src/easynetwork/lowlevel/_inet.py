@@ -34,6 +34,9 @@ AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
 _UNUSABLE_SOCKET_ERRNOS = frozenset({errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EPROTOTYPE, errno.EINVAL})
 """What :manpage:`socket(2)` says if this system does not have such sockets, for instance IPv6 ones."""
 
+_MISSING_ADDRESS_ERRNOS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""What :manpage:`bind(2)` says if no interface of this system has the address."""
+
 
 def check_inet_family(family: int) -> None:
     """Raises `ValueError` unless *family* is ``AF_INET``, ``AF_INET6`` or ``AF_UNSPEC``."""
@@ -64,9 +67,12 @@ def numeric_addresses(
 
 @lru_cache(maxsize=1024)  # asked for each datagram, mostly about those who have just sent one
 def is_numeric_host(host: str) -> bool:
-    """Returns whether a socket takes *host* as it is, without asking a name server."""
+    """Return whether a socket takes *host* as it is, without asking a name server.
+
+    A zone does not count: the :mod:`socket` module overwrites it with the scope id behind the port, 0 if there is none.
+    """
     try:
-        return bool(numeric_addresses(host, 0, _socket.SOCK_DGRAM))
+        return "%" not in host and bool(numeric_addresses(host, 0, _socket.SOCK_DGRAM))
     except OSError:
         return False
 
@@ -91,24 +97,36 @@ def listener_hosts(host: str | Sequence[str] | None) -> list[str | None]:
 
 
 def open_listener_sockets(
-    addresses: Iterable[AddressInfo], *, backlog: int | None, reuse_port: bool
+    hosts: Iterable[Sequence[AddressInfo]], *, backlog: int | None, reuse_port: bool
 ) -> list[_socket.socket]:
-    """Opens a socket for each of *addresses*, without duplicates, sorted; listening if there is a *backlog*.
+    """Open a socket for each address of *hosts*, without duplicates, sorted; listening if there is a *backlog*.
+
+    An address that does not exist on this system is skipped if another address of the same host can be had: names often
+    have an IPv6 address where IPv6 is switched off. A host that is given as an address has no other one.
+
+    Parameters:
+        hosts: the addresses of each host.
+        backlog: how many connections may wait to be accepted; None for datagrams.
+        reuse_port: whether to set ``SO_REUSEPORT``.
 
     Raises:
         ExceptionGroup: the error of each address that could not be bound to. All sockets are closed then.
         ValueError: *reuse_port* is not supported here.
     """
+    addresses_of_hosts = [set(addresses) for addresses in hosts]
     sockets: list[_socket.socket] = []
+    missing: dict[AddressInfo, OSError] = {}
     errors: list[OSError] = []
     try:
-        for family, type_, proto, _, address in sorted(set(addresses), key=lambda info: (info[0], str(info[4]))):
+        for info in sorted(set().union(*addresses_of_hosts), key=lambda info: (info[0], str(info[4]))):
+            family, type_, proto, _, address = info
             try:
                 sock = _socket.socket(family, type_, proto)
             except OSError as exc:
-                if exc.errno in _UNUSABLE_SOCKET_ERRNOS:
-                    continue
-                raise
+                if exc.errno not in _UNUSABLE_SOCKET_ERRNOS:
+                    raise
+                missing[info] = OSError(exc.errno, f"Cannot bind to {address!r}: {exc.strerror}")
+                continue
             sockets.append(sock)
             _set_listener_options(sock, reuse_port)
             try:
@@ -116,9 +134,13 @@ def open_listener_sockets(
                 if backlog is not None:
                     sock.listen(backlog)
             except OSError as exc:
-                errors.append(exc)
-        if errors:
-            raise ExceptionGroup("Some addresses cannot be bound to", errors)
+                if exc.errno in _MISSING_ADDRESS_ERRNOS:
+                    missing[info] = exc
+                    sockets.pop().close()
+                else:
+                    errors.append(exc)
+        if errors or any(addresses <= missing.keys() for addresses in addresses_of_hosts):
+            raise ExceptionGroup("Some addresses cannot be bound to", [*errors, *missing.values()])
         if not sockets:
             raise error_from_errno(errno.EADDRNOTAVAIL, "there is no address to listen on")
     except BaseException:

@@ -8,6 +8,7 @@ __all__ = [
     "check_is_socket",
     "check_plain_socket",
     "count_dropped_datagrams",
+    "count_waiting_connections",
     "is_connected",
     "raise_saved_error",
 ]
@@ -103,3 +104,20 @@ def count_dropped_datagrams(sock: SupportsSocketOptions) -> int:
         return 0
     counts = sock.getsockopt(_socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
     return int(_MEMINFO.unpack(counts)[8]) if len(counts) == _MEMINFO.size else 0
+
+
+_TCP_INFO: Final = Struct("=8B5I")  # the beginning of ``struct tcp_info`` in <linux/tcp.h>
+
+
+def count_waiting_connections(listening: SupportsSocketOptions) -> int | None:
+    """Return how many connections wait to be accepted; None where the system does not tell.
+
+    Linux tells it for TCP: of a listening socket, ``tcpi_unacked`` is the length of that queue.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        info = listening.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, _TCP_INFO.size)
+    except OSError:  # not a TCP socket
+        return None
+    return int(_TCP_INFO.unpack(info)[-1]) if len(info) == _TCP_INFO.size else None

@@ -10,7 +10,11 @@ from typing import Any, NamedTuple
 
 
 class RecvAncillaryDataParams(NamedTuple):
-    """Asks for the ancillary data that comes with the request."""
+    """Asks for the ancillary data that comes with the request.
+
+    If the system has truncated it, for lack of room or of free file descriptors, `OSError` (``EMSGSIZE``) is raised at
+    the ``yield``. The request stays for the next ``yield`` of the same generator.
+    """
 
     data_received: Callable[[Any], object]
     """Called with the raw ancillary data, a list of ``(level, type, data)``, before the request is parsed."""

@@ -100,11 +100,16 @@ class IPv6SocketAddress(NamedTuple):
     scope_id: int = 0
 
     def __str__(self) -> str:
-        return f"({self.host!r}, {self.port:d})"
+        return f"({self._zoned_host()!r}, {self.port:d})"
 
     def for_connection(self) -> tuple[str, int]:
-        """Returns what a client needs to connect to this address."""
-        return self.host, self.port
+        """Return what a client needs to connect to this address. A link-local one is useless without its scope."""
+        is_link_local = self.host[:3].lower() in ("fe8", "fe9", "fea", "feb")  # fe80::/10, RFC 4291
+        return self._zoned_host() if is_link_local else self.host, self.port
+
+    def _zoned_host(self) -> str:
+        """Return the host with its scope id as its zone, if it has one (:rfc:`4007`, section 11)."""
+        return f"{self.host}%{self.scope_id}" if self.scope_id and "%" not in self.host else self.host
 
 
 SocketAddress: TypeAlias = IPv4SocketAddress | IPv6SocketAddress

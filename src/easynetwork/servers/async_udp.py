@@ -32,7 +32,8 @@ class AsyncUDPNetworkServer(
     """A UDP server that runs in a task.
 
     Parameters:
-        host: names or addresses to receive on; all interfaces if None or empty.
+        host: names or addresses to receive on; all interfaces if None or empty. Then, the system chooses the address
+            that an answer comes from; of several addresses, it is the one that was asked.
         port: the port; 0 for a free one per socket, see `get_addresses`.
         protocol: what a packet is.
         request_handler: handles the requests. Those of one sender are handled one after the other.

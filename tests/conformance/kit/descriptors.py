@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-__all__ = ["SPACE", "Token", "received_descriptors"]
+__all__ = ["SPACE", "TOO_LITTLE_SPACE", "Token", "few_descriptors_left", "many", "received_descriptors"]
 
 import array
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 SPACE: Final = 4096
 """Bytes for ancillary data: enough for all that is sent here."""
+
+_COUNT: Final = 50
+
+TOO_LITTLE_SPACE: Final[tuple[int, ...]] = (1, 16, socket.CMSG_SPACE(12 * 4)) if hasattr(socket, "CMSG_SPACE") else ()
+"""Bytes for ancillary data: too few for what `many` gives. There is room for no descriptor, or for twelve."""
+
+
+def many(token: Token) -> list[tuple[int, int, bytes]]:
+    """Fifty descriptors, for sendmsg(2)."""
+    [(level, kind, data)] = token.raw
+    return [(level, kind, data * _COUNT)]
+
+
+@contextlib.contextmanager
+def few_descriptors_left() -> Iterator[None]:
+    """This process can open two files more, and no third one."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    second = os.dup(0)
+    os.close(second)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (second + 1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class Token:

@@ -6,13 +6,15 @@ __all__: list[str] = []
 
 import contextlib
 import errno
+import itertools
 import socket
+from functools import partial
 from typing import Any
 
 import pytest
 from tests.conformance.kit.checks import Feature
 from tests.conformance.kit.datagram.stage import DATAGRAM_CHECKS, DATAGRAM_EXCHANGE_CHECKS, DatagramStage
-from tests.conformance.kit.descriptors import SPACE, Token, received_descriptors
+from tests.conformance.kit.descriptors import SPACE, TOO_LITTLE_SPACE, Token, few_descriptors_left, many
 from tests.conformance.kit.outcomes import attempt, is_busy, is_closed_error
 
 
@@ -70,12 +72,47 @@ async def descriptors_that_nobody_asks_for_are_closed(stage: DatagramStage) -> N
 
 
 @DATAGRAM_EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
-async def too_little_room_for_descriptors_leaves_none_open(stage: DatagramStage) -> None:
-    for space in (0, 1, 16):
-        peer_sends(stage, b"abc", Token(stage.cleanup))
-        data, raw = await stage.transport.recv_with_ancillary(space)
-        assert data == b"abc"
-        assert received_descriptors(raw) == []
+async def too_little_room_for_descriptors_is_emsgsize_and_loses_no_datagram(stage: DatagramStage) -> None:
+    for space, data in itertools.product(TOO_LITTLE_SPACE, (b"abc", b"")):
+        for receive in (
+            stage.transport.recv,
+            partial(stage.transport.recv_with_ancillary, SPACE),
+            partial(stage.transport.recv_with_ancillary, 1),
+        ):
+            token = Token(stage.cleanup)
+            assert stage.far_socket().sendmsg([data], many(token)) == len(data)
+            token.close_what_was_sent()
+            with pytest.raises(OSError) as info:
+                await stage.transport.recv_with_ancillary(space)
+            assert info.value.errno == errno.EMSGSIZE
+            following = Token(stage.cleanup)
+            peer_sends(stage, b"next", following)
+            assert await receive() == (data if receive == stage.transport.recv else (data, []))
+            received, raw = await stage.transport.recv_with_ancillary(SPACE)
+            assert received == b"next"
+            following.assert_arrived_as(raw)
+
+
+@DATAGRAM_EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
+async def too_few_free_descriptors_are_emsgsize_and_lose_no_datagram(stage: DatagramStage) -> None:
+    for asked in (True, False):
+        assert stage.far_socket().sendmsg([b"abc"], many(Token(stage.cleanup))) == 3
+        with few_descriptors_left():
+            if asked:
+                with pytest.raises(OSError) as info:
+                    await stage.transport.recv_with_ancillary(SPACE)
+                assert info.value.errno == errno.EMSGSIZE
+            assert await stage.transport.recv() == b"abc"
+
+
+@DATAGRAM_EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
+async def a_datagram_that_was_refused_is_not_received_from_a_closed_transport(stage: DatagramStage) -> None:
+    assert stage.far_socket().sendmsg([b"abc"], many(Token(stage.cleanup))) == 3
+    with pytest.raises(OSError):
+        await stage.transport.recv_with_ancillary(1)
+    await stage.transport.aclose()
+    assert is_closed_error(await attempt(stage.transport.recv_with_ancillary, SPACE))
+    assert is_closed_error(await attempt(stage.transport.recv))
 
 
 @DATAGRAM_EXCHANGE_CHECKS(needs=Feature.ANCILLARY)

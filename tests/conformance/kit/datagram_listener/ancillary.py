@@ -5,18 +5,19 @@ from __future__ import annotations
 __all__: list[str] = []
 
 import contextlib
+import errno
 import socket
 from typing import Any
 
 import pytest
 from tests.conformance.kit.checks import Feature
 from tests.conformance.kit.datagram_listener.stage import DATAGRAM_LISTENER_CHECKS, DatagramListenerStage
-from tests.conformance.kit.descriptors import SPACE, Token
+from tests.conformance.kit.descriptors import SPACE, TOO_LITTLE_SPACE, Token, many
 from tests.conformance.kit.outcomes import attempt, is_closed_error
 from tests.conformance.kit.peers import DatagramPeer
 
 from easynetwork.exceptions import BusyResourceError
-from easynetwork.lowlevel.socket import SocketAttribute
+from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute
 
 
 def send(stage: DatagramListenerStage, peer: DatagramPeer, data: bytes, token: Token) -> None:
@@ -73,6 +74,31 @@ async def descriptors_that_nobody_asks_for_are_closed(stage: DatagramListenerSta
             send(stage, peer, b"abc", Token(stage.cleanup))
             assert await stage.received_by(peer) == b"abc"
     send(stage, stage.peer(), b"never received", Token(stage.cleanup))
+
+
+@DATAGRAM_LISTENER_CHECKS(needs=Feature.ANCILLARY)
+async def truncated_descriptors_are_emsgsize_for_the_handler_that_looks_at_them(stage: DatagramListenerStage) -> None:
+    calls: list[tuple[bytes, Any]] = []
+
+    async def handler(data: bytes, ancillary_data: Any, address: Any) -> None:
+        calls.append((data, ancillary_data))
+
+    peer = stage.peer()
+    with stage.backend.open_cancel_scope() as scope:
+        async with stage.backend.create_task_group() as group:
+            group.start_soon(stage.listener.serve_with_ancillary, handler, TOO_LITTLE_SPACE[-1])
+            assert peer.socket is not None
+            address = stage.listener.extra(SocketAttribute.sockname)
+            assert peer.socket.sendmsg([b"abc"], many(Token(stage.cleanup)), 0, address) == 3
+            assert peer.send(b"without")
+            await stage.until(lambda: len(calls) == 2)
+            scope.cancel()
+    (data, messages), following = calls
+    assert data == b"abc"
+    with pytest.raises(OSError) as info:
+        SocketAncillary().update_from_raw(messages)
+    assert info.value.errno == errno.EMSGSIZE
+    assert following == (b"without", [])
 
 
 @DATAGRAM_LISTENER_CHECKS(needs=Feature.ANCILLARY)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.kit.checks import Feature
-from tests.conformance.kit.descriptors import SPACE, Token, received_descriptors
+from tests.conformance.kit.descriptors import SPACE, TOO_LITTLE_SPACE, Token, few_descriptors_left, many
 from tests.conformance.kit.outcomes import Failure, attempt, is_busy, is_closed_error
 from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
 
@@ -100,13 +100,64 @@ async def descriptors_that_are_never_received_are_closed(stage: StreamStage) -> 
     await stage.settle()
 
 
+async def assert_truncated(stage: StreamStage, space: int) -> None:
+    """Whoever asks for descriptors that do not fit gets an error instead."""
+    for receive in (
+        lambda: stage.transport.recv_with_ancillary(100, space),
+        lambda: stage.transport.recv_with_ancillary_into(bytearray(100), space),
+    ):
+        token = Token(stage.cleanup)
+        assert stage.far_socket().sendmsg([b"abcdef"], many(token)) == 6
+        token.close_what_was_sent()
+        with pytest.raises(OSError) as info:
+            await receive()
+        assert info.value.errno == errno.EMSGSIZE
+        # The bytes are there for the next call, whichever that is, and nothing is read ahead of its descriptors.
+        following = Token(stage.cleanup)
+        peer_sends(stage, b"next", following)
+        assert await stage.transport.recv(1) == b"a"
+        buffer = bytearray(2)
+        assert await stage.transport.recv_into(buffer) == 2
+        assert buffer == b"bc"
+        assert await stage.transport.recv_with_ancillary_into(buffer[:1], SPACE) == (1, [])
+        assert await stage.transport.recv_with_ancillary(10, SPACE) == (b"ef", [])
+        await stage.settle()
+        data, raw = await stage.transport.recv_with_ancillary(10, SPACE)
+        assert data == b"next"
+        following.assert_arrived_as(raw)
+
+
 @EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
-async def too_little_room_for_descriptors_leaves_none_open(stage: StreamStage) -> None:
-    for space in (0, 1, 16):
-        peer_sends(stage, b"abc", Token(stage.cleanup))
-        data, raw = await stage.transport.recv_with_ancillary(100, space)
-        assert data == b"abc"
-        assert received_descriptors(raw) == []
+async def too_little_room_for_descriptors_is_emsgsize_and_loses_no_bytes(stage: StreamStage) -> None:
+    for space in TOO_LITTLE_SPACE:
+        await assert_truncated(stage, space)
+
+
+@EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
+async def too_few_free_descriptors_are_emsgsize_and_lose_no_bytes(stage: StreamStage) -> None:
+    token = Token(stage.cleanup)
+    assert stage.far_socket().sendmsg([b"abc"], many(token)) == 3
+    with few_descriptors_left(), pytest.raises(OSError) as info:
+        await stage.transport.recv_with_ancillary(100, SPACE)
+    assert info.value.errno == errno.EMSGSIZE
+    assert await stage.transport.recv(100) == b"abc"
+
+
+@EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
+async def too_many_descriptors_that_nobody_asks_for_are_closed_in_silence(stage: StreamStage) -> None:
+    token = Token(stage.cleanup)
+    assert stage.far_socket().sendmsg([b"abc"], many(token)) == 3
+    with few_descriptors_left():
+        assert await stage.transport.recv(100) == b"abc"
+
+
+@EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
+async def bytes_that_were_refused_are_not_received_from_a_closed_transport(stage: StreamStage) -> None:
+    assert stage.far_socket().sendmsg([b"abc"], many(Token(stage.cleanup))) == 3
+    with pytest.raises(OSError):
+        await stage.transport.recv_with_ancillary(100, 1)
+    await stage.transport.aclose()
+    assert is_closed_error(await attempt(stage.transport.recv_with_ancillary, 100, SPACE))
 
 
 @EXCHANGE_CHECKS(needs=Feature.ANCILLARY)

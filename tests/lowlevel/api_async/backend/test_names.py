@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import errno
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from tests.descriptors import all_closed
 
 from easynetwork.lowlevel.api_async.backend import _names
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener, AsyncListener
+from easynetwork.lowlevel.socket import SocketAttribute
 
 EVERY_BACKEND = True
 
@@ -55,7 +59,7 @@ async def test_numeric_hosts_need_no_thread(backend: AsyncBackend) -> None:
     found = await _names.resolve(backend, "127.0.0.1", 80, socket.SOCK_STREAM)
     assert found == [(socket.AF_INET, *STREAM, "", ("127.0.0.1", 80))]
     listeners = await _names.resolve_listener_hosts(backend, ["127.0.0.1", "::1"], 0, socket.SOCK_STREAM)
-    assert [info[4][0] for info in listeners] == ["127.0.0.1", "::1"]
+    assert [[info[4][0] for info in host] for host in listeners] == [["127.0.0.1"], ["::1"]]
 
 
 async def test_family_type_and_flags_reach_the_resolver(
@@ -115,3 +119,71 @@ async def test_a_resolution_is_abandoned_when_cancelled(backend: AsyncBackend, m
         assert asked.is_set()
     finally:
         answer.set()
+
+
+# --- addresses that do not exist here
+
+
+def of_type(type_: int) -> list[Any]:
+    """Returns the answer for a name with an address that this host does not have, and one that it has."""
+    return [(socket.AF_INET, type_, 0, "", (host, 0)) for host in ("198.51.100.1", "127.0.0.1")]
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+async def test_a_listener_skips_the_addresses_of_a_name_that_do_not_exist(
+    backend: AsyncBackend, name_server: Callable[[Answers], list[tuple[Any, ...]]], kind: str
+) -> None:
+    answer = of_type(socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+    name_server({"half-missing.test": answer, "missing.test": answer[:1]})
+
+    async def listen(host: str | list[str]) -> Sequence[AsyncListener[Any] | AsyncDatagramListener[Any]]:
+        if kind == "tcp":
+            return await backend.create_tcp_listeners(host, 0, 5)
+        return await backend.create_udp_listeners(host, 0)
+
+    [listener] = await listen("half-missing.test")
+    assert listener.extra(SocketAttribute.sockname)[0] == "127.0.0.1"
+    await listener.aclose()
+
+    async with all_closed():
+        for host in ("198.51.100.1", ["half-missing.test", "198.51.100.1"], ["127.0.0.1", "missing.test"]):
+            with pytest.raises(ExceptionGroup) as exc_info:
+                await listen(host)
+            for exc in exc_info.value.exceptions:
+                assert isinstance(exc, OSError)
+                assert exc.errno == errno.EADDRNOTAVAIL
+
+
+async def test_clients_skip_the_addresses_of_a_name_that_do_not_exist(
+    backend: AsyncBackend, name_server: Callable[[Answers], list[tuple[Any, ...]]]
+) -> None:
+    name_server({"stream.test": of_type(socket.SOCK_STREAM), "datagram.test": of_type(socket.SOCK_DGRAM)})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address: tuple[str, int] = server.getsockname()
+        transports = [
+            await backend.create_tcp_connection(*address, local_address=("stream.test", 0)),
+            await backend.create_udp_endpoint(*address, local_address=("datagram.test", 0)),
+        ]
+        for transport in transports:
+            assert transport.extra(SocketAttribute.sockname)[0] == "127.0.0.1"
+            await transport.aclose()
+        for connect in (backend.create_tcp_connection, backend.create_udp_endpoint):
+            with pytest.raises(ExceptionGroup):
+                await connect(*address, local_address=("198.51.100.1", 0))
+
+
+# --- zones
+
+
+async def test_the_zone_of_a_peer_becomes_its_scope(backend: AsyncBackend) -> None:
+    index = socket.if_nameindex()[0][0]
+    zoned = f"fe80::1%{index}"
+    for address in [(zoned, 5), (zoned, 5, 0), (zoned, 5, 0, 0)]:
+        assert await _names.resolve_peer(backend, address, socket.AF_INET6) == ("fe80::1", 5, 0, index)
+    assert await _names.resolve_peer(backend, (zoned, 5, 3, 0), socket.AF_INET6) == ("fe80::1", 5, 3, index)
+
+
+async def test_a_numeric_peer_stays_as_it_is(backend: AsyncBackend) -> None:
+    for address in [("::1", 5), ("fe80::1", 5, 0, 7)]:
+        assert await _names.resolve_peer(backend, address, socket.AF_INET6) == address
+    assert await _names.resolve_peer(backend, ("127.0.0.1", 5), socket.AF_INET) == ("127.0.0.1", 5)

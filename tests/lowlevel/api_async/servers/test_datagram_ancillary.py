@@ -369,3 +369,77 @@ async def test_descriptors_are_open_until_the_handler_closes_them(tmp_path: Path
         peer = new_peer("peer")
         peer.give("a", "still open")
         assert await peer.answers(1) == ["still open"]
+
+
+# --- truncated by the system
+
+
+async def answer(client: Client, text: str) -> None:
+    await client.server.send_packet_to(text, client.address)
+
+
+def give_many(peer: Peer, data: str) -> None:
+    """More files than the server has room for."""
+    with Gift() as gift:
+        peer.sock.sendmsg([data.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, gift.raw[0][2] * 253)])
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_truncated_files_are_an_error_at_the_yield_and_the_datagram_is_kept(
+    tmp_path: Path, driver: str, is_busy: bool
+) -> None:
+    go_on = asyncio.Event()
+
+    async def handler(client: Client) -> Requests:
+        if is_busy:
+            yield None
+            await go_on.wait()
+        ancillary = SocketAncillary()
+        with pytest.raises(OSError) as exc_info:
+            yield asking_for(ancillary)
+        assert exc_info.value.errno == errno.EMSGSIZE
+        await answer(client, (yield asking_for(ancillary)))
+        assert not ancillary.as_raw()
+        await answer(client, f"{yield asking_for(ancillary)} {received_text(ancillary)}")
+
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        if is_busy:
+            peer.send("first")
+        give_many(peer, "many")
+        peer.give("one", "gift")
+        go_on.set()
+        assert await peer.answers(2) == ["many", "one gift"]
+
+
+@pytest.mark.parametrize("how", ["it fails", "it returns"])
+async def test_a_datagram_that_was_refused_goes_to_no_other_generator(
+    tmp_path: Path, driver: str, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        try:
+            request = yield asking_for(ancillary)
+        except OSError:
+            if how == "it fails":
+                raise
+            return
+        await answer(client, f"{request} {received_text(ancillary)}")
+
+    async with serving(tmp_path, handler, driver) as (server, new_peer):
+        peer = new_peer("peer")
+        give_many(peer, "many")
+        peer.give("one", "gift")
+        assert await peer.answers(1) == ["one gift"]
+        assert not server.dropped_datagrams
+    assert len(caplog.records) == (how == "it fails")
+
+
+async def test_truncated_files_that_no_handler_asks_for_are_closed_in_silence(tmp_path: Path, driver: str) -> None:
+    unused: list[Any] = []
+
+    async with serving(tmp_path, never_asking, driver, unused=lambda *args: unused.append(args)) as (_, new_peer):
+        peer = new_peer("peer")
+        give_many(peer, "many")
+        await peer.answers(1)
+    assert not unused

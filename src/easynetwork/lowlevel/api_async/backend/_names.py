@@ -7,7 +7,7 @@ __all__ = ["resolve", "resolve_listener_hosts", "resolve_peer"]
 import errno
 import socket as _socket
 from collections.abc import Sequence
-from itertools import chain
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._checks import check_port
@@ -43,8 +43,8 @@ async def resolve(
 
 async def resolve_listener_hosts(
     backend: AsyncBackend, host: str | Sequence[str] | None, port: int, type_: int
-) -> list[AddressInfo]:
-    """Returns the addresses to listen on, duplicates included. All hosts are resolved at the same time.
+) -> Sequence[Sequence[AddressInfo]]:
+    """Return the addresses of each host to listen on. All hosts are resolved at the same time.
 
     Raises:
         TypeError: *host* is neither None, a string nor a sequence of strings; *port* is not an integer.
@@ -53,12 +53,13 @@ async def resolve_listener_hosts(
     """
     check_port(port)  # before the tasks begin, so that the error is not in a group
     hosts = listener_hosts(host)
-    found = await backend.gather(*(resolve(backend, item, port, type_, flags=_socket.AI_PASSIVE) for item in hosts))
-    return list(chain.from_iterable(found))
+    return await backend.gather(*(resolve(backend, item, port, type_, flags=_socket.AI_PASSIVE) for item in hosts))
 
 
 async def resolve_peer(backend: AsyncBackend, address: tuple[Any, ...], family: int) -> tuple[Any, ...]:
-    """Returns *address* with a numeric host: ``sendto()`` would ask the name server itself, and block the event loop.
+    """Return *address* with a numeric host: ``sendto()`` would ask the name server itself, and block the event loop.
+
+    The zone of an IPv6 host becomes the scope id, unless *address* has one.
 
     Raises:
         socket.gaierror: the host is unknown.
@@ -67,5 +68,6 @@ async def resolve_peer(backend: AsyncBackend, address: tuple[Any, ...], family: 
     host, port, *details = address
     if is_numeric_host(host):
         return address
-    [found, *_] = await resolve(backend, host, port, _socket.SOCK_DGRAM, family=family)
-    return (*found[4][:2], *details)
+    [info, *_] = await resolve(backend, host, port, _socket.SOCK_DGRAM, family=family)
+    found: tuple[Any, ...] = info[4]
+    return found[:2] + tuple(given or own for given, own in zip_longest(details, found[2:], fillvalue=0))

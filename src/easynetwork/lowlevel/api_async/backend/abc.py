@@ -629,7 +629,8 @@ class AsyncBackend(metaclass=ABCMeta):
         """Opens listening sockets for all addresses of *host*.
 
         Parameters:
-            host: one or more names or addresses; all interfaces if None or empty.
+            host: one or more names or addresses; all interfaces if None or empty. Addresses that this host does not
+                have are skipped if the same name has another one.
             port: the port; 0 for a free one per socket.
             backlog: how many connections may wait to be accepted.
             reuse_port: let others bind to the same port.

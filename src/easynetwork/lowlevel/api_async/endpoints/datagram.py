@@ -119,6 +119,8 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
             UnsupportedOperation: the transport carries no ancillary data.
             RuntimeError: the protocol object or *ancillary_data_received* has failed (the exception is the cause). The
                 datagram is gone.
+            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
+                descriptors. The packet stays for the next call.
 
         Besides these, all that `recv_packet` raises.
         """

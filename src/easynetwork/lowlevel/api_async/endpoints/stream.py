@@ -59,6 +59,8 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
 
         Raises:
             EOFError: what was read does not complete a packet; it is kept.
+            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
+                descriptors. The packet stays for the next call.
             UnsupportedOperation: the transport carries no ancillary data.
             RuntimeError: the protocol object or *ancillary_data_received* has failed.
 

@@ -146,6 +146,8 @@ class AsyncStreamReadTransport(AsyncBaseTransport):
 
         Raises:
             UnsupportedOperation: this transport carries no ancillary data.
+            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
+                descriptors. What it left is closed; the bytes stay for the next call.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -154,6 +156,8 @@ class AsyncStreamReadTransport(AsyncBaseTransport):
 
         Raises:
             UnsupportedOperation: this transport carries no ancillary data.
+            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
+                descriptors. What it left is closed; the bytes stay for the next call.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -295,6 +299,8 @@ class AsyncDatagramReadTransport(AsyncBaseTransport):
 
         Raises:
             UnsupportedOperation: this transport carries no ancillary data.
+            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
+                descriptors. What it left is closed; the bytes stay for the next call.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -380,6 +386,9 @@ class AsyncDatagramListener(AsyncBaseTransport, Generic[_T_Address]):
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
         """Like `serve`; *handler* also gets the ancillary data of the datagram.
+
+        If the system has truncated that, iterating over it raises `OSError` (``EMSGSIZE``), and its descriptors are
+        closed already.
 
         Raises:
             UnsupportedOperation: this listener carries no ancillary data.

@@ -104,6 +104,8 @@ class _Receiving(_DatagramEndpoint, Generic[_T_ReceivedPacket]):
         Raises:
             UnsupportedOperation: the transport carries no ancillary data.
             RuntimeError: the protocol object or *ancillary_data_received* has failed.
+            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
+                descriptors. The packet stays for the next call.
 
         Besides these, all that `recv_packet` raises.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["SocketOwner"]
 
+import os
 import selectors
 import socket as _socket
 import warnings
@@ -28,7 +29,7 @@ class SocketOwner(SelectorBaseTransport):
         selector_factory: see `SelectorBaseTransport`.
     """
 
-    __slots__ = ("_sock",)
+    __slots__ = ("_process", "_sock")
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class SocketOwner(SelectorBaseTransport):
     ) -> None:
         check_is_socket(sock)
         self._sock = sock
+        self._process = os.getpid()
         with closed_on_failure(sock):
             check_plain_socket(sock, type_)
             super().__init__(retry_interval, selector_factory)
@@ -57,6 +59,10 @@ class SocketOwner(SelectorBaseTransport):
 
     def is_closed(self) -> bool:
         return self._sock.fileno() < 0
+
+    def _is_inherited(self) -> bool:
+        """Return whether this process has the transport from its parent, whose connection must not be shut down."""
+        return os.getpid() != self._process
 
     def _close_abruptly(self) -> None:
         # Without shutting it down: after a fork, another process may still use the connection.

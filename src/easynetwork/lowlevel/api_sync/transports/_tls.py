@@ -241,8 +241,12 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
         """Sends the closing alert, waits for that of the peer, and closes the socket.
 
         Without ``standard_compatible``, no alerts are exchanged. A peer that takes longer than the *shutdown_timeout*
-        is not waited for.
+        is not waited for. A process that has inherited the transport by :manpage:`fork(2)` drops its descriptor only.
         """
+        if self._is_inherited():
+            self._closing = True
+            self._close_abruptly()
+            return
         try:
             if not self._closing:
                 self._shut_down()

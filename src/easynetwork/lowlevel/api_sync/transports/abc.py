@@ -112,6 +112,8 @@ class StreamReadTransport(BaseTransport):
 
         Raises:
             UnsupportedOperation: this transport carries no ancillary data.
+            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
+                descriptors. What it left is closed; the bytes stay for the next call.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -122,6 +124,8 @@ class StreamReadTransport(BaseTransport):
 
         Raises:
             UnsupportedOperation: this transport carries no ancillary data.
+            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
+                descriptors. What it left is closed; the bytes stay for the next call.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -218,6 +222,8 @@ class DatagramReadTransport(BaseTransport):
 
         Raises:
             UnsupportedOperation: this transport carries no ancillary data.
+            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
+                descriptors. What it left is closed; the bytes stay for the next call.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from easynetwork._typing import ReadableBuffer
-from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
+from easynetwork.lowlevel._ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel._checks import check_strictly_positive, check_timeout
 from easynetwork.lowlevel._deadline import Deadline
 from easynetwork.lowlevel._errors import error_from_errno
@@ -50,7 +50,7 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
 
     # After a read that has left room, there is most probably nothing yet: asking first saves an attempt in vain, and
     # its exceptions, for each answer that is waited for.
-    __slots__ = ("_is_drained",)
+    __slots__ = ("_is_drained", "_unread")
 
     def __init__(
         self,
@@ -61,15 +61,22 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
     ) -> None:
         super().__init__(sock, _socket.SOCK_STREAM, retry_interval, selector_factory)
         self._is_drained = False
+        self._unread = b""  # received with control messages that were truncated
 
     def close(self) -> None:
-        """Closes the socket. Both directions are shut down first, so that a thread which waits for it notices."""
+        """Close the socket. Both directions are shut down first, so that a thread which waits for it notices.
+
+        A process that has inherited the transport by :manpage:`fork(2)` drops its descriptor only.
+        """
+        if self._is_inherited():
+            self._close_abruptly()
+            return
         with suppress(OSError):
             self._sock.shutdown(_socket.SHUT_RDWR)
         self._sock.close()
 
     def recv(self, bufsize: int, timeout: float) -> bytes:
-        if not timeout > 0 or bufsize <= 0:
+        if not timeout > 0 or bufsize <= 0 or self._unread:
             return super().recv(bufsize, timeout)
         if self._is_drained:
             timeout = self._wait(self._sock.fileno(), selectors.EVENT_READ, timeout)
@@ -82,7 +89,7 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
 
     def recv_into(self, buffer: WriteableBuffer, timeout: float) -> int:
         size = memoryview(buffer).nbytes
-        if not timeout > 0 or not size:
+        if not timeout > 0 or not size or self._unread:
             return super().recv_into(buffer, timeout)
         if self._is_drained:
             timeout = self._wait(self._sock.fileno(), selectors.EVENT_READ, timeout)
@@ -94,6 +101,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         return nbytes
 
     def recv_noblock(self, bufsize: int) -> bytes:
+        if self._unread:
+            return self._take_unread(bufsize)
         try:
             data = self._sock.recv(bufsize)
         except BlockingIOError:
@@ -102,6 +111,11 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         return data
 
     def recv_noblock_into(self, buffer: WriteableBuffer) -> int:
+        if self._unread:
+            with memoryview(buffer).cast("B") as view:
+                data = self._take_unread(len(view))
+                view[: len(data)] = data
+                return len(data)
         try:
             nbytes = self._sock.recv_into(buffer)
         except BlockingIOError:
@@ -113,19 +127,38 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         self, bufsize: int, ancillary_bufsize: int
     ) -> tuple[bytes, list[tuple[int, int, bytes]]]:
         self._check_ancillary()
+        if self._unread:
+            return self.recv_noblock(bufsize), []
         try:
-            return self._sock.recvmsg(bufsize, ancillary_bufsize, RECVMSG_FLAGS)[:2]
+            data, messages, flags, _ = self._sock.recvmsg(bufsize, ancillary_bufsize, RECVMSG_FLAGS)
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
+        if flags & MSG_CTRUNC:
+            self._unread = data
+            raise truncation_error(messages)
+        return data, messages
 
     def recv_noblock_with_ancillary_into(
         self, buffer: WriteableBuffer, ancillary_bufsize: int
     ) -> tuple[int, list[tuple[int, int, bytes]]]:
         self._check_ancillary()
+        if self._unread:
+            return self.recv_noblock_into(buffer), []
         try:
-            return self._sock.recvmsg_into([buffer], ancillary_bufsize, RECVMSG_FLAGS)[:2]
+            nbytes, messages, flags, _ = self._sock.recvmsg_into([buffer], ancillary_bufsize, RECVMSG_FLAGS)
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
+        if flags & MSG_CTRUNC:
+            self._unread = bytes(memoryview(buffer).cast("B")[:nbytes])
+            raise truncation_error(messages)
+        return nbytes, messages
+
+    def _take_unread(self, size: int) -> bytes:
+        """Return some of the bytes that a call has refused."""
+        if self.is_closed():
+            raise error_from_errno(errno.EBADF)
+        data, self._unread = self._unread[:size], self._unread[size:]
+        return data
 
     def send_noblock(self, data: bytes | bytearray | memoryview) -> int:
         try:
@@ -207,7 +240,7 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
         ValueError: *sock* is no datagram socket; *retry_interval* or *max_datagram_size* is not above 0.
     """
 
-    __slots__ = ("_closing", "_max_datagram_size", "_waits")
+    __slots__ = ("_closing", "_max_datagram_size", "_unread", "_waits")
 
     def __init__(
         self,
@@ -219,15 +252,16 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
     ) -> None:
         super().__init__(sock, _socket.SOCK_DGRAM, retry_interval, selector_factory)
         self._max_datagram_size = max_datagram_size
+        self._unread: bytes | None = None  # received with control messages that were truncated
         self._waits: list[int] = []
         self._closing = False
         with closed_on_failure(sock):
             check_strictly_positive("max_datagram_size", max_datagram_size)
 
     def close(self) -> None:
-        """Closes the socket. A thread that waits for it notices."""
+        """Close the socket. A thread that waits for it notices."""
         self._closing = True
-        if self._waits:
+        if self._waits and not self._is_inherited():
             # Linux does not wake up who polls a descriptor that gets closed, but it does for this. Not done without
             # need: after a fork, another process may still use the socket.
             with suppress(OSError):
@@ -242,6 +276,8 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
             self._waits.pop()
 
     def recv_noblock(self) -> bytes:
+        if self._unread is not None:
+            return self._take_unread()
         try:
             datagram = self._sock.recv(self._max_datagram_size)
         except BlockingIOError:
@@ -252,13 +288,25 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
 
     def recv_noblock_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, list[tuple[int, int, bytes]]]:
         self._check_ancillary()
+        if self._unread is not None:
+            return self._take_unread(), []
         try:
-            received = self._sock.recvmsg(self._max_datagram_size, ancillary_bufsize, RECVMSG_FLAGS)[:2]
+            datagram, messages, flags, _ = self._sock.recvmsg(self._max_datagram_size, ancillary_bufsize, RECVMSG_FLAGS)
         except BlockingIOError:
             raise WouldBlockOnRead(self._sock.fileno()) from None
-        if not received[0]:
+        if flags & MSG_CTRUNC:
+            self._unread = datagram
+            raise truncation_error(messages)
+        if not datagram:
             self._check_not_shut_down()
-        return received
+        return datagram, messages
+
+    def _take_unread(self) -> bytes:
+        """Return the datagram that a call has refused."""
+        if self._unread is None or self.is_closed():
+            raise error_from_errno(errno.EBADF)
+        datagram, self._unread = self._unread, None
+        return datagram
 
     def _check_not_shut_down(self) -> None:
         """Raises `OSError` (``EBADF``) if the empty datagram just received is none: so it looks when `close` begins."""

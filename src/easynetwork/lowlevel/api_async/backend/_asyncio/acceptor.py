@@ -5,16 +5,22 @@ from __future__ import annotations
 __all__ = ["Acceptor", "LoopAcceptor", "SocketAcceptor", "run_detached"]
 
 import asyncio
+import logging
+import os
 import socket as _socket
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
-from easynetwork.lowlevel._accepting import accept_connections
+from easynetwork.lowlevel._accepting import ConnectionSource
 
-_CHECK_EVERY: Final = 32
-"""After so many connections, `LoopAcceptor` looks how many descriptors are left."""
-_RESERVE: Final = 2 * _CHECK_EVERY
+_logger = logging.getLogger(__name__)
+
+_BURST: Final = 32
+"""So many connections within `_CHECK_INTERVAL` are a burst."""
+_CHECK_INTERVAL: Final = 0.05
+"""During a burst, `LoopAcceptor` looks how many descriptors are left after so many seconds, or `_BURST` connections."""
+_RESERVE: Final = 2 * _BURST
 """If less than so many are left, it takes no chances."""
 
 
@@ -35,7 +41,7 @@ class SocketAcceptor:
         failed: called once, with what ends accepting for good.
     """
 
-    __slots__ = ("_connected", "_failed", "_loop", "_pause", "_sock")
+    __slots__ = ("_failed", "_loop", "_pause", "_sock", "_source", "_watching")
 
     def __init__(
         self,
@@ -47,42 +53,54 @@ class SocketAcceptor:
         sock.setblocking(False)
         self._loop = loop
         self._sock = sock
-        self._connected = connected
+        self._source = ConnectionSource(sock, connected)
         self._failed = failed
+        self._watching = False
         self._pause: asyncio.TimerHandle | None = None
-        self._watch()
+        self.resume()
+
+    def resume(self) -> None:
+        """Accept again, after `pause`."""
+        self._pause = None
+        self._watching = True
+        self._loop.add_reader(self._sock, self._accept)
+
+    def pause(self) -> None:
+        """Accept nothing for the time being. Connections wait."""
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if self._watching:
+            self._watching = False
+            self._loop.remove_reader(self._sock)
 
     def close(self) -> None:
         """Accepts no more, and closes the socket."""
-        if self._pause is not None:
-            self._pause.cancel()
-        elif self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock)
+        self.pause()
         self._sock.close()
-
-    def _watch(self) -> None:
-        self._pause = None
-        self._loop.add_reader(self._sock, self._accept)
 
     def _accept(self) -> None:
         try:
-            delay = accept_connections(self._sock, self._connected)
+            delay = self._source.accept()
         except OSError as exc:
-            if self._sock.fileno() >= 0:  # else it was closed by who got the last connection
-                self._loop.remove_reader(self._sock)
+            if self._watching:  # else it was closed by who got the last connection
+                self.pause()
                 self._failed(exc)
             return
-        if delay:
-            self._loop.remove_reader(self._sock)
-            self._pause = self._loop.call_later(delay, self._watch)
+        if delay and self._watching:
+            self.pause()
+            self._pause = self._loop.call_later(delay, self.resume)
 
 
 class LoopAcceptor:
     """Has the loop make a transport of each connection that comes in, until closed.
 
     What loops do when descriptors run out is of no use: asyncio calls its exception handler thousands of times a
-    second, uvloop closes the connections that wait, and tells nobody. So connections are accepted by `SocketAcceptor`;
-    on other loops than asyncio's, as that costs half as much again on uvloop, only once few descriptors are left.
+    second, uvloop closes the connections that wait, and tells nobody. So `SocketAcceptor` accepts the connections.
+
+    On other loops than asyncio's, that takes a fifth more time for a short connection. There the loop accepts during a
+    burst, as long as many descriptors are left. Other parts of the process may take these meanwhile, so that this is
+    checked by the clock as well as by the number of connections.
 
     Parameters:
         loop: the event loop.
@@ -90,7 +108,19 @@ class LoopAcceptor:
         failed: called once, with what ends accepting for good.
     """
 
-    __slots__ = ("_acceptor", "_failed", "_loop", "_new_protocol", "_sock", "_unchecked")
+    __slots__ = (
+        "_acceptor",
+        "_backlog",
+        "_checked_at",
+        "_failed",
+        "_is_burst",
+        "_loop",
+        "_new_protocol",
+        "_server",
+        "_sock",
+        "_timer",
+        "_unchecked",
+    )
 
     def __init__(
         self,
@@ -101,49 +131,105 @@ class LoopAcceptor:
         self._loop = loop
         self._new_protocol = new_protocol
         self._failed = failed
-        self._acceptor: Acceptor | None = None
+        self._acceptor: SocketAcceptor | None = None  # paused while the loop accepts
+        self._server: Acceptor | None = None  # while the loop accepts
+        self._timer: asyncio.TimerHandle | None = None  # likewise
         self._unchecked = 0
+        self._checked_at = loop.time()
+        self._is_burst = False
 
     async def start(self, sock: _socket.socket, backlog: int) -> None:
         """Begins to accept connections from *sock*, a listening socket, and owns it."""
         self._sock = sock
-        if isinstance(self._loop, asyncio.SelectorEventLoop) or _is_among_the_last(sock.fileno()):
-            self._accept_with_care(sock)
+        self._backlog = backlog
+        if isinstance(self._loop, asyncio.SelectorEventLoop):
+            self._acceptor = SocketAcceptor(self._loop, sock, self._connect, self._failed)
+        elif sys.platform == "win32":  # whose other loop watches no sockets, and has descriptors enough
+            self._server = await self._loop.create_server(self._new_protocol, sock=sock, backlog=backlog)
         else:
-            self._acceptor = await self._loop.create_server(self._new_counted_protocol, sock=sock, backlog=backlog)
+            self._acceptor = SocketAcceptor(self._loop, sock, self._connect_and_count, self._failed)
 
     def close(self) -> None:
         """Accepts no more, and closes the socket."""
+        self._end_burst()
         if self._acceptor is not None:
             self._acceptor.close()
             self._acceptor = None
 
-    def _accept_with_care(self, sock: _socket.socket) -> None:
-        self._acceptor = SocketAcceptor(self._loop, sock, self._connect, self._failed)
-
     def _connect(self, connection: _socket.socket) -> None:
         run_detached(self._loop.connect_accepted_socket(self._new_protocol, connection))
 
+    def _connect_and_count(self, connection: _socket.socket) -> None:
+        self._connect(connection)
+        self._unchecked += 1
+        if self._unchecked >= _BURST:
+            self._unchecked = 0
+            before, self._checked_at = self._checked_at, self._loop.time()
+            if self._checked_at - before < _CHECK_INTERVAL and not self._is_short():
+                run_detached(self._begin_burst())
+
+    # --------------------------------------------------------------------------------------------------------- bursts
+
+    async def _begin_burst(self) -> None:
+        """Has the loop accept."""
+        acceptor = self._acceptor
+        if acceptor is None:
+            return
+        acceptor.pause()
+        try:
+            sock = self._sock.dup()  # the loop closes it
+            server = await self._loop.create_server(self._new_counted_protocol, sock=sock, backlog=self._backlog)
+        except OSError:  # short of something: not now
+            if self._acceptor is not None:
+                acceptor.resume()
+            return
+        if self._acceptor is None:  # closed meanwhile
+            server.close()
+            return
+        self._server = server
+        self._is_burst = False
+        self._timer = self._loop.call_later(_CHECK_INTERVAL, self._check_by_clock)
+
+    def _end_burst(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
     def _new_counted_protocol(self) -> asyncio.BaseProtocol:
         self._unchecked += 1
-        if self._unchecked >= _CHECK_EVERY:
+        if self._unchecked >= _BURST:
             self._unchecked = 0
-            self._loop.call_soon(self._check_descriptors)
+            self._is_burst = True
+            self._loop.call_soon(self._check)
         return self._new_protocol()
 
-    def _check_descriptors(self) -> None:
-        if self._acceptor is None:
-            return
+    def _check_by_clock(self) -> None:
+        is_burst, self._is_burst = self._is_burst, False
+        self._timer = self._loop.call_later(_CHECK_INTERVAL, self._check_by_clock)
+        self._check(is_burst)
+
+    def _check(self, is_burst: bool = True) -> None:
+        if self._server is not None and (self._is_short() or not is_burst):
+            self._end_burst()
+            if self._acceptor is not None:
+                self._checked_at = self._loop.time()
+                self._acceptor.resume()
+
+    def _is_short(self) -> bool:
+        """Returns whether few descriptors are left."""
         try:
-            sock = self._sock.dup()
-        except OSError:
-            self._unchecked = _CHECK_EVERY  # again after the next connection
-            return
-        if _is_among_the_last(sock.fileno()):
-            self.close()
-            self._accept_with_care(sock)
-        else:
-            sock.close()
+            lowest_free = os.dup(self._sock.fileno())
+        except OSError as exc:
+            if self._server is not None:
+                _logger.error(
+                    "Connections may have been closed by the event loop, which could not accept them: %s", exc
+                )
+            return True
+        os.close(lowest_free)
+        return _is_among_the_last(lowest_free)
 
 
 if sys.platform == "win32":

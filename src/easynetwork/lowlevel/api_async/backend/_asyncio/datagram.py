@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
+from easynetwork.lowlevel._ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramTransport
 from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE
@@ -34,7 +34,7 @@ class AsyncioDatagramTransport(AsyncDatagramTransport):
     def __init__(self, backend: AsyncBackend, sock: socket.socket) -> None:
         self._backend = backend
         self._readiness = Readiness(asyncio.get_running_loop(), sock)
-        self._recv = partial(sock.recv, MAX_DATAGRAM_BUFSIZE)
+        self._recv: Callable[[], bytes] = partial(sock.recv, MAX_DATAGRAM_BUFSIZE)
         self._send = sock.send
 
     def __del__(self) -> None:
@@ -75,12 +75,27 @@ class AsyncioUnixDatagramTransport(AsyncioDatagramTransport):
     It stays with its datagram, in the socket, until somebody asks. Who does not ask for it has the system drop it.
     """
 
-    __slots__ = ()
+    __slots__ = ("_unread",)
+
+    def __init__(self, backend: AsyncBackend, sock: socket.socket) -> None:
+        super().__init__(backend, sock)
+        self._unread: bytes | None = None  # received with control messages that were truncated
 
     async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
+        if self._unread is not None:
+            return await self.recv(), []
         receive = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS)
-        data, messages, *_ = await self._readiness.read(receive)
+        data, messages, flags, _ = await self._readiness.read(receive)
+        if flags & MSG_CTRUNC:
+            self._unread, self._recv = data, self._recv_unread
+            raise truncation_error(messages)
         return data, messages
+
+    def _recv_unread(self) -> bytes:
+        """Return the datagram that is kept, in place of `_recv`."""
+        self._recv = partial(self._readiness.sock.recv, MAX_DATAGRAM_BUFSIZE)
+        datagram, self._unread = self._unread, None
+        return self._recv() if datagram is None or self.is_closing() else datagram
 
     async def send_with_ancillary(self, data: bytes | bytearray | memoryview, ancillary_data: Any) -> None:
         send = partial(self._readiness.sock.sendmsg, [data], list(ancillary_data))

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
-from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS, close_descriptors
+from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS, close_descriptors, whole_messages
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._inet import is_numeric_host
 from easynetwork.lowlevel._records import log
@@ -228,8 +228,8 @@ class AsyncioUnixDatagramListener(AsyncioDatagramListener):
         recvmsg = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS)
 
         def receive() -> tuple[Any, ...]:
-            data, messages, _, address = recvmsg()
-            return data, address, messages
+            data, messages, flags, address = recvmsg()
+            return data, address, whole_messages(messages, flags)
 
         return receive
 

@@ -17,6 +17,7 @@ from easynetwork.lowlevel._inet import interleave_families, open_listener_socket
 from easynetwork.lowlevel.api_async.backend._names import resolve, resolve_listener_hosts
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.constants import HAPPY_EYEBALLS_DELAY
+from easynetwork.lowlevel.socket import IPv6SocketAddress
 
 from .callbacks import StreamCallbacks
 from .listener import AsyncioStreamListener
@@ -57,6 +58,9 @@ class _Attempts:
 
     async def sock_connect(self, sock: _socket.socket, address: Any) -> None:
         try:
+            if sock.family == _socket.AF_INET6:
+                # uvloop keeps nothing of an address but host and port.
+                address = IPv6SocketAddress(*address).for_connection()
             await asyncio.get_running_loop().sock_connect(sock, address)
         except OSError as exc:
             self.errors.append(exc)
@@ -84,6 +88,6 @@ async def open_listeners(
 ) -> list[AsyncioStreamListener]:
     """Opens listening sockets. See `AsyncBackend.create_tcp_listeners`."""
     check_strictly_positive("backlog", backlog)
-    addresses = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
-    sockets = open_listener_sockets(addresses, backlog=backlog, reuse_port=reuse_port)
+    hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
+    sockets = open_listener_sockets(hosts, backlog=backlog, reuse_port=reuse_port)
     return [AsyncioStreamListener(backend, sock, backlog) for sock in sockets]

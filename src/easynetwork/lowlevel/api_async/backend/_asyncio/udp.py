@@ -29,6 +29,6 @@ async def open_listeners(
     backend: AsyncBackend, host: str | Sequence[str] | None, port: int, *, reuse_port: bool
 ) -> list[AsyncioDatagramListener]:
     """Opens a socket for each address of *host*. See `AsyncBackend.create_udp_listeners`."""
-    addresses = await resolve_listener_hosts(backend, host, port, _socket.SOCK_DGRAM)
-    sockets = open_listener_sockets(addresses, backlog=None, reuse_port=reuse_port)
+    hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_DGRAM)
+    sockets = open_listener_sockets(hosts, backlog=None, reuse_port=reuse_port)
     return [AsyncioDatagramListener(backend, sock) for sock in sockets]

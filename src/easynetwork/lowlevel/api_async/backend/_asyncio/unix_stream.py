@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
+from easynetwork.lowlevel._ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
@@ -85,9 +85,12 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
         if bufsize <= 0 or self._callbacks.received.nbytes or self._lower is None:
             return await self.recv(bufsize), []
-        data, ancillary_data, *_ = await self._read(
+        data, ancillary_data, flags, _ = await self._read(
             self._lower, self._socket.recvmsg, bufsize, ancillary_bufsize, RECVMSG_FLAGS
         )
+        if flags & MSG_CTRUNC:
+            self._keep_unread(self._lower, data)
+            raise truncation_error(ancillary_data)
         return data, ancillary_data
 
     async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
@@ -95,10 +98,18 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             if not len(view) or self._callbacks.received.nbytes or self._lower is None:
                 return await self.recv_into(view), []
             receive = self._socket.recvmsg_into
-            nbytes, ancillary_data, *_ = await self._read(
+            nbytes, ancillary_data, flags, _ = await self._read(
                 self._lower, receive, [view], ancillary_bufsize, RECVMSG_FLAGS
             )
+            if flags & MSG_CTRUNC:
+                self._keep_unread(self._lower, bytes(view[:nbytes]))
+                raise truncation_error(ancillary_data)
             return nbytes, ancillary_data
+
+    def _keep_unread(self, lower: SocketTransport, data: bytes) -> None:
+        """Keep bytes for the next call that receives, whose control messages are lost."""
+        lower.reads_ahead = False  # what follows may have some
+        self._callbacks.keep(data)
 
     async def _read(self, lower: SocketTransport, read: Callable[..., _T], *args: Any) -> _T:
         """Returns ``read(*args)`` as soon as there is something to read. Nothing is lost if it is cancelled before."""

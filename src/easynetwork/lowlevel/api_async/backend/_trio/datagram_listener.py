@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import trio
 
-from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
+from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS, whole_messages
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
@@ -113,8 +113,10 @@ class TrioUnixDatagramListener(TrioDatagramListener):
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
         def receive() -> tuple[Any, ...]:
-            data, messages, _, address = self._socket.recvmsg(MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS)
-            return data, messages, address
+            data, messages, flags, address = self._socket.recvmsg(
+                MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS
+            )
+            return data, whole_messages(messages, flags), address
 
         await self._serve(receive, handler, task_group)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
-from easynetwork.lowlevel._accepting import accept_connections
+from easynetwork.lowlevel._accepting import ConnectionSource
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
@@ -65,10 +65,11 @@ class TrioStreamListener(SocketOwner, AsyncListener[AsyncStreamTransport]):
         def connected(sock: _socket.socket) -> None:
             accepted.append(self._new_transport(sock))
 
+        source = ConnectionSource(self._socket, connected)
         try:
             while True:
                 await wait_readable(self._socket)
-                delay = accept_connections(self._socket, connected)
+                delay = source.accept()
                 while accepted:
                     task_group.start_soon(handler, accepted[0])
                     del accepted[0]

@@ -57,6 +57,6 @@ async def open_listeners(
 ) -> list[TrioStreamListener]:
     """Opens listening sockets. See `AsyncBackend.create_tcp_listeners`."""
     check_strictly_positive("backlog", backlog)
-    addresses = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
-    sockets = open_listener_sockets(addresses, backlog=backlog, reuse_port=reuse_port)
+    hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
+    sockets = open_listener_sockets(hosts, backlog=backlog, reuse_port=reuse_port)
     return [TrioStreamListener(backend, sock, partial(new_transport, backend)) for sock in sockets]
