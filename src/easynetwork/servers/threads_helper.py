@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Self
 
+from easynetwork.lowlevel._records import log
 from easynetwork.servers.abc import AbstractNetworkServer
 
 _logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class NetworkServerThread(threading.Thread):
             self._error = exc
             if self._is_up_or_has_ended.is_set():
                 # join() may be called much later, or never.
-                _logger.error("%s: the server has failed, join() raises the error: %r", self.name, exc)
+                log(_logger, logging.ERROR, "%s: the server has failed, join() raises the error: %r", self.name, exc)
             else:
                 self._has_failed_to_start = True
         finally:
