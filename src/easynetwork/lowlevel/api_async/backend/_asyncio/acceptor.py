@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from easynetwork.lowlevel._accepting import ConnectionSource
+from easynetwork.lowlevel._records import log
 
 _logger = logging.getLogger(__name__)
 
@@ -224,9 +225,8 @@ class LoopAcceptor:
             lowest_free = os.dup(self._sock.fileno())
         except OSError as exc:
             if self._server is not None:
-                _logger.error(
-                    "Connections may have been closed by the event loop, which could not accept them: %s", exc
-                )
+                text = "Connections may have been closed by the event loop, which could not accept them: %s"
+                log(_logger, logging.ERROR, text, exc)
             return True
         os.close(lowest_free)
         return _is_among_the_last(lowest_free)
