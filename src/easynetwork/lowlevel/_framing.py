@@ -36,6 +36,7 @@ from easynetwork.exceptions import (
     StreamProtocolParseError,
 )
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.serializers._results import not_a_pair
 from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
 
 from ._bytes_queue import BytesQueue
@@ -407,7 +408,10 @@ class _GeneratorDecoder(StreamDecoder[_T_Packet]):
             except StopIteration as stop:
                 self._generator = None
                 packet: _T_Packet
-                packet, self._kept = stop.value
+                try:
+                    packet, self._kept = stop.value
+                except (TypeError, ValueError):
+                    raise _crash(not_a_pair("build_packet_from_chunks()", stop.value))
                 return packet
             except StreamProtocolParseError as exc:
                 self._generator = None
@@ -480,8 +484,12 @@ class BufferedDecoder(StreamDecoder[_T_Packet]):
                 position = self._generator.send(nbytes)
             except StopIteration as stop:
                 packet: _T_Packet
-                packet, remaining = stop.value
-                self._keep(remaining)
+                try:
+                    packet, remaining = stop.value
+                    self._keep(remaining)
+                except (TypeError, ValueError):
+                    self._drop_buffer()
+                    raise _crash(not_a_pair("build_packet_from_buffer()", stop.value))
                 return packet
             except StreamProtocolParseError as exc:
                 self._keep(exc.remaining_data)
