@@ -148,11 +148,10 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
             raise
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends *data*.
+        """Send *data*. The peer may have sent its closing alert: that ends its own direction only.
 
         Raises:
             ConnectionAbortedError: this side has called `aclose`.
-            ConnectionResetError: the peer has closed TLS.
             OSError: the connection broke.
         """
         self._check_can_send()
@@ -165,8 +164,6 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
     def _check_can_send(self) -> None:
         if self._plain.is_closing():
             raise error_from_errno(errno.ECONNABORTED)
-        if self._engine.closed_by_peer:
-            raise error_from_errno(errno.ECONNRESET, "the peer has closed TLS")
 
     async def send_eof(self) -> None:
         """Is not supported; the connection stays as it is.

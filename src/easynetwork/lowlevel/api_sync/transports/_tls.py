@@ -205,8 +205,6 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
             raise error_from_errno(errno.EBADF)
         if self._engine.failure is not None:
             raise self._engine.failure.with_traceback(None)
-        if self._engine.closed_by_peer:
-            raise error_from_errno(errno.ECONNRESET, "the peer has closed TLS")
 
     def _make_room(self) -> None:
         """Sends all that waits, and receives what that may depend on (renegotiation)."""

@@ -144,7 +144,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             self._shake_hands(b"")
         elif self._state is _State.CLOSING:
             self._lower.close()
-        elif self._state is _OPEN and not self._callbacks.ended:
+        elif self._state is _OPEN:
             self._end()
         return True
 
@@ -155,9 +155,8 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             self._state = _State.CLOSED
             self._callbacks.loop.call_soon(self._lower.abort)  # in the next turn: there may be an alert to send
             return
-        if engine.closed_by_peer:
-            self._callbacks.end_writing()
-        self._protocol.eof_received()
+        if not self._callbacks.ended:  # whatever follows the closing alert says nothing new
+            self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = _State.CLOSED
