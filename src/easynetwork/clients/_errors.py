@@ -31,5 +31,7 @@ def raise_stream_client_error(exc: OSError, is_closing: bool) -> NoReturn:
     if is_stream_end(exc):
         if is_closing:
             raise ClientClosedError("The client was closed") from exc
+        if isinstance(exc, ConnectionAbortedError) and exc.__cause__ is not None:
+            raise exc  # what it means was said already
         raise error_from_errno(errno.ECONNABORTED, str(exc)) from exc
     raise_client_error(exc, is_closing)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["SocketOwner"]
+__all__ = ["SocketOwner", "StreamSocketOwner"]
 
 import selectors
 import socket as _socket
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel._errors import raise_stream_error
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel._socket_calls import check_plain_socket
 
-from .base_selector import SelectorBaseTransport
+from .base_selector import SelectorBaseTransport, SelectorStreamTransport, WouldBlockOnRead, WouldBlockOnWrite
 
 
 class SocketOwner(SelectorBaseTransport):
@@ -70,3 +71,21 @@ class SocketOwner(SelectorBaseTransport):
         """Raises `UnsupportedOperation` unless the socket is one that carries control messages."""
         if self._sock.family != getattr(_socket, "AF_UNIX", None):
             raise UnsupportedOperation("Only Unix sockets carry ancillary data")
+
+
+class StreamSocketOwner(SocketOwner, SelectorStreamTransport):
+    """Has a non-blocking stream socket."""
+
+    __slots__ = ()
+
+    def _raise_read_error(self, exc: OSError) -> NoReturn:
+        """Raise what *exc* means, which a read from the socket has raised."""
+        if isinstance(exc, BlockingIOError):
+            raise WouldBlockOnRead(self._sock.fileno()) from None
+        raise_stream_error(exc)
+
+    def _raise_write_error(self, exc: OSError) -> NoReturn:
+        """Raise what *exc* means, which a write to the socket has raised."""
+        if isinstance(exc, BlockingIOError):
+            raise WouldBlockOnWrite(self._sock.fileno()) from None
+        raise_stream_error(exc)

@@ -16,15 +16,15 @@ from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._bytes_queue import BytesQueue
 from easynetwork.lowlevel._checks import check_timeout
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, too_late
 from easynetwork.lowlevel._forks import ForkSafeLock
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._socket_attributes import tls_attributes
 from easynetwork.lowlevel._tls_engine import TLSEngine
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 
-from ._owned_socket import SocketOwner
-from .base_selector import SelectorStreamTransport, WouldBlockOnRead, WouldBlockOnWrite
+from ._owned_socket import StreamSocketOwner
+from .base_selector import WouldBlockOnWrite
 
 if TYPE_CHECKING:
     from ssl import SSLContext, SSLSession
@@ -38,7 +38,7 @@ _LOOK_AGAIN: Final = 1.0
 """Seconds. Of two threads, one may do what the other waits for, and the socket does not tell."""
 
 
-class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
+class SSLStreamTransport(StreamSocketOwner):
     """A stream socket whose bytes are encrypted (TLS 1.2: :rfc:`5246`, TLS 1.3: :rfc:`8446`).
 
     The handshake is done here. One thread may send while another one receives.
@@ -104,7 +104,10 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
             self._plaintext = BytesQueue()
             self._outgoing = memoryview(b"")  # ciphertext that the socket did not take yet
             self._closing = False
-            self._retry(self._handshake_noblock, handshake_timeout)
+            try:
+                self._retry(self._handshake_noblock, handshake_timeout)
+            except TimeoutError:
+                raise too_late("The TLS handshake was not complete", handshake_timeout) from None
 
     def _handshake_noblock(self) -> None:
         engine = self._engine
@@ -162,8 +165,8 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
     def _receive(self) -> bytes:
         try:
             return self._sock.recv(_BUFSIZE)
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_read_error(exc)
 
     # ------------------------------------------------------------------------------------------------------- sending
 
@@ -221,8 +224,8 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
                 self._outgoing = memoryview(engine.take_outgoing())
             try:
                 sent = self._sock.send(self._outgoing)
-            except BlockingIOError:
-                raise WouldBlockOnWrite(self._sock.fileno()) from None
+            except OSError as exc:
+                self._raise_write_error(exc)
             self._outgoing = self._outgoing[sent:]
 
     def send_eof(self) -> None:

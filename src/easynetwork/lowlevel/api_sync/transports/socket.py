@@ -18,15 +18,14 @@ from easynetwork._typing import ReadableBuffer
 from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
 from easynetwork.lowlevel._checks import check_strictly_positive, check_timeout
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, raise_stream_error
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE, NOT_CONNECTED_SOCKET_ERRNOS, SC_IOV_MAX
 
-from ._owned_socket import SocketOwner
+from ._owned_socket import SocketOwner, StreamSocketOwner
 from ._tls import SSLStreamTransport
 from .base_selector import (
     SelectorDatagramTransport,
-    SelectorStreamTransport,
     WouldBlockOnRead,
     WouldBlockOnWrite,
 )
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
+class SocketStreamTransport(StreamSocketOwner):
     """A stream socket: TCP, Unix.
 
     Parameters:
@@ -77,6 +76,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
             data = self._sock.recv(bufsize)
         except BlockingIOError:
             return super().recv(bufsize, timeout)
+        except OSError as exc:
+            raise_stream_error(exc)
         self._is_drained = len(data) < bufsize
         return data
 
@@ -90,22 +91,24 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
             nbytes = self._sock.recv_into(buffer)
         except BlockingIOError:
             return super().recv_into(buffer, timeout)
+        except OSError as exc:
+            raise_stream_error(exc)
         self._is_drained = nbytes < size
         return nbytes
 
     def recv_noblock(self, bufsize: int) -> bytes:
         try:
             data = self._sock.recv(bufsize)
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_read_error(exc)
         self._is_drained = len(data) < bufsize
         return data
 
     def recv_noblock_into(self, buffer: WriteableBuffer) -> int:
         try:
             nbytes = self._sock.recv_into(buffer)
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_read_error(exc)
         self._is_drained = nbytes < memoryview(buffer).nbytes
         return nbytes
 
@@ -115,8 +118,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         self._check_ancillary()
         try:
             return self._sock.recvmsg(bufsize, ancillary_bufsize, RECVMSG_FLAGS)[:2]
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_read_error(exc)
 
     def recv_noblock_with_ancillary_into(
         self, buffer: WriteableBuffer, ancillary_bufsize: int
@@ -124,14 +127,14 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         self._check_ancillary()
         try:
             return self._sock.recvmsg_into([buffer], ancillary_bufsize, RECVMSG_FLAGS)[:2]
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_read_error(exc)
 
     def send_noblock(self, data: bytes | bytearray | memoryview) -> int:
         try:
             return self._sock.send(data)
-        except BlockingIOError:
-            raise WouldBlockOnWrite(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_write_error(exc)
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float) -> None:
         check_timeout("timeout", timeout)
@@ -139,6 +142,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
             sent = self._sock.send(data)
         except BlockingIOError:
             sent = 0
+        except OSError as exc:
+            raise_stream_error(exc)
         if type(data) is bytes and sent == len(data):  # mostly, that is all
             return
         rest = memoryview(data).cast("B")[sent:]
@@ -162,8 +167,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
     def _send_noblock_from(self, pieces: list[bytes | bytearray | memoryview]) -> int:
         try:
             return self._sock.sendmsg(pieces)
-        except BlockingIOError:
-            raise WouldBlockOnWrite(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_write_error(exc)
 
     def send_all_noblock_with_ancillary(
         self,
@@ -175,8 +180,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         size = sum(memoryview(piece).nbytes for piece in pieces)
         try:
             sent = self._sock.sendmsg(pieces, ancillary_data)
-        except BlockingIOError:
-            raise WouldBlockOnWrite(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_write_error(exc)
         if sent < size:
             raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {size} bytes fit in one call")
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._bytes_queue import BytesQueue
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, stream_error
 from easynetwork.lowlevel._framing import SupportsAppend
 from easynetwork.lowlevel.api_async.transports.abc import WriteBatch
 
@@ -121,7 +121,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
-        self.error = exc
+        self.error = None if exc is None else stream_error(exc)
         self.parts.clear()
         if not self.closing:
             self._stop()

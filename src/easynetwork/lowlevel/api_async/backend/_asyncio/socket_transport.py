@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from easynetwork.exceptions import BusyResourceError
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, stream_error
 
 from .poller import poller_of
 from .watermarks import HIGH_WATER, LOW_WATER
@@ -209,7 +209,7 @@ class SocketTransport(asyncio.Transport):
             except _WOULD_BLOCK:
                 return
             except OSError as exc:
-                reader.set_exception(exc)
+                reader.set_exception(stream_error(exc))
                 return
             self.is_drained = len(data) < self._bufsize
             if data:

@@ -9,7 +9,7 @@ import enum
 import errno
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, stream_error
 from easynetwork.lowlevel._tls_engine import TLSEngine
 
 from .shared_buffer import SharedBufferProtocol
@@ -163,7 +163,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         if self._timer is not None:
             self._timer.cancel()
         exc = self._engine.failure or exc
-        self._end_handshake(exc or error_from_errno(errno.ECONNABORTED))
+        self._end_handshake(stream_error(exc) if exc is not None else error_from_errno(errno.ECONNABORTED))
         self._protocol.connection_lost(exc)
         self._callbacks.transport = self._lower  # so that both are freed at once, not when cycles are collected
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, stream_error
 from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
@@ -41,7 +41,7 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         self._reader = SocketReader(sock)
         self._writer = StreamWriter(sock)
         self._is_drained = False  # the last call has received all there was
-        self._error: OSError | None = None  # the system tells it once, we each time
+        self._error: Exception | None = None  # the system tells it once, we each time
 
     async def recv(self, bufsize: int) -> bytes:
         if bufsize <= 0:
@@ -68,9 +68,10 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         try:
             return await self._reader.read(call, wait_first=is_drained)
         except OSError as exc:
-            if not self._writer.closing:
-                self._error = exc
-            raise
+            if self._writer.closing:
+                raise
+            self._error = stream_error(exc)
+            raise self._error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._writer.write(data)
