@@ -197,6 +197,15 @@ class TLSEngine:
         return bool(self._unsent)
 
     @property
+    def awaits_tickets(self) -> bool:
+        """Whether the server may be about to send session tickets, unasked (:rfc:`8446`, section 4.6.1)."""
+        ssl_object = self.ssl_object
+        if self.ended or ssl_object.server_side or ssl_object.version() != "TLSv1.3":
+            return False
+        session = ssl_object.session
+        return session is not None and not session.has_ticket
+
+    @property
     def has_outgoing(self) -> bool:
         """Whether there is ciphertext to send."""
         return self._outgoing.pending > 0

@@ -244,6 +244,13 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
         names = facts[SocketAttribute.sockname](), facts[SocketAttribute.peername]()
         return lambda: names
 
+    def _expect_input(self) -> None:
+        """Note that the peer was interrupted: it has sent what is never going to be delivered, and may send more.
+
+        A graceful close then waits, not for long, until the peer ends the stream, too. What was sent last might be lost
+        otherwise. Input that waits in the socket has the same effect without this call. By default, nothing is done.
+        """
+
     def _close_soon(self) -> bool:
         """Does what `aclose` does if nothing but the next turn of the event loop has to be waited for.
 

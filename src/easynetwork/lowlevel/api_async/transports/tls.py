@@ -182,7 +182,15 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         Without ``standard_compatible``, no alerts are exchanged. A peer that takes longer than the *shutdown_timeout*
         is not waited for. If cancelled, the connection is closed at once, and the cancellation propagates.
         """
+        self._expect_tickets()
         await self._plain.aclose()
+
+    def _expect_tickets(self) -> None:
+        if not self._engine.standard_compatible and self._engine.awaits_tickets:
+            self._plain._expect_input()
+
+    def _expect_input(self) -> None:
+        self._plain._expect_input()
 
     def backend(self) -> AsyncBackend:
         return self._plain.backend()
@@ -197,7 +205,10 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
 
     def _close_soon(self) -> bool:
         # A subclass may have its own way to close.
-        return type(self).aclose is AsyncTLSStreamTransport.aclose and self._plain._close_soon()
+        if type(self).aclose is not AsyncTLSStreamTransport.aclose:
+            return False
+        self._expect_tickets()
+        return self._plain._close_soon()
 
     def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         return self._plain._request_runner(dispatcher)

@@ -24,7 +24,7 @@ from easynetwork.lowlevel._tls_engine import TLSEngine
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 
 from ._owned_socket import StreamSocketOwner
-from .base_selector import WouldBlockOnWrite
+from .base_selector import WouldBlockOnRead, WouldBlockOnWrite
 
 if TYPE_CHECKING:
     from ssl import SSLContext, SSLSession
@@ -115,7 +115,7 @@ class SSLStreamTransport(StreamSocketOwner):
             is_complete = engine.handshake()
             while not is_complete:
                 self._flush()
-                ciphertext = self._receive()
+                ciphertext = self._receive_noblock(_BUFSIZE)
                 if not ciphertext:
                     engine.feed_eof()
                 is_complete = engine.handshake(ciphertext)
@@ -152,7 +152,7 @@ class SSLStreamTransport(StreamSocketOwner):
     def _pull(self) -> None:
         """Receives and decrypts something."""
         engine = self._engine
-        ciphertext = self._receive()
+        ciphertext = self._receive_noblock(_BUFSIZE)
         if ciphertext:
             plaintext = engine.decrypt(ciphertext)
             if plaintext and not self._closing:
@@ -161,12 +161,6 @@ class SSLStreamTransport(StreamSocketOwner):
             engine.feed_eof()
         with suppress(OSError, WouldBlockOnWrite):  # it is for those who send to notice; there may be more to receive
             self._flush()
-
-    def _receive(self) -> bytes:
-        try:
-            return self._sock.recv(_BUFSIZE)
-        except OSError as exc:
-            self._raise_read_error(exc)
 
     # ------------------------------------------------------------------------------------------------------- sending
 
@@ -239,35 +233,47 @@ class SSLStreamTransport(StreamSocketOwner):
     # ------------------------------------------------------------------------------------------------------- closing
 
     def close(self) -> None:
-        """Sends the closing alert, waits for that of the peer, and closes the socket.
+        """Send the closing alert, wait for that of the peer, and close the socket.
 
-        Without ``standard_compatible``, no alerts are exchanged. A peer that takes longer than the *shutdown_timeout*
-        is not waited for.
+        Without ``standard_compatible``, no alerts are exchanged; unread input is discarded, for 3 seconds at most,
+        until the peer ends the stream. A peer that takes longer than the *shutdown_timeout* is not waited for.
         """
+        expects_input: bool | None = False
         try:
             if not self._closing:
-                self._shut_down()
+                expects_input = self._shut_down()
         finally:
-            with suppress(OSError):
-                self._sock.shutdown(_socket.SHUT_RDWR)
-            self._sock.close()
+            self._close_gracefully(expects_input=expects_input)
 
-    def _shut_down(self) -> None:
+    def _shut_down(self) -> bool | None:
+        """Exchange the closing alerts, if they are wanted.
+
+        Returns:
+            Whether to wait for input after that; None if there is something in the socket.
+        """
         engine = self._engine
         with self._lock.lock:
             self._closing = True
+            is_unread = self._plaintext.nbytes > 0 and not engine.ended
             self._plaintext.clear()
-            if not engine.standard_compatible or engine.failure is not None:
-                return
+            if engine.failure is not None:
+                return False
+            if not engine.standard_compatible:
+                return is_unread or engine.awaits_tickets or None
             engine.close()
-        with suppress(OSError):
-            self._retry(self._shut_down_noblock, self._shutdown_timeout)
+        try:
+            self._retry(partial(self._shut_down_noblock, Deadline(self._shutdown_timeout)), self._shutdown_timeout)
+        except OSError:
+            return False  # it has taken long enough, or the peer has gone
+        return None
 
-    def _shut_down_noblock(self) -> None:
+    def _shut_down_noblock(self, deadline: Deadline) -> None:
         with self._lock.lock:
             self._flush()
             while not self._engine.ended:
                 self._pull()
+                if not deadline.remaining():
+                    raise WouldBlockOnRead(self._sock.fileno())  # to a peer that floods, there is always something
 
     # --------------------------------------------------------------------------------------------------------- facts
 

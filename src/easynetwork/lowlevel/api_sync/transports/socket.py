@@ -62,10 +62,12 @@ class SocketStreamTransport(StreamSocketOwner):
         self._is_drained = False
 
     def close(self) -> None:
-        """Closes the socket. Both directions are shut down first, so that a thread which waits for it notices."""
-        with suppress(OSError):
-            self._sock.shutdown(_socket.SHUT_RDWR)
-        self._sock.close()
+        """Close the socket. A thread that waits for it notices.
+
+        If there is unread input, the peer would lose what was sent last. Input is discarded then, until the peer ends
+        the stream, for 3 seconds at most.
+        """
+        self._close_gracefully()
 
     def recv(self, bufsize: int, timeout: float) -> bytes:
         if not timeout > 0 or bufsize <= 0:

@@ -43,6 +43,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         "_deliver",
         "_engine",
         "_handshake",
+        "_has_ended",
         "_is_full",
         "_lacks_keys",
         "_lower",
@@ -60,6 +61,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         self._state = _State.HANDSHAKE
         self._handshake: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None  # the deadline of a close
+        self._has_ended = False  # which what is above was told
         self._is_full = False  # what is below takes no more for now
         self._lacks_keys = False  # plaintext waits in the engine, for the end of a renegotiation
         self.set_protocol(callbacks)
@@ -155,7 +157,8 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             self._state = _State.CLOSED
             self._callbacks.loop.call_soon(self._lower.abort)  # in the next turn: there may be an alert to send
             return
-        if not self._callbacks.ended:  # whatever follows the closing alert says nothing new
+        if not self._has_ended:  # whatever follows the closing alert says nothing new
+            self._has_ended = True
             self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -199,6 +202,12 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             self._lacks_keys = True
             self._protocol.pause_writing()
             self._callbacks.resume_reading()
+
+    def can_write_eof(self) -> bool:
+        return not self._engine.standard_compatible
+
+    def write_eof(self) -> None:
+        self._lower.write_eof()
 
     def close(self) -> None:
         if self._state is not _OPEN:
