@@ -43,9 +43,9 @@ class Interpreter:
     versions: dict[str, str | None]
 
 
-def our_interpreter(python: str) -> Interpreter:
-    """*python* with this project's `src` in front of everything else, installed there or not."""
-    path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+def our_interpreter(python: str, source: Path = ROOT / "src") -> Interpreter:
+    """*python* with the project's *source* in front of everything else, installed there or not."""
+    path = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
     return _probe(python, {**os.environ, "PYTHONPATH": path})
 
 

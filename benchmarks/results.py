@@ -29,11 +29,17 @@ class Sample:
     cpu_seconds: float
     p50_us: float | None  # None where the load cannot see latencies
     p99_us: float | None
+    user_seconds: float | None = None  # the part of cpu_seconds outside of the kernel; None in files of older runs
 
     @property
     def cpu_us(self) -> float:
         """Microseconds of the program's CPU for each message."""
         return self.cpu_seconds / self.messages * 1e6
+
+    @property
+    def user_us(self) -> float | None:
+        """Microseconds of the program's own code for each message: steadier than what the kernel adds."""
+        return None if self.user_seconds is None else self.user_seconds / self.messages * 1e6
 
     @property
     def rate(self) -> float:
@@ -100,6 +106,11 @@ class Results:
         """
         pairs = self._pairs(program, peer, loop, workload, peer_loop)
         return [theirs.cpu_us / ours.cpu_us for ours, theirs in pairs]
+
+    def user_ratios(self, program: str, peer: str, loop: str, workload: str) -> list[float]:
+        """Do the same with the user CPU alone."""
+        pairs = ((ours.user_us, theirs.user_us) for ours, theirs in self._pairs(program, peer, loop, workload))
+        return [theirs / ours for ours, theirs in pairs if ours and theirs]
 
     def rate_ratios(self, program: str, peer: str, loop: str, workload: str) -> list[float]:
         """How many times the rate of *peer* *program* reaches, in each round that measured both."""

@@ -88,9 +88,10 @@ def measure(process: ProgramProcess, candidate: Candidate, workload: Workload, t
     """Load *process* and take one sample of it."""
     with LOADS[workload.load](process, workload) as load:
         load.run(timing.warmup)
-        before = process.cpu_seconds()
+        user_before, before = process.user_seconds(), process.cpu_seconds()
         window = load.run(timing.window)
         cpu_seconds = process.cpu_seconds() - before
+        user_seconds = process.user_seconds() - user_before
     if not window.messages:
         raise ProgramError(f"no {workload.unit} in {timing.window:g} s")
     return Sample(
@@ -103,4 +104,5 @@ def measure(process: ProgramProcess, candidate: Candidate, workload: Workload, t
         cpu_seconds=cpu_seconds,
         p50_us=percentile(window.latencies_us, 50),
         p99_us=percentile(window.latencies_us, 99),
+        user_seconds=user_seconds,
     )

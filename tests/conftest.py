@@ -12,7 +12,8 @@ the event loop is an asynchronous context manager, entered in the event loop, ri
     @contextlib.asynccontextmanager
     async def listener(backend: AsyncBackend) -> AsyncIterator[AsyncListener[AsyncStreamTransport]]: ...
 
-A test that promises more than trio can keep has the marker ``not_on_trio``, with the reason.
+A test that promises more than trio can keep has the marker ``not_on_trio``, with the reason. A test that relies on a
+task beginning in a later turn of the event loop has the marker ``lazy_tasks``: ``--eager-tasks`` leaves it out.
 """
 
 from __future__ import annotations
@@ -42,6 +43,32 @@ except ImportError:
     pass
 else:
     LOOP_FACTORIES["uvloop"] = uvloop.new_event_loop
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--eager-tasks", action="store_true", help="run every event loop with asyncio.eager_task_factory (Python 3.12)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--eager-tasks"):
+        for name, factory in LOOP_FACTORIES.items():
+            LOOP_FACTORIES[name] = functools.partial(_eager_loop, factory)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--eager-tasks"):
+        for item in items:
+            if marker := item.get_closest_marker("lazy_tasks"):
+                item.add_marker(pytest.mark.skip(reason=marker.kwargs["reason"]))
+
+
+def _eager_loop(factory: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+    loop = factory()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]  # 3.12
+    return loop
+
 
 PATIENCE = 30
 """Seconds after which a test that hangs has failed."""

@@ -50,6 +50,11 @@ class OpenSSL:
         before, _, self.output = self.output.partition(text)
         return before + text
 
+    def wait_for_handshake(self) -> None:
+        """Wait until a server has shaken hands, and reads its input."""
+        self.wait_for(b"CIPHER is ")  # further lines depend on the versions of TLS and of the program
+        self.wait_for(b"\n")
+
     @staticmethod
     def _stream(stream: IO[bytes] | None) -> IO[bytes]:
         assert stream is not None

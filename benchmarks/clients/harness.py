@@ -1,7 +1,8 @@
 """What every client script shares: its options, its loop, and the words it obeys.
 
 A script prints `ready`, then obeys lines on its standard input, and answers each with `done`: `connect PORT`,
-`ping COUNT`, `send COUNT`, `receive COUNT`, `gc`. It ends at `stop`, and at the end of its input.
+`ping COUNT`, `send COUNT`, `receive COUNT`, `gc`. It answers `user` with the user CPU time it has taken, in seconds. It
+ends at `stop`, and at the end of its input.
 
 Between two commands nothing happens on the connection, so the event loop may well be blocked by waiting for the next.
 """
@@ -16,7 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, ExitStack
 from typing import Any, Protocol
 
-from benchmarks.servers.harness import loop_factory
+from benchmarks.servers.harness import loop_factory, user_seconds
 
 __all__ = ["HOST", "LINE", "AsyncClient", "Client", "check", "main", "main_async"]
 
@@ -94,5 +95,7 @@ def _commands() -> Iterator[tuple[str, int]]:
         if line[0] == "gc":
             gc.collect()
             print("done", flush=True)
+        elif line[0] == "user":
+            print(user_seconds(), flush=True)
         else:
             yield line[0], int(line[1])

@@ -1,7 +1,8 @@
 """What every server script shares: its options, its loop, and the few words it exchanges with the benchmark.
 
 A script prints its address as one line, then obeys words on its standard input and answers each with a line: `gc`
-collects garbage. It stops at `stop`, and at the end of its input, so that it never outlives the benchmark.
+collects garbage, `user` tells the user CPU time the script has taken, in seconds. It stops at `stop`, and at the end of
+its input, so that it never outlives the benchmark.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ import argparse
 import asyncio
 import gc
 import os
+import resource
 import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-__all__ = ["BACKLOG", "HOST", "Ready", "loop_factory", "main", "server_context"]
+__all__ = ["BACKLOG", "HOST", "Ready", "loop_factory", "main", "server_context", "user_seconds"]
 
 HOST = "127.0.0.1"
 BACKLOG = 1024
 
 
 class Ready(Protocol):
-    """To be called once the server listens, with its address, and the commands that it obeys beside `gc`."""
+    """To be called once the server listens, with its address, and the commands that it obeys beside `gc` and `user`."""
 
     def __call__(self, address: object, **commands: Callable[[], object]) -> None: ...
 
@@ -72,13 +74,18 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
+def user_seconds() -> float:
+    """Return the CPU time of this process outside of the kernel."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime
+
+
 def _obey(commands: dict[str, Callable[[], object]]) -> bool:
     """Carry out what stands on the standard input; whether to go on."""
     words = os.read(sys.stdin.fileno(), 4096).decode().split()
     for word in words:
         if word == "stop":
             return False
-        print(gc.collect() if word == "gc" else commands[word](), flush=True)
+        print({"gc": gc.collect, "user": user_seconds, **commands}[word](), flush=True)
     return bool(words)
 
 

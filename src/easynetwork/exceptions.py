@@ -8,6 +8,7 @@ __all__ = [
     "ClientClosedError",
     "DatagramProtocolParseError",
     "DeserializeError",
+    "IncompletePacketError",
     "IncrementalDeserializeError",
     "LimitOverrunError",
     "PacketConversionError",
@@ -18,6 +19,8 @@ __all__ = [
     "UnsupportedOperation",
 ]
 
+import errno
+from collections.abc import Generator
 from typing import Any
 
 from ._typing import ReadableBuffer
@@ -43,6 +46,23 @@ class BusyResourceError(RuntimeError):
 
 class UnsupportedOperation(NotImplementedError):
     """This object cannot do that, and never will: end-of-file over TLS, ancillary data over TCP..."""
+
+
+class IncompletePacketError(ConnectionAbortedError):
+    """The stream ended in the middle of a packet. Its ``errno`` is ``ECONNABORTED``.
+
+    Parameters:
+        nbytes: how many bytes of the packet were received.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        text = f"the peer closed the connection in the middle of a packet ({nbytes} byte{'s' if nbytes != 1 else ''})"
+        super().__init__(errno.ECONNABORTED, text)
+        self.nbytes: int = nbytes
+        """How many bytes of the incomplete packet were received. They are lost."""
+
+    def __reduce__(self) -> tuple[type[IncompletePacketError], tuple[int]]:
+        return type(self), (self.nbytes,)
 
 
 class TypedAttributeLookupError(LookupError):
@@ -91,6 +111,10 @@ class LimitOverrunError(IncrementalDeserializeError):
         consumed: how many of them are given up.
         separator: what ends a packet, if anything does. The rest of the buffer is then skipped as far as a separator
             which is whole (a packet starts after it) or which may become whole with the next bytes.
+
+    In a stream, the rest of the packet is dropped up to the separator, whenever that arrives. Without a separator, the
+    next packet begins after the *consumed* bytes. If these are the whole buffer, nothing says where the packet ends:
+    the stream cannot continue.
     """
 
     def __init__(self, message: str, buffer: ReadableBuffer, consumed: int, separator: bytes = b"") -> None:
@@ -98,6 +122,13 @@ class LimitOverrunError(IncrementalDeserializeError):
         super().__init__(message, _after_overrun(tail, separator) if separator else tail)
         self.consumed: int = consumed
         """How many bytes of the buffer were given up."""
+
+        # For the decoders. What the packet still brings must not depend on how the network splits the stream.
+        self._separator: bytes = separator
+        self._is_over: bool = tail.startswith(separator) if separator else bool(tail)
+        """Whether the packet has ended: the next one begins with the remaining data."""
+        self._rest: Generator[None, bytes, bytes] | None = None
+        """Takes what the packet still brings, and returns what follows it, where no separator says so."""
 
 
 def _after_overrun(tail: bytes, separator: bytes) -> bytes:

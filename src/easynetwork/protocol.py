@@ -26,6 +26,7 @@ from .exceptions import (
     PacketConversionError,
     StreamProtocolParseError,
 )
+from .serializers._resuming import note_remaining_data
 from .serializers.abc import (
     AbstractIncrementalPacketSerializer,
     AbstractPacketSerializer,
@@ -236,6 +237,9 @@ def _from_dto(converter: _AnyConverter | None, dto_packet: Any, remaining_data: 
         return converter.create_from_dto_packet(dto_packet)
     except PacketConversionError as exc:
         raise StreamProtocolParseError(remaining_data, exc) from exc
+    except BaseException as exc:
+        note_remaining_data(exc, remaining_data)
+        raise
 
 
 def _stream_error(exc: DeserializeError) -> Exception:

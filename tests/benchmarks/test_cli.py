@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cli import _chosen, _parse, main
+from benchmarks.choice import chosen_programs
+from benchmarks.cli import _parse, main
 from benchmarks.results import Reading, Results
 
 
@@ -59,7 +60,9 @@ def test_check_fails_on_a_missed_bar_and_only_then(results: Results, tmp_path: P
 def keys(*arguments: str) -> list[str]:
     """Which programs these arguments choose, on which loops."""
     options = _parse(arguments)
-    return [f"{group.key(program)} {loop}" for group, program, loop in _chosen(options)]
+    return [
+        f"{group.key(program)} {loop}" for group, program, loop in chosen_programs(options, first_loop=options.quick)
+    ]
 
 
 def test_a_group_by_name_means_its_usual_programs() -> None:

@@ -29,12 +29,22 @@ def output_of(command: Sequence[str], folder: Path) -> str:
 
 
 @contextmanager
-def started(command: Sequence[str], folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Runs a server at most for the length of a context. Gives the process, and the address that it logs."""
+def started(
+    command: Sequence[str], folder: Path, *, ignoring_sigint: bool = False
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Runs a server at most for the length of a context. Gives the process, and the address that it logs.
+
+    With *ignoring_sigint*, it ignores SIGINT when it starts, as what a shell script runs with ``&``.
+    """
     log = folder / "server.log"
+    launcher = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh"] if ignoring_sigint else []
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-u", *command], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            [*launcher, sys.executable, "-u", *command],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
         with process:
             try:

@@ -13,13 +13,14 @@ from tests.docs.programs import SECONDS_TO_END, started
 PROGRAM = marked_blocks(DOCS / "stopping.md", "file")["sigterm_server.py"]
 
 
+@pytest.mark.parametrize("ignoring_sigint", [False, True], ids=["foreground", "background"])
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_the_recipe_stops_a_server_in_good_order_with_idle_and_busy_clients(
-    signal_number: signal.Signals, tmp_path: Path
+    signal_number: signal.Signals, ignoring_sigint: bool, tmp_path: Path
 ) -> None:
     assert PROGRAM.count("9000") == 1
     (tmp_path / "sigterm_server.py").write_text(PROGRAM.replace("9000", "0"))
-    with started(["sigterm_server.py"], tmp_path) as (process, address):
+    with started(["sigterm_server.py"], tmp_path, ignoring_sigint=ignoring_sigint) as (process, address):
         port = int(address.rpartition(", ")[2].rstrip(")"))
         connections = [socket.create_connection(("127.0.0.1", port), SECONDS_TO_END) for _ in range(3)]
         idle, used, busy = connections

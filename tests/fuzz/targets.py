@@ -18,6 +18,7 @@ from easynetwork.serializers import (
     StructSerializer,
 )
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer
+from easynetwork.serializers.framing import FramedPacketSerializer
 from easynetwork.serializers.json import JSONDecoderConfig
 from easynetwork.serializers.msgpack import MessageUnpackerConfig
 from easynetwork.serializers.wrapper import (
@@ -131,7 +132,14 @@ def run(target: Target, data: bytes, size: int) -> int:
     is_lazy = isinstance(serializer, CBORSerializer) and hasattr(cbor2, "CBORDecodeValueError")
     if not is_lazy and not any(isinstance(result, StreamProtocolParseError) for result in whole):
         assert comparable(whole) == comparable(in_pieces), "how the bytes arrive made a difference"
+    if isinstance(serializer, FramedPacketSerializer) and serializer.frame_format() is not None:
+        assert _kinds(whole) == _kinds(in_pieces), "how the bytes arrive made a difference"
     return 1 + len(results)
+
+
+def _kinds(results: list[Any]) -> list[Any]:
+    """Replaces parse errors by their class: what remains depends on what has arrived."""
+    return [event[0] if isinstance(event, tuple) else event for event in comparable(results)]
 
 
 def _check(results: list[Any], data: bytes) -> None:

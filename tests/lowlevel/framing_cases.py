@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
-from easynetwork.lowlevel._framing import NEED_DATA, StreamDecoder, decoder_factory
+from easynetwork.lowlevel._framing import NEED_DATA, FramingLostError, StreamDecoder, decoder_factory
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import BufferedIncrementalPacketSerializer
 from easynetwork.serializers.base_stream import AutoSeparatedPacketSerializer, FixedSizePacketSerializer
@@ -120,7 +120,7 @@ def cut(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
 
 
 def drain(decoder: StreamDecoder[Any], batch: int = 0) -> Iterator[Any]:
-    """Yields packets, and a tuple for each error, until more bytes are needed."""
+    """Yields packets, and a tuple for each error, until more bytes are needed or the stream cannot continue."""
     while True:
         try:
             if batch:
@@ -138,6 +138,9 @@ def drain(decoder: StreamDecoder[Any], batch: int = 0) -> Iterator[Any]:
             yield type(exc.error), bytes(exc.remaining_data)
         except RuntimeError as exc:
             yield type(exc), type(exc.__cause__)
+        except FramingLostError as exc:
+            yield type(exc), type(exc.__cause__)
+            return
 
 
 def decode(
@@ -149,4 +152,6 @@ def decode(
     for chunk in chunks:
         decoder.feed(chunk)
         result += drain(decoder, batch)
+        if result and isinstance(result[-1], tuple) and result[-1][0] is FramingLostError:
+            break
     return result

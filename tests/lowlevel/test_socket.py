@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import struct
 import subprocess
@@ -240,6 +241,22 @@ def test_calls_go_through_the_runner_while_the_lock_is_held(with_lock: bool, wit
         _ = proxy.family, proxy.type, proxy.proto
         assert len(locks) == (len(CALLS) if with_lock else 0)
         assert not lock.locked()
+
+
+def test_a_runner_sees_the_arguments_of_socket_options(sock: socket.socket) -> None:
+    calls: list[Any] = []
+
+    def run(call: Any) -> Any:
+        calls.append(call)
+        return call()
+
+    proxy = SocketProxy(sock, runner=run)
+    proxy.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    assert proxy.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert [(type(call), call.func.__name__, call.args) for call in calls] == [
+        (functools.partial, "setsockopt", (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)),
+        (functools.partial, "getsockopt", (socket.SOL_SOCKET, socket.SO_KEEPALIVE)),
+    ]
 
 
 def test_unknown_families_stay_numbers() -> None:

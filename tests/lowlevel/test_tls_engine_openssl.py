@@ -53,7 +53,7 @@ def connected(certificates: Certificates, version: str, *options: str) -> Iterat
             engine = TLSEngine(certificates.client_context(version), server_side=False, server_hostname="localhost")
             connection = Connection(engine, sock)
             connection.shake_hands()
-            openssl.wait_for(b"Secure Renegotiation")
+            openssl.wait_for_handshake()
             yield openssl, connection
 
 

@@ -61,12 +61,11 @@ def test_the_unnamed_address_is_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "value", "kind"),
-    [(PATHNAME, "'/run/x.sock'", "pathname"), (ABSTRACT, "b'name'", "abstract"), (UNNAMED, "", "unnamed")],
+    ("address", "value"),
+    [(PATHNAME, "'/run/x.sock' <pathname>"), (ABSTRACT, "b'name' <abstract>"), (UNNAMED, "<unnamed>")],
 )
-def test_the_repr_tells_class_value_and_kind(address: UnixSocketAddress, value: str, kind: str) -> None:
-    for part in ("UnixSocketAddress", value, kind):
-        assert part in repr(address)
+def test_the_repr_tells_class_value_and_kind(address: UnixSocketAddress, value: str) -> None:
+    assert repr(address) == f"UnixSocketAddress({value})"
 
 
 # --- from a pathname

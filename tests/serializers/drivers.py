@@ -7,24 +7,53 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from easynetwork.exceptions import StreamProtocolParseError
-from easynetwork.lowlevel._framing import decoder_factory
+from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
+from easynetwork.lowlevel._framing import FramingLostError, decoder_factory
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
+from easynetwork.serializers._resuming import rest_of_refused
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer
 
 
-class StreamReceiver:
+class _Receiver:
+    """What both ways of receiving have in common: the rest of a packet over its limit is dropped."""
+
+    def __init__(self) -> None:
+        self._rest: Any = None
+        self._is_lost = False
+        self.kept = b""
+
+    def _goes_on(self) -> bool:
+        """Drop what belongs to a refused packet. Return whether there are bytes to parse."""
+        if self._is_lost:
+            self.kept = b""
+        elif self.kept and self._rest is not None:
+            data, self.kept = self.kept, b""
+            try:
+                self._rest.send(data)
+            except StopIteration as exc:
+                self._rest, self.kept = None, exc.value
+        return bool(self.kept)
+
+    def _refuse(self, error: object) -> None:
+        if isinstance(error, LimitOverrunError) and not error._is_over:
+            self._rest = rest_of_refused(error)
+            self._is_lost = self._rest is None
+            if self._rest is not None:
+                next(self._rest)
+
+
+class StreamReceiver(_Receiver):
     """Receives through ``build_packet_from_chunks()``."""
 
     def __init__(self, protocol: StreamProtocol[Any, Any]) -> None:
+        super().__init__()
         self._build = protocol.build_packet_from_chunks
         self._generator: Any = None
-        self.kept = b""
 
     def feed(self, chunk: bytes) -> Iterator[Any]:
         """Yields packets, and parse errors as objects."""
         self.kept += chunk
-        while self.kept:
+        while self._goes_on():
             if self._generator is None:
                 self._generator = self._build()
                 assert next(self._generator) is None
@@ -38,25 +67,26 @@ class StreamReceiver:
                 result = packet
             except StreamProtocolParseError as exc:
                 self.kept = bytes(exc.remaining_data)
+                self._refuse(exc.error)
                 result = exc
             self._generator = None
             yield result
 
 
-class BufferedReceiver:
+class BufferedReceiver(_Receiver):
     """Receives through ``build_packet_from_buffer()``: bytes are written where the generator says."""
 
     def __init__(self, protocol: BufferedStreamProtocol[Any, Any, Any], sizehint: int) -> None:
+        super().__init__()
         self._protocol = protocol
         self._sizehint = sizehint
         self._generator: Any = None
         self._window = memoryview(b"")
-        self.kept = b""
 
     def feed(self, chunk: bytes) -> Iterator[Any]:
         """Yields packets, and parse errors as objects."""
         self.kept += chunk
-        while self.kept:
+        while self._goes_on():
             if self._generator is None:
                 buffer = self._protocol.create_buffer(self._sizehint)
                 self._generator = self._protocol.build_packet_from_buffer(buffer)
@@ -74,6 +104,7 @@ class BufferedReceiver:
                 result = packet
             except StreamProtocolParseError as exc:
                 remaining = exc.remaining_data
+                self._refuse(exc.error)
                 result = exc
             self.kept = bytes(remaining) + self.kept
             self._generator = None
@@ -105,6 +136,8 @@ def receive_decoded(serializer: AbstractIncrementalPacketSerializer[Any, Any], c
                 packets = decoder.next_packets(100)
             except StreamProtocolParseError as exc:
                 results.append(exc)
+            except FramingLostError:
+                return results
             else:
                 if not packets:
                     break

@@ -102,3 +102,12 @@ def test_classes_are_final(cls: type[Any]) -> None:
     with pytest.raises(TypeError):
         type("Sub", (cls,), {})
     assert not hasattr(cls(StringLineSerializer(), StringLineSerializer()), "__dict__")
+
+
+def test_repr_names_the_class_and_both_serializers() -> None:
+    text, pickle = StringLineSerializer(), PickleSerializer()
+    stapled = StapledPacketSerializer(text, pickle)
+    assert repr(stapled) == (
+        f"StapledPacketSerializer(sent_packet_serializer={text!r}, received_packet_serializer={pickle!r})"
+    )
+    assert repr(StapledPacketSerializer(text, text)).startswith("StapledBufferedIncrementalPacketSerializer(")

@@ -19,7 +19,7 @@ from tests.tls import Certificates, the_certificates
 from easynetwork.exceptions import ClientClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import IEvent, TaskInfo
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
-from easynetwork.lowlevel.socket import TLSAttribute
+from easynetwork.lowlevel.socket import TLSAttribute, new_socket_address
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
@@ -434,25 +434,26 @@ async def distrust(peer: TLSPeer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "warnings"),
+    ("fault", "level"),
     [
-        (silence, 0),
-        (leave_at_once, 0),
-        (reset_at_once, 0),
-        (leave_in_the_midst, 0),
-        (close_tls_in_the_midst, 0),
-        (plain_text, 1),
-        (distrust, 1),
+        (silence, logging.DEBUG),
+        (leave_at_once, logging.DEBUG),
+        (reset_at_once, logging.DEBUG),
+        (leave_in_the_midst, logging.DEBUG),
+        (close_tls_in_the_midst, logging.DEBUG),
+        (plain_text, logging.WARNING),
+        (distrust, logging.WARNING),
     ],
 )
-async def test_failed_handshake_is_a_warning_unless_the_client_just_left(
-    context: ssl.SSLContext, fault: Any, warnings: int, certificates: Certificates, caplog: pytest.LogCaptureFixture
+async def test_failed_handshake_is_one_line_and_at_debug_if_the_client_just_left(
+    context: ssl.SSLContext, fault: Any, level: int, certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
     logger = logging.getLogger("its.own.logger")
+    caplog.set_level(logging.DEBUG, logger.name)
     handler = Handler()
     async with serving(handler, ssl=context, ssl_handshake_timeout=0.1, logger=logger) as it:
         plain = await it.connect()
+        address = new_socket_address(plain.sock.getsockname(), plain.sock.family)
         faulty = TLSPeer(
             plain.sock,
             certificates.client_context("TLSv1.2", trusting=fault is not distrust),
@@ -461,10 +462,16 @@ async def test_failed_handshake_is_a_warning_unless_the_client_just_left(
         )
         caplog.clear()
         await fault(faulty)
+        await until(lambda: caplog.records)
         await turns_of_the_loop(10)
         assert handler.diary == []
-        records = [(record.name, record.levelno) for record in caplog.records]
-        assert records == [("its.own.logger", logging.WARNING)] * warnings
+        [record] = caplog.records
+        assert (record.name, record.levelno, record.exc_info) == (logger.name, level, None)
+        message = record.getMessage()
+        assert "\n" not in message
+        if fault is reset_at_once:  # then the system may not know the peer any more
+            message = message.replace("an unknown peer", str(address))
+        assert message.startswith(f"{address}: the TLS handshake failed: ")
         good = await connect(it)
         assert await good.ask(b"a") == b"a"
 
@@ -477,6 +484,36 @@ async def test_clients_are_served_beside_many_silent_handshakes(context: ssl.SSL
         peer = await connect(it)
         assert await peer.ask(b"a") == b"a"
         assert handler.diary == ["connected"]
+
+
+# ------------------------------------------------------------------------------------- what is not TLS, after them
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_handler_that_catches_a_broken_connection_sees_it_once(context: ssl.SSLContext, goes_on: bool) -> None:
+    class Catching(Noting):
+        async def handle(self, client: Client, /) -> Requests:
+            while True:
+                try:
+                    yield None
+                except ssl.SSLError:
+                    self.diary.append("broken")
+                    assert len(self.diary) < 10
+                    if not goes_on:
+                        return
+
+    handler = Catching()
+    async with serving(handler, ssl=context) as it:
+        peer = await connect(it)
+        await peer.below.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert await peer.gone()
+        await until(lambda: "disconnected" in handler.diary)
+        good = await connect(it)
+        await good.leave()
+    assert handler.diary == ["connected", "broken", "disconnected", "connected", "disconnected"]
+
+
+# ------------------------------------------------------------------------------------------------------------- ending
 
 
 async def test_shutdown_waits_for_nobody(context: ssl.SSLContext) -> None:

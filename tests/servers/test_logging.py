@@ -41,9 +41,9 @@ async def records_of(handler: Handler, caplog: pytest.LogCaptureFixture, **optio
     """Serves one client that sends a request and leaves; returns the records about it, and its address."""
     caplog.set_level(logging.DEBUG, "easynetwork")
     async with serving(handler, **options) as it:
+        caplog.clear()
         peer = await it.connect()
         address = str(new_socket_address(peer.sock.getsockname(), peer.sock.family))
-        caplog.clear()
         await peer.send(b"a\n")
         peer.half_close()
         assert await peer.gone()

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -59,6 +59,7 @@ backend, options = {
     "uvloop": ("asyncio", {}),
     "trio": ("trio", {}),
 }[sys.argv[1]]
+signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 with StandaloneTCPNetworkServer(
     "127.0.0.1", 0, StreamProtocol(StringLineSerializer()), Handler(), backend, runner_options=options
@@ -70,10 +71,14 @@ with StandaloneTCPNetworkServer(
 """
 
 
+BACKGROUND = ["/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+"""Starts a program as a shell script does with ``&``: it ignores SIGINT from the beginning."""
+
+
 @contextmanager
-def running_server(loop: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def running_server(loop: str, launcher: Sequence[str] = ()) -> Iterator[tuple[subprocess.Popen[str], int]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, loop], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*launcher, sys.executable, "-c", PROGRAM, loop], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     with process:
         try:
@@ -93,12 +98,15 @@ def ask(port: int, request: bytes, answer: bytes) -> socket.socket:
     return connection
 
 
+@pytest.mark.parametrize("launcher", [[], BACKGROUND], ids=["foreground", "background"])
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop", "trio"])
-def test_a_signal_stops_a_server_with_idle_and_busy_clients(loop: str, signal_number: signal.Signals) -> None:
+def test_a_signal_stops_a_server_with_idle_and_busy_clients(
+    loop: str, signal_number: signal.Signals, launcher: list[str]
+) -> None:
     pytest.importorskip(loop)
     requests = {b"hello\n": b"hello\n", b"sleep\n": b"asleep\n", b"spin\n": b"spinning\n", b"flood\n": b"x" * 1000}
-    with running_server(loop) as (process, port), ExitStack() as connections:
+    with running_server(loop, launcher) as (process, port), ExitStack() as connections:
         connections.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))  # says nothing
         for request, answer in requests.items():
             connections.enter_context(ask(port, request, answer))

@@ -8,6 +8,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
@@ -134,6 +135,52 @@ def test_closing_lets_a_handler_finish_and_ends_the_thread(kind: str, path: str)
         assert done.wait(PATIENCE)
         threading.Thread.join(thread, PATIENCE)  # by itself, not by shutdown()
         assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("options", BACKENDS, ids=["default", "asyncio's loop", "asyncio", "trio"])
+def test_dropped_datagrams_are_counted_over_all_runs(options: dict[str, Any]) -> None:
+    class TooSlow(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            yield None
+            await client.backend().sleep_forever()
+
+    counts: list[int] = []
+    with new_server("udp", "", TooSlow(), **options) as server:
+        assert server.dropped_datagrams == 0
+        for _ in range(2):
+            with running(server), peer_of(server) as sock:
+                before = server.dropped_datagrams
+                assert before == sum(counts[-1:])
+                deadline = time.monotonic() + PATIENCE
+                while server.dropped_datagrams == before:
+                    assert time.monotonic() < deadline
+                    sock.send(bytes(10_000))
+                while (dropped := server.dropped_datagrams) != before:  # until all of them were received
+                    before = dropped
+            counts.append(server.dropped_datagrams)
+    assert 0 < counts[0] < counts[1] == server.dropped_datagrams
+
+
+def test_unix_datagrams_are_not_dropped(path: str) -> None:
+    with new_server("unix", path) as server:
+        with running(server), peer_of(server) as sock:
+            assert ask(sock, b"hello") == b"hello"
+            assert server.dropped_datagrams == 0
+        assert server.dropped_datagrams == 0
+
+
+@pytest.mark.parametrize("options", BACKENDS, ids=["default", "asyncio's loop", "asyncio", "trio"])
+def test_handlers_may_ask_the_standalone_server_as_well(kind: str, path: str, options: dict[str, Any]) -> None:
+    class Curious(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            yield None
+            seen.append((server.is_serving(), server.get_addresses(), len(server.get_sockets())))
+            await client.send_packet(f"{server.dropped_datagrams}")
+
+    seen: list[tuple[bool, Any, int]] = []
+    with new_server(kind, path, Curious(), **options) as server, running(server), peer_of(server) as sock:
+        assert ask(sock, b"?") == b"0"
+        assert seen == [(True, server.get_addresses(), 1)]
 
 
 def test_service_sees_the_asynchronous_server_and_its_failures_come_out(kind: str, path: str) -> None:

@@ -171,7 +171,7 @@ class BaseAsyncNetworkClient(
         """
         if self._socket_proxy is None:
             if self._endpoint is None or self._closing:
-                raise AttributeError("The client is not connected")
+                raise AttributeError("The client is not connected: await wait_connected() before asking for its socket")
             self._socket_proxy = SocketProxy(self._endpoint.extra(SocketAttribute.socket))
         return self._socket_proxy
 
@@ -179,5 +179,5 @@ class BaseAsyncNetworkClient(
         """Returns a fact about the connection. Raises what the methods that give addresses raise."""
         self._check_open()
         if self._endpoint is None:
-            raise error_from_errno(errno.ENOTCONN)
+            raise error_from_errno(errno.ENOTCONN, "await wait_connected() first")
         return self._endpoint.extra(attribute)

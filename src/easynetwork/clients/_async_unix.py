@@ -65,7 +65,9 @@ class AsyncUnixClient(
 
         Raises:
             ClientClosedError: the client is closed, or was closed meanwhile.
-            ConnectionAbortedError: the connection of a stream broke, or the peer has closed it.
+            IncompletePacketError: the peer closed the connection in the middle of a packet.
+            ConnectionAbortedError: the connection of a stream broke, the peer closed it, or the stream cannot continue:
+                a packet failed, and only its parser knew where the next one begins.
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
             DatagramProtocolParseError: an invalid datagram was received.
             EOFError: with *ancillary_data*, the packet of a stream did not come as a whole; what came of it is kept.

@@ -97,7 +97,9 @@ class BlockingClient(
             TimeoutError: no packet has come in time.
             ValueError: *timeout* is negative or NaN.
             ClientClosedError: the client is closed, or was closed meanwhile.
-            ConnectionAbortedError: the connection broke, or the peer has closed it.
+            IncompletePacketError: the peer closed the connection in the middle of a packet.
+            ConnectionAbortedError: the connection broke, the peer closed it, or the stream cannot continue: a packet
+                failed, and only its parser knew where the next one begins.
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
             DatagramProtocolParseError: an invalid datagram was received.
             RuntimeError: the protocol object crashed.

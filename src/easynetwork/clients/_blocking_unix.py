@@ -70,7 +70,9 @@ class BlockingUnixClient(
             ValueError: *timeout* is negative or NaN; *ancillary_bufsize* is no strictly positive integer, or was given
                 without *ancillary_data*.
             ClientClosedError: the client is closed, or was closed meanwhile.
-            ConnectionAbortedError: the connection broke, or the peer has closed it.
+            IncompletePacketError: the peer closed the connection in the middle of a packet.
+            ConnectionAbortedError: the connection broke, the peer closed it, or the stream cannot continue: a packet
+                failed, and only its parser knew where the next one begins.
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
             DatagramProtocolParseError: an invalid datagram was received.
             EOFError: with *ancillary_data*, the packet of a stream did not come as a whole; what came of it is kept.

@@ -7,8 +7,8 @@ __all__ = ["raise_client_error", "raise_stream_client_error"]
 import errno
 from typing import NoReturn
 
-from easynetwork.exceptions import ClientClosedError
-from easynetwork.lowlevel._errors import error_from_errno, is_stream_end
+from easynetwork.exceptions import ClientClosedError, IncompletePacketError
+from easynetwork.lowlevel._errors import is_cut_tls, is_stream_end
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS
 
 
@@ -22,7 +22,7 @@ def raise_client_error(exc: OSError, is_closing: bool) -> NoReturn:
     if exc.errno in CLOSED_SOCKET_ERRNOS:
         if is_closing:
             raise ClientClosedError("The client was closed") from exc
-        exc.add_note("The file descriptor was closed by somebody else")
+        exc.add_note("The file descriptor was closed by other code")
     raise exc
 
 
@@ -33,5 +33,17 @@ def raise_stream_client_error(exc: OSError, is_closing: bool) -> NoReturn:
             raise ClientClosedError("The client was closed") from exc
         if isinstance(exc, ConnectionAbortedError) and exc.__cause__ is not None:
             raise exc  # what it means was said already
-        raise error_from_errno(errno.ECONNABORTED, str(exc)) from exc
+        raise _connection_aborted(exc) from exc
     raise_client_error(exc, is_closing)
+
+
+def _connection_aborted(exc: OSError) -> ConnectionAbortedError:
+    """Return what *exc*, the end of the stream, is to the user of a client."""
+    if isinstance(exc, IncompletePacketError):
+        return IncompletePacketError(exc.nbytes)
+    text = exc.strerror or str(exc)
+    if is_cut_tls(exc):
+        text = "the connection was lost: the peer ended TLS without a closing alert"
+    elif not isinstance(exc, ConnectionAbortedError):
+        text = f"the connection was lost: {text}"
+    return ConnectionAbortedError(errno.ECONNABORTED, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["INETClient", "inet_opener", "set_tcp_options"]
+__all__ = ["INETClient", "check_remote_address", "inet_opener", "set_tcp_options"]
 
 import socket as _socket
 from abc import ABCMeta, abstractmethod
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from easynetwork.clients._adoption import check_adopted_socket
 from easynetwork.clients._arguments import check_options
+from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel.socket import (
     INETSocketAttribute,
     SocketAddress,
@@ -85,12 +86,33 @@ def inet_opener(
     if isinstance(arg, _socket.socket):
         check_adopted_socket(arg, type_, (_socket.AF_INET, _socket.AF_INET6), options)
         return partial(adopt, arg)
-    match arg:
-        case (str(host), int(port)):
-            check_options(options, known_options)
-            return partial(connect, host, port, **options)
-        case _:
-            raise TypeError(f"Expected a socket, or a pair of host and port, got {arg!r}")
+    check_options(options, known_options)
+    local_address = options.get("local_address")
+    if local_address is not None and not _is_address(local_address, may_be_any=True):
+        raise TypeError(f"'local_address' must be a pair of host (str) and port (int), got {local_address!r}")
+    check_timeouts(happy_eyeballs_delay=options.get("happy_eyeballs_delay"))
+    host, port = check_remote_address(arg)
+    return partial(connect, host, port, **options)
+
+
+def check_remote_address(arg: object) -> Any:
+    """Return *arg*, the first argument of a client, if it is a socket or an address.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if not isinstance(arg, _socket.socket) and not _is_address(arg):
+        raise TypeError(f"Expected a socket, or a pair of host (str) and port (int), got {arg!r}")
+    return arg
+
+
+def _is_address(value: object, *, may_be_any: bool = False) -> bool:
+    match value:
+        case (str(), int(port)):
+            return not isinstance(port, bool)
+        case (None, int(port)):
+            return may_be_any and not isinstance(port, bool)
+    return False
 
 
 def set_tcp_options(sock: SupportsSocketOptions) -> None:

@@ -11,7 +11,8 @@ try:
 except ImportError:  # Python without TLS
     _ssl = None  # type: ignore[assignment]
 
-from easynetwork.lowlevel._checks import check_timeouts
+from easynetwork.lowlevel._checks import check_string, check_timeouts
+from easynetwork.lowlevel._tls_engine import check_ssl_context
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -37,7 +38,9 @@ def tls_options(
         ssl_standard_compatible: see the client; true if None.
 
     Raises:
-        ValueError: an argument without *ssl*; no *server_hostname*, and no host; a time-out that is negative or NaN.
+        TypeError: *ssl* is neither a context nor a bool; *server_hostname* is not a string.
+        ValueError: *ssl* is a context for servers only; an argument without *ssl*; no *server_hostname*, and no host; a
+            time-out that is negative or NaN.
         RuntimeError: this Python has no TLS.
     """
     others = (server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
@@ -47,7 +50,11 @@ def tls_options(
         return None
     if _ssl is None:
         raise RuntimeError("This Python was built without the 'ssl' module")
-    if server_hostname is None:
+    if ssl is not True:
+        check_ssl_context(ssl, server_side=False)
+    if server_hostname is not None:
+        check_string("server_hostname", server_hostname)
+    else:
         match address:
             case (str(host), _) if host:
                 server_hostname = host

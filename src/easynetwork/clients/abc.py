@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from easynetwork._typing import ReceivedPacketT_co, SentPacketT_contra
+from easynetwork.lowlevel._checks import seconds
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -62,6 +63,9 @@ class AbstractNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co], met
 
         Parameters:
             timeout: how long the iterator may wait in all, in seconds; None for ever.
+
+        Raises:
+            ValueError: *timeout* is negative or NaN.
         """
         return _PacketIterator(self, timeout)
 
@@ -71,7 +75,7 @@ class _PacketIterator(Iterator[_T_Packet]):
 
     def __init__(self, client: AbstractNetworkClient[Any, _T_Packet], timeout: float | None) -> None:
         self._client = client
-        self._remaining = math.inf if timeout is None else timeout
+        self._remaining = seconds(timeout)
 
     def __next__(self) -> _T_Packet:
         started = time.monotonic()
@@ -137,6 +141,9 @@ class AbstractAsyncNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co]
 
         Parameters:
             timeout: how long the iterator may wait in all, in seconds; None for ever.
+
+        Raises:
+            ValueError: *timeout* is negative or NaN.
         """
         return _AsyncPacketIterator(self, timeout)
 
@@ -146,7 +153,7 @@ class _AsyncPacketIterator(AsyncIterator[_T_Packet]):
 
     def __init__(self, client: AbstractAsyncNetworkClient[Any, _T_Packet], timeout: float | None) -> None:
         self._client = client
-        self._remaining = math.inf if timeout is None else timeout
+        self._remaining = seconds(timeout)
 
     async def __anext__(self) -> _T_Packet:
         backend = self._client.backend()

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
-from easynetwork.clients._inet import INETClient, inet_opener, set_tcp_options
+from easynetwork.clients._inet import INETClient, check_remote_address, inet_opener, set_tcp_options
 from easynetwork.clients._tls import tls_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
@@ -112,6 +112,7 @@ class AsyncTCPNetworkClient(
         max_recv_size: int | None = None,
         **connect_options: Any,
     ) -> None:
+        check_remote_address(arg)  # first: two arguments in the place of a pair would be taken for others
         tls = tls_options(
             arg,
             ssl,

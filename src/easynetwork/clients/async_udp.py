@@ -8,7 +8,7 @@ import socket as _socket
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from easynetwork.clients._async_datagram import BaseAsyncDatagramClient
-from easynetwork.clients._inet import INETClient, inet_opener
+from easynetwork.clients._inet import INETClient, check_remote_address, inet_opener
 from easynetwork.lowlevel._inet import check_inet_family
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.protocol import DatagramProtocol
@@ -76,6 +76,7 @@ class AsyncUDPNetworkClient(
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
         **connect_options: Any,
     ) -> None:
+        check_remote_address(arg)  # first: two arguments in the place of a pair would be taken for others
         backend = ensure_backend(backend)
         check_inet_family(connect_options.get("family", _socket.AF_UNSPEC))
         super().__init__(

@@ -1,1 +1,5 @@
+"""What clients and servers are made of."""
+
 from __future__ import annotations
+
+__all__: list[str] = []

@@ -56,7 +56,7 @@ class DatagramCodec(Generic[_T_SentPacket, _T_ReceivedPacket]):
         try:
             return self.make(packet)
         except Exception as exc:
-            raise encoding_crash() from exc
+            raise encoding_crash(packet, exc) from exc
 
     def decode(self, datagram: bytes) -> _T_ReceivedPacket:
         """Returns the packet of *datagram*.

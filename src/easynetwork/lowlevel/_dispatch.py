@@ -29,7 +29,8 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 
-from ._framing import NEED_DATA, NeedData, StreamDecoder
+from ._errors import is_cut_tls
+from ._framing import NEED_DATA, FramingLostError, NeedData, StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
 _T_Request = TypeVar("_T_Request")
@@ -107,8 +108,10 @@ class RequestDispatcher(Generic[_T_Request]):
     __slots__ = (
         "_decoded",
         "_decoder",
+        "_disconnection",
         "_is_disconnection",
         "_packets",
+        "_thrown",
         "_yielded",
         "ancillary",
         "ancillary_bufsize",
@@ -132,9 +135,11 @@ class RequestDispatcher(Generic[_T_Request]):
     ) -> None:
         self._decoder = decoder
         self._is_disconnection = is_disconnection
+        self._disconnection: BaseException | None = None  # how the connection ended, if not in an orderly way
         self._decoded: list[_T_Request] = _NO_PACKETS
         self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over, in this run or the next
         self._yielded: object = None  # at the current yield
+        self._thrown: OSError | None = None  # the last error of the connection
         self.stopped: bool = False
         """Whether the connection is being closed from this side."""
 
@@ -259,6 +264,8 @@ class RequestDispatcher(Generic[_T_Request]):
                                     lone = decoded.pop()
                     except GeneratorExit:
                         raise
+                    except FramingLostError:
+                        self.disconnected = True  # from this side: the handler was told why, at the yield before
                     except BaseException as exc:
                         error = exc
             except StopAsyncIteration:
@@ -288,8 +295,34 @@ class RequestDispatcher(Generic[_T_Request]):
         self.input.append(chunk)
 
     def is_disconnection(self, exc: BaseException) -> bool:
-        """Whether *exc*, raised while waiting for bytes, is how this connection ends."""
-        return isinstance(exc, Exception) and self._is_disconnection is not None and self._is_disconnection(exc)
+        """Return whether *exc*, raised while waiting for bytes, is how this connection ends.
+
+        An error that comes again after it was raised at a ``yield`` is one, too: the connection is broken for good. A
+        handler that catches it and asks for the next request would do so for ever.
+        """
+        if exc is self._thrown or (
+            isinstance(exc, Exception) and self._is_disconnection is not None and self._is_disconnection(exc)
+        ):
+            self._disconnection = exc
+            return True
+        if isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
+            self._thrown = exc
+        return False
+
+    def describe_cut(self) -> str:
+        """Return how the stream of the peer was cut short; "" unless it was."""
+        if not self.disconnected:
+            return ""
+        pending = self._decoder.pending
+        if is_cut_tls(self._disconnection):
+            kind, where = "TLS stream was cut", "without a closing alert"
+        elif pending and self._disconnection is None:
+            kind, where = "stream ended", ""
+        else:
+            return ""
+        if pending:
+            where = f"in the middle of a packet ({pending} byte{'s' if pending != 1 else ''})"
+        return f"the {kind} {where}"
 
     def _wait_as(self, yielded: object) -> None:
         if yielded is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["error_from_errno", "is_stream_end", "raise_stream_error", "stream_error", "too_late"]
+__all__ = ["error_from_errno", "is_cut_tls", "is_stream_end", "raise_stream_error", "stream_error", "too_late"]
 
 import errno
 import os
@@ -14,13 +14,16 @@ try:
     from ssl import SSLEOFError, SSLZeroReturnError
 except ImportError:  # Python without TLS
     _STREAM_ENDS: tuple[type[OSError], ...] = (ConnectionError,)
+    _CUT_TLS: tuple[type[OSError], ...] = ()
 else:
+    _CUT_TLS = (SSLEOFError,)
     _STREAM_ENDS = (ConnectionError, SSLEOFError, SSLZeroReturnError)
 
 
 def error_from_errno(code: int, details: str = "") -> OSError:
     """Returns the `OSError` for *code*, of the subclass that Python has for it (:pep:`3151`)."""
-    text = os.strerror(code)
+    # POSIX blames the software for the end of a connection, whoever ended it.
+    text = os.strerror(code) if code != errno.ECONNABORTED else "the connection has ended"
     return OSError(code, f"{text} ({details})" if details else text)
 
 
@@ -57,3 +60,8 @@ def is_stream_end(exc: Exception) -> bool:
     That is: the connection was lost, cut without a closing alert of TLS, or closed during the handshake.
     """
     return isinstance(exc, _STREAM_ENDS)
+
+
+def is_cut_tls(exc: BaseException | None) -> bool:
+    """Whether *exc* means that a TLS stream ended without the closing alert of the peer."""
+    return isinstance(exc, _CUT_TLS)

@@ -24,6 +24,7 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
+from ._checks import check_port
 from ._errors import error_from_errno
 from ._socket_calls import bind_socket
 
@@ -46,10 +47,12 @@ def numeric_addresses(
     """Returns the addresses of *host* if that needs no name server, else None. Does not block.
 
     Raises:
+        TypeError: *port* is not an integer.
         socket.gaierror: *port* is no port number, or *host* is an address of another *family*.
     """
-    if port > 0xFFFF:  # getaddrinfo(3) would keep the lower 16 bits
-        raise _socket.gaierror(_socket.EAI_SERVICE, f"There is no port {port}")
+    check_port(port)
+    if not 0 <= port <= 0xFFFF:  # getaddrinfo(3) would keep the lower 16 bits
+        raise _socket.gaierror(_socket.EAI_SERVICE, f"There is no port {port}, they go from 0 to 65535")
     flags |= _socket.AI_NUMERICHOST | _socket.AI_NUMERICSERV
     try:
         return _socket.getaddrinfo(host, port, family, type_, 0, flags)

@@ -8,15 +8,20 @@ import errno
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from ._errors import error_from_errno
+from easynetwork.exceptions import IncompletePacketError
+
 from ._framing import NEED_DATA, StreamDecoder
 
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
-def encoding_crash() -> RuntimeError:
-    """Returns the error for a protocol object that raises while it makes bytes; to be raised from that exception."""
-    return RuntimeError("The protocol object crashed while it was making the bytes of a packet")
+def encoding_crash(packet: object, exc: Exception) -> RuntimeError:
+    """Return the error for a protocol object that raises *exc* for *packet*; to be raised from that exception.
+
+    Mostly the packet is of a type that the serializer does not know, so both of them are in the message.
+    """
+    reason = f"{type(exc).__name__}: {exc}"
+    return RuntimeError(f"The protocol object cannot make bytes of a packet of type {type(packet).__name__}: {reason}")
 
 
 def hand_over(ancillary_data: Any, ancillary_data_received: Callable[[Any], object]) -> None:
@@ -48,9 +53,11 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         self._eof = False
 
     def _check_eof(self) -> None:
-        """Raises `ConnectionAbortedError` if the stream has ended."""
+        """Raise `ConnectionAbortedError` if the stream has ended: `IncompletePacketError` if within a packet."""
         if self._eof:
-            raise error_from_errno(errno.ECONNABORTED, "the stream has ended")
+            if nbytes := self._decoder.pending:
+                raise IncompletePacketError(nbytes)
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the peer closed the connection")
 
     def _complete_with_ancillary(
         self, chunk: bytes, ancillary_data: Any, ancillary_data_received: Callable[[Any], object]

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "adopt_socket",
     "bind_socket",
+    "check_is_socket",
     "check_plain_socket",
     "count_dropped_datagrams",
     "is_connected",
@@ -40,8 +41,15 @@ def check_plain_socket(sock: _socket.socket, type_: _socket.SocketKind) -> None:
         raise ValueError(f"A socket of type {type_.name} is required, got {sock!r}")
 
 
+def check_is_socket(sock: object) -> None:
+    """Raise `TypeError` unless *sock* is a socket at all."""
+    if not isinstance(sock, _socket.socket):
+        raise TypeError(f"Expected a socket.socket, got {sock!r}")
+
+
 def adopt_socket(sock: _socket.socket, type_: _socket.SocketKind) -> None:
     """Makes a socket non-blocking that was handed over to us. Closes it if it is refused; see `check_plain_socket`."""
+    check_is_socket(sock)
     try:
         check_plain_socket(sock, type_)
         sock.setblocking(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TLSEngine"]
+__all__ = ["TLSEngine", "check_ssl_context"]
 
 import errno
 from typing import TYPE_CHECKING, Final
@@ -21,6 +21,21 @@ _MAX_PLAINTEXT: Final = 16384
 """Largest plaintext of one record, in bytes (:rfc:`8446`, section 5.1). One read takes one record, whole."""
 
 
+def check_ssl_context(context: object, *, server_side: bool) -> None:
+    """Refuse what cannot be the context of that side of a connection.
+
+    Raises:
+        TypeError: *context* is not an `ssl.SSLContext`.
+        ValueError: it is for the other side only.
+    """
+    if ssl is None or not isinstance(context, ssl.SSLContext):  # type: ignore[redundant-expr]
+        kinds = "an ssl.SSLContext with the certificate of the server" if server_side else "an ssl.SSLContext"
+        raise TypeError(f"TLS needs {kinds}, got {context!r}")
+    if context.protocol == (ssl.PROTOCOL_TLS_CLIENT if server_side else ssl.PROTOCOL_TLS_SERVER):
+        sides = ("servers", "clients") if server_side else ("clients", "servers")
+        raise ValueError(f"A TLS context for {sides[0]} is needed, got one that is for {sides[1]} only: {context!r}")
+
+
 class TLSEngine:
     """Ciphertext goes in by `decrypt`, what is to be sent comes out by `take_outgoing`.
 
@@ -35,7 +50,9 @@ class TLSEngine:
         standard_compatible: whether a stream that ends without a closing alert is an error.
 
     Raises:
-        ValueError: *context* wants to check the name of the server, and there is no *server_hostname*.
+        TypeError: *context* is not an `ssl.SSLContext`.
+        ValueError: *context* is for the other side; it wants to check the name of the server, and there is no
+            *server_hostname*.
     """
 
     __slots__ = (
@@ -60,6 +77,7 @@ class TLSEngine:
         session: SSLSession | None = None,
         standard_compatible: bool = True,
     ) -> None:
+        check_ssl_context(context, server_side=server_side)
         if context.check_hostname and not (server_side or server_hostname):
             # `ssl.SSLSocket` refuses this too; `ssl.SSLObject` would check nothing, and say nothing.
             raise ValueError("'server_hostname' is required: the context is to check it ('check_hostname')")

@@ -97,10 +97,10 @@ class UnixSocketAddress:
 
     def __repr__(self) -> str:
         if isinstance(self._raw, bytes):
-            value = f"{self._raw[1:]!r}, abstract"
+            value = f"{self._raw[1:]!r} <abstract>"
         else:
-            value = f"{self._raw!r}, pathname" if self._raw else "unnamed"
-        return f"<{type(self).__name__}: {value}>"
+            value = f"{self._raw!r} <pathname>" if self._raw else "<unnamed>"
+        return f"{type(self).__name__}({value})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, UnixSocketAddress):
@@ -140,6 +140,8 @@ def to_unix_address(path: str | bytes | os.PathLike[str] | UnixSocketAddress) ->
         return path
     if isinstance(path, (str, bytes)):
         return UnixSocketAddress.from_raw(path)
+    if not isinstance(path, os.PathLike):
+        raise TypeError(f"A path must be a str, bytes, a path object or a UnixSocketAddress, got {path!r}")
     return UnixSocketAddress.from_pathname(path)
 
 

@@ -29,6 +29,7 @@ import sys
 import threading
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from struct import Struct
 from typing import (
     TYPE_CHECKING,
@@ -324,7 +325,8 @@ class SocketProxy:
     Parameters:
         socket: what to look at.
         lock: returns a lock to hold during each call.
-        runner: runs the calls, which it gets as functions without arguments, and returns their results.
+        runner: run a call, given as a function without arguments, and return its result. For `getsockopt` and
+            `setsockopt` the function is a `functools.partial`, which shows the arguments.
     """
 
     __slots__ = ("__lock", "__runner", "__socket", "__weakref__")
@@ -380,7 +382,7 @@ class SocketProxy:
 
     def getsockopt(self, *args: int) -> int | bytes:
         """As `socket.socket.getsockopt`."""
-        return self.__run(lambda: self.__socket.getsockopt(*args))
+        return self.__run(partial(self.__socket.getsockopt, *args))
 
     @overload
     def setsockopt(self, level: int, optname: int, value: int | bytes, /) -> None: ...
@@ -390,7 +392,7 @@ class SocketProxy:
 
     def setsockopt(self, *args: Any) -> None:
         """As `socket.socket.setsockopt`."""
-        return self.__run(lambda: self.__socket.setsockopt(*args))
+        return self.__run(partial(self.__socket.setsockopt, *args))
 
     @property
     def family(self) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 __all__ = ["deserialize_from_buffer"]
 
 from collections.abc import Generator
+from typing import TypeVar
 
-from easynetwork._typing import ReceivedDTOPacketT_co
+_T_Result = TypeVar("_T_Result")
 
 
 def deserialize_from_buffer(
-    consumer: Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]], buffer: memoryview
-) -> Generator[None, int, tuple[ReceivedDTOPacketT_co, bytes]]:
+    consumer: Generator[None, bytes, _T_Result], buffer: memoryview
+) -> Generator[None, int, _T_Result]:
     """Feeds *consumer* with copies of what is written at the start of *buffer*."""
     next(consumer)
     while True:
@@ -19,5 +20,5 @@ def deserialize_from_buffer(
         try:
             consumer.send(bytes(buffer[:nbytes]))
         except StopIteration as exc:
-            packet_and_remaining: tuple[ReceivedDTOPacketT_co, bytes] = exc.value
-            return packet_and_remaining
+            result: _T_Result = exc.value
+            return result

@@ -7,7 +7,7 @@ __all__ = ["JSON_WHITESPACE", "read_json_frame"]
 import re
 from collections.abc import Generator
 from io import BytesIO
-from typing import Final
+from typing import Final, Protocol
 
 from easynetwork.exceptions import LimitOverrunError
 
@@ -43,56 +43,78 @@ def read_json_frame(limit: int) -> Generator[None, bytes, tuple[bytes, bytes]]:
     limit -= len(chunk) - len(document)
     held = BytesIO()
     held.write(document)
-    end = yield from receive_to_end(_new_end_finder(document[:1]), held, limit)
+    finder = _new_end_finder(document[:1])
+    end = yield from receive_to_end(finder, held, limit)
     document = held.getvalue()
     if end < 0 or end > limit:
         message = f"More than {limit} bytes in a JSON document"
-        raise LimitOverrunError(message, document, end if end >= 0 else len(document))
+        error = LimitOverrunError(message, document, end if end >= 0 else len(document))
+        error._is_over = end >= 0
+        error._rest = _drop_rest(finder, len(document))
+        raise error
     return document[:end], document[end:].lstrip(JSON_WHITESPACE)
 
 
-def _new_end_finder(first_byte: bytes) -> EndFinder:
+def _drop_rest(finder: _End, searched: int) -> Generator[None, bytes, bytes]:
+    """Drop the rest of a document, of which *finder* has searched that many bytes; return what follows it."""
+    while True:
+        finder.position -= searched  # 1 is left if the next byte is an escaped one
+        chunk = yield
+        end = finder.find_end(memoryview(chunk))
+        if end >= 0:
+            return chunk[end:]
+        searched = len(chunk)
+
+
+def _new_end_finder(first_byte: bytes) -> _End:
     tokens = _BRACKET_OR_STRING.get(first_byte)
     return _EndOfPlain() if tokens is None else _EndOfEnclosed(tokens)
+
+
+class _End(EndFinder, Protocol):
+    """An end finder that can go on with other bytes."""
+
+    position: int
+    """From where on to search."""
 
 
 class _EndOfPlain:
     """Finds the end of a number or a word."""
 
-    __slots__ = ("_position",)
+    __slots__ = ("position",)
 
     def __init__(self) -> None:
-        self._position: int = 0
+        self.position: int = 0
 
     def find_end(self, held: memoryview, /) -> int:
-        match = _NOT_PRINTABLE.search(held, self._position)
-        self._position = len(held)
+        match = _NOT_PRINTABLE.search(held, self.position)
+        self.position = len(held)
         return -1 if match is None else match.start()
 
 
 class _EndOfEnclosed:
     """Finds the end of an object, an array or a string."""
 
-    __slots__ = ("_depth", "_in_string", "_position", "_tokens")
+    __slots__ = ("_depth", "_in_string", "_tokens", "position")
 
     def __init__(self, tokens: re.Pattern[bytes]) -> None:
         self._tokens = tokens
-        self._position: int = 0
+        self.position: int = 0
         self._depth: int = 0
         self._in_string: bool = False
 
     def find_end(self, held: memoryview, /) -> int:
-        while match := (_ESCAPE_OR_END_OF_STRING if self._in_string else self._tokens).search(held, self._position):
-            self._position = match.end()
+        while match := (_ESCAPE_OR_END_OF_STRING if self._in_string else self._tokens).search(held, self.position):
+            self.position = match.end()
             token = held[match.start()]
             if token == _BACKSLASH:
-                self._position += 1  # past the escaped byte, which may not have arrived
+                self.position += 1  # past the escaped byte, which may not have arrived
                 continue
             if token == _QUOTATION_MARK:
                 self._in_string = not self._in_string
             else:
                 self._depth += 1 if token in b"{[" else -1
             if not self._depth and not self._in_string:
-                return self._position
-        self._position = max(self._position, len(held))
+                return self.position
+        self.position = max(self.position, len(held))
         return -1

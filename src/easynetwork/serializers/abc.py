@@ -15,6 +15,8 @@ from typing import Generic
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra, WriteableBufferT
 from easynetwork.exceptions import DeserializeError
 
+from ._resuming import pop_remaining_data
+
 
 class AbstractPacketSerializer(ABC, Generic[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
     """Makes the bytes of exactly one packet, and a packet of exactly its bytes. Enough for datagrams."""
@@ -40,6 +42,11 @@ class AbstractIncrementalPacketSerializer(AbstractPacketSerializer[SentDTOPacket
     """Also finds packets in a stream of bytes, of which any number arrive at a time."""
 
     __slots__ = ()
+
+    @property
+    def _between_packets(self) -> bytes:
+        """Bytes that may come between packets without beginning one: a stream that ends after them ended well."""
+        return b""
 
     @abstractmethod
     def incremental_serialize(self, packet: SentDTOPacketT_contra, /) -> Generator[bytes]:
@@ -82,6 +89,9 @@ class AbstractIncrementalPacketSerializer(AbstractPacketSerializer[SentDTOPacket
         except StopIteration as exc:
             packet: ReceivedDTOPacketT_co
             packet, extra = exc.value
+        except BaseException as exc:
+            pop_remaining_data(exc)  # it is about *data*, not about the stream that *data* may have been cut out of
+            raise
         else:
             consumer.close()
             raise DeserializeError("The packet is incomplete", error_info={"data": data})

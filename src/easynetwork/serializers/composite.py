@@ -75,6 +75,10 @@ class StapledPacketSerializer(AbstractPacketSerializer[SentDTOPacketT_contra, Re
         self._received_packet_serializer = received_packet_serializer
         return self
 
+    def __repr__(self) -> str:
+        sent, received = self._sent_packet_serializer, self._received_packet_serializer
+        return f"{type(self).__name__}(sent_packet_serializer={sent!r}, received_packet_serializer={received!r})"
+
     @property
     def sent_packet_serializer(self) -> AbstractPacketSerializer[SentDTOPacketT_contra, Any]:
         """Makes the bytes of packets."""
@@ -109,6 +113,10 @@ class StapledIncrementalPacketSerializer(
     def incremental_serialize(self, packet: SentDTOPacketT_contra) -> Generator[bytes]:
         """Asks ``sent_packet_serializer``."""
         return self._sent_packet_serializer.incremental_serialize(packet)
+
+    @property
+    def _between_packets(self) -> bytes:
+        return self._received_packet_serializer._between_packets
 
     def incremental_deserialize(self) -> Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]]:
         """Asks ``received_packet_serializer``."""

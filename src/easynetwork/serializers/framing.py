@@ -17,6 +17,7 @@ from typing import TypeAlias
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 
+from ._resuming import note_remaining_data
 from .abc import AbstractPacketSerializer, BufferedIncrementalPacketSerializer
 from .tools import GeneratorStreamReader
 
@@ -197,6 +198,9 @@ def deserialize_frame(
         return serializer.deserialize(frame)
     except DeserializeError as exc:
         raise IncrementalDeserializeError(str(exc), remaining_data, exc.error_info) from exc
+    except BaseException as exc:
+        note_remaining_data(exc, remaining_data)
+        raise
 
 
 def _no_frame_format(serializer: object) -> NotImplementedError:

@@ -112,6 +112,10 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
         """Whether exceptions have an ``error_info``."""
         return self._debug
 
+    @property
+    def _between_packets(self) -> bytes:
+        return b"" if self._use_lines else JSON_WHITESPACE
+
     @final
     def serialize(self, packet: Any) -> bytes:
         """Returns the encoded document. What `json.JSONEncoder` and ``str.encode()`` raise goes through."""

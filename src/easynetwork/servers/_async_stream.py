@@ -132,5 +132,7 @@ class _Connections:
             await aclose_forcefully(client._transport)
         finally:
             client.connection_is_over()
+            if cut := client._dispatcher.describe_cut():
+                logger.info("%s: %s", client.address, cut)
             if is_logged:
                 logger.log(level, "%s disconnected", client.address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["find_socket_file", "listening_address", "remove_socket_file"]
+__all__ = ["check_mode", "find_socket_file", "listening_address", "remove_socket_file"]
 
 import logging
 import os
@@ -27,6 +27,21 @@ def listening_address(path: str | os.PathLike[str] | bytes | UnixSocketAddress) 
     if address.is_unnamed() and sys.platform != "linux":
         raise ValueError("A path is required: only Linux chooses one by itself")
     return address
+
+
+def check_mode(mode: object) -> None:
+    """Refuse what cannot be the permissions of a socket file.
+
+    Raises:
+        TypeError: *mode* is neither None nor an integer.
+        ValueError: *mode* has other bits than those of permissions.
+    """
+    if mode is None:
+        return
+    if not isinstance(mode, int):
+        raise TypeError(f"'mode' must be an int, such as 0o600, or None, got {mode!r}")
+    if not 0 <= mode <= 0o7777:
+        raise ValueError(f"'mode' must be from 0 to 0o7777, got {mode:#o}")
 
 
 async def find_socket_file(backend: AsyncBackend, address: UnixSocketAddress) -> SocketFile | None:

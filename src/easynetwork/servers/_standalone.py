@@ -29,6 +29,11 @@ class _Running(NamedTuple, Generic[_T_Server]):
     server: _T_Server
     portal: ThreadsPortal
     serving: CancelScope
+    thread: int  # of the event loop
+
+    def call(self, function: Callable[[], _T_Result]) -> _T_Result:
+        """Call *function* in the thread of the event loop, which may be the current one: a handler may ask, too."""
+        return function() if threading.get_ident() == self.thread else self.portal.run_sync(function)
 
 
 class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
@@ -53,6 +58,8 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     ) -> None:
         self._backend = ensure_backend("asyncio" if backend is None else backend)
         self._new_server = new_server
+        if runner_options is not None and not isinstance(runner_options, Mapping):
+            raise TypeError(f"'runner_options' must be a mapping or None, got {runner_options!r}")
         self._runner_options = dict(runner_options or {})
         self._lock = threading.Lock()
         self._closed = False
@@ -104,15 +111,19 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
                 with self._lock:
                     if self._closed or self._is_shutdown_asked:
                         return
-                    self._running = _Running(server, portal, serving)
+                    self._running = _Running(server, portal, serving, threading.get_ident())
                 try:
                     await server.serve_forever(is_up_event=is_up_event)
                 finally:
                     with self._lock:
                         self._running = None
+                        self._stopped_serving(server)
+
+    def _stopped_serving(self, server: _T_Server) -> None:
+        """Note what is to outlast *server*, at the moment from which it is asked for nothing more."""
 
     def is_serving(self) -> bool:
-        return self._ask(lambda running: running.portal.run_sync(running.server.is_serving), False)
+        return self._ask(lambda running: running.call(running.server.is_serving), False)
 
     def shutdown(self, timeout: float | None = None) -> None:
         """Ends `serve_forever`, from another thread, and waits at most *timeout* seconds until it has returned."""
@@ -136,7 +147,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
 
     def get_addresses(self) -> Sequence[Any]:
         """Returns the addresses of the open sockets, none while the server is not running."""
-        return self._ask(lambda running: running.portal.run_sync(running.server.get_addresses), ())
+        return self._ask(lambda running: running.call(running.server.get_addresses), ())
 
     def get_sockets(self) -> Sequence[SocketProxy]:
         """Returns a view of each open socket, none while the server is not running.
@@ -145,7 +156,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         """
 
         def get(running: _Running[Any]) -> Sequence[SocketProxy]:
-            sockets = running.portal.run_sync(running.server.get_sockets)
+            sockets = running.call(running.server.get_sockets)
             return tuple(SocketProxy(sock, runner=running.portal.run_sync) for sock in sockets)
 
         return self._ask(get, ())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["AsyncTCPNetworkServer"]
 
-import errno
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from easynetwork.lowlevel._checks import check_timeouts
-from easynetwork.lowlevel._errors import is_stream_end
+from easynetwork.lowlevel._checks import check_port, check_timeouts
+from easynetwork.lowlevel._tls_engine import check_ssl_context
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
@@ -90,9 +89,9 @@ class AsyncTCPNetworkServer(
         logger: gets all log records; by default, the logger named after this module.
 
     Raises:
-        TypeError: wrong type of *protocol*, *request_handler* or *backend*.
-        ValueError: *max_recv_size* is no strictly positive integer; a TLS argument without *ssl*, or a
-            time-out that is negative or NaN.
+        TypeError: wrong type of *port*, *protocol*, *request_handler*, *backend* or *ssl*.
+        ValueError: *max_recv_size* is no strictly positive integer; *ssl* is for clients only; a TLS argument without
+            *ssl*, or a time-out that is negative or NaN.
     """
 
     __slots__ = ("_create_listeners", "_wrap_listener")
@@ -117,6 +116,9 @@ class AsyncTCPNetworkServer(
         log_client_connection: bool | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
+        check_port(port)
+        if ssl is not None:
+            check_ssl_context(ssl, server_side=True)
         tls_options = (ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
         if ssl is None and any(option is not None for option in tls_options):
             raise ValueError("The 'ssl_*' arguments need 'ssl'")
@@ -145,7 +147,6 @@ class AsyncTCPNetworkServer(
                 handshake_timeout=ssl_handshake_timeout,
                 shutdown_timeout=ssl_shutdown_timeout,
                 standard_compatible=True if ssl_standard_compatible is None else ssl_standard_compatible,
-                handshake_error_handler=self._log_handshake_error,
             )
         )
 
@@ -154,14 +155,13 @@ class AsyncTCPNetworkServer(
         if _ACCEPTED_SOCKETS_INHERIT:
             for listener in listeners:
                 _set_options(listener.extra(INETSocketAttribute.socket))
-        return listeners if self._wrap_listener is None else [self._wrap_listener(listener) for listener in listeners]
+        return listeners if self._wrap_listener is None else [self._with_tls(listener) for listener in listeners]
 
-    def _log_handshake_error(self, exc: Exception) -> None:
-        if isinstance(exc, TimeoutError) or is_stream_end(exc):  # these say nothing about the server
-            return
-        if isinstance(exc, OSError) and exc.errno == errno.ENOTCONN:
-            return
-        self.logger.warning("TLS handshake with a client failed: %s", exc)
+    def _with_tls(self, listener: AsyncListener[AsyncStreamTransport]) -> AsyncListener[AsyncStreamTransport]:
+        assert self._wrap_listener is not None
+        tls = self._wrap_listener(listener)
+        tls._logger = self.logger
+        return tls
 
     def _address(self, server: AsyncStreamServer[Any, Any]) -> SocketAddress:
         return inet_address(server.extra(INETSocketAttribute.sockname))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from easynetwork.lowlevel._checks import check_port
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
@@ -40,7 +41,7 @@ class AsyncUDPNetworkServer(
         logger: gets all log records; by default, the logger named after this module.
 
     Raises:
-        TypeError: wrong type of *protocol*, *request_handler* or *backend*.
+        TypeError: wrong type of *port*, *protocol*, *request_handler* or *backend*.
     """
 
     __slots__ = ("_create_listeners",)
@@ -56,6 +57,7 @@ class AsyncUDPNetworkServer(
         reuse_port: bool = False,
         logger: logging.Logger | None = None,
     ) -> None:
+        check_port(port)
         super().__init__(protocol, request_handler, backend, logger or logging.getLogger(__name__))
         self._create_listeners = partial(self._backend.create_udp_listeners, host, port, reuse_port=reuse_port)
 

@@ -20,7 +20,7 @@ from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_B
 from easynetwork.lowlevel.socket import UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._async_datagram import BaseAsyncDatagramServer, DatagramSender
-from easynetwork.servers._socket_files import listening_address
+from easynetwork.servers._socket_files import check_mode, listening_address
 from easynetwork.servers._unix import UnixServer
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler, UNIXClientAttribute
 
@@ -56,9 +56,9 @@ class AsyncUnixDatagramServer(
         logger: gets all log records; by default, the logger named after this module.
 
     Raises:
-        TypeError: wrong type of *path*, *protocol*, *request_handler* or *backend*.
+        TypeError: wrong type of *path*, *protocol*, *request_handler*, *backend* or *mode*.
         ValueError: *ancillary_bufsize* is no strictly positive integer, or given without *receive_ancillary_data*;
-            *unnamed_addresses_behavior* is none of those above; *path* contains a NUL.
+            *unnamed_addresses_behavior* is none of those above; *path* contains a NUL; *mode* is out of range.
     """
 
     __slots__ = ("_create_listener", "_unnamed_addresses_behavior")
@@ -77,6 +77,7 @@ class AsyncUnixDatagramServer(
         logger: logging.Logger | None = None,
     ) -> None:
         address = listening_address(path)
+        check_mode(mode)
         if unnamed_addresses_behavior is None:
             unnamed_addresses_behavior = "ignore"
         if unnamed_addresses_behavior not in get_args(UnnamedAddressesBehavior):

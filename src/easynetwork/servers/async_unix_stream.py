@@ -18,7 +18,7 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncSt
 from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._async_stream import DEFAULT_BACKLOG, BaseAsyncStreamServer
-from easynetwork.servers._socket_files import listening_address
+from easynetwork.servers._socket_files import check_mode, listening_address
 from easynetwork.servers._stream_client import ConnectedClient
 from easynetwork.servers._unix import UnixServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
@@ -92,8 +92,9 @@ class AsyncUnixStreamServer(
         logger: gets all log records; by default, the logger named after this module.
 
     Raises:
-        TypeError: wrong type of *path*, *protocol*, *request_handler* or *backend*.
-        ValueError: *max_recv_size* or *ancillary_bufsize* is no strictly positive integer; *path* contains a NUL.
+        TypeError: wrong type of *path*, *protocol*, *request_handler*, *backend* or *mode*.
+        ValueError: *max_recv_size* or *ancillary_bufsize* is no strictly positive integer; *path* contains a NUL;
+            *mode* is out of range.
     """
 
     __slots__ = ("_create_listener",)
@@ -115,6 +116,7 @@ class AsyncUnixStreamServer(
         logger: logging.Logger | None = None,
     ) -> None:
         address = listening_address(path)
+        check_mode(mode)
         super().__init__(
             protocol,
             request_handler,

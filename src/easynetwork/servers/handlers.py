@@ -148,8 +148,10 @@ class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCM
         """Handles one request, or more: an asynchronous generator function.
 
         Each ``yield`` asks for the next request; a number yielded is the longest time to wait for it, in seconds.
-        Errors of that request are raised there: `StreamProtocolParseError`, `TimeoutError`... When the client leaves,
-        the generator is closed. When it returns, it is called again for the next request.
+        Errors of that request are raised there: `StreamProtocolParseError`, `TimeoutError`, `RuntimeError` for a crash
+        of the protocol object. When the client leaves, the generator is closed, and so it is at the next ``yield`` if
+        nothing says where the request after an invalid one begins. When it returns, it is called again for the next
+        request.
 
         All generators of one connection run in the same task.
         """

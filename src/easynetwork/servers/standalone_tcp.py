@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from easynetwork.lowlevel._tls_engine import check_ssl_context
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._standalone import BaseStandaloneNetworkServer
@@ -29,10 +30,14 @@ class StandaloneTCPNetworkServer(
 ):
     """A TCP server that runs in the calling thread, on uvloop where it is installed.
 
-    The parameters are those of `AsyncTCPNetworkServer`; bad values are refused by `serve_forever`.
+    The parameters are those of `AsyncTCPNetworkServer`; bad values are refused by `serve_forever`, except for these:
 
     Parameters:
         runner_options: options for the runner of the event loop, see `serve_forever`.
+
+    Raises:
+        TypeError: wrong type of *backend* or *ssl*.
+        ValueError: *ssl* is for clients only.
     """
 
     __slots__ = ()
@@ -56,6 +61,8 @@ class StandaloneTCPNetworkServer(
         log_client_connection: bool | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
+        if ssl is not None:
+            check_ssl_context(ssl, server_side=True)
         new_server = partial(
             AsyncTCPNetworkServer,
             host,

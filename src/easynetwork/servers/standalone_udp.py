@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.protocol import DatagramProtocol
-from easynetwork.servers._standalone import BaseStandaloneNetworkServer
+from easynetwork.servers._standalone_datagram import BaseStandaloneDatagramServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler
 
@@ -23,7 +23,7 @@ _T_Response = TypeVar("_T_Response")
 
 
 class StandaloneUDPNetworkServer(
-    BaseStandaloneNetworkServer[AsyncUDPNetworkServer[Any, Any]], Generic[_T_Request, _T_Response]
+    BaseStandaloneDatagramServer[AsyncUDPNetworkServer[Any, Any]], Generic[_T_Request, _T_Response]
 ):
     """A UDP server that runs in the calling thread, on uvloop where it is installed.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import DatagramProtocol
-from easynetwork.servers._standalone import BaseStandaloneNetworkServer
+from easynetwork.servers._standalone_datagram import BaseStandaloneDatagramServer
 from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer, UnnamedAddressesBehavior
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler
 
@@ -25,7 +25,7 @@ _T_Response = TypeVar("_T_Response")
 
 
 class StandaloneUnixDatagramServer(
-    BaseStandaloneNetworkServer[AsyncUnixDatagramServer[Any, Any]], Generic[_T_Request, _T_Response]
+    BaseStandaloneDatagramServer[AsyncUnixDatagramServer[Any, Any]], Generic[_T_Request, _T_Response]
 ):
     """A server on a Unix datagram socket that runs in the calling thread, on uvloop where it is installed.
 

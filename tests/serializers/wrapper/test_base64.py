@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 from typing import Any
@@ -77,6 +78,7 @@ def test_invalid_base64_is_invalid_and_leaks_nothing(checksum: bool, data: bytes
     with pytest.raises(DeserializeError) as caught:
         serializer.deserialize(data)
     assert caught.value.error_info is None
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("position", [0, 3, 10, 34])
@@ -88,6 +90,7 @@ def test_altered_data_is_invalid_and_leaks_nothing(position: int, checksum: Any)
     with pytest.raises(DeserializeError) as caught:
         serializer.deserialize(base64.urlsafe_b64encode(data))
     assert caught.value.error_info is None
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("data", [b"", b"YWJj", base64.b64encode(b"x" * 31), base64.b64encode(b"x" * 32)])
@@ -105,6 +108,13 @@ def test_error_of_the_wrapped_serializer_is_its_own() -> None:
     assert type(refused.error) is IncrementalDeserializeError
     assert refused.error.error_info["document"] == "{"
     assert packet == 1
+
+
+@pytest.mark.parametrize(("key", "cause"), [(b"abc", binascii.Error), ("YQ==", type(None))])
+def test_refused_key_says_whether_it_is_base64_at_all(key: str | bytes, cause: type[object]) -> None:
+    with pytest.raises(ValueError) as caught:
+        Base64EncoderSerializer(StringLineSerializer(), checksum=key)
+    assert type(caught.value.__cause__) is cause
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,5 @@
+"""Asynchronous transports, endpoints and servers."""
+
 from __future__ import annotations
+
+__all__: list[str] = []

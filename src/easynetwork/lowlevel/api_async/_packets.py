@@ -80,7 +80,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         try:
             data = self._encode(packet)
         except Exception as exc:
-            raise encoding_crash() from exc
+            raise encoding_crash(packet, exc) from exc
         batch = self._batch
         if (room := batch.room - len(data)) > 0:
             batch.room = room
@@ -93,7 +93,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         try:
             data = self._encode(packet)
         except Exception as exc:
-            raise encoding_crash() from exc
+            raise encoding_crash(packet, exc) from exc
         return None if self._batch.write_nowait(data) else data
 
     async def _send_slowly(self, data: bytes) -> None:
@@ -120,7 +120,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             try:
                 data = self._encode(packet)
             except Exception as exc:
-                raise encoding_crash() from exc
+                raise encoding_crash(packet, exc) from exc
             await self._transport.send_all_with_ancillary((data,), ancillary_data)
 
     def _alone(self) -> AbstractAsyncContextManager[object]:

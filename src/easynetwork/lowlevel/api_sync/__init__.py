@@ -1,1 +1,5 @@
+"""Blocking transports and endpoints."""
+
 from __future__ import annotations
+
+__all__: list[str] = []

@@ -52,7 +52,7 @@ def open_tcp_socket(
         ExceptionGroup: the `OSError` of each attempt.
         ValueError: *connect_timeout* is negative or NaN.
     """
-    limit = seconds(connect_timeout)
+    limit = seconds(connect_timeout, "connect_timeout")
     addresses, local_addresses = _resolve_both((host, port), local_address, _socket.SOCK_STREAM)
     deadline = Deadline(limit)
     shares = iter(range(len(addresses), 0, -1))
@@ -112,7 +112,7 @@ def open_unix_socket(
         OSError: that is not possible.
         ValueError: *connect_timeout* is negative or NaN.
     """
-    deadline = Deadline(seconds(connect_timeout))
+    deadline = Deadline(seconds(connect_timeout, "connect_timeout"))
     sock = _socket.socket(_socket.AF_UNIX, type_)
     with closed_on_failure(sock):
         sock.setblocking(False)

@@ -96,8 +96,8 @@ class Base64EncoderSerializer(AutoSeparatedPacketSerializer[SentDTOPacketT_contr
         """
         try:
             data = self._decode(data)
-        except binascii.Error as exc:
-            raise DeserializeError("Invalid Base64") from exc
+        except binascii.Error:
+            raise DeserializeError("Invalid Base64") from None  # what exactly was wrong is of no use to a stranger
         if self._digest is not None:
             data, digest = data[:-_DIGEST_SIZE], data[-_DIGEST_SIZE:]
             if not hmac.compare_digest(self._digest(data), digest):
@@ -112,12 +112,13 @@ def _digest_function(checksum: bool | str | bytes) -> Callable[[bytes], bytes] |
         case True:
             return _sha256
         case str() | bytes():
+            message = f"The key must be the URL-safe Base64 of {_KEY_SIZE} bytes"
             try:
                 key = base64.urlsafe_b64decode(checksum)
-            except ValueError:
-                key = b""
+            except ValueError as exc:  # binascii.Error, or a str that is not ASCII
+                raise ValueError(message) from exc
             if len(key) != _KEY_SIZE:
-                raise ValueError(f"The key must be the URL-safe Base64 of {_KEY_SIZE} bytes")
+                raise ValueError(message)
             return partial(hmac.digest, key, digest="sha256")
         case _:
             raise TypeError(f"checksum must be a bool, or a key as str or bytes; got an object of {type(checksum)}")

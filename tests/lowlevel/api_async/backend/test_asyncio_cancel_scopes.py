@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ async def test_each_kind_of_wait_in_a_cancelled_scope_is_cancelled_again(backend
     lock = asyncio.Lock()
     await lock.acquire()
     other = asyncio.ensure_future(asyncio.sleep(3600))
+    released = threading.Event()
     waits: list[Callable[[], Any]] = [
         lambda: backend.sleep(3600),
         lambda: backend.coro_yield(),
@@ -31,13 +33,15 @@ async def test_each_kind_of_wait_in_a_cancelled_scope_is_cancelled_again(backend
         lambda: asyncio.wait([other]),
         lambda: asyncio.shield(other),
         lambda: asyncio.gather(asyncio.sleep(3600), asyncio.sleep(3600)),
-        lambda: backend.run_in_thread(int, abandon_on_cancel=True),
+        # A call that is done before the cancellation comes gives its result: nothing was waited for.
+        lambda: backend.run_in_thread(released.wait, 60, abandon_on_cancel=True),
     ]
     with backend.open_cancel_scope() as scope:
         scope.cancel()
         for wait in waits * 2:
             with pytest.raises(asyncio.CancelledError):
                 await wait()
+    released.set()
     assert not other.done()
     other.cancel()
     await asyncio.wait([other])

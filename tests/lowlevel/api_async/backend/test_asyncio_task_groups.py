@@ -8,6 +8,7 @@ import pytest
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 
+@pytest.mark.lazy_tasks(reason="is about what happens before the first step of a task")
 async def test_cancelling_start_cancels_the_task_before_its_first_step(backend: AsyncBackend) -> None:
     called = False
 

@@ -294,6 +294,7 @@ async def test_a_failure_in_a_shielded_group_and_a_cancellation_are_both_deliver
 # --- tasks that have not begun
 
 
+@pytest.mark.lazy_tasks(reason="is about what happens before the first step of a task")
 async def test_a_task_takes_its_first_step_even_if_its_group_has_failed_before(backend: AsyncBackend) -> None:
     """What it was given, such as a connection, is in its care."""
     log: list[str] = []
@@ -343,6 +344,7 @@ async def test_starting_a_task_in_a_group_that_ends_returns_a_task_that_is_cance
     assert ended
 
 
+@pytest.mark.lazy_tasks(reason="is about what happens before the first step of a task")
 async def test_start_returns_although_the_task_is_cancelled_before_its_first_step(backend: AsyncBackend) -> None:
     called = False
 

@@ -273,6 +273,9 @@ async def test_task_infos_are_equal_by_id_only(backend: AsyncBackend) -> None:
     coro.close()
 
 
+@pytest.mark.lazy_tasks(
+    reason="Python 3.12 names an eager task after it has run: https://github.com/python/cpython/issues/128308"
+)
 async def test_the_current_task_is_the_one_that_start_has_returned(backend: AsyncBackend) -> None:
     async def run() -> TaskInfo:
         return backend.get_current_task()

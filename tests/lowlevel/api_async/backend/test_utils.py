@@ -33,6 +33,10 @@ def test_each_name_gives_its_backend() -> None:
     assert "AsyncIO" in type(ensure_backend("asyncio")).__name__
 
 
+def test_the_repr_is_short(backend: AsyncBackend) -> None:
+    assert repr(backend) == f"<{type(backend).__name__} object at {id(backend):#x}>"
+
+
 @pytest.mark.parametrize("name", ["curio", "", "ASYNCIO"])
 def test_an_unknown_name_is_not_implemented(name: Any) -> None:
     for function in (ensure_backend, new_builtin_backend):

@@ -299,6 +299,7 @@ async def test_a_second_receiver_is_refused_and_disturbs_nothing(endpoint: Endpo
         assert await receiving == "for the first"
 
 
+@pytest.mark.lazy_tasks(reason="has the second sender come in the turn in which the first one sends")
 async def test_a_second_sender_is_refused_and_disturbs_nothing(backend: AsyncBackend) -> None:
     transport = Both(backend)
     async with AsyncDatagramEndpoint(transport, TEXT) as endpoint:

@@ -447,8 +447,8 @@ def test_peer_that_does_not_read_is_not_waited_for_long() -> None:
 def test_no_alert_is_sent_if_that_is_not_wanted() -> None:
     with connected(standard_compatible=False, shutdown_timeout=PATIENCE) as (transport, peer):
         transport.close()
-        with pytest.raises(ssl.SSLEOFError):
-            peer.read()
+        with raw(peer) as below:  # what SSLSocket makes of such an end depends on the version of Python
+            assert below.recv(100) == b""
 
 
 @pytest.mark.parametrize("kind", ["cut", "bad record", "reset"])

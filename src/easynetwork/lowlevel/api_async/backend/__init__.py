@@ -1,1 +1,5 @@
+"""Asynchronous libraries behind one interface."""
+
 from __future__ import annotations
+
+__all__: list[str] = []

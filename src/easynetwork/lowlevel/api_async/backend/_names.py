@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from easynetwork.lowlevel._checks import check_port
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._inet import AddressInfo, is_numeric_host, listener_hosts, numeric_addresses
 
@@ -46,10 +47,11 @@ async def resolve_listener_hosts(
     """Returns the addresses to listen on, duplicates included. All hosts are resolved at the same time.
 
     Raises:
-        TypeError: *host* is neither None, a string nor a sequence of strings.
+        TypeError: *host* is neither None, a string nor a sequence of strings; *port* is not an integer.
         OSError: *host* is an empty sequence.
         ExceptionGroup: some host is unknown, or has no address.
     """
+    check_port(port)  # before the tasks begin, so that the error is not in a group
     hosts = listener_hosts(host)
     found = await backend.gather(*(resolve(backend, item, port, type_, flags=_socket.AI_PASSIVE) for item in hosts))
     return list(chain.from_iterable(found))

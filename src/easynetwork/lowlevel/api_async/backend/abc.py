@@ -325,6 +325,9 @@ class AsyncBackend(metaclass=ABCMeta):
 
     __slots__ = ("__weakref__",)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} object at {id(self):#x}>"
+
     # ------------------------------------------------------------------------------------------ running and sleeping
 
     @abstractmethod

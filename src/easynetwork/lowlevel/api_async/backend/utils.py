@@ -28,11 +28,21 @@ def ensure_backend(backend: AsyncBackend | BuiltinAsyncBackendLiteral | None) ->
         case AsyncBackend():
             return backend
         case None:
-            return _new_backend(sniffio.current_async_library())
+            return _new_backend(_current_library())
         case str():
             return _new_backend(backend)
         case _:
             raise TypeError(f"Expected an AsyncBackend object or the name of a backend, got {backend!r}")
+
+
+def _current_library() -> str:
+    try:
+        return sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        raise sniffio.AsyncLibraryNotFoundError(
+            "No asynchronous library is running here. Call this from a coroutine, or say which backend to use: "
+            "'asyncio' or 'trio'"
+        ) from None
 
 
 def new_builtin_backend(name: BuiltinAsyncBackendLiteral) -> AsyncBackend:

@@ -1,1 +1,5 @@
+"""Packets over asynchronous transports."""
+
 from __future__ import annotations
+
+__all__: list[str] = []

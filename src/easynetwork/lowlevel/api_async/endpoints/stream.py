@@ -37,10 +37,12 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
         If cancelled, what was received so far stays, and the next call goes on from there.
 
         Raises:
-            ConnectionAbortedError: the stream has ended; what was received of an incomplete packet is lost.
+            IncompletePacketError: the stream ended in the middle of a packet. So does each further call.
+            ConnectionAbortedError: the stream ended, or cannot continue: a packet failed, and only its parser knew
+                where the next one begins. So does each further call.
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
             BusyResourceError: another task is receiving.
-            RuntimeError: the protocol object crashed.
+            RuntimeError: the protocol object crashed (its exception is the cause). The packet is lost.
             OSError: the connection broke or the endpoint is closed.
         """
         return await self._receiver.receive()

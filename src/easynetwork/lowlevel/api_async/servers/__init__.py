@@ -1,1 +1,5 @@
+"""Servers on any asynchronous listener."""
+
 from __future__ import annotations
+
+__all__: list[str] = []

@@ -89,7 +89,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         try:
             datagram = self._make_datagram(packet)
         except Exception as exc:
-            raise encoding_crash() from exc
+            raise encoding_crash(packet, exc) from exc
         if not self._send_nowait(datagram, address):
             await self._transport.send_to(datagram, address)
 

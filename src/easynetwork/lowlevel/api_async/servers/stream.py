@@ -182,6 +182,8 @@ class _PlainCallback:
     async def run_connection(self, client: ConnectedStreamClient[Any], /) -> None:
         if await client._drive(SingleGenerator(self._client_connected_cb(client))) is NEVER_YIELDED:
             await aclose_forcefully(client)
+        elif cut := client._dispatcher.describe_cut():
+            logging.getLogger(__name__).info("%r: %s", client._transport, cut)
 
 
 class SingleGenerator(Generic[_T_Request]):

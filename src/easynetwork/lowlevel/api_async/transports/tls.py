@@ -15,10 +15,11 @@ from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import tls_attributes
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._tls_engine import TLSEngine, check_ssl_context
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 from easynetwork.lowlevel.socket import TLSAttribute
 
+from ._tls_log import keep_peer_name, log_handshake_error
 from ._tls_pull import PulledTLS
 from .abc import AsyncListener, AsyncStreamTransport, WriteBatch
 from .utils import aclose_forcefully
@@ -223,13 +224,15 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         handshake_timeout: how many seconds a handshake may take; 60 if None.
         shutdown_timeout: how many seconds a close waits for the peer to close, too; 30 if None.
         standard_compatible: whether TLS has to be closed before the connection is.
-        handshake_error_handler: gets the exception of each handshake that fails. By default, it is logged as a warning.
+        handshake_error_handler: gets the exception of each handshake that fails. By default, one line is logged: a
+            warning, or ``DEBUG`` if the peer was too slow or has left.
 
     Raises:
-        ValueError: a time-out is negative or NaN.
+        TypeError: *ssl_context* is not an `ssl.SSLContext`.
+        ValueError: *ssl_context* is for clients only; a time-out is negative or NaN.
     """
 
-    __slots__ = ("_handle_error", "_listener", "_ssl_context", "_standard_compatible", "_wrap")
+    __slots__ = ("_handle_error", "_listener", "_logger", "_ssl_context", "_standard_compatible", "_wrap")
 
     def __init__(
         self,
@@ -241,11 +244,13 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         standard_compatible: bool = True,
         handshake_error_handler: Callable[[Exception], None] | None = None,
     ) -> None:
+        check_ssl_context(ssl_context, server_side=True)
         check_timeouts(handshake_timeout=handshake_timeout, shutdown_timeout=shutdown_timeout)
         self._listener = listener
         self._ssl_context = ssl_context
         self._standard_compatible = standard_compatible
-        self._handle_error = handshake_error_handler or _log_handshake_error
+        self._handle_error = handshake_error_handler
+        self._logger = _logger  # servers have one of their own
         self._wrap = partial(
             AsyncTLSStreamTransport.wrap,
             ssl_context=ssl_context,
@@ -278,15 +283,19 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         handler: Callable[[AsyncTLSStreamTransport], Coroutine[Any, Any, None]],
         transport: AsyncStreamTransport,
     ) -> None:
+        get_peer_name = keep_peer_name(transport)
         try:
             tls = await self._wrap(transport)
         except Exception as exc:
             try:
-                self._handle_error(exc)
+                if self._handle_error is None:
+                    log_handshake_error(self._logger, get_peer_name(), exc)
+                else:
+                    self._handle_error(exc)
             except Exception as crash:
                 _logger.warning("The handler of failed TLS handshakes has failed itself", exc_info=crash)
             return
-        del transport
+        del transport, get_peer_name
         await handler(tls)
 
     def is_closing(self) -> bool:
@@ -306,7 +315,3 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
             TLSAttribute.sslcontext: lambda: self._ssl_context,
             TLSAttribute.standard_compatible: lambda: self._standard_compatible,
         }
-
-
-def _log_handshake_error(exc: Exception) -> None:
-    _logger.warning("TLS handshake failed: %s: %s", type(exc).__name__, exc)

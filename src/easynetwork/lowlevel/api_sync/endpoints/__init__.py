@@ -1,1 +1,5 @@
+"""Packets over blocking transports."""
+
 from __future__ import annotations
+
+__all__: list[str] = []

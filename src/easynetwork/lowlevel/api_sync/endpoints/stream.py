@@ -145,7 +145,7 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         try:
             return self._encode(packet)
         except Exception as exc:
-            raise encoding_crash() from exc
+            raise encoding_crash(packet, exc) from exc
 
 
 class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
@@ -163,9 +163,11 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
         Raises:
             TimeoutError: it has taken too long. What was received so far stays, and the next call goes on from there.
             ValueError: *timeout* is negative or NaN.
-            ConnectionAbortedError: the stream has ended; what was received of an incomplete packet is lost.
+            IncompletePacketError: the stream ended in the middle of a packet. So does each further call.
+            ConnectionAbortedError: the stream ended, or cannot continue: a packet failed, and only its parser knew
+                where the next one begins. So does each further call.
             StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
-            RuntimeError: the protocol object crashed.
+            RuntimeError: the protocol object crashed (its exception is the cause). The packet is lost.
             OSError: the connection broke or the endpoint is closed.
         """
         limit = seconds(timeout)

@@ -16,7 +16,7 @@ from easynetwork.lowlevel._errors import raise_stream_error
 from easynetwork.lowlevel._lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._socket_attributes import socket_attributes
-from easynetwork.lowlevel._socket_calls import check_plain_socket
+from easynetwork.lowlevel._socket_calls import check_is_socket, check_plain_socket
 
 from .base_selector import SelectorBaseTransport, SelectorStreamTransport, WouldBlockOnRead, WouldBlockOnWrite
 
@@ -40,6 +40,7 @@ class SocketOwner(SelectorBaseTransport):
         retry_interval: float,
         selector_factory: Callable[[], selectors.BaseSelector] | None,
     ) -> None:
+        check_is_socket(sock)
         self._sock = sock
         with closed_on_failure(sock):
             check_plain_socket(sock, type_)

@@ -1,0 +1,13 @@
+"""Compare the working tree with another revision: `python benchmarks/ab.py --help`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Started as a script, Python looks for modules beside this file; the package is one level up.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from benchmarks.revisions import main
+
+    sys.exit(main())
