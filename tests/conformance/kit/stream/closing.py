@@ -231,3 +231,27 @@ async def a_connection_that_the_network_gives_up_is_aborted(stage: StreamStage) 
         getattr(error.__cause__, "errno", None) for error in errors if isinstance(error, ConnectionAbortedError)
     ]
     assert not [error for error in errors if isinstance(error, TimeoutError)]
+
+
+@EXCHANGE_CHECKS(needs=Feature.SOCKET)
+async def what_was_accepted_arrives_although_the_peer_was_still_sending(stage: StreamStage) -> None:
+    """A system that closes a socket with unread bytes resets the connection, and drops what is under way."""
+    data = stage.flood
+    received = bytearray()
+
+    async def receive() -> None:
+        while len(received) < len(data):
+            received.extend(await stage.peer.receive_some())
+
+    async with stage.backend.create_task_group() as group:
+        receiving = await group.start(receive)
+        await stage.transport.send_all(data[: len(data) // 2])
+        await stage.peer.send(b"never read" * 1000)
+        await stage.settle()
+        await stage.transport.send_all(data[len(data) // 2 :])
+        closing = await group.start(stage.transport.aclose)
+        await receiving.join()
+        assert await stage.peer.receive_to_end() == b""
+        stage.peer.peer.close()
+        await closing.join()
+    assert received == data

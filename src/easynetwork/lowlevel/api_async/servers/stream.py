@@ -55,6 +55,8 @@ class ServedClient(PacketSender[_T_Response]):
             BusyResourceError: another task is sending or closing.
         """
         async with self._alone():
+            if self._dispatcher.is_interrupting():
+                self._transport._expect_input()
             self._dispatcher.stop()
             await self._transport.aclose()
 
@@ -167,6 +169,8 @@ async def _run_connection(runner: ConnectionRunner, client: ServedClient[Any], t
         await aclose_forcefully(transport)
         raise
     else:
+        if client._dispatcher.is_interrupting():
+            transport._expect_input()
         if not transport._close_soon():
             await transport.aclose()
 

@@ -62,7 +62,10 @@ class AsyncBaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Closes gracefully: what was accepted for sending is sent first.
+        """Close gracefully: what was accepted for sending is sent first.
+
+        A byte stream whose peer has sent what was not received discards that, until the peer ends the stream, too, or
+        for some seconds. The peer would lose the end of what it was sent otherwise.
 
         Idempotent. If cancelled, the transport is closed at once, unsent data is lost, and the cancellation propagates.
         """
