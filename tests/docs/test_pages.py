@@ -64,7 +64,8 @@ def test_programs_print_what_the_text_says(run: Run, tmp_path: Path) -> None:
         assert output_of([run.program], tmp_path) == run.output
 
 
-RUN_ELSEWHERE = {"serializers.md"}  # by test_serializers_page.py: pieces of programs, not programs
+# By test_serializers_page.py: pieces of programs, not programs. By test_testing_page.py: tests.
+RUN_ELSEWHERE = {"serializers.md", "testing.md"}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in RUN_ELSEWHERE], ids=lambda page: page.name)

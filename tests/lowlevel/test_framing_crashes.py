@@ -84,6 +84,22 @@ def test_a_crash_of_a_converter_costs_one_block(protocol_type: ProtocolType, bat
         assert decode(protocol_type(serializer, Unlucky()), chunks, batch=batch) == [8, CRASH, 9, 102, 10]
 
 
+@pytest.mark.parametrize("protocol_type", [StreamProtocol, BufferedStreamProtocol])
+@pytest.mark.parametrize("batch", [0, 1, 100])
+def test_a_converter_that_raises_stop_iteration_loses_no_other_packet(protocol_type: ProtocolType, batch: int) -> None:
+    converter = Unlucky()
+    converter.error = StopIteration()
+    serializer = StructSerializer("H")
+    blocks = b"".join(serializer.serialize((number,)) for number in (7, 8, 13, 101, 9))
+    for protocol, stream in (
+        (protocol_type(StringLineSerializer(), converter), b"7\n8\n13\n101\n9\n"),
+        (protocol_type(serializer, converter), blocks),
+    ):
+        first, second, crash, *others = decode(protocol, [stream], batch=batch)
+        assert [first, second, *others] == [8, 9, 102, 10]
+        assert issubclass(crash[0], RuntimeError)
+
+
 @settings(derandomize=True, deadline=None, max_examples=200, database=None)
 @given(
     packets=st.lists(st.sampled_from([b"one", b"two", b"?..", b"333"]), max_size=12),

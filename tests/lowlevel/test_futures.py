@@ -118,14 +118,65 @@ async def test_a_future_cancelled_by_somebody_else_is_no_cancellation_of_the_tas
             await unwrap_future(future, backend)
 
 
-async def test_the_cancellation_of_who_waits_wins(backend: AsyncBackend) -> None:
+@pytest.mark.parametrize("future_first", [True, False])
+@pytest.mark.parametrize("from_thread", [True, False])
+async def test_the_cancellation_of_the_waiting_task_wins(
+    backend: AsyncBackend, future_first: bool, from_thread: bool
+) -> None:
     future: Future[int] = Future()
     task = asyncio.create_task(unwrap_future(future, backend))
     await asyncio.sleep(0)
-    task.cancel()
-    future.cancel()
+
+    def cancel_future() -> None:
+        if from_thread:
+            thread = threading.Thread(target=future.cancel)
+            thread.start()
+            thread.join()
+        else:
+            future.cancel()
+
+    for cancel in (cancel_future, task.cancel) if future_first else (task.cancel, cancel_future):
+        cancel()
     await asyncio.wait([task], timeout=5)
     assert task.cancelled()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_it_wins_whatever_the_turn_in_which_it_comes(backend: AsyncBackend, turns: int) -> None:
+    future: Future[int] = Future()
+    task = asyncio.create_task(unwrap_future(future, backend))
+    await asyncio.sleep(0)
+    future.cancel()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    was_in_time = task.cancel()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled() == was_in_time
+    assert turns or was_in_time
+
+
+async def test_the_cancellation_of_the_waiting_task_wins_over_a_future_cancelled_before(backend: AsyncBackend) -> None:
+    future: Future[int] = Future()
+    future.cancel()
+
+    async def run() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await unwrap_future(future, backend)
+
+    task = asyncio.create_task(run())
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled()
+
+
+async def test_a_future_that_has_a_result_gives_it_to_a_task_that_is_cancelled(backend: AsyncBackend) -> None:
+    future: Future[int] = Future()
+    future.set_result(42)
+    with backend.open_cancel_scope() as scope:
+        scope.cancel()
+        assert await unwrap_future(future, backend) == 42
+    assert not scope.cancelled_caught()
 
 
 # --- the executor

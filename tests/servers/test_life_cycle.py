@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import logging
 import os
 import socket
 import stat
+import sys
 import threading
 import warnings
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -559,6 +562,64 @@ async def test_shutdown_during_the_set_up_ends_it_and_the_event_is_never_set(kin
     assert not event.is_set()
     assert server.is_listening()
     await server.server_close()
+
+
+async def test_shutdown_right_after_the_start_leaves_the_event_unset(kind: Kind) -> None:
+    """The set-up may end in the turn of the event loop in which the cancellation is on its way."""
+    server, event = kind.new_server(), kind.backend.create_event()
+    async with kind.backend.create_task_group() as group:
+        task = await group.start(partial(server.serve_forever, is_up_event=event))
+        assert not event.is_set()
+        await server.shutdown()
+        assert not event.is_set()
+        await task.join()
+    await server.server_close()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_shutdown_in_any_turn_of_the_set_up_leaves_the_event_unset(kind: Kind, turns: int) -> None:
+    server, event = kind.new_server(), kind.backend.create_event()
+    async with kind.backend.create_task_group() as group:
+        await group.start(partial(server.serve_forever, is_up_event=event))
+        for _ in range(turns):
+            await kind.backend.coro_yield()
+        was_up = event.is_set()
+        await server.shutdown()
+        assert event.is_set() == was_up
+    await server.server_close()
+
+
+async def test_shutdown_that_comes_as_the_set_up_ends_leaves_the_event_unset(
+    kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def shut_down(server: Server, _: object) -> None:
+        spawn(server.shutdown())
+        for _ in range(2):
+            await kind.backend.cancel_shielded_coro_yield()
+
+    server, event = kind.new_server(kind.new_service(shut_down)), kind.backend.create_event()
+    with caplog.at_level(logging.INFO):
+        await server.serve_forever(is_up_event=event)
+    assert not event.is_set()
+    assert not [record for record in caplog.records if record.getMessage().startswith("Start serving")]
+    await server.server_close()
+
+
+if sys.version_info >= (3, 12):
+
+    @pytest.mark.not_on_trio("it has no eager tasks")
+    async def test_shutdown_right_after_an_eager_start_leaves_the_event_unset(kind: Kind) -> None:
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, asyncio.BaseEventLoop):
+            pytest.skip("eager tasks need a loop of asyncio")
+        loop.set_task_factory(asyncio.eager_task_factory)
+        server, event = kind.new_server(), kind.backend.create_event()
+        task = asyncio.create_task(server.serve_forever(is_up_event=event))
+        was_up = event.is_set()
+        await server.shutdown()
+        assert event.is_set() == was_up
+        await task
+        await server.server_close()
 
 
 async def test_shutdown_that_is_cancelled_shuts_down_all_the_same(kind: Kind) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from tests.background import sleep
 from tests.servers.serving import Client, Handler, Requests, serving, until
 
-from easynetwork.exceptions import ClientClosedError
+from easynetwork.exceptions import ClientClosedError, IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel.socket import new_socket_address
 
 EVERY_BACKEND = True
@@ -52,22 +54,67 @@ async def records_of(handler: Handler, caplog: pytest.LogCaptureFixture, **optio
     return records, address
 
 
+def problems(records: Iterable[Any]) -> list[Any]:
+    """Returns the records above ``INFO``."""
+    return [record for record in records if record.levelno > logging.INFO]
+
+
 HOOKS = ["on_connection", "handle", "on_disconnection"]
 
 
 @pytest.mark.parametrize("where", HOOKS)
-async def test_error_is_three_records_and_the_middle_one_says_whose(
-    where: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("error", [LookupError("on purpose"), ConnectionRefusedError("the database")])
+async def test_error_is_one_record_that_says_whose(
+    where: str, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    error = LookupError("on purpose")
     records, address = await records_of(Raising(where, error), caplog)
-    before, middle, after = (record for record in records if record.levelno > logging.INFO)
-    assert {record.levelno for record in (before, middle, after)} == {logging.ERROR}
-    assert {record.name for record in (before, middle, after)} == {"easynetwork.servers.async_tcp"}
-    assert before.getMessage() == after.getMessage()
-    assert before.exc_info is after.exc_info is None
-    assert address in middle.getMessage()
-    assert middle.exc_info[1] is error
+    [record] = problems(records)
+    assert record.levelno == logging.ERROR
+    assert record.name == "easynetwork.servers.async_tcp"
+    assert record.getMessage().startswith(address)
+    assert record.exc_info[1] is error
+
+
+async def test_errors_of_handle_and_of_on_disconnection_are_one_record(caplog: pytest.LogCaptureFixture) -> None:
+    first, second = LookupError(), ValueError()
+
+    class Failing(Raising):
+        async def on_disconnection(self, client: Client, /) -> None:
+            raise second
+
+    records, _ = await records_of(Failing("handle", first), caplog)
+    [record] = problems(records)
+    assert record.exc_info is not None
+    assert record.exc_info[1].exceptions == (first, second)
+
+
+async def test_invalid_packet_that_is_not_caught_is_one_line_and_its_traceback_is_for_debug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "easynetwork")
+    async with serving(Handler()) as it:
+        peer = await it.connect()
+        address = str(new_socket_address(peer.sock.getsockname(), peer.sock.family))
+        await peer.send(b"\xff\n")
+        assert await peer.gone()
+        await until(lambda: any("disconnected" in record.getMessage() for record in caplog.records))
+        [warning] = problems(caplog.records)
+        assert warning.levelno == logging.WARNING
+        assert warning.getMessage().startswith(f"{address}: invalid packet: ")
+        assert "\n" not in warning.getMessage()
+        assert warning.exc_info is None
+        [detail] = (record for record in caplog.records if record.exc_info)
+        assert detail.levelno == logging.DEBUG
+        assert detail.exc_info is not None
+        assert isinstance(detail.exc_info[1], StreamProtocolParseError)
+
+
+async def test_invalid_packet_of_another_origin_is_an_error_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+    error = StreamProtocolParseError(b"", IncrementalDeserializeError("from another server", b""))
+    records, _ = await records_of(Raising("handle", error), caplog)
+    [record] = problems(records)
+    assert record.levelno == logging.ERROR
+    assert record.exc_info[1] is error
 
 
 @pytest.mark.parametrize("where", HOOKS)
@@ -79,37 +126,139 @@ async def test_use_of_a_closed_client_is_one_warning(
     if is_group:
         error = ExceptionGroup("", [ExceptionGroup("", [error])])
     records, address = await records_of(Raising(where, error), caplog)
-    [warning] = (record for record in records if record.levelno > logging.INFO)
+    [warning] = problems(records)
     assert warning.levelno == logging.WARNING
-    if where != "on_disconnection":  # there it is one of the connection errors, which need no traceback
-        assert address in warning.getMessage()
-        assert warning.exc_info is not None
+    assert address in warning.getMessage()
+    assert warning.exc_info is not None
+
+
+class Sending(Raising):
+    """Sends in one of its hooks until the connection breaks; what it raises then is made of that error."""
+
+    def __init__(self, where: str, make_error: Callable[[ConnectionError], Exception]) -> None:
+        super().__init__(where, Exception())
+        self.make_error = make_error
+
+    async def on_connection(self, client: Client, /) -> None:
+        if self.where == "on_connection":
+            await self.send_in_vain(client)
+
+    async def handle(self, client: Client, /) -> Requests:
+        yield None
+        if self.where == "handle":
+            await self.send_in_vain(client)
+
+    async def on_disconnection(self, client: Client, /) -> None:
+        if self.where == "on_disconnection":
+            await self.send_in_vain(client)
+        self.diary.append("disconnected")
+
+    async def send_in_vain(self, client: Client) -> None:
+        try:
+            while True:
+                await client.send_packet("x" * 100_000)
+        except ConnectionError as exc:
+            error = self.make_error(exc)
+        await client.backend().ignore_cancellation(client.backend().sleep(0))
+        raise error
+
+
+async def records_of_a_reset(handler: Handler, caplog: pytest.LogCaptureFixture) -> tuple[list[Any], str]:
+    """Serves one client that sends a request and resets; returns the records about it, and its address."""
+    caplog.set_level(logging.DEBUG, "easynetwork")
+    async with serving(handler) as it:
+        peer = await it.connect(receive_buffer=8192)
+        address = str(new_socket_address(peer.sock.getsockname(), peer.sock.family))
+        await peer.send(b"a\n")
+        await until(lambda: any("Accepted" in record.getMessage() for record in caplog.records))
+        peer.reset()
+        await until(lambda: any("disconnected" in record.getMessage() for record in caplog.records))
+        return problems(caplog.records), address
+
+
+def as_it_is(exc: Exception) -> Exception:
+    return exc
+
+
+def in_groups(exc: Exception) -> Exception:
+    return ExceptionGroup("", [ExceptionGroup("", [exc])])
+
+
+def as_the_cause(exc: Exception) -> Exception:
+    error = ConnectionAbortedError("made by the handler")
+    error.__cause__ = exc
+    return error
 
 
 @pytest.mark.parametrize("where", ["on_connection", "handle"])
-@pytest.mark.parametrize("error", [ConnectionResetError(), ExceptionGroup("", [BrokenPipeError()])])
-async def test_connection_errors_are_no_news(where: str, error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    records, _ = await records_of(Raising(where, error), caplog)
-    assert [record for record in records if record.levelno > logging.INFO] == []
-
-
-@pytest.mark.parametrize("error", [ConnectionResetError(), ExceptionGroup("", [BrokenPipeError()])])
-async def test_connection_error_at_the_very_end_is_one_warning(
-    error: Exception, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("make_error", [as_it_is, in_groups])
+async def test_end_of_the_own_connection_is_no_news(
+    where: str, make_error: Callable[[Exception], Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    records, _ = await records_of(Raising("on_disconnection", error), caplog)
-    assert [record.levelno for record in records if record.levelno > logging.INFO] == [logging.WARNING]
+    problems, _ = await records_of_a_reset(Sending(where, make_error), caplog)
+    assert problems == []
+
+
+@pytest.mark.parametrize("make_error", [as_it_is, in_groups])
+async def test_end_of_the_own_connection_at_the_very_end_is_one_warning(
+    make_error: Callable[[Exception], Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    [warning], _ = await records_of_a_reset(Sending("on_disconnection", make_error), caplog)
+    assert warning.levelno == logging.WARNING
+    assert warning.exc_info is None
+
+
+@pytest.mark.parametrize("where", HOOKS)
+async def test_connection_error_made_of_another_one_is_an_error_like_any_other(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    [record], address = await records_of_a_reset(Sending(where, as_the_cause), caplog)
+    assert record.levelno == logging.ERROR
+    assert record.getMessage().startswith(address)
+    assert "made by the handler" in str(record.exc_info[1])
+
+
+async def test_end_of_the_connection_of_another_client_is_an_error_like_any_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Chat(Handler):
+        first: Client | None = None
+
+        async def handle(self, client: Client, /) -> Requests:
+            if self.first is None:
+                self.first = client
+            request = yield None
+            if request == "wait":
+                await client.backend().sleep_forever()  # does not learn that its client has gone
+            while True:
+                await self.first.send_packet("x" * 100_000)
+
+    async with serving(Chat()) as it:
+        first = await it.connect(receive_buffer=8192)
+        await first.send(b"wait\n")
+        await sleep(0.02)
+        second = await it.connect()
+        address = str(new_socket_address(second.sock.getsockname(), second.sock.family))
+        await second.send(b"go\n")
+        await sleep(0.02)
+        first.reset()
+        assert await second.gone()
+        await until(lambda: problems(caplog.records))
+        [record] = problems(caplog.records)
+        assert record.levelno == logging.ERROR
+        assert record.getMessage().startswith(address)
+        assert isinstance(record.exc_info[1], ConnectionError)
 
 
 @pytest.mark.parametrize("where", ["on_connection", "handle"])
 async def test_group_is_split_and_what_remains_is_one_group(where: str, caplog: pytest.LogCaptureFixture) -> None:
     lookup, value = LookupError(), ValueError()
-    error = ExceptionGroup("", [lookup, ClientClosedError(), ExceptionGroup("", [ConnectionResetError(), value])])
-    records, address = await records_of(Raising(where, error), caplog)
-    levels = [record.levelno for record in records if record.levelno > logging.INFO]
-    assert sorted(levels) == [logging.WARNING] + [logging.ERROR] * 3
-    with_traceback = [record for record in records if record.levelno == logging.ERROR and record.exc_info]
-    [record] = with_traceback
+
+    def make_error(exc: Exception) -> Exception:
+        return ExceptionGroup("", [lookup, ClientClosedError(), ExceptionGroup("", [exc, value])])
+
+    [warning, record], address = await records_of_a_reset(Sending(where, make_error), caplog)
+    assert (warning.levelno, record.levelno) == (logging.WARNING, logging.ERROR)
     rest = record.exc_info[1]
     assert isinstance(rest, ExceptionGroup)
     assert rest.exceptions[0] is lookup

@@ -9,6 +9,7 @@ import socket as _socket
 from collections.abc import Callable
 from typing import Final
 
+from ._records import log
 from .constants import ACCEPT_CAPACITY_ERRNOS, ACCEPT_CAPACITY_ERROR_SLEEP_TIME, IGNORABLE_ACCEPT_ERRNOS
 
 _logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def accept_connections(listening: _socket.socket, connected: Callable[[_socket.s
         except OSError as exc:
             if exc.errno in ACCEPT_CAPACITY_ERRNOS:
                 delay = ACCEPT_CAPACITY_ERROR_SLEEP_TIME
-                _logger.error("accept() has failed: %s. Trying again in %g seconds", exc, delay)
+                log(_logger, logging.ERROR, "accept() has failed: %s. Trying again in %g seconds", exc, delay)
                 return delay
             if exc.errno not in IGNORABLE_ACCEPT_ERRNOS:
                 raise
@@ -46,7 +47,7 @@ def accept_connections(listening: _socket.socket, connected: Callable[[_socket.s
             try:
                 connection.setblocking(False)
                 connected(connection)
-            except Exception:
-                _logger.exception("An accepted connection could not be set up: %r", connection)
+            except Exception as exc:
+                log(_logger, logging.ERROR, "An accepted connection could not be set up: %r", connection, exc_info=exc)
                 connection.close()
     return 0

@@ -21,6 +21,7 @@ from easynetwork.exceptions import UnsupportedOperation
 from ._ancillary import close_descriptors
 from ._datagrams import DatagramCodec
 from ._dispatch import STEPS_PER_TURN, HandlerGenerator, parse_yielded
+from ._faults import Origin, close_generator, closes_coroutine, no_async_generator, split_fault
 from ._packets import hand_over
 from .request_handler import RecvAncillaryDataParams
 
@@ -85,6 +86,7 @@ class DatagramDispatcher(Generic[_T_Client]):
     """What all conversations of a server have in common."""
 
     __slots__ = (
+        "_is_cancellation",
         "_on_error",
         "_on_unused",
         "ancillary_bufsize",
@@ -101,7 +103,8 @@ class DatagramDispatcher(Generic[_T_Client]):
         codec: DatagramCodec[Any, Any],
         clients: Clients[_T_Client],
         backlog: Backlog,
-        on_error: Callable[[Hashable, Exception], object],
+        on_error: Callable[[Hashable, BaseException, Origin | None], object],
+        is_cancellation: Callable[[BaseException], bool],
         *,
         ancillary_bufsize: int | None = None,
         on_unused: Callable[[Any, Any], object] | None = None,
@@ -111,14 +114,19 @@ class DatagramDispatcher(Generic[_T_Client]):
         self.clients: Final = clients
         self.backlog: Final = backlog
         self._on_error = on_error
+        self._is_cancellation = is_cancellation
         self.ancillary_bufsize: Final = ancillary_bufsize
         self._on_unused = on_unused
         self.ended: bool = False
         """Set by the driver when no more datagrams will come: a generator that waits for one is closed."""
 
-    def report(self, address: Hashable, exc: Exception) -> None:
-        """Takes an exception that nobody handles."""
-        self._on_error(address, exc)
+    def settle(self, address: Hashable, exc: BaseException, origin: Origin | None = None) -> None:
+        """Report the faults in *exc*, which user code has raised, and raise the rest."""
+        fault, ending = split_fault(exc, self._is_cancellation)
+        if fault is not None:
+            self._on_error(address, fault, origin)
+        if ending is not None:
+            raise ending
 
     def give_unused(self, ancillary_data: Any, address: Any) -> None:
         """Gives away ancillary data that no handler has claimed. If nobody wants it, its file descriptors are closed.
@@ -140,8 +148,8 @@ class DatagramDispatcher(Generic[_T_Client]):
         """Like `give_unused`, where nobody can be told of an error."""
         try:
             self.give_unused(ancillary_data, address)
-        except Exception as exc:
-            self.report(address, exc)
+        except BaseException as exc:
+            self.settle(address, exc)
 
 
 class Conversation:
@@ -153,6 +161,7 @@ class Conversation:
         "_client",
         "_dispatcher",
         "_hooks",
+        "_origin",
         "_queue",
         "_queue_size",
         "_steps",
@@ -165,6 +174,7 @@ class Conversation:
     def __init__(self, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
         self._dispatcher = dispatcher
         self._hooks = sys.get_asyncgen_hooks()
+        self._origin: Origin | None = None  # of the errors that were thrown
         self._client: Any = None
         self._agen: Any = None
         self._yielded: object = None  # at the current yield
@@ -184,7 +194,8 @@ class Conversation:
         """Runs one generator after the other, and yields `OVER` before each, to be resumed with a datagram.
 
         Yields also `SILENCE`, to be resumed with a datagram, an exception for the handler, or None if no more will
-        come, and `TURN`. Anything else comes from a handler that has suspended. What is no `Exception` propagates.
+        come, and `TURN`. Anything else comes from a handler that has suspended. What is not a fault (see
+        :mod:`._faults`) propagates.
         """
         codec, has_ancillary_data = self._dispatcher.codec, self._dispatcher.ancillary_bufsize is not None
         build = codec.build
@@ -222,10 +233,10 @@ class Conversation:
                         try:
                             packet = build(datagram)
                         except Exception as exc:
-                            resume, packet = self._agen.athrow, codec.building_error(exc)
-                    except GeneratorExit:
-                        raise
+                            resume, packet = self._agen.athrow, self._claim_error(codec.building_error(exc))
                     except BaseException as exc:
+                        if closes_coroutine(exc):
+                            raise
                         resume, packet = self._agen.athrow, exc
                         self._steps += 1
                         if self.ancillary_data is not None:  # of a datagram that is lost: its yield is not allowed
@@ -233,8 +244,10 @@ class Conversation:
                     datagram = None
             except StopAsyncIteration:
                 pass
-            except Exception as exc:
-                self._dispatcher.report(self.address, exc)
+            except BaseException as exc:
+                if closes_coroutine(exc):
+                    raise
+                self._dispatcher.settle(self.address, exc, self._origin)
             datagram = packet = yielded = asend = None
             resume = start
             self._finish()
@@ -248,13 +261,22 @@ class Conversation:
         sys.set_asyncgen_hooks(None, None)
         try:
             return agen.__anext__()
+        except AttributeError:
+            raise no_async_generator(agen) from None
         finally:
             sys.set_asyncgen_hooks(*self._hooks)
 
     async def _close(self, _: None) -> NoReturn:
         """Closes the generator, which waits for what will not come."""
-        await self._agen.aclose()
+        await close_generator(self._agen)
         raise StopAsyncIteration
+
+    def _claim_error(self, exc: Exception) -> Exception:
+        """Note that *exc* is an error of this sender. Return it."""
+        if self._origin is None:
+            self._origin = Origin()
+        self._origin.claim(exc)
+        return exc
 
     def _finish(self) -> None:
         """Forgets the generator, which has ended."""

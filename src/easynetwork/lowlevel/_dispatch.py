@@ -31,6 +31,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from easynetwork.exceptions import UnsupportedOperation
 
 from ._errors import is_cut_tls
+from ._faults import Origin, close_generator, closes_coroutine, no_async_generator
 from ._framing import NEED_DATA, FramingLostError, NeedData, StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
@@ -93,10 +94,16 @@ def parse_yielded(yielded: object) -> tuple[float | None, RecvAncillaryDataParam
         return None, None
     if not isinstance(params, RecvParams):
         raise TypeError(f"A request handler may yield None, a number or RecvParams, got {yielded!r}")
-    timeout = params.timeout
-    if timeout is not None and not timeout >= 0:
+    timeout, ancillary = params.timeout, params.recv_with_ancillary
+    try:
+        is_valid = timeout is None or timeout >= 0
+    except TypeError:
+        raise TypeError(f"The timeout of a yield must be None or a number, got {timeout!r}") from None
+    if not is_valid:
         raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
-    return None if timeout == math.inf else timeout, params.recv_with_ancillary
+    if ancillary is not None and not callable(getattr(ancillary, "data_received", None)):
+        raise TypeError(f"'recv_with_ancillary' must be None or RecvAncillaryDataParams, got {ancillary!r}")
+    return None if timeout == math.inf else timeout, ancillary
 
 
 _NO_PACKETS: Final[list[Any]] = []
@@ -112,7 +119,6 @@ class RequestDispatcher(Generic[_T_Request]):
         "_disconnection",
         "_is_disconnection",
         "_packets",
-        "_thrown",
         "_yielded",
         "ancillary",
         "ancillary_bufsize",
@@ -121,6 +127,7 @@ class RequestDispatcher(Generic[_T_Request]):
         "disconnected",
         "input",
         "max_recv_size",
+        "origin",
         "spent",
         "stopped",
         "timeout",
@@ -140,7 +147,6 @@ class RequestDispatcher(Generic[_T_Request]):
         self._decoded: list[_T_Request] = _NO_PACKETS
         self._packets: Iterator[_T_Request] = _EXHAUSTED  # what of it is not yet handed over, in this run or the next
         self._yielded: object = None  # at the current yield
-        self._thrown: OSError | None = None  # the last error of the connection
         self.stopped: bool = False
         """Whether the connection is being closed from this side."""
 
@@ -163,6 +169,8 @@ class RequestDispatcher(Generic[_T_Request]):
         coroutine is resumed with those, or with None if it has to look for itself."""
         self.disconnected: bool = False
         """Set by the driver when no more bytes will come."""
+        self.origin: Origin | None = None
+        """Where the errors of this connection come from; None before the first one."""
 
     @types.coroutine
     def run(
@@ -189,7 +197,10 @@ class RequestDispatcher(Generic[_T_Request]):
         firstiter, finalizer = sys.get_asyncgen_hooks()
         while not self.stopped and (agen := next_generator()) is not None:
             has_yielded = False
-            asend = agen.asend
+            try:
+                asend = agen.asend
+            except AttributeError:
+                raise no_async_generator(agen) from None
             error: BaseException | None = None
             try:
                 # Begun without the hooks of the event loop, which would keep a list of all generators, for those that
@@ -215,7 +226,7 @@ class RequestDispatcher(Generic[_T_Request]):
                     elif lone is not NEED_DATA:  # a single one, and nothing behind it
                         yielded = yield from asend(lone)
                     elif dry:
-                        yield from agen.aclose()
+                        yield from close_generator(agen)
                         return DISCONNECTED
                     else:
                         for packet in packets:  # the way of every packet
@@ -263,11 +274,12 @@ class RequestDispatcher(Generic[_T_Request]):
                                     decoded = _NO_PACKETS
                                 else:
                                     lone = decoded.pop()
-                    except GeneratorExit:
-                        raise
                     except FramingLostError:
                         self.disconnected = True  # from this side: the handler was told why, at the yield before
                     except BaseException as exc:
+                        if closes_coroutine(exc):
+                            raise
+                        self.claim(exc)
                         error = exc
             except StopAsyncIteration:
                 if not has_yielded:
@@ -299,19 +311,23 @@ class RequestDispatcher(Generic[_T_Request]):
             raise RuntimeError("The callback for ancillary data has failed") from exc
         self.input.append(chunk)
 
+    def claim(self, exc: BaseException) -> None:
+        """Note that *exc* is an error of this connection, and not of any other origin."""
+        if self.origin is None:
+            self.origin = Origin()
+        self.origin.claim(exc)
+
     def is_disconnection(self, exc: BaseException) -> bool:
         """Return whether *exc*, raised while waiting for bytes, is how this connection ends.
 
         An error that comes again after it was raised at a ``yield`` is one, too: the connection is broken for good. A
         handler that catches it and asks for the next request would do so for ever.
         """
-        if exc is self._thrown or (
+        if (self.origin is not None and self.origin.is_of(exc)) or (
             isinstance(exc, Exception) and self._is_disconnection is not None and self._is_disconnection(exc)
         ):
             self._disconnection = exc
             return True
-        if isinstance(exc, OSError) and not isinstance(exc, TimeoutError):
-            self._thrown = exc
         return False
 
     def describe_cut(self) -> str:

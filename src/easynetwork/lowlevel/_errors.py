@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["error_from_errno", "is_cut_tls", "is_stream_end", "raise_stream_error", "stream_error", "too_late"]
+__all__ = [
+    "TLS_ERRORS",
+    "error_from_errno",
+    "is_cut_tls",
+    "is_stream_end",
+    "raise_stream_error",
+    "stream_error",
+    "too_late",
+]
 
 import errno
 import os
@@ -11,11 +19,13 @@ from typing import NoReturn
 from .constants import LOST_CONNECTION_ERRNOS
 
 try:
-    from ssl import SSLEOFError, SSLZeroReturnError
+    from ssl import SSLEOFError, SSLError, SSLZeroReturnError
 except ImportError:  # Python without TLS
+    TLS_ERRORS: tuple[type[OSError], ...] = ()
     _STREAM_ENDS: tuple[type[OSError], ...] = (ConnectionError,)
     _CUT_TLS: tuple[type[OSError], ...] = ()
 else:
+    TLS_ERRORS = (SSLError,)
     _CUT_TLS = (SSLEOFError,)
     _STREAM_ENDS = (ConnectionError, SSLEOFError, SSLZeroReturnError)
 

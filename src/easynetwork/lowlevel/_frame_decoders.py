@@ -112,9 +112,9 @@ class SeparatedDecoder(_FrameDecoder[_T_Packet]):
         except (KeyboardInterrupt, SystemExit):
             raise  # and all of them are decoded again
         except BaseException:
-            # Those before the bad one are in the list. It will be met again, as the first one.
-            if not packets:
-                return [self._decode_last(frames)]
+            pass  # those before the bad one are in the list: it will be met again, as the first one
+        if not packets:  # nor does StopIteration, which ends map() without a word, lose a frame
+            return [self._decode_last(frames)]
         del frames[-len(packets) :]
         if not frames and not self._tail:
             self.drained = True
@@ -272,11 +272,10 @@ class FixedSizeDecoder(_FrameDecoder[_T_Packet]):
             packets.extend(map(self._decode, [chunk[i : i + size] for i in range(start, end, size)]))
         except (KeyboardInterrupt, SystemExit):
             raise  # and all of them are decoded again
-        except BaseException as exc:
-            # Those before it have been decoded, and stay in the list. It will be met again as the first one.
-            if not packets:
-                self._position += size
-                self._fail(exc, memoryview(chunk)[self._position :])
+        except BaseException:
+            pass  # those before the bad one are in the list: it will be met again, as the first one
+        if not packets:  # nor does StopIteration, which ends map() without a word, lose a frame
+            return [self.next_packet()]  # type: ignore[list-item]  # its bytes are there
         self._position += size * len(packets)
         return packets
 

@@ -133,12 +133,13 @@ async def _results(futures: list[concurrent.futures.Future[_T]], backend: AsyncB
 
 
 async def unwrap_future(future: concurrent.futures.Future[_T], backend: AsyncBackend) -> _T:
-    """Waits for *future* and returns its result.
+    """Wait for *future* and return its result.
 
-    If cancelled, *future* is cancelled; if it is too late for that, its outcome is waited for and returned.
+    Cancelling this call cancels *future*; if it is too late for that, the call waits for its outcome and returns it. If
+    both were cancelled, the cancellation of the call is raised.
 
     Raises:
-        concurrent.futures.CancelledError: somebody else has cancelled *future*.
+        concurrent.futures.CancelledError: *future* was cancelled, and not by cancelling this call.
     """
     if not future.done():
         try:
@@ -147,6 +148,8 @@ async def unwrap_future(future: concurrent.futures.Future[_T], backend: AsyncBac
             if future.cancel():
                 raise
             await backend.ignore_cancellation(_wait(future, backend))
+    if future.cancelled():
+        await backend.coro_yield()  # if this task was cancelled, too, that comes first
     return future.result(timeout=0)
 
 

@@ -22,6 +22,7 @@ from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramReque
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel._dispatch import HandlerGenerator
+    from easynetwork.lowlevel._faults import Origin
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _T_Request = TypeVar("_T_Request")
@@ -99,8 +100,8 @@ class BaseAsyncDatagramServer(
         def new_client(address: Any) -> DatagramSender[_T_Response]:
             return self._new_client(server, address)
 
-        def log_error(address: Any, exc: Exception) -> None:
-            log_handler_error(self.logger, exc, new_client(address).address)
+        def log_error(address: Any, exc: BaseException, origin: Origin | None) -> None:
+            log_handler_error(self.logger, exc, new_client(address).address, origin)
 
         await server._serve(
             self._handle, Clients(new_client), log_error, client_tasks, ancillary_bufsize=self._ancillary_bufsize

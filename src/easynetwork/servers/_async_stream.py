@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import is_stream_end
+from easynetwork.lowlevel._faults import refuse_nothing
 from easynetwork.lowlevel._framing import check_stream_protocol
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
-from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
+from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, end_abruptly
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
-from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._base import BaseAsyncNetworkServer
@@ -121,18 +122,24 @@ class _Connections:
             client.keep_names()
         except TypedAttributeLookupError:  # the peer has gone already
             return
-        handler, logger, level = self._request_handler, server.logger, server._client_log_level
+        handler: Any = self._request_handler
+        logger, level = server.logger, server._client_log_level
         is_logged = logger.isEnabledFor(level)
         if is_logged:
-            logger.log(level, "Accepted new connection from %s", client.address)
+            log(logger, level, "Accepted new connection from %s", client.address)
         try:
-            await run_handler(handler, client, client._drive, lambda: handler.handle(client), logger)
-        except Exception as exc:
-            log_stream_handler_error(logger, exc, client.address)
-            await aclose_forcefully(client._transport)
+            await run_handler(
+                handler, client, client, client._drive, lambda: handler.handle(client) or refuse_nothing(), logger
+            )
+        except BaseException as exc:
+            await end_abruptly(
+                client._transport,
+                exc,
+                lambda fault: log_stream_handler_error(logger, fault, client.address, client.error_origin),
+            )
         finally:
             client.connection_is_over()
             if cut := client._dispatcher.describe_cut():
-                logger.info("%s: %s", client.address, cut)
+                log(logger, logging.INFO, "%s: %s", client.address, cut)
             if is_logged:
-                logger.log(level, "%s disconnected", client.address)
+                log(logger, level, "%s disconnected", client.address)

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports._closing import aclose_all
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
@@ -182,7 +183,8 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
 
     async def _run(self, is_up_event: SupportsEventSet | None) -> None:
         async with AsyncExitStack() as service:
-            service.callback(self.logger.info, "Server stopped")  # the first to come is the last to be called
+            # The first callback to be registered is the last to be called.
+            service.callback(log, self.logger, logging.INFO, "Server stopped")
             self._is_setting_up = True
             try:
                 await self._request_handler.service_init(service, weakref.proxy(self))
@@ -201,12 +203,15 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
             async with self._backend.create_task_group() as accept_tasks:
                 for server in self._servers or ():
                     _ = await accept_tasks.start(self._accept, server, client_tasks)
+                assert self._serving is not None
+                if self._serving.cancel_called():
+                    return  # shutdown() came first, and its cancellation is on its way
                 self._is_serving = True
-                self.logger.info("Start serving at %s", ", ".join(map(str, self.get_addresses())))
+                log(self.logger, logging.INFO, "Start serving at %s", ", ".join(map(str, self.get_addresses())))
                 if is_up_event is not None:
                     is_up_event.set()
         finally:
-            self.logger.info("Serving loop ended, cleaning up")
+            log(self.logger, logging.INFO, "Serving loop ended, cleaning up")
 
     async def _accept(self, server: _T_LowLevelServer, client_tasks: TaskGroup) -> None:
         try:

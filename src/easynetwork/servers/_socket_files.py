@@ -9,6 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._socket_files import SocketFile
 from easynetwork.lowlevel._unix_address import UnixSocketAddress, to_unix_address
 
@@ -57,5 +58,5 @@ async def remove_socket_file(backend: AsyncBackend, file: SocketFile, logger: lo
     """
     try:
         await backend.ignore_cancellation(backend.run_in_thread(file.remove))
-    except OSError:
-        logger.exception("The socket file %s could not be removed", file.path)
+    except OSError as exc:
+        log(logger, logging.ERROR, "The socket file %s could not be removed", file.path, exc_info=exc)

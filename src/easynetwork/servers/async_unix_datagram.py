@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get
 
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
@@ -111,7 +112,7 @@ class AsyncUnixDatagramServer(
         if client._address or self._unnamed_addresses_behavior == "handle":
             return super()._handle(client)
         if self._unnamed_addresses_behavior == "warn":
-            self.logger.warning("A datagram was dropped: its sender has no address")
+            log(self.logger, logging.WARNING, "A datagram was dropped: its sender has no address")
         return _discard()
 
 

@@ -129,7 +129,12 @@ class AsyncDatagramClient(AsyncBaseClientInterface[_T_Response]):
 
 
 class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCMeta):
-    """Handles the requests of connected clients."""
+    """Handles the requests of connected clients.
+
+    What a method raises is logged and ends that connection, but never the server. `SystemExit`, `KeyboardInterrupt` and
+    the cancellation of the server's own tasks propagate, and so does what `service_init` raises. A `ConnectionError`
+    that ``client.send_packet()`` has raised because this very connection has ended is not logged.
+    """
 
     __slots__ = ("__weakref__",)
 
@@ -171,7 +176,10 @@ class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCM
 
 
 class AsyncDatagramRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCMeta):
-    """Handles the requests that come as datagrams."""
+    """Handles the requests that come as datagrams.
+
+    What `handle` raises is logged and ends that generator, but never the server: see `AsyncStreamRequestHandler`.
+    """
 
     __slots__ = ("__weakref__",)
 

@@ -6,7 +6,7 @@ __all__ = ["build_lowlevel_datagram_server_handler", "build_lowlevel_stream_serv
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Hashable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +20,7 @@ from easynetwork.lowlevel._dispatch import (
     NextGenerator,
     RequestRunner,
 )
+from easynetwork.lowlevel._faults import close_generator, no_async_generator, refuse_nothing
 from easynetwork.lowlevel.api_async.servers.datagram import DatagramClientContext
 from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -87,7 +88,7 @@ def build_lowlevel_datagram_server_handler(
         async with initializer(lowlevel_client, *args) as client:
             if client is None:
                 return
-            async with aclosing(request_handler.handle(client)) as agen:
+            async with _closing(request_handler.handle(client)) as agen:
                 step: Callable[[], Awaitable[float | RecvParams | None]] = partial(anext, agen)
                 while True:
                     try:
@@ -134,7 +135,9 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
     ) -> None:
         async with self._new_client(lowlevel_client) as client:
             if client is not None:
-                await run_handler(self._request_handler, client, drive, lambda: new_generator(client), self._logger)
+                await run_handler(
+                    self._request_handler, client, lowlevel_client, drive, lambda: new_generator(client), self._logger
+                )
 
     async def __call__(
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
@@ -166,7 +169,27 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
         return None if client.is_closing() else self._handle(client)
 
     def _handle(self, client: AsyncStreamClient[_T_Response]) -> HandlerGenerator[_T_Request]:
-        return self._request_handler.handle(client)  # as it is now: a handler may be changed while it is in use
+        # Not kept: a handler may be changed while it is in use.
+        made: Any = self._request_handler.handle(client)
+        generator: HandlerGenerator[_T_Request] = made or refuse_nothing()
+        return generator
+
+
+class _closing(AbstractAsyncContextManager[AsyncGenerator[Any, Any]]):
+    """Closes a handler's generator at the end."""
+
+    __slots__ = ("_agen",)
+
+    def __init__(self, agen: AsyncGenerator[Any, Any]) -> None:
+        if not isinstance(agen, AsyncGenerator):
+            raise no_async_generator(agen)
+        self._agen = agen
+
+    async def __aenter__(self) -> AsyncGenerator[Any, Any]:
+        return self._agen
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await close_generator(self._agen)
 
 
 class _PassedOn:
@@ -200,7 +223,7 @@ class _RequestWanted:
 async def _drive_by_hand(next_generator: NextGenerator[Any]) -> Ending:
     while (agen := next_generator()) is not None:
         ending = NEVER_YIELDED
-        async with aclosing(agen):
+        async with _closing(agen):
             try:
                 yielded = await anext(agen)
                 ending = RETURNED

@@ -99,12 +99,19 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
     async def _send_slowly(self, data: bytes) -> None:
         """Sends what the transport does not take without waiting."""
         async with self._alone():
-            self._check_can_send()
-            if data:
-                try:
-                    await self._transport.send_all_from_iterable((data,))
-                except OSError as exc:
-                    raise_stream_error(exc)
+            try:
+                self._check_can_send()
+                if data:
+                    await self._send_all(data)
+            except OSError as exc:
+                self._has_failed(exc)
+                raise
+
+    async def _send_all(self, data: bytes) -> None:
+        try:
+            await self._transport.send_all_from_iterable((data,))
+        except OSError as exc:
+            raise_stream_error(exc)
 
     async def send_packet_with_ancillary(self, packet: _T_SentPacket, ancillary_data: Any) -> None:
         """Sends *packet* and *ancillary_data* in one :manpage:`sendmsg(2)`.
@@ -116,12 +123,16 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         Besides these, all that `send_packet` raises.
         """
         async with self._alone():
-            self._check_can_send()
             try:
-                data = self._encode(packet)
-            except Exception as exc:
-                raise encoding_crash(packet, exc) from exc
-            await self._transport.send_all_with_ancillary((data,), ancillary_data)
+                self._check_can_send()
+                try:
+                    data = self._encode(packet)
+                except Exception as exc:
+                    raise encoding_crash(packet, exc) from exc
+                await self._transport.send_all_with_ancillary((data,), ancillary_data)
+            except OSError as exc:
+                self._has_failed(exc)
+                raise
 
     def _alone(self) -> AbstractAsyncContextManager[object]:
         """Returns what one task at a time can be in: who may have to wait while he sends, or closes."""
@@ -132,6 +143,9 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
     def _new_exclusion(self) -> AbstractAsyncContextManager[object]:
         """Says what becomes of a second task: it is refused."""
         return ResourceGuard("Another task is sending or closing")
+
+    def _has_failed(self, exc: OSError) -> None:
+        """Take notice of an error of the connection, which is about to be raised."""
 
     def _check_can_send(self) -> None:
         """Raises `RuntimeError` if the sending direction was closed on its own."""

@@ -266,7 +266,7 @@ async def test_task_infos_are_equal_by_id_only(backend: AsyncBackend) -> None:
     coro = value(1)
     info = TaskInfo(1, "name", coro)
     assert info == TaskInfo(1, "other", None)
-    assert hash(info) == hash(TaskInfo(1, "other", None))
+    assert hash(info) == hash(TaskInfo(1, "other", None)) == hash(info.id)
     assert info != TaskInfo(2, "name", coro)
     assert "name" in repr(info)
     assert "coro" not in repr(info)

@@ -229,28 +229,71 @@ def blocked_loop(portal: ThreadsPortal) -> tuple[threading.Event, threading.Even
     return blocked, release
 
 
-@pytest.mark.parametrize("method", ["run_sync_soon", "run_coroutine_soon"])
-async def test_cancelling_the_future_before_the_call_prevents_it(backend: AsyncBackend, method: str) -> None:
-    called = False
-
-    def call() -> Any:
-        nonlocal called
-        called = True
-        return backend.coro_yield()
-
+async def test_cancelling_the_future_before_the_call_prevents_it(backend: AsyncBackend) -> None:
+    called = threading.Event()
     async with backend.create_threads_portal() as portal:
 
         def work() -> bool:
             blocked, release = blocked_loop(portal)
             blocked.wait(5)
-            future: concurrent.futures.Future[Any] = getattr(portal, method)(call)
+            future = portal.run_sync_soon(called.set)
             assert future.cancel()
             release.set()
             done, _ = concurrent.futures.wait([future], timeout=5)
             return future in done and future.cancelled()
 
         assert await backend.run_in_thread(work)
-    assert not called
+    assert not called.is_set()
+
+
+async def test_a_coroutine_whose_future_is_cancelled_before_it_begins_runs_to_its_first_wait(
+    backend: AsyncBackend,
+) -> None:
+    log: list[str] = []
+
+    async def run() -> None:
+        log.append("began")
+        try:
+            await backend.sleep_forever()
+        except backend.get_cancelled_exc_class():
+            log.append("cancelled")
+            raise
+
+    async with backend.create_threads_portal() as portal:
+
+        def work() -> bool:
+            blocked, release = blocked_loop(portal)
+            blocked.wait(5)
+            future = portal.run_coroutine_soon(run)
+            assert future.cancel()
+            release.set()
+            done, _ = concurrent.futures.wait([future], timeout=5)
+            return future in done and future.cancelled()
+
+        assert await backend.run_in_thread(work)
+    assert log == ["began", "cancelled"]
+
+
+async def test_a_coroutine_that_suspends_nowhere_is_run_although_its_future_is_cancelled(backend: AsyncBackend) -> None:
+    log: list[str] = []
+
+    async def run() -> str:
+        log.append("ran")
+        return "dropped"
+
+    async with backend.create_threads_portal() as portal:
+
+        def work() -> bool:
+            blocked, release = blocked_loop(portal)
+            blocked.wait(5)
+            future = portal.run_coroutine_soon(run)
+            assert future.cancel()
+            release.set()
+            done, _ = concurrent.futures.wait([future], timeout=5)
+            return future in done and future.cancelled()
+
+        assert await backend.run_in_thread(work)
+    assert log == ["ran"]
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -277,7 +320,8 @@ async def test_cancelling_the_future_cancels_the_task(backend: AsyncBackend, beg
             return future in done
 
         assert await backend.run_in_thread(work)
-    assert running.is_set() == ended.is_set()
+    assert running.is_set()
+    assert ended.is_set()
 
 
 async def test_a_call_that_joins_a_cancelled_task_is_cancelled_and_disturbs_nobody(backend: AsyncBackend) -> None:

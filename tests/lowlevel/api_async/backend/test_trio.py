@@ -9,10 +9,12 @@ import signal
 import threading
 
 import pytest
+import sniffio
 import trio
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
+from easynetwork.lowlevel.futures import unwrap_future
 
 
 @pytest.fixture
@@ -136,3 +138,47 @@ def test_a_call_that_fails_although_cancelled_is_logged(
     [record] = caplog.records
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
+
+
+def test_in_calls_of_a_portal_the_context_variable_of_sniffio_is_not_set(backend: AsyncBackend) -> None:
+    """Trio makes itself known by the thread-local name."""
+
+    def look() -> tuple[str | None, str]:
+        return sniffio.current_async_library_cvar.get(), sniffio.current_async_library()
+
+    async def look_async() -> tuple[str | None, str]:
+        await trio.lowlevel.checkpoint()
+        return look()
+
+    async def run() -> None:
+        async with backend.create_threads_portal() as portal:
+
+            def work() -> list[tuple[str | None, str]]:
+                sniffio.current_async_library_cvar.set("of the thread")
+                return [portal.run_sync(look), portal.run_coroutine(look_async)]
+
+            assert await backend.run_in_thread(work) == [(None, "trio")] * 2
+
+    backend.bootstrap(run)
+
+
+@pytest.mark.parametrize("moment", ["before", "meanwhile"])
+def test_the_cancellation_of_the_waiting_task_wins_over_that_of_its_future(backend: AsyncBackend, moment: str) -> None:
+    future: concurrent.futures.Future[None] = concurrent.futures.Future()
+
+    async def cancel() -> None:
+        future.cancel()
+        scope.cancel()
+
+    async def run() -> None:
+        async with trio.open_nursery() as nursery:
+            with scope:
+                if moment == "before":
+                    await cancel()
+                else:
+                    nursery.start_soon(cancel)
+                await unwrap_future(future, backend)
+        assert scope.cancelled_caught
+
+    scope = trio.CancelScope()
+    backend.bootstrap(run)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel.api_async.backend._asyncio.scopes import ignore_cancellation
+from easynetwork.lowlevel.api_async.backend._asyncio.shields import ignore_cancellation
 from easynetwork.lowlevel.api_async.backend._asyncio.waiter import Waiter
 
 

@@ -10,10 +10,10 @@ import inspect
 import threading
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Protocol, TypeVar
 
 import sniffio
 
@@ -26,6 +26,10 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
+class _SupportsCancel(Protocol):
+    def cancel(self) -> object: ...
+
+
 class CallablePortal(ThreadsPortal):
     """A portal, given a way to have a function called in the thread of the event loop.
 
@@ -35,8 +39,8 @@ class CallablePortal(ThreadsPortal):
 
     __slots__ = ("_backend", "_calls", "_group", "_is_open", "_lock")
 
-    LIBRARY: ClassVar[str]
-    """What `sniffio` calls the library of the event loop."""
+    LIBRARY: ClassVar[str | None]
+    """What the context variable of `sniffio` says in the calls. None if the library makes itself known without it."""
 
     def __init__(self, backend: AsyncBackend) -> None:
         self._backend = backend
@@ -66,7 +70,12 @@ class CallablePortal(ThreadsPortal):
 
     @abstractmethod
     def _report(self, message: str, exc: BaseException) -> None:
-        """Tells of an exception that nobody waits for."""
+        """Report an exception of the current task whose caller has cancelled the call."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _call_block(self) -> AbstractContextManager[_SupportsCancel]:
+        """Return the block for a call in the current task, and what cancels the call."""
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
@@ -130,20 +139,12 @@ class CallablePortal(ThreadsPortal):
         self._group.start_soon(self._run_task, future, call)
 
     async def _run_task(self, future: concurrent.futures.Future[Any], call: Callable[[], Awaitable[Any]]) -> None:
-        scope = self._backend.open_cancel_scope()
-
-        def cancel_scope(future: concurrent.futures.Future[Any]) -> None:
-            if future.cancelled():
-                with suppress(RuntimeError):  # the event loop may have ended meanwhile
-                    self._call_soon(scope.cancel, contextvars.Context())
-
-        future.add_done_callback(cancel_scope)
         result: Any = None
         error: BaseException | None = None
         try:
-            if not future.cancelled():
-                with scope:
-                    result = await call()
+            with self._call_block() as block:
+                self._cancel_with(future, block)
+                result = await call()
         except self._backend.get_cancelled_exc_class():
             future.cancel()
             future.set_running_or_notify_cancel()
@@ -155,6 +156,19 @@ class CallablePortal(ThreadsPortal):
             _settle(future, result, error)
         elif error is not None:
             self._report("A call that was cancelled has failed", error)
+
+    def _cancel_with(self, future: concurrent.futures.Future[Any], block: _SupportsCancel) -> None:
+        """Cancel a call, which has not begun, as soon as its *future* is cancelled."""
+
+        def cancel_block(future: concurrent.futures.Future[Any]) -> None:
+            if future.cancelled():
+                with suppress(RuntimeError):  # the event loop may have ended meanwhile
+                    self._call_soon(block.cancel, contextvars.Context())
+
+        if future.cancelled():
+            block.cancel()  # delivered at the first suspension of the call
+        else:
+            future.add_done_callback(cancel_block)
 
 
 def _call(future: concurrent.futures.Future[Any], call: Callable[[], Any]) -> None:

@@ -112,6 +112,9 @@ class TaskInfo:
     coro: Coroutine[Any, Any, Any] | None = field(compare=False, repr=False)
     """What the task runs."""
 
+    def __hash__(self) -> int:
+        return hash(self.id)
+
 
 class Task(Generic[_T_co], metaclass=ABCMeta):
     """A task of a `TaskGroup`."""
@@ -163,6 +166,10 @@ class TaskGroup(metaclass=ABCMeta):
 
     The failure of one cancels all others; the failures are raised together as an exception group. An exception of the
     block alone is raised as it is.
+
+    On asyncio, one task may enter a group and another one may leave it, as test fixtures and exit stacks do. The task
+    that leaves waits for the tasks of the group and gets their failures. Leaving does not cancel the task that has
+    entered. On trio, one task does both.
     """
 
     __slots__ = ("__weakref__",)
@@ -293,7 +300,11 @@ class ThreadsPortal(metaclass=ABCMeta):
     def run_coroutine_soon(
         self, coro_func: Callable[_P, Awaitable[_T]], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> concurrent.futures.Future[_T]:
-        """Has ``coro_func(*args, **kwargs)`` awaited in a new task of the event loop. Cancelling the future cancels it.
+        """Await ``coro_func(*args, **kwargs)`` in a new task of the event loop.
+
+        Cancelling the future cancels the task, at its first suspension if it has not begun. On asyncio this is one
+        cancellation, as that of `asyncio.Task.cancel`. What the task returns after that is dropped. An exception is
+        reported to the exception handler of the event loop on asyncio, and logged on trio.
 
         Raises:
             RuntimeError: the portal is closed, or this is the thread of the event loop.
@@ -361,11 +372,19 @@ class AsyncBackend(metaclass=ABCMeta):
         """Returns the exception that is raised in a cancelled task."""
         raise NotImplementedError
 
+    def _is_cancellation(self, exc: BaseException) -> bool:
+        """Return whether *exc*, raised in the current task, comes from a cancellation of this very task.
+
+        The exception of another task that was cancelled has the same type. By default, the type decides.
+        """
+        return isinstance(exc, self.get_cancelled_exc_class())
+
     @abstractmethod
     async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:
         """Awaits *coroutine*, in this task, to its end, whatever is cancelled meanwhile.
 
-        A cancellation that arrived is delivered at the next wait after it.
+        A cancellation that arrived is delivered at the next suspension of the task after it: a task that ends without
+        another one keeps its result.
         """
         raise NotImplementedError
 

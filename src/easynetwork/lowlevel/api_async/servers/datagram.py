@@ -13,7 +13,9 @@ from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._conversations import Backlog, Clients, DatagramDispatcher
 from easynetwork.lowlevel._datagrams import DatagramCodec
 from easynetwork.lowlevel._dispatch import HandlerGenerator
+from easynetwork.lowlevel._faults import Origin
 from easynetwork.lowlevel._packets import encoding_crash
+from easynetwork.lowlevel._records import log_fault
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.protocol import DatagramProtocol
@@ -122,7 +124,8 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
                 that has come, and more if it wants. Each ``yield`` asks for a packet, and says how long to wait for it:
                 None, a number of seconds, or `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The
                 generator runs in one task, and in a copy of the current context. If it returns before its first
-                ``yield``, the datagram is discarded.
+                ``yield``, the datagram is discarded. What it raises is logged, unless it is `SystemExit`,
+                `KeyboardInterrupt` or the cancellation of that task.
             task_group: where the tasks of the generators live; a private one if None. When the server is closed, those
                 in a private one are cancelled; otherwise, those that wait for a packet are closed, the others go on.
 
@@ -173,7 +176,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         self,
         handler: Callable[[_T_Client], HandlerGenerator[_T_Request]],
         clients: Clients[_T_Client],
-        on_error: Callable[[Any, Exception], object],
+        on_error: Callable[[Any, BaseException, Origin | None], object],
         task_group: TaskGroup | None,
         *,
         ancillary_bufsize: int | None = None,
@@ -186,6 +189,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             clients,
             self._backlog,
             on_error,
+            self.backend()._is_cancellation,
             ancillary_bufsize=ancillary_bufsize,
             on_unused=on_unused,
         )
@@ -193,5 +197,5 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             await self._transport._run_conversations(dispatcher, task_group)
 
 
-def _log_error(address: Hashable, exc: Exception) -> None:
-    logging.getLogger(__name__).error("Unhandled exception in the handler of %r", address, exc_info=exc)
+def _log_error(address: Hashable, exc: BaseException, origin: Origin | None) -> None:
+    log_fault(logging.getLogger(__name__), address, exc, origin)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeV
 
 from easynetwork.lowlevel._checks import check_strictly_positive
 from easynetwork.lowlevel._dispatch import NEVER_YIELDED, HandlerGenerator, RequestDispatcher
+from easynetwork.lowlevel._faults import Origin, closes_coroutine, refuse_nothing, split_fault
 from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
+from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packets import PacketSender
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
+
+_logger = logging.getLogger(__name__)
 
 _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
@@ -58,7 +62,19 @@ class ServedClient(PacketSender[_T_Response]):
             if self._dispatcher.is_interrupting():
                 self._transport._expect_input()
             self._dispatcher.stop()
-            await self._transport.aclose()
+            try:
+                await self._transport.aclose()
+            except OSError as exc:
+                self._has_failed(exc)
+                raise
+
+    def _has_failed(self, exc: OSError) -> None:
+        self._dispatcher.claim(exc)
+
+    @property
+    def error_origin(self) -> Origin | None:
+        """Where the errors of this connection come from; None if there were none."""
+        return self._dispatcher.origin
 
 
 @final
@@ -128,7 +144,9 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         Parameters:
             client_connected_cb: makes the asynchronous generator that handles the requests of one client. Each
                 ``yield`` asks for a request, and says how long to wait for it: None, a number of seconds, or
-                `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task.
+                `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task. What
+                it raises is logged and ends its connection, unless it is `SystemExit`, `KeyboardInterrupt` or the
+                cancellation of that task.
             task_group: where the tasks of the clients live; a private one if None.
             disconnect_error_filter: tells the errors that mean "the client has left". Then, as at the end of the
                 stream, the generator is closed, and nothing is raised at its ``yield``.
@@ -161,18 +179,45 @@ async def _run_connection(runner: ConnectionRunner, client: ServedClient[Any], t
     """The life of one connection, in a task of its own."""
     try:
         await runner.run_connection(client)
-    except Exception as exc:
-        # Before anything is awaited: a cancellation that is on its way would take the message with it.
-        logging.getLogger(__name__).error("Unhandled exception in the handler of %r", transport, exc_info=exc)
-        await aclose_forcefully(transport)
-    except BaseException:
-        await aclose_forcefully(transport)
-        raise
-    else:
         if client._dispatcher.is_interrupting():
             transport._expect_input()
         if not transport._close_soon():
-            await transport.aclose()
+            await _close(transport, client._dispatcher)
+    except BaseException as exc:
+        await end_abruptly(transport, exc, lambda fault: log_fault(_logger, transport, fault, client.error_origin))
+
+
+async def _close(transport: AsyncStreamTransport, dispatcher: RequestDispatcher[Any]) -> None:
+    try:
+        await transport.aclose()
+    except Exception as exc:
+        if not dispatcher.is_disconnection(exc):
+            raise
+
+
+async def end_abruptly(
+    transport: AsyncStreamTransport, exc: BaseException, report: Callable[[BaseException], object]
+) -> None:
+    """End a connection because of *exc*, which is being handled: report the faults in it, and raise the rest.
+
+    The rule is that of :mod:`easynetwork.lowlevel._faults`.
+    """
+    if closes_coroutine(exc):
+        raise exc
+    is_cancellation = transport.backend()._is_cancellation
+    fault, ending = split_fault(exc, is_cancellation)
+    if fault is not None:
+        # Before anything is awaited: a cancellation that is on its way would take the message with it.
+        report(fault)
+    try:
+        await aclose_forcefully(transport)
+    except BaseException as failure:
+        fault, more_urgent = split_fault(failure, is_cancellation)
+        if fault is not None:
+            log(_logger, logging.WARNING, "%s: closing has failed", transport, exc_info=fault)
+        ending = more_urgent or ending
+    if ending is not None:
+        raise ending
 
 
 class _PlainCallback:
@@ -184,10 +229,11 @@ class _PlainCallback:
         self._client_connected_cb = client_connected_cb
 
     async def run_connection(self, client: ConnectedStreamClient[Any], /) -> None:
-        if await client._drive(SingleGenerator(self._client_connected_cb(client))) is NEVER_YIELDED:
+        generator: Any = self._client_connected_cb(client)
+        if await client._drive(SingleGenerator(generator or refuse_nothing())) is NEVER_YIELDED:
             await aclose_forcefully(client)
         elif cut := client._dispatcher.describe_cut():
-            logging.getLogger(__name__).info("%r: %s", client._transport, cut)
+            log(_logger, logging.INFO, "%r: %s", client._transport, cut)
 
 
 class SingleGenerator(Generic[_T_Request]):

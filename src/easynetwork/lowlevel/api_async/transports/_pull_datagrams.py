@@ -92,6 +92,9 @@ class _PulledConversation(Conversation):
                         yield from self._backend.coro_yield().__await__()
                     else:
                         sent = yield yielded
+                except GeneratorExit:
+                    coroutine.close()
+                    raise
                 except BaseException as exc:
                     yielded = context.run(coroutine.throw, exc)
                 else:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from socket import AF_INET, AF_INET6
 
 from easynetwork.lowlevel._errors import is_stream_end
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._unix_address import UnixSocketAddress
 from easynetwork.lowlevel.socket import new_socket_address
 
@@ -42,7 +43,8 @@ def log_handshake_error(logger: logging.Logger, peer: str, exc: Exception) -> No
     health checks do all day. An exception of another kind is a bug in a callback of the context, with its traceback.
     """
     has_left = isinstance(exc, TimeoutError) or is_stream_end(exc) or getattr(exc, "errno", None) == errno.ENOTCONN
-    logger.log(
+    log(
+        logger,
         logging.DEBUG if has_left else logging.WARNING,
         "%s: the TLS handshake failed: %s",
         peer,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._faults import split_fault
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._socket_attributes import tls_attributes
 from easynetwork.lowlevel._tls_engine import TLSEngine, check_ssl_context
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
@@ -292,8 +294,12 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
                     log_handshake_error(self._logger, get_peer_name(), exc)
                 else:
                     self._handle_error(exc)
-            except Exception as crash:
-                _logger.warning("The handler of failed TLS handshakes has failed itself", exc_info=crash)
+            except BaseException as crash:
+                fault, ending = split_fault(crash)
+                if fault is not None:
+                    log(_logger, logging.WARNING, "The handler of failed TLS handshakes has failed", exc_info=fault)
+                if ending is not None:
+                    raise ending
             return
         del transport, get_peer_name
         await handler(tls)

@@ -37,7 +37,8 @@ from easynetwork.lowlevel.api_async.transports.abc import (
 from . import tcp, udp, unix_stream
 from .datagram import AsyncioDatagramTransport, AsyncioUnixDatagramTransport
 from .datagram_listener import AsyncioUnixDatagramListener
-from .scopes import AsyncioCancelScope, ignore_cancellation
+from .scopes import AsyncioCancelScope
+from .shields import ignore_cancellation
 from .tasks import AsyncioTaskGroup, task_info
 from .threads import AsyncioThreadsPortal, run_in_thread
 
@@ -91,6 +92,12 @@ class AsyncIOBackend(AsyncBackend):
 
     def get_cancelled_exc_class(self) -> type[BaseException]:
         return asyncio.CancelledError
+
+    def _is_cancellation(self, exc: BaseException) -> bool:
+        if not isinstance(exc, asyncio.CancelledError):
+            return False
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
 
     async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:
         return await ignore_cancellation(coroutine)

@@ -70,6 +70,8 @@ class Carrier(Waiter):
                 else:
                     try:
                         yield yielded
+                    except GeneratorExit:
+                        raise  # the coroutine is closed together with this one, in its own frame
                     except BaseException as exc:
                         yielded = self._throw(exc)
                     else:

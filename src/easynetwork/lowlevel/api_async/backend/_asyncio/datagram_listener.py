@@ -17,6 +17,7 @@ from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
 from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS, close_descriptors
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._inet import is_numeric_host
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
 from easynetwork.lowlevel._unix_address import check_destination
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 DATAGRAMS_PER_TURN: Final = 64
 """How many datagrams are read before everything else in the event loop gets its turn."""
+
+_logger = logging.getLogger(__name__)
 
 ERROR_DELAY: Final = 0.1
 """Seconds without reading after a second error in a row: the system may be short of something."""
@@ -129,7 +132,7 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
                 if not isinstance(exc, OSError) or exc.errno in CLOSED_SOCKET_ERRNOS:
                     self._stop(exc)
                     return
-                logging.getLogger(__name__).warning("Error while receiving on %r: %s", self, exc)
+                log(_logger, logging.WARNING, "Error while receiving on %r: %s", self, exc)
                 errors_in_a_row = 1 if received else errors_in_a_row + 1
                 if errors_in_a_row > 1:
                     readiness.unwatch()

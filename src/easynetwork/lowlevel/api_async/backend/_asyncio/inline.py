@@ -237,7 +237,9 @@ class OwnBufferDriver(InlineDriver, asyncio.BufferedProtocol):
         if self._lent:
             try:
                 return buffered.get_buffer()
-            except Exception:
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException:
                 self._lent = False  # raised again when the dispatcher asks for a packet: there it reaches the handler
         self._spare = memoryview(bytearray(HIGH_WATER))
         return self._spare

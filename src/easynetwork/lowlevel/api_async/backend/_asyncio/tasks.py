@@ -6,7 +6,7 @@ __all__ = ["AsyncioTask", "AsyncioTaskGroup", "task_info"]
 
 import asyncio
 import contextvars
-import math
+import enum
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +15,8 @@ from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel.api_async.backend.abc import Task, TaskGroup, TaskInfo
 
-from .scopes import AsyncioCancelScope, ask_again, ignore_cancellation
+from .cancellers import Canceller
+from .shields import ask_again, ignore_cancellation
 
 if TYPE_CHECKING:
     from typing import Self
@@ -74,8 +75,18 @@ class AsyncioTask(Task[_T_co]):
         return self._task.result()
 
 
+class _Stage(enum.Enum):
+    CREATED = enum.auto()
+    OPEN = enum.auto()
+    LEAVING = enum.auto()
+    LEFT = enum.auto()
+
+
 class AsyncioTaskGroup(TaskGroup):
-    """Tasks whose failures end the block by a scope of its own.
+    """Tasks, their failures, and a canceller for the block of the task that has entered.
+
+    Any task may leave the group, in any order with scopes and other groups: test fixtures and exit stacks do so. That
+    task waits for the tasks of the group and gets their failures. The one that has entered is then left alone.
 
     Not made of `asyncio.TaskGroup`: that one ends its block by `asyncio.Task.cancel`, which cannot be told from a
     request that comes from outside, does not reach a block within `ignore_cancellation`, and before Python 3.13 is not
@@ -89,9 +100,9 @@ class AsyncioTaskGroup(TaskGroup):
         "_context",
         "_failures",
         "_idle",
-        "_is_open",
         "_loop",
         "_on_task_end",
+        "_stage",
         "_tasks",
     )
 
@@ -100,17 +111,19 @@ class AsyncioTaskGroup(TaskGroup):
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failures: list[BaseException] = []
-        self._block = AsyncioCancelScope(math.inf)  # cancelled when all tasks are
-        self._is_open = False
+        self._block = Canceller()  # cancelled when all tasks are
+        self._stage = _Stage.CREATED
         self._idle: asyncio.Future[None] | None = None  # while tasks are waited for
         # The same two objects for all tasks: a server has a task for each idle connection.
         self._on_task_end = self._forget
         self._context = contextvars.copy_context()
 
     async def __aenter__(self) -> Self:
-        self._block.__enter__()
+        if self._stage is not _Stage.CREATED:
+            raise RuntimeError("A task group can be entered only once")
+        self._block.enter()
         self._loop = asyncio.get_running_loop()
-        self._is_open = True
+        self._stage = _Stage.OPEN
         return self
 
     async def __aexit__(
@@ -119,15 +132,16 @@ class AsyncioTaskGroup(TaskGroup):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        is_consequence = False  # whether the failure of a task has ended the block, and nothing else
-        try:
-            is_consequence = self._block.__exit__(exc_type, exc_val, exc_tb)
-        finally:  # even if a scope was left open in the block: no task may stay behind
-            if exc_val is not None:
-                self._end()
-            request = await self._wait_for_tasks()
-            self._is_open = False
-        outcome = self._take_outcome(None if is_consequence else exc_val, request)
+        if self._stage is not _Stage.OPEN:
+            raise RuntimeError("The task group is not open")
+        self._stage = _Stage.LEAVING
+        # Whether the failure of a task has ended the block, and nothing else.
+        ours, others = self._block.leave(exc_val if self._block.is_of_current_task() else None)
+        if exc_val is not None:
+            self._end()
+        request = await self._wait_for_tasks()
+        self._stage = _Stage.LEFT
+        outcome = self._take_outcome(None if ours and not others else exc_val, request)
         if outcome is not None and outcome is not exc_val:  # which ``async with`` raises on its own
             try:
                 raise outcome from outcome.__cause__  # that the block was cancelled explains nothing
@@ -137,7 +151,7 @@ class AsyncioTaskGroup(TaskGroup):
     def _take_outcome(
         self, of_block: BaseException | None, request: asyncio.CancelledError | None
     ) -> BaseException | None:
-        """Returns what to raise at the end of the group."""
+        """Return what to raise at the end of the group."""
         failures, self._failures = self._failures, []
         if isinstance(of_block, asyncio.CancelledError):
             request = of_block
@@ -155,7 +169,7 @@ class AsyncioTaskGroup(TaskGroup):
         return BaseExceptionGroup("Some tasks of the group have failed", failures)
 
     async def _wait_for_tasks(self) -> asyncio.CancelledError | None:
-        """Returns the request that has arrived meanwhile, if any. Those after the first are delivered later."""
+        """Return the request that has arrived meanwhile, if any. Those after the first are delivered later."""
         request: asyncio.CancelledError | None = None
         while self._tasks:
             self._idle = self._loop.create_future()
@@ -208,8 +222,8 @@ class AsyncioTaskGroup(TaskGroup):
         return AsyncioTask(task)
 
     def create_task(self, coroutine: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
-        """Returns a new task of the group. *coroutine* is closed if the group is not open."""
-        if not self._is_open:
+        """Return a new task of the group. Close *coroutine* if the group is not open."""
+        if self._stage is not _Stage.OPEN and self._stage is not _Stage.LEAVING:
             coroutine.close()
             raise RuntimeError("The task group is not open")
         task = self._loop.create_task(coroutine, name=name)

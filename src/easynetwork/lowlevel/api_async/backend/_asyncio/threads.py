@@ -7,13 +7,14 @@ __all__ = ["AsyncioThreadsPortal", "run_in_thread"]
 import asyncio
 import contextvars
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 import sniffio
 
 from easynetwork.lowlevel.api_async.backend._threads_portal import CallablePortal
 
-from .scopes import ignore_cancellation
+from .shields import ignore_cancellation
 
 _T = TypeVar("_T")
 
@@ -58,4 +59,11 @@ class AsyncioThreadsPortal(CallablePortal):
             return False
 
     def _report(self, message: str, exc: BaseException) -> None:
-        self._loop.call_exception_handler({"message": message, "exception": exc})
+        report = {"message": message, "exception": exc, "task": asyncio.current_task()}
+        # Not from within the task: since Python 3.12 the handler runs in the task's context, which is entered then.
+        self._loop.call_soon(self._loop.call_exception_handler, report)
+
+    def _call_block(self) -> AbstractContextManager[asyncio.Task[Any]]:
+        task = asyncio.current_task()
+        assert task is not None
+        return nullcontext(task)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import trio
 
 from easynetwork.lowlevel._ancillary import RECVMSG_FLAGS
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel._socket_calls import count_dropped_datagrams
 from easynetwork.lowlevel._unix_address import check_destination
@@ -26,6 +27,8 @@ from .sockets import SocketReader
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+_logger = logging.getLogger(__name__)
 
 ERROR_DELAY: Final = 0.1
 """Seconds without reading after a second error in a row: the system may be short of something."""
@@ -73,7 +76,7 @@ class TrioDatagramListener(SocketOwner, AsyncDatagramListener[Any]):
             except OSError as exc:
                 if exc.errno in CLOSED_SOCKET_ERRNOS:
                     raise
-                logging.getLogger(__name__).warning("Error while receiving on %r: %s", self, exc)
+                log(_logger, logging.WARNING, "Error while receiving on %r: %s", self, exc)
                 errors_in_a_row += 1
                 if errors_in_a_row > 1:
                     await trio.sleep(ERROR_DELAY)

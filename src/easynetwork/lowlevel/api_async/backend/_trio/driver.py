@@ -51,6 +51,9 @@ class BatchingDriver(PullingDriver):
                     writer.uncork()
                 try:
                     argument = yield trap
+                except GeneratorExit:
+                    requests.close()
+                    raise
                 except BaseException as exc:
                     resume, argument = requests.throw, exc
                 else:

@@ -7,10 +7,12 @@ __all__ = ["TrioThreadsPortal", "run_in_thread"]
 import contextvars
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import trio
 
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend._threads_portal import CallablePortal
 
 from .scopes import ignore_cancellation
@@ -32,7 +34,7 @@ class TrioThreadsPortal(CallablePortal):
 
     __slots__ = ("_token",)
 
-    LIBRARY = "trio"
+    LIBRARY = None  # trio has the thread-local name
 
     _token: trio.lowlevel.TrioToken
 
@@ -49,4 +51,7 @@ class TrioThreadsPortal(CallablePortal):
             return False
 
     def _report(self, message: str, exc: BaseException) -> None:
-        _logger.error(message, exc_info=exc)
+        log(_logger, logging.ERROR, message, exc_info=exc)
+
+    def _call_block(self) -> AbstractContextManager[trio.CancelScope]:
+        return trio.CancelScope()

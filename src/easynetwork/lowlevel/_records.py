@@ -1,0 +1,75 @@
+"""Log records of servers. Whatever happens to a record, the server goes on."""
+
+from __future__ import annotations
+
+__all__ = ["log", "log_fault"]
+
+import contextlib
+import logging
+import sys
+import traceback
+from typing import Final
+
+from easynetwork.exceptions import BaseProtocolParseError
+
+from ._errors import TLS_ERRORS
+from ._faults import Origin, partition, split_fault
+
+_PEER_ERRORS: Final[tuple[type[Exception], ...]] = (BaseProtocolParseError, *TLS_ERRORS)
+
+
+def log(logger: logging.Logger, level: int, message: str, *args: object, exc_info: BaseException | None = None) -> None:
+    """Log a record. If a filter or a handler of *logger* fails, that costs this record and nothing else.
+
+    Python's own rule applies to the failure: it is printed if `logging.raiseExceptions` is true.
+    """
+    try:
+        logger.log(level, message, *args, exc_info=exc_info, stacklevel=2)
+    except BaseException as exc:
+        fault, ending = split_fault(exc)
+        if fault is not None and logging.raiseExceptions:
+            with contextlib.suppress(Exception):
+                sys.stderr.write(f"--- Logging error, lost: {message!r} {args!r} ---\n")
+                traceback.print_exception(fault)
+        if ending is not None:
+            raise ending
+
+
+def log_fault(logger: logging.Logger, peer: object, exc: BaseException, origin: Origin | None) -> None:
+    """Log what user code has raised and not handled.
+
+    An invalid packet of this peer, or bytes that are not TLS, are its fault: one ``WARNING`` that says why. The
+    traceback is for ``DEBUG``. The rest is one ``ERROR`` with its traceback.
+
+    Parameters:
+        logger: gets the records.
+        peer: how to call the peer.
+        exc: what was raised.
+        origin: where the errors of this peer come from; None if there were none.
+    """
+    of_peer, rest = partition(
+        exc, lambda item: isinstance(item, _PEER_ERRORS) and origin is not None and origin.is_of(item)
+    )
+    if of_peer is not None:
+        log(logger, logging.WARNING, "%s: %s", peer, _Reasons(of_peer))
+        log(logger, logging.DEBUG, "%s: the handler has not caught this error", peer, exc_info=of_peer)
+    if rest is not None:
+        log(logger, logging.ERROR, "%s: unhandled exception", peer, exc_info=rest)
+
+
+class _Reasons:
+    """What the peer did wrong, in one line. Made when the record is written: there, `logging` handles errors."""
+
+    def __init__(self, exc: BaseException) -> None:
+        self._exc = exc
+
+    def __str__(self) -> str:
+        return " ".join("; ".join(_reasons(self._exc)).split())
+
+
+def _reasons(exc: BaseException) -> list[str]:
+    if isinstance(exc, BaseExceptionGroup):
+        return [reason for item in exc.exceptions for reason in _reasons(item)]
+    if isinstance(exc, BaseProtocolParseError):
+        return [f"invalid packet: {exc.error}"]
+    return [f"invalid TLS: {exc}"]

@@ -1,0 +1,139 @@
+"""Shields: awaiting to the end, whatever is requested meanwhile."""
+
+from __future__ import annotations
+
+__all__ = ["ask_again", "ignore_cancellation"]
+
+import asyncio
+import types
+from collections.abc import Awaitable, Generator
+from typing import Any, TypeVar
+
+from .cancellers import TaskState, is_of_canceller
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+def ask_again(exc: asyncio.CancelledError) -> None:
+    """Repeat the request of `asyncio.Task.cancel` that *exc* comes from, for the next suspension of the task.
+
+    The requests of cancellers need no help. Within a shield, *exc* does not come from `asyncio.Task.cancel`.
+    """
+    task = asyncio.current_task()
+    if task is None or is_of_canceller(exc.args):
+        return
+    state = TaskState.of(task)
+    if not state.shields and state.visible_requests(task) > 0:
+        state.remember(exc.args, task)
+        state.deliver_remembered_soon(task)
+
+
+@types.coroutine
+def ignore_cancellation(awaitable: Awaitable[_T_co]) -> Generator[Any, Any, _T_co]:
+    """Await *awaitable* in the current task, to its end.
+
+    What was requested meanwhile is delivered at the next suspension of the task after it.
+    """
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("No task is running")
+    iterator: Any = awaitable.__await__()
+    shield = _Shield(task)
+    is_cancelled = False
+    try:
+        yielded = iterator.send(None)
+        while True:
+            shield.note_requests()
+            try:
+                if yielded is None:
+                    yield None
+                else:
+                    yield from _wait_for(yielded, task).__await__()
+            except asyncio.CancelledError as exc:
+                if shield.is_from_within(exc) and (yielded is None or not yielded.cancel(*exc.args)):
+                    yielded = iterator.throw(exc)
+                    continue
+            except RuntimeError as exc:
+                yielded = iterator.throw(exc)
+                continue
+            if yielded is None or yielded.done():
+                yielded = iterator.send(None)
+    except StopIteration as stop:
+        result: _T_co = stop.value
+    except asyncio.CancelledError:
+        is_cancelled = True
+        raise
+    finally:
+        shield.leave(is_cancelled=is_cancelled)
+    return result
+
+
+class _Shield:
+    """Tells requests that concern a shielded awaitable, those of cancellers within it, from all others."""
+
+    __slots__ = ("_from_within", "_remembered_before", "_requests", "_state", "_task")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        self._state = state = TaskState.of(task)
+        if not state.shields and state.remembered is None:
+            state.obeyed = state.requests_of_others(task)
+        self._remembered_before = state.remembered
+        state.shields += 1
+        self.note_requests()
+
+    def note_requests(self) -> None:
+        """Count the requests that there are before a wait."""
+        state = self._state
+        self._from_within = self._count_from_within()
+        self._requests = state.requests_of_others(self._task)
+
+    def _count_from_within(self) -> int:
+        shields = self._state.shields
+        return sum(canceller.requests_within(shields) for canceller in self._state.cancellers)
+
+    def is_from_within(self, exc: asyncio.CancelledError) -> bool:
+        """Return whether a canceller within the shield has ended the wait. Remember other requests."""
+        state, task = self._state, self._task
+        new_requests = state.requests_of_others(task) - self._requests
+        from_within = self._count_from_within() > self._from_within
+        if new_requests or not from_within:
+            if not is_of_canceller(exc.args):
+                state.remember(exc.args, task)
+            elif new_requests:
+                state.remember((), task)  # it came together with that of a canceller
+            self.note_requests()
+        return from_within
+
+    def leave(self, *, is_cancelled: bool) -> None:
+        """End the shield. What was requested, and not taken back, is delivered after it.
+
+        A cancellation that the awaitable itself has raised stands for what was requested meanwhile.
+        """
+        state, task = self._state, self._task
+        state.shields -= 1
+        if is_cancelled:
+            state.remembered = self._remembered_before if state.shields else None
+        elif not state.shields:
+            state.deliver_remembered_soon(task)  # before those of cancellers: it has a message
+        for canceller in state.cancellers:
+            canceller.leave_shield(state.shields)
+
+
+async def _wait_for(future: asyncio.Future[Any], task: asyncio.Task[Any]) -> None:
+    """Wait until *future* is done, in such a way that cancelling the task does not cancel it."""
+    if future is task:
+        raise RuntimeError(f"Task cannot await on itself: {task!r}")
+    # What asyncio's task does with a future that it was given to wait for.
+    future._asyncio_future_blocking = False
+    waiter: asyncio.Future[None] = future.get_loop().create_future()
+
+    def wake(_: object) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    future.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        future.remove_done_callback(wake)
