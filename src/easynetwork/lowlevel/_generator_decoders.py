@@ -79,6 +79,10 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
     def pending(self) -> int:
         return 0 if self._generator is None or self._is_dropping else self._fed
 
+    @property
+    def holds_input(self) -> bool:
+        return bool(self._queue.nbytes or self._kept or self._is_dropping or self.pending)
+
     def clear(self) -> None:
         self._queue.clear()
         self._received = self._queue
@@ -250,6 +254,10 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
                 self._count(nbytes)
                 self._view = window
         return NEED_DATA
+
+    @property
+    def holds_input(self) -> bool:
+        return self._written > 0 or super().holds_input
 
     def clear(self) -> None:
         super().clear()
