@@ -350,7 +350,7 @@ class Moody(AbstractPacketConverter[Any, Any]):
         return obj
 
 
-@program(*LOOPS, explained={"after a crash": "a converter or serializer that fails"})
+@program(*LOOPS, explained={"after a crash": "a bug in a converter or in `deserialize()`"})
 async def tcp_crashes(t: Transcript, backend: Any) -> None:
     """A converter that fails, when sending and when receiving"""
     client, peer = await tcp_client(backend, StreamProtocol(StringLineSerializer(), Moody()))

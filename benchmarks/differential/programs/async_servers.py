@@ -52,7 +52,7 @@ BASE = "a `BaseException` of a handler's own"
 HANDSHAKE = "a failed TLS handshake"
 ENDS = "connection whose handler has failed on trio"
 TIMEOUT = "`TimeoutError` at a `yield`"
-LIMIT = "a frame over its limit"
+LIMIT = "the rest of a frame over its limit"
 ARGUMENTS = "wrong arguments"
 ERRNO = "an `OSError` that the library makes itself"
 
@@ -773,7 +773,7 @@ class Moody(AbstractPacketConverter[Any, Any]):
         return obj
 
 
-@program(*LOOPS, explained={"after a crash": "a converter or serializer that fails"})
+@program(*LOOPS, explained={"after a crash": "a bug in a converter or in `deserialize()`"})
 async def protocols_that_fail(t: Transcript, backend: Any) -> None:
     """A converter that fails in a server: what the handler sees"""
     handler = Handler(t)

@@ -248,7 +248,7 @@ class Moody(AbstractPacketConverter[Any, Any]):
         return obj
 
 
-@program(explained={"after a crash": "a converter or serializer that fails"})
+@program(explained={"after a crash": "a bug in a converter or in `deserialize()`"})
 def tcp_crashes(t: Transcript) -> None:
     """A converter that fails, when sending and when receiving"""
     near, far = tcp_pair()

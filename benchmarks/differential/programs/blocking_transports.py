@@ -415,7 +415,7 @@ def one_way_endpoints(t: Transcript) -> None:
         t.say("closed", one.is_closed())
 
 
-@program(explained={"* packet *": "a frame over its limit"})
+@program(explained={"* packet *": "the rest of a frame over its limit"})
 def long_packets(t: Transcript) -> None:
     """A packet over the limit, in one segment or in several"""
     for protocol in (lines(limit=100), buffered_lines(limit=100)):
