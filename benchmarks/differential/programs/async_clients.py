@@ -94,6 +94,7 @@ async def tcp_packets(t: Transcript, backend: Any) -> None:
     *LOOPS,
     explained={
         "incomplete": "a stream that ends in the middle of a packet",
+        "again": "a stream that ends in the middle of a packet",
         "uvloop/send *": "sending after a reset on uvloop",
         "trio/reset again": "reading again after a reset on trio",
     },
@@ -164,7 +165,7 @@ async def tcp_many_tasks(t: Transcript, backend: Any) -> None:
     peer.close()
 
 
-@program(*LOOPS)
+@program(*LOOPS, explained={"time-out -1": "wrong arguments"})
 async def tcp_iterator(t: Transcript, backend: Any) -> None:
     """iter_received_packets of an asynchronous client"""
     client, peer = await tcp_client(backend, lines())
@@ -187,7 +188,11 @@ async def tcp_iterator(t: Transcript, backend: Any) -> None:
 
 @program(
     *LOOPS,
-    explained={"again": "`wait_connected()` after a failure", "send after*": "`wait_connected()` after a failure"},
+    explained={
+        "*happy_eyeballs_delay*": "wrong arguments",
+        "again": "`wait_connected()` after a failure",
+        "send after*": "`wait_connected()` after a failure",
+    },
 )
 async def tcp_connecting(t: Transcript, backend: Any) -> None:
     """AsyncTCPNetworkClient with an address: before, refused, unknown, cancelled"""
@@ -221,8 +226,9 @@ async def tcp_connecting(t: Transcript, backend: Any) -> None:
             await client.aclose()
             t.say("socket", client.socket)
         for options in ({"local_address": address}, {"local_address": ("192.0.2.1", 0)}, {"happy_eyeballs_delay": -1}):
-            client = AsyncTCPNetworkClient(address, lines(), backend, **options)
-            await t.wait(f"{list(options)}", client.wait_connected())
+            with t.errors(f"{list(options)}"):
+                client = AsyncTCPNetworkClient(address, lines(), backend, **options)
+                await t.wait(f"{list(options)}", client.wait_connected())
             await client.aclose()
     with refuse_port() as port:
         client = AsyncTCPNetworkClient(("127.0.0.1", port), lines(), backend)

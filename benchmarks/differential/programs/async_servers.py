@@ -50,6 +50,7 @@ from easynetwork.servers.handlers import (
 ELSEWHERE = "a `ConnectionError` from elsewhere"
 BASE = "a `BaseException` of a handler's own"
 HANDSHAKE = "a failed TLS handshake"
+LOGGED = "an error in a handler"
 ENDS = "connection whose handler has failed on trio"
 TIMEOUT = "`TimeoutError` at a `yield`"
 LIMIT = "the rest of a frame over its limit"
@@ -318,6 +319,7 @@ async def half_closed_peers(t: Transcript, backend: Any) -> None:
         "handler raises ConnectionResetError, log": ELSEWHERE,
         "handler raises group, log": ELSEWHERE,
         "handler raises parse, log": "an invalid packet that the handler does not catch",
+        "handler raises *, log": LOGGED,
     },
 )
 async def handlers_that_fail(t: Transcript, backend: Any) -> None:
@@ -436,6 +438,7 @@ class Hooks(AsyncStreamRequestHandler[Any, Any]):
         "disconnection is a ConnectionError, log": ELSEWHERE,
         "yields nonsense: bool": TIMEOUT,
         "times out: yield": TIMEOUT,
+        "*, log": LOGGED,
     },
 )
 async def hooks(t: Transcript, backend: Any) -> None:
@@ -509,7 +512,7 @@ class Generator(AsyncStreamRequestHandler[Any, Any]):
         self.gone = 1
 
 
-@program(*LOOPS, explained={"trio/end": ENDS})
+@program(*LOOPS, explained={"trio/end": ENDS, "log": LOGGED})
 async def connection_generators(t: Transcript, backend: Any) -> None:
     """on_connection as a generator, and a looping handler"""
     handler = Generator(t)
@@ -933,6 +936,7 @@ class DatagramHandler(AsyncDatagramRequestHandler[Any, Any]):
         "uvloop/log": "too large a datagram on asyncio",
         "time-out warnings": "`yield 2.5` in a handler",
         "time-out": TIMEOUT,
+        "*Error, log": LOGGED,
     },
 )
 async def udp_server(t: Transcript, backend: Any) -> None:
@@ -1052,7 +1056,7 @@ async def unix_datagram_server(t: Transcript, backend: Any) -> None:
         t.say("removed", not (path / "server").exists())
 
 
-@program(*LOOPS, explained={"ssl bool": "`ssl=True` on a server", "ssl str": "`ssl=True` on a server"})
+@program(*LOOPS, explained={"ssl bool": "`ssl=True` on a server", "ssl *": "`ssl=True` on a server"})
 async def tls_context_is_checked(t: Transcript, backend: Any) -> None:
     """Servers with something else than a TLS context"""
     for value in (True, False, "context", ssl.create_default_context()):

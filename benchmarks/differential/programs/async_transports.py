@@ -216,7 +216,13 @@ class Chunks(Memory):
         self.log.append(f"send_all_with_ancillary {[bytes(data) for data in iterable_of_data]!r} {ancillary_data}")
 
 
-@program(*LOOPS)
+@program(
+    *LOOPS,
+    explained={
+        "* end": "a stream that ends in the middle of a packet",
+        "* end again": "a stream that ends in the middle of a packet",
+    },
+)
 async def own_transport(t: Transcript, backend: Any) -> None:
     """A transport of one's own: what the base classes add, and what an endpoint calls"""
     for cls in (Memory, Chunks):

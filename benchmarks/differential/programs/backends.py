@@ -662,7 +662,7 @@ async def portal_cancellations(t: Transcript, backend: Any) -> None:
     t.logs()
 
 
-@program(*ASYNCIO)
+@program(*ASYNCIO, explained={"log": "a failing task in a group whose first task has ended"})
 async def groups_across_tasks(t: Transcript, backend: Any) -> None:
     """A task group that one task enters and another one leaves (asyncio)"""
     log: list[str] = []

@@ -79,7 +79,12 @@ def tcp_packets(t: Transcript) -> None:
         t.call(f"{name} closed iterator", lambda c=client: list(c.iter_received_packets()))
 
 
-@program(explained={"incomplete": "a stream that ends in the middle of a packet"})
+@program(
+    explained={
+        "incomplete": "a stream that ends in the middle of a packet",
+        "again": "a stream that ends in the middle of a packet",
+    }
+)
 def tcp_ends(t: Transcript) -> None:
     """TCPNetworkClient: the stream ends inside of a packet, or with a reset"""
     near, far = tcp_pair()

@@ -343,7 +343,7 @@ def _quietly(function: Any, *args: Any) -> None:
         pass
 
 
-@program()
+@program(explained={"* end *": "a stream that ends in the middle of a packet"})
 def stream_endpoints(t: Transcript) -> None:
     """Blocking stream endpoints: packets, kept bytes, errors, the end"""
     for protocol in (lines(limit=100), buffered_lines(limit=100)):
@@ -462,7 +462,7 @@ class Memory(StreamTransport):
         return self.closed
 
 
-@program()
+@program(explained={"end": "a stream that ends in the middle of a packet"})
 def own_blocking_transport(t: Transcript) -> None:
     """A transport of one's own: what the base classes add, and what an endpoint calls"""
     log: list[str] = []
