@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["FixedSizeDecoder", "SeparatedDecoder"]
+__all__ = ["CauseReportingDecoder", "FixedSizeDecoder", "SeparatedDecoder"]
 
 from collections.abc import Callable
 from itertools import accumulate
-from typing import NoReturn, TypeVar
+from typing import ClassVar, NoReturn, TypeVar
 
 from easynetwork.exceptions import (
     DeserializeError,
-    IncrementalDeserializeError,
     LimitOverrunError,
     PacketConversionError,
     StreamProtocolParseError,
 )
+from easynetwork.serializers.framing import error_in_stream
 
 from ._decoder import NEED_DATA, NeedData, StreamDecoder, protocol_crash
 
@@ -25,6 +25,9 @@ class _FrameDecoder(StreamDecoder[_T_Packet]):
     """What separator-framed and fixed-size streams share: how a frame becomes a packet, and what its errors mean."""
 
     __slots__ = ("_chunk", "_decode", "_received")
+
+    _reports_causes: ClassVar[bool] = False
+    """See `FramedPacketSerializer`."""
 
     def __init__(self, decode: Callable[[bytes], _T_Packet]) -> None:
         self._received: list[bytes] = []
@@ -39,8 +42,7 @@ class _FrameDecoder(StreamDecoder[_T_Packet]):
     def _fail(self, exc: BaseException, remaining_data: memoryview) -> NoReturn:
         """Raise what *exc* means, which a frame has caused. The frame was taken: the next call goes on after it."""
         if isinstance(exc, DeserializeError):
-            error = IncrementalDeserializeError(str(exc), remaining_data, exc.error_info)
-            error.__cause__ = exc
+            error = error_in_stream(exc, remaining_data, flat=self._reports_causes)
             raise StreamProtocolParseError(remaining_data, error) from error
         if isinstance(exc, PacketConversionError):
             raise StreamProtocolParseError(remaining_data, exc) from exc
@@ -235,6 +237,14 @@ class SeparatedDecoder(_FrameDecoder[_T_Packet]):
         message = f"{what}; the limit is {self._limit} bytes before {self._separator!r}"
         error = LimitOverrunError(message, buffer, consumed, self._separator)
         raise StreamProtocolParseError(error.remaining_data, error) from error
+
+
+class CauseReportingDecoder(SeparatedDecoder[_T_Packet]):
+    """The same for text, whose errors come straight from what was wrong with it."""
+
+    __slots__ = ()
+
+    _reports_causes = True
 
 
 class FixedSizeDecoder(_FrameDecoder[_T_Packet]):

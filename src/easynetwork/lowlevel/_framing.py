@@ -31,7 +31,7 @@ from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSeriali
 
 from ._checks import check_strictly_positive
 from ._decoder import NEED_DATA, FramingLostError, NeedData, StreamDecoder, SupportsAppend
-from ._frame_decoders import FixedSizeDecoder, SeparatedDecoder
+from ._frame_decoders import CauseReportingDecoder, FixedSizeDecoder, SeparatedDecoder
 from ._generator_decoders import BufferedDecoder, GeneratorDecoder
 
 _T_Packet = TypeVar("_T_Packet")
@@ -66,9 +66,10 @@ def decoder_factory(
     decode = _decode_function(serializer, protocol._converter)
     match serializer.frame_format():
         case SeparatedFrames(separator, limit, keep_end):
+            decoder = CauseReportingDecoder if serializer._reports_causes else SeparatedDecoder
             if keep_end:
-                return partial(SeparatedDecoder, lambda frame: decode(frame + separator), separator, limit)
-            return partial(SeparatedDecoder, decode, separator, limit)
+                return partial(decoder, lambda frame: decode(frame + separator), separator, limit)
+            return partial(decoder, decode, separator, limit)
         case FixedSizeFrames(size) if isinstance(protocol, StreamProtocol) or size < _LARGE_FRAME:
             return partial(FixedSizeDecoder, decode, size)
         case _:

@@ -12,7 +12,7 @@ __all__ = ["FixedSizeFrames", "FrameFormat", "FramedPacketSerializer", "Separate
 from abc import abstractmethod
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
@@ -84,6 +84,12 @@ class FramedPacketSerializer(
     """
 
     __slots__ = ()
+
+    _reports_causes: ClassVar[bool] = False
+    """Whether errors in a stream come straight from what was wrong, without the error of `deserialize` in between.
+
+    For serializers whose generators were written by hand in EasyNetwork 1.2, and whose users look at the cause.
+    """
 
     @abstractmethod
     def frame_format(self) -> FrameFormat | None:
@@ -183,9 +189,11 @@ def _receive_until(separator: bytes, buffer: bytearray) -> Generator[int, int, t
         if index >= 0:
             return index, received
         searched = max(received + 1 - len(separator), 0)
-        if received >= len(buffer):
-            message = f"No {separator!r} in {received} bytes, and the buffer is full"
-            raise LimitOverrunError(message, buffer, searched, separator)
+        if received > len(buffer) - len(separator):
+            message = f"No {separator!r} in {received} of {len(buffer)} bytes, and no room for it behind them"
+            error = LimitOverrunError(message, memoryview(buffer)[:received], searched, separator)
+            if received - len(bytes(error.remaining_data)) > len(buffer) - len(separator):
+                raise error
 
 
 def deserialize_frame(
@@ -197,10 +205,21 @@ def deserialize_frame(
     try:
         return serializer.deserialize(frame)
     except DeserializeError as exc:
-        raise IncrementalDeserializeError(str(exc), remaining_data, exc.error_info) from exc
+        flat = isinstance(serializer, FramedPacketSerializer) and serializer._reports_causes
+        error = error_in_stream(exc, remaining_data, flat=flat)
+        raise error from error.__cause__
     except BaseException as exc:
         note_remaining_data(exc, remaining_data)
         raise
+
+
+def error_in_stream(
+    exc: DeserializeError, remaining_data: ReadableBuffer, *, flat: bool
+) -> IncrementalDeserializeError:
+    """Return what *exc*, about one frame, is in a stream. Its cause is *exc*, or with *flat* what *exc* comes from."""
+    error = IncrementalDeserializeError(str(exc), remaining_data, exc.error_info)
+    error.__cause__ = (exc.__cause__ if flat else None) or exc
+    return error
 
 
 def _no_frame_format(serializer: object) -> NotImplementedError:

@@ -71,6 +71,8 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
         "_use_lines",
     )
 
+    _reports_causes = True
+
     def __init__(
         self,
         encoder_config: JSONEncoderConfig | None = None,
@@ -144,7 +146,8 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
         except Exception as exc:  # int() refuses that many digits, or a hook refuses something
             raise self._invalid(JSONDecodeError(f"{type(exc).__name__}: {exc}", document, start)) from exc
         if end != len(document) and (extra := document[end:].lstrip(_WHITESPACE)):
-            raise self._invalid(JSONDecodeError("Extra data", document, len(document) - len(extra)))
+            error = JSONDecodeError("Extra data", document, len(document) - len(extra))
+            raise self._invalid(error) from error
         return packet
 
     def frame_format(self) -> SeparatedFrames | None:

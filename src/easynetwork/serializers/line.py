@@ -45,6 +45,8 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         "_unicode_errors",
     )
 
+    _reports_causes = True
+
     def __init__(
         self,
         newline: Literal["LF", "CR", "CRLF"] = "LF",

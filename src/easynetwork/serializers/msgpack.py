@@ -58,7 +58,7 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
         ValueError: *limit* is not strictly positive.
     """
 
-    __slots__ = ("_out_of_data", "_packb", "_unpackb", "_unpacker_type")
+    __slots__ = ("_extra_data_type", "_out_of_data", "_packb", "_unpackb", "_unpacker_type")
 
     def __init__(
         self,
@@ -88,6 +88,7 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
         self._unpackb: Callable[[bytes], Any] = partial(msgpack.unpackb, **arguments)
         self._unpacker_type: type[Any] = msgpack.Unpacker
         self._out_of_data: type[Exception] = msgpack.OutOfData
+        self._extra_data_type: type[Exception] = msgpack.ExtraData
 
     @final
     def serialize(self, packet: Any) -> bytes:
@@ -104,12 +105,13 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
         try:
             end = self._find_end(data)
             packet = self._unpackb(data[:end])
-        except EOFError as exc:
-            raise DeserializeError("The object is incomplete", self._data_info(data)) from exc
+        except EOFError:
+            text = "The object is incomplete"
+            raise DeserializeError(text, self._data_info(data)) from ValueError(text)  # as msgpack.unpackb() says it
         except Exception as exc:
-            raise DeserializeError(str(exc), self._data_info(data)) from exc
+            raise DeserializeError(_words(exc), self._data_info(data)) from exc
         if extra := data[end:]:
-            raise self._extra_data(packet, extra)
+            raise self._extra_data(packet, extra) from self._extra_data_type(packet, extra)
         return packet
 
     @final
@@ -153,10 +155,13 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
             unpacker.skip()
         except self._out_of_data as exc:
             raise EOFError("The object is incomplete") from exc
-        except Exception as exc:
-            raise ValueError(f"Malformed, or nested too deeply ({type(exc).__name__})") from exc
         end: int = unpacker.tell()
         return end
+
+
+def _words(exc: Exception) -> str:
+    """Return what *exc* says. Those of msgpack about malformed bytes say nothing but their name."""
+    return str(exc) or f"Malformed, or nested too deeply ({type(exc).__name__})"
 
 
 def _arguments(config: MessagePackerConfig | MessageUnpackerConfig) -> dict[str, Any]:
