@@ -25,7 +25,9 @@ from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSListener, AsyncTLSStreamTransport
 from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport, SSLStreamTransport
 from easynetwork.protocol import DatagramProtocol, StreamProtocol
-from easynetwork.serializers import JSONSerializer, PickleSerializer, StringLineSerializer
+from easynetwork.serializers import JSONSerializer, PickleSerializer, StringLineSerializer, StructSerializer
+from easynetwork.serializers.base_stream import FileBasedPacketSerializer
+from easynetwork.serializers.wrapper.compressor import AbstractCompressorSerializer
 from easynetwork.servers import (
     AsyncTCPNetworkServer,
     AsyncUDPNetworkServer,
@@ -336,3 +338,33 @@ def test_other_mistakes_of_standalone_servers_come_out_of_serve_forever() -> Non
         StandaloneTCPNetworkServer("127.0.0.1", port, STREAM, StreamHandler()).serve_forever()
     with pytest.raises(TypeError, match="A port must be an int"):
         StandaloneUDPNetworkServer("127.0.0.1", port, DATAGRAM, DatagramHandler()).serve_forever()
+
+
+class Loading(FileBasedPacketSerializer[Any, Any]):
+    def dump_to_file(self, packet: Any, file: Any, /) -> None:
+        raise NotImplementedError
+
+    def load_from_file(self, file: Any, /) -> Any:
+        raise NotImplementedError
+
+
+class Compressing(AbstractCompressorSerializer[Any, Any]):
+    def new_compressor_stream(self) -> Any:
+        raise NotImplementedError
+
+    def new_decompressor_stream(self) -> Any:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("wrong", [3, "ValueError", (ValueError, 3), ValueError()])
+def test_what_is_not_an_exception_class_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="expected_load_error must be an exception class"):
+        Loading(wrong)
+    with pytest.raises(TypeError, match="expected_decompress_error must be an exception class"):
+        Compressing(JSONSerializer(), wrong)
+
+
+def test_a_structure_is_said_by_a_str() -> None:
+    wrong: Any = 3
+    with pytest.raises(TypeError, match="format must be a str, got 3"):
+        StructSerializer(wrong)

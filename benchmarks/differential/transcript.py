@@ -99,8 +99,9 @@ class Transcript:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Collect log records and warnings."""
-        for name in LOGGERS:
-            logger = logging.getLogger(name)
+        loggers = [logging.getLogger(name) for name in LOGGERS]
+        before = [(logger, logger.level, logger.propagate) for logger in loggers]
+        for logger in loggers:
             logger.setLevel(logging.DEBUG)
             logger.propagate = False
             logger.addHandler(self._records)
@@ -110,8 +111,10 @@ class Transcript:
             try:
                 yield
             finally:
-                for name in LOGGERS:
-                    logging.getLogger(name).removeHandler(self._records)
+                for logger, level, propagate in before:
+                    logger.removeHandler(self._records)
+                    logger.setLevel(level)
+                    logger.propagate = propagate
 
 
 class _Records(logging.Handler):

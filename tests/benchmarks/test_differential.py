@@ -19,7 +19,7 @@ from benchmarks import compare_behaviour
 from benchmarks.differential.comparison import Comparison, Verdict, compare, compare_all, transcripts
 from benchmarks.differential.report import report, unused_explanations
 from benchmarks.differential.table import Program, load
-from benchmarks.differential.transcript import Transcript, describe_error, without_incidentals
+from benchmarks.differential.transcript import LOGGERS, Transcript, describe_error, without_incidentals
 from benchmarks.peers import ROOT, Interpreter
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError
 
@@ -154,6 +154,7 @@ def test_what_differs_from_run_to_run_is_replaced(text: str, expected: str) -> N
 
 
 def test_transcripts_hold_log_records_and_warnings() -> None:
+    before = [(logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGERS)]
     transcript = Transcript()
     with transcript.listening():
         logging.getLogger("easynetwork.something").error("text", exc_info=KeyError())
@@ -162,6 +163,7 @@ def test_transcripts_hold_log_records_and_warnings() -> None:
         transcript.logs()
         transcript.warned()
     assert transcript.lines == ["log: ERROR easynetwork.something with KeyError", "warnings: ['ResourceWarning']"]
+    assert [(logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGERS)] == before
 
 
 def test_each_explanation_is_a_row_of_the_page_on_migration() -> None:

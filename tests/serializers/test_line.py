@@ -134,3 +134,12 @@ def test_buffer_is_as_large_as_the_limit() -> None:
 def test_many_newlines_at_the_end_are_removed_in_linear_time() -> None:
     data = b"abc" + b"\r\n" * 500_000
     assert StringLineSerializer("CRLF").deserialize(data) == "abc"
+
+
+@pytest.mark.parametrize(("newline", "separator"), NEWLINES)
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-32-be", "utf-8"])
+def test_the_newline_is_never_encoded(newline: Any, separator: bytes, encoding: str) -> None:
+    serializer = StringLineSerializer(newline, encoding=encoding)
+    frames = [serializer.encode_frame(packet) for packet in ("a", "é")]
+    assert frames == ["a".encode(encoding) + separator, "é".encode(encoding) + separator]
+    assert receive(serializer, [b"".join(frames)]) == ["a", "é"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "check_above_zero",
+    "check_exception_types",
     "check_not_nan",
     "check_port",
     "check_strictly_positive",
@@ -87,3 +88,10 @@ def seconds(timeout: float | None, name: str = "timeout") -> float:
         return math.inf
     check_timeout(name, timeout)
     return timeout
+
+
+def check_exception_types(name: str, value: object) -> None:
+    """Raise `TypeError` unless *value* is what ``except`` takes: an exception class, or a tuple of some."""
+    types = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(item, type) and issubclass(item, BaseException) for item in types):
+        raise TypeError(f"{name} must be an exception class or a tuple of exception classes, got {value!r}")

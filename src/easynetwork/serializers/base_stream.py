@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from easynetwork._typing import ReceivedDTOPacketT_co, SentDTOPacketT_contra
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
+from easynetwork.lowlevel._checks import check_exception_types
 from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
 
 from ._copying import deserialize_from_buffer
@@ -178,6 +179,7 @@ class FileBasedPacketSerializer(
         super().__init__(**kwargs)
         if limit <= 0:
             raise ValueError(f"limit must be strictly positive, got {limit!r}")
+        check_exception_types("expected_load_error", expected_load_error)
         self.__limit: int = limit
         self.__expected_load_error: type[Exception] | tuple[type[Exception], ...] = expected_load_error
         self.__debug: bool = bool(debug)

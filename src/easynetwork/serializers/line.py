@@ -40,7 +40,6 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         "_frames",
         "_last_byte",
         "_last_character",
-        "_newline",
         "_separator",
         "_unicode_errors",
     )
@@ -62,8 +61,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         if newline not in _NEWLINES:
             raise ValueError(f"newline must be one of {', '.join(_NEWLINES)}, got {newline!r}")
         self._separator: bytes = _NEWLINES[newline]
-        self._newline: str = self._separator.decode("ascii")
-        self._last_character: str = self._newline[-1]
+        self._last_character: str = chr(self._separator[-1])
         self._last_byte: int = self._separator[-1]  # comparing one byte is half the price of bytes.endswith()
         self._frames: SeparatedFrames = SeparatedFrames(self._separator, limit, bool(keep_end))
         self._empty_frame: bytes = self._separator if send_empty else b""
@@ -134,9 +132,9 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
 
         If there is no text: ``b""``, or the newline alone if ``send_empty``.
         """
-        if packet and packet[-1] != self._last_character:  # by far the most
-            return (packet + self._newline).encode(self._encoding, self._unicode_errors)
         data = str.encode(packet, self._encoding, self._unicode_errors)
-        if not packet:
-            return data + self._empty_frame
+        if packet and packet[-1] != self._last_character:  # by far the most
+            return data + self._separator  # not encoded: that is how the receiver looks for it
+        if not data:
+            return self._empty_frame
         return data if data.endswith(self._separator) else data + self._separator

@@ -40,6 +40,8 @@ class AbstractStructSerializer(FixedSizePacketSerializer[SentDTOPacketT_contra, 
     __slots__ = ("__struct", "__unpack")
 
     def __init__(self, format: str, *, debug: bool = False) -> None:
+        if not isinstance(format, str):
+            raise TypeError(f"format must be a str, got {format!r}")
         if not format.startswith(_BYTE_ORDERS):
             format = f"!{format}"
         self.__struct: Struct = Struct(format)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
+from easynetwork.lowlevel._checks import check_exception_types
 from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.serializers._copying import deserialize_from_buffer
 from easynetwork.serializers.abc import AbstractPacketSerializer, BufferedIncrementalPacketSerializer
@@ -111,6 +112,7 @@ class AbstractCompressorSerializer(
             raise TypeError(f"A serializer was expected, got {serializer!r}")
         if decompressed_limit <= 0:
             raise ValueError(f"decompressed_limit must be strictly positive, got {decompressed_limit!r}")
+        check_exception_types("expected_decompress_error", expected_decompress_error)
         self.__serializer = serializer
         self.__expected_error: type[Exception] | tuple[type[Exception], ...] = expected_decompress_error
         self.__decompressed_limit: int = decompressed_limit
