@@ -197,12 +197,9 @@ class RequestDispatcher(Generic[_T_Request]):
         firstiter, finalizer = sys.get_asyncgen_hooks()
         while not self.stopped and (agen := next_generator()) is not None:
             has_yielded = False
-            try:
-                asend = agen.asend
-            except AttributeError:
-                raise no_async_generator(agen) from None
             error: BaseException | None = None
             try:
+                asend = agen.asend
                 # Begun without the hooks of the event loop, which would keep a list of all generators, for those that
                 # are forgotten half-way. Each of these is brought to its end here.
                 sys.set_asyncgen_hooks(None, None)
@@ -284,6 +281,10 @@ class RequestDispatcher(Generic[_T_Request]):
             except StopAsyncIteration:
                 if not has_yielded:
                     return NEVER_YIELDED
+            except AttributeError:  # here, and not where it comes from, because of the lines that are counted
+                if hasattr(agen, "asend"):
+                    raise  # it is of the handler
+                raise no_async_generator(agen) from None
         return RETURNED
 
     def is_interrupting(self) -> bool:
