@@ -8,6 +8,7 @@ import math
 import socket
 import warnings
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from tests.blocking import open_descriptors
@@ -80,8 +81,15 @@ def test_arguments_of_an_address_are_refused_with_a_socket(name: str) -> None:
     kind = KINDS[name]
     for option, value in ADDRESS_OPTIONS[name].items():
         ours, theirs = kind.sockets()
-        with ours, theirs, pytest.raises(TypeError):
-            kind.cls(ours, kind.protocol(), **{option: value})
+        with ours, theirs:
+            ours.settimeout(7)
+            untouched = Mock(wraps=ours, spec=ours)
+            for sock in (ours, untouched):
+                with pytest.raises(TypeError, match=option):
+                    kind.cls(sock, kind.protocol(), **{option: value})
+            assert ours.fileno() >= 0
+            assert ours.gettimeout() == 7
+            assert untouched.mock_calls == []
 
 
 @kinds

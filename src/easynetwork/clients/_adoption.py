@@ -18,7 +18,9 @@ def check_adopted_socket(
     families: Collection[_socket.AddressFamily],
     address_options: Collection[str] = (),
 ) -> None:
-    """Refuses, and closes, what is no connected socket of *type_* and one of the *families*.
+    """Refuse, and close, what is not a connected socket of *type_* and one of the *families*.
+
+    With *address_options*, the socket is not touched: the call makes no sense, and does not hand it over.
 
     Parameters:
         sock: the socket.
@@ -31,9 +33,9 @@ def check_adopted_socket(
         ValueError: *sock* is of another type or family.
         OSError: ``ENOTCONN``: *sock* is not connected.
     """
+    if address_options:
+        raise TypeError(f"Unexpected arguments with a socket: {', '.join(address_options)}")
     try:
-        if address_options:
-            raise TypeError(f"Unexpected arguments with a socket: {', '.join(address_options)}")
         check_plain_socket(sock, type_)
         if sock.family not in families:
             names = " or ".join(family.name for family in families)

@@ -114,6 +114,15 @@ class AsyncTCPNetworkClient(
         **connect_options: Any,
     ) -> None:
         check_remote_address(arg)  # first: two arguments in the place of a pair would be taken for others
+        backend = ensure_backend(backend)
+        open_transport = inet_opener(
+            arg,
+            _socket.SOCK_STREAM,
+            backend.create_tcp_connection,
+            backend.wrap_stream_socket,
+            connect_options,
+            _ADDRESS_OPTIONS,
+        )
         tls = tls_options(
             arg,
             ssl,
@@ -122,21 +131,9 @@ class AsyncTCPNetworkClient(
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             ssl_standard_compatible=ssl_standard_compatible,
         )
-        backend = ensure_backend(backend)
         super().__init__(
             backend,
-            partial(
-                _connect,
-                inet_opener(
-                    arg,
-                    _socket.SOCK_STREAM,
-                    backend.create_tcp_connection,
-                    backend.wrap_stream_socket,
-                    connect_options,
-                    _ADDRESS_OPTIONS,
-                ),
-                tls,
-            ),
+            partial(_connect, open_transport, tls),
             arg if isinstance(arg, _socket.socket) else None,
             protocol,
             max_recv_size,

@@ -119,6 +119,7 @@ class TCPNetworkClient(
     ) -> None:
         bufsize = stream_bufsize(protocol, max_recv_size)
         check_above_zero("retry_interval", retry_interval)
+        open_socket = inet_opener(arg, _socket.SOCK_STREAM, open_tcp_socket, adopt, connect_options, _ADDRESS_OPTIONS)
         tls = tls_options(
             arg,
             ssl,
@@ -127,7 +128,7 @@ class TCPNetworkClient(
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             ssl_standard_compatible=ssl_standard_compatible,
         )
-        sock = inet_opener(arg, _socket.SOCK_STREAM, open_tcp_socket, adopt, connect_options, _ADDRESS_OPTIONS)()
+        sock = open_socket()
         set_tcp_options(sock)
         super().__init__(sock, _new_transport(sock, retry_interval, tls), protocol, bufsize)
 
