@@ -90,6 +90,10 @@ def test_tls_without_any_host_name_is_refused(certificates: Certificates, use_tl
 def test_times_are_not_negative(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
         new_client(("127.0.0.1", 9), ssl=True, **{name: value})
+    ours, theirs = stream_pair(socket.AF_INET)
+    with theirs, pytest.raises(ValueError, match=name):
+        new_client(ours, ssl=True, server_hostname="localhost", **{name: value})
+    assert ours.fileno() == -1  # it was handed over
 
 
 @pytest.mark.parametrize("server_hostname", [None, "localhost", "server.example"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["check_adopted_socket"]
+__all__ = ["check_adopted_socket", "handed_over"]
 
 import errno
 import socket as _socket
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._socket_calls import check_plain_socket, is_connected
 
 
@@ -45,3 +47,8 @@ def check_adopted_socket(
     except BaseException:
         sock.close()
         raise
+
+
+def handed_over(arg: object) -> AbstractContextManager[None]:
+    """Return a context that closes *arg*, the first argument of a client, if that is a socket and the body fails."""
+    return closed_on_failure(arg) if isinstance(arg, _socket.socket) else nullcontext()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
 from easynetwork.clients._inet import INETClient, check_remote_address, inet_opener, set_tcp_options
 from easynetwork.clients._tls import tls_options
+from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.socket import INETSocketAttribute
@@ -131,6 +132,7 @@ class AsyncTCPNetworkClient(
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             ssl_standard_compatible=ssl_standard_compatible,
         )
+        check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
         super().__init__(
             backend,
             partial(_connect, open_transport, tls),
