@@ -94,10 +94,10 @@ async def test_family_is_an_internet_family(family: int) -> None:
 
 @pytest.mark.parametrize("option", ["local_address", "family"])
 async def test_arguments_that_go_with_an_address_are_refused_with_a_socket(remote: Remote, option: str) -> None:
-    sock = connected_socket(remote)
-    with pytest.raises(TypeError):
-        new_client(sock, **{option: socket.AF_INET if option == "family" else ("127.0.0.1", 0)})
-    assert sock.fileno() < 0
+    with connected_socket(remote) as sock:
+        with pytest.raises(TypeError):
+            new_client(sock, **{option: socket.AF_INET if option == "family" else ("127.0.0.1", 0)})
+        assert sock.fileno() >= 0  # the caller keeps it
 
 
 async def test_adopted_socket_has_to_be_a_connected_udp_socket(remote: Remote) -> None:

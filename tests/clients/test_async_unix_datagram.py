@@ -121,11 +121,11 @@ async def test_a_name_is_required_where_the_system_chooses_none(
         new_client("path", local_path=local_path)
 
 
-async def test_a_local_path_needs_a_path_and_the_refused_socket_is_closed(remote: Remote, tmp_path: Path) -> None:
-    sock = named_socket(remote, tmp_path)
-    with pytest.raises(TypeError, match="local_path"):
-        new_client(sock, local_path="x")
-    assert sock.fileno() == -1
+async def test_a_local_path_needs_a_path_and_the_caller_keeps_the_socket(remote: Remote, tmp_path: Path) -> None:
+    with named_socket(remote, tmp_path) as sock:
+        with pytest.raises(TypeError, match="local_path"):
+            new_client(sock, local_path="x")
+        assert sock.fileno() >= 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import math
 import socket
 import warnings
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from tests.blocking import open_descriptors
@@ -53,10 +54,19 @@ def test_max_recv_size_must_be_a_strictly_positive_integer(kind: Kind, value: An
 @pytest.mark.parametrize("value", [0, -1.0, math.nan])
 def test_retry_interval_must_be_above_zero(kind: Kind, value: float) -> None:
     ours, theirs = kind.sockets()
-    with ours, theirs, pytest.raises(ValueError, match="retry_interval"):
+    with theirs, pytest.raises(ValueError, match="retry_interval"):
         kind.cls(ours, kind.protocol(), retry_interval=value)
+    assert ours.fileno() == -1  # it was handed over
     with kind.address() as (address, _), pytest.raises(ValueError, match="retry_interval"):
         kind.cls(address, kind.protocol(), retry_interval=value)
+
+
+@pytest.mark.parametrize("name", ["udp", "unix datagram"])
+def test_datagram_socket_is_closed_if_the_protocol_is_wrong(name: str) -> None:
+    ours, theirs = KINDS[name].sockets()
+    with theirs, pytest.raises(TypeError, match="DatagramProtocol"):
+        KINDS[name].cls(ours, PROTOCOLS[0])
+    assert ours.fileno() == -1
 
 
 @stream_kinds
@@ -80,8 +90,15 @@ def test_arguments_of_an_address_are_refused_with_a_socket(name: str) -> None:
     kind = KINDS[name]
     for option, value in ADDRESS_OPTIONS[name].items():
         ours, theirs = kind.sockets()
-        with ours, theirs, pytest.raises(TypeError):
-            kind.cls(ours, kind.protocol(), **{option: value})
+        with ours, theirs:
+            ours.settimeout(7)
+            untouched = Mock(wraps=ours, spec=ours)
+            for sock in (ours, untouched):
+                with pytest.raises(TypeError, match=option):
+                    kind.cls(sock, kind.protocol(), **{option: value})
+            assert ours.fileno() >= 0
+            assert ours.gettimeout() == 7
+            assert untouched.mock_calls == []
 
 
 @kinds

@@ -62,6 +62,18 @@ def connected(version: str | None = None, **options: Any) -> Iterator[tuple[Clie
 # --------------------------------------------------------------------------------------------------------- arguments
 
 
+@pytest.mark.parametrize("wrong", ["type", "family", "not connected", "an option"])
+def test_the_socket_is_checked_before_the_default_context_is_made(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setattr(ssl, "create_default_context", lambda: pytest.fail("it was made"))
+    sock = socket.socket(
+        socket.AF_UNIX if wrong == "family" else socket.AF_INET,
+        socket.SOCK_DGRAM if wrong == "type" else socket.SOCK_STREAM,
+    )
+    options = {"connect_timeout": 1} if wrong == "an option" else {}
+    with sock, pytest.raises((OSError, TypeError, ValueError)):
+        new_client(sock, ssl=True, server_hostname="localhost", **options)
+
+
 @pytest.mark.parametrize("use_tls", [True, "context"])
 @pytest.mark.parametrize("address", [("", 9), "a socket"])
 def test_tls_without_any_host_name_is_refused(certificates: Certificates, use_tls: Any, address: Any) -> None:
@@ -78,6 +90,10 @@ def test_tls_without_any_host_name_is_refused(certificates: Certificates, use_tl
 def test_times_are_not_negative(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):
         new_client(("127.0.0.1", 9), ssl=True, **{name: value})
+    ours, theirs = stream_pair(socket.AF_INET)
+    with theirs, pytest.raises(ValueError, match=name):
+        new_client(ours, ssl=True, server_hostname="localhost", **{name: value})
+    assert ours.fileno() == -1  # it was handed over
 
 
 @pytest.mark.parametrize("server_hostname", [None, "localhost", "server.example"])

@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -352,3 +353,33 @@ def test_messages_are_frozen_and_compared_by_identity(cls: Any) -> None:
 def test_nothing_here_can_be_subclassed(cls: type) -> None:
     with pytest.raises(TypeError):
         type("Sub", (cls,), {})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        object(),
+        12,
+        "text",
+        b"bytes",
+        {},
+        [1],
+        [()],
+        [(1, 2)],
+        [(*RIGHTS, "text")],
+        [(*RIGHTS, 12)],
+        [RIGHTS],
+        Mock(),
+        None,
+    ],
+)
+def test_data_of_an_unknown_form_has_no_descriptors_to_close(data: Any) -> None:
+    close_descriptors(data)
+
+
+def test_descriptors_beside_what_is_unknown_are_closed() -> None:
+    left, right = os.pipe()
+    close_descriptors([object(), (*RIGHTS, packed_fds(left)), (1, 2), (*RIGHTS, memoryview(packed_fds(right)))])
+    for fd in (left, right):
+        with pytest.raises(OSError):
+            os.fstat(fd)

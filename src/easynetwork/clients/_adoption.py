@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["check_adopted_socket"]
+__all__ = ["check_adopted_socket", "handed_over"]
 
 import errno
 import socket as _socket
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 
 from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._socket_calls import check_plain_socket, is_connected
 
 
@@ -18,7 +20,9 @@ def check_adopted_socket(
     families: Collection[_socket.AddressFamily],
     address_options: Collection[str] = (),
 ) -> None:
-    """Refuses, and closes, what is no connected socket of *type_* and one of the *families*.
+    """Refuse, and close, what is not a connected socket of *type_* and one of the *families*.
+
+    With *address_options*, the socket is not touched: the call makes no sense, and does not hand it over.
 
     Parameters:
         sock: the socket.
@@ -31,9 +35,9 @@ def check_adopted_socket(
         ValueError: *sock* is of another type or family.
         OSError: ``ENOTCONN``: *sock* is not connected.
     """
+    if address_options:
+        raise TypeError(f"Unexpected arguments with a socket: {', '.join(address_options)}")
     try:
-        if address_options:
-            raise TypeError(f"Unexpected arguments with a socket: {', '.join(address_options)}")
         check_plain_socket(sock, type_)
         if sock.family not in families:
             names = " or ".join(family.name for family in families)
@@ -43,3 +47,8 @@ def check_adopted_socket(
     except BaseException:
         sock.close()
         raise
+
+
+def handed_over(arg: object) -> AbstractContextManager[None]:
+    """Return a context that closes *arg*, the first argument of a client, if that is a socket and the body fails."""
+    return closed_on_failure(arg) if isinstance(arg, _socket.socket) else nullcontext()

@@ -11,7 +11,7 @@ try:
 except ImportError:  # Python without TLS
     _ssl = None  # type: ignore[assignment]
 
-from easynetwork.lowlevel._checks import check_string, check_timeouts
+from easynetwork.lowlevel._checks import check_string
 from easynetwork.lowlevel._tls_engine import check_ssl_context
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def tls_options(
 
     Raises:
         TypeError: *ssl* is neither a context nor a bool; *server_hostname* is not a string.
-        ValueError: *ssl* is a context for servers only; an argument without *ssl*; no *server_hostname*, and no host; a
-            time-out that is negative or NaN.
+        ValueError: *ssl* is a context for servers only; an argument without *ssl*; no *server_hostname*, and no host.
         RuntimeError: this Python has no TLS.
     """
     others = (server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
@@ -60,7 +59,6 @@ def tls_options(
                 server_hostname = name
             case _:
                 raise ValueError("'server_hostname' is required: there is no host name to take it from")
-    check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
     return {
         "ssl_context": _default_context(server_hostname) if ssl is True else ssl,
         "server_side": False,

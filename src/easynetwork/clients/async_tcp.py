@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
 from easynetwork.clients._inet import INETClient, check_remote_address, inet_opener, set_tcp_options
 from easynetwork.clients._tls import tls_options
+from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.socket import INETSocketAttribute
@@ -114,6 +115,15 @@ class AsyncTCPNetworkClient(
         **connect_options: Any,
     ) -> None:
         check_remote_address(arg)  # first: two arguments in the place of a pair would be taken for others
+        backend = ensure_backend(backend)
+        open_transport = inet_opener(
+            arg,
+            _socket.SOCK_STREAM,
+            backend.create_tcp_connection,
+            backend.wrap_stream_socket,
+            connect_options,
+            _ADDRESS_OPTIONS,
+        )
         tls = tls_options(
             arg,
             ssl,
@@ -122,21 +132,10 @@ class AsyncTCPNetworkClient(
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             ssl_standard_compatible=ssl_standard_compatible,
         )
-        backend = ensure_backend(backend)
+        check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
         super().__init__(
             backend,
-            partial(
-                _connect,
-                inet_opener(
-                    arg,
-                    _socket.SOCK_STREAM,
-                    backend.create_tcp_connection,
-                    backend.wrap_stream_socket,
-                    connect_options,
-                    _ADDRESS_OPTIONS,
-                ),
-                tls,
-            ),
+            partial(_connect, open_transport, tls),
             arg if isinstance(arg, _socket.socket) else None,
             protocol,
             max_recv_size,

@@ -9,11 +9,12 @@ import socket as _socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
+from easynetwork.clients._adoption import handed_over
 from easynetwork.clients._arguments import stream_bufsize
 from easynetwork.clients._blocking_stream import BlockingStreamClient
 from easynetwork.clients._inet import INETClient, inet_opener, set_tcp_options
 from easynetwork.clients._tls import tls_options
-from easynetwork.lowlevel._checks import check_above_zero
+from easynetwork.lowlevel._checks import check_above_zero, check_timeouts
 from easynetwork.lowlevel._errors import error_from_errno, is_stream_end
 from easynetwork.lowlevel.api_sync._connecting import adopt, open_tcp_socket
 from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport, SSLStreamTransport
@@ -118,7 +119,7 @@ class TCPNetworkClient(
         **connect_options: Any,
     ) -> None:
         bufsize = stream_bufsize(protocol, max_recv_size)
-        check_above_zero("retry_interval", retry_interval)
+        open_socket = inet_opener(arg, _socket.SOCK_STREAM, open_tcp_socket, adopt, connect_options, _ADDRESS_OPTIONS)
         tls = tls_options(
             arg,
             ssl,
@@ -127,7 +128,10 @@ class TCPNetworkClient(
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             ssl_standard_compatible=ssl_standard_compatible,
         )
-        sock = inet_opener(arg, _socket.SOCK_STREAM, open_tcp_socket, adopt, connect_options, _ADDRESS_OPTIONS)()
+        with handed_over(arg):
+            check_above_zero("retry_interval", retry_interval)
+            check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+        sock = open_socket()
         set_tcp_options(sock)
         super().__init__(sock, _new_transport(sock, retry_interval, tls), protocol, bufsize)
 

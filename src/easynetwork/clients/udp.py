@@ -7,6 +7,7 @@ __all__ = ["UDPNetworkClient"]
 import socket as _socket
 from typing import Any, Final, Generic, TypeVar, overload
 
+from easynetwork.clients._adoption import handed_over
 from easynetwork.clients._blocking_client import BlockingClient
 from easynetwork.clients._inet import INETClient, inet_opener
 from easynetwork.lowlevel._checks import check_above_zero
@@ -82,10 +83,12 @@ class UDPNetworkClient(
         retry_interval: float = 1.0,
         **connect_options: Any,
     ) -> None:
-        check_datagram_protocol(protocol)
-        check_above_zero("retry_interval", retry_interval)
         check_inet_family(connect_options.get("family", _socket.AF_UNSPEC))
-        sock = inet_opener(arg, _socket.SOCK_DGRAM, open_udp_socket, adopt, connect_options, _ADDRESS_OPTIONS)()
+        open_socket = inet_opener(arg, _socket.SOCK_DGRAM, open_udp_socket, adopt, connect_options, _ADDRESS_OPTIONS)
+        with handed_over(arg):
+            check_datagram_protocol(protocol)
+            check_above_zero("retry_interval", retry_interval)
+        sock = open_socket()
         transport = SocketDatagramTransport(sock, retry_interval)
         super().__init__(sock, transport, DatagramEndpoint(transport, protocol))
 

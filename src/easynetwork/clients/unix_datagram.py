@@ -9,6 +9,7 @@ import socket as _socket
 from functools import partial
 from typing import Any, Generic, TypeVar, overload
 
+from easynetwork.clients._adoption import handed_over
 from easynetwork.clients._blocking_unix import BlockingUnixClient
 from easynetwork.clients._unix import named_datagram_opener
 from easynetwork.lowlevel._checks import check_above_zero
@@ -77,9 +78,11 @@ class UnixDatagramClient(
         retry_interval: float = 1.0,
         **connect_options: Any,
     ) -> None:
-        check_datagram_protocol(protocol)
-        check_above_zero("retry_interval", retry_interval)
         connect = partial(open_unix_socket, _socket.SOCK_DGRAM)
-        sock = named_datagram_opener(arg, connect, adopt, connect_options)()
+        open_socket = named_datagram_opener(arg, connect, adopt, connect_options)
+        with handed_over(arg):
+            check_datagram_protocol(protocol)
+            check_above_zero("retry_interval", retry_interval)
+        sock = open_socket()
         transport = SocketDatagramTransport(sock, retry_interval)
         super().__init__(sock, transport, DatagramEndpoint(transport, protocol))

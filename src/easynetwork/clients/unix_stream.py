@@ -9,6 +9,7 @@ import socket as _socket
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, overload
 
+from easynetwork.clients._adoption import handed_over
 from easynetwork.clients._arguments import stream_bufsize
 from easynetwork.clients._blocking_stream import BlockingStreamClient
 from easynetwork.clients._blocking_unix import BlockingUnixClient
@@ -90,8 +91,10 @@ class UnixStreamClient(
         **connect_options: Any,
     ) -> None:
         bufsize = stream_bufsize(protocol, max_recv_size)
-        check_above_zero("retry_interval", retry_interval)
         connect = partial(open_unix_socket, _socket.SOCK_STREAM)
-        sock = unix_opener(arg, _socket.SOCK_STREAM, connect, adopt, connect_options, _ADDRESS_OPTIONS)()
+        open_socket = unix_opener(arg, _socket.SOCK_STREAM, connect, adopt, connect_options, _ADDRESS_OPTIONS)
+        with handed_over(arg):
+            check_above_zero("retry_interval", retry_interval)
+        sock = open_socket()
         super().__init__(sock, SocketStreamTransport(sock, retry_interval), protocol, bufsize)
         self._peer_credentials: UnixCredentials | None = None

@@ -22,7 +22,7 @@ import os
 import socket as _socket
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from struct import Struct
@@ -45,6 +45,7 @@ MSG_CTRUNC: Final[int] = getattr(_socket, "MSG_CTRUNC", 0)
 """The flag of messages that the system has truncated: there was no room, or the process has no descriptors left."""
 
 _INT_SIZE: Final[int] = array("i").itemsize
+_SCM_RIGHTS: Final[int | None] = getattr(_socket, "SCM_RIGHTS", None)
 
 # Process, user and group within the structure of each platform; padding stands for the fields not offered here.
 if sys.platform.startswith("freebsd"):
@@ -219,15 +220,19 @@ def truncation_error(messages: Iterable[tuple[int, int, ReadableBuffer]]) -> OSE
     )
 
 
-def close_descriptors(messages: Iterable[tuple[int, int, ReadableBuffer]]) -> None:
-    """Closes the file descriptors in what `socket.socket.recvmsg` has returned: for data that nobody claims."""
-    if isinstance(messages, TruncatedMessages):
+def close_descriptors(messages: object) -> None:
+    """Close the file descriptors in *messages*, which no handler has claimed, if `socket.socket.recvmsg` returns such.
+
+    Ancillary data of a transport written by a user may be of any type. What is in it stays as it is.
+    """
+    if not isinstance(messages, Sequence):
         return
-    for level, type_, data in messages:
-        if level == _socket.SOL_SOCKET and type_ == getattr(_socket, "SCM_RIGHTS", None):
-            for fd in array("i", _without_partial_item(memoryview(data).tobytes(), _INT_SIZE)):
-                with suppress(OSError):  # Linux closes it nevertheless, and the others are to be closed as well
-                    os.close(fd)
+    for message in messages:
+        match message:
+            case (_socket.SOL_SOCKET, type_, bytes() | bytearray() | memoryview() as data) if type_ == _SCM_RIGHTS:
+                for fd in array("i", _without_partial_item(memoryview(data).tobytes(), _INT_SIZE)):
+                    with suppress(OSError):  # Linux closes it nevertheless, and the others are to be closed as well
+                        os.close(fd)
 
 
 def _without_partial_item(payload: bytes, item_size: int) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from easynetwork.exceptions import DatagramProtocolParseError, DeserializeError, PacketConversionError
 from easynetwork.protocol import DatagramProtocol
 
+from ._overrides import is_overridden
 from ._packets import encoding_crash, hand_over
 
 _T_SentPacket = TypeVar("_T_SentPacket")
@@ -33,15 +34,16 @@ class DatagramCodec(Generic[_T_SentPacket, _T_ReceivedPacket]):
 
     def __init__(self, protocol: DatagramProtocol[_T_SentPacket, _T_ReceivedPacket]) -> None:
         check_datagram_protocol(protocol)
-        cls, serializer, is_plain = type(protocol), protocol._serializer, protocol._converter is None
-        is_overridden = cls.make_datagram is not DatagramProtocol.make_datagram
+        serializer: Any = getattr(protocol, "_serializer", None)  # a subclass may have a constructor of its own
+        is_plain = serializer is not None and protocol._converter is None
         self.make: Final[Callable[[_T_SentPacket], bytes]] = (
-            serializer.serialize if is_plain and not is_overridden else protocol.make_datagram
+            serializer.serialize
+            if is_plain and not is_overridden(protocol, DatagramProtocol.make_datagram)
+            else protocol.make_datagram
         )
         """Returns the datagram of a packet. What it raises is to be the cause of an `encoding_crash`."""
 
-        is_overridden = cls.build_packet_from_datagram is not DatagramProtocol.build_packet_from_datagram
-        self._deserializes = is_plain and not is_overridden
+        self._deserializes = is_plain and not is_overridden(protocol, DatagramProtocol.build_packet_from_datagram)
         self.build: Final[Callable[[bytes], _T_ReceivedPacket]] = (
             serializer.deserialize if self._deserializes else protocol.build_packet_from_datagram
         )

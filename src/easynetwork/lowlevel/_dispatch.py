@@ -297,11 +297,11 @@ class RequestDispatcher(Generic[_T_Request]):
         self._decoder.clear()
         self._decoded.clear()  # this ends the iterator as well
 
-    def feed_with_ancillary(self, chunk: bytes, ancillary_data: Any) -> None:
-        """Takes bytes received together with *ancillary_data*, in the one read that the current ``yield`` allows.
+    def take_ancillary_data(self, ancillary_data: Any) -> None:
+        """Take what has come in the one read that the current ``yield`` allows, before the bytes are fed.
 
         Raises:
-            RuntimeError: the callback has failed. The bytes are dropped.
+            RuntimeError: the callback has failed. The bytes are to be dropped.
         """
         assert self.ancillary is not None
         self.spent = True
@@ -310,7 +310,6 @@ class RequestDispatcher(Generic[_T_Request]):
             self.ancillary.data_received(ancillary_data)
         except Exception as exc:
             raise RuntimeError("The callback for ancillary data has failed") from exc
-        self.input.append(chunk)
 
     def claim(self, exc: BaseException) -> None:
         """Note that *exc* is an error of this connection, and not of any other origin."""

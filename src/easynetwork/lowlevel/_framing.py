@@ -26,13 +26,14 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
-from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
+from easynetwork.serializers.abc import between_packets
 from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
 
 from ._checks import check_strictly_positive
 from ._decoder import NEED_DATA, FramingLostError, NeedData, StreamDecoder, SupportsAppend
 from ._frame_decoders import CauseReportingDecoder, FixedSizeDecoder, SeparatedDecoder
 from ._generator_decoders import BufferedDecoder, GeneratorDecoder
+from ._overrides import is_overridden, provider
 
 _T_Packet = TypeVar("_T_Packet")
 
@@ -41,9 +42,14 @@ _LARGE_FRAME: Final = 16 * 1024
 
 
 def decoder_factory(
-    protocol: AnyStreamProtocolType[Any, _T_Packet], max_recv_size: int
+    protocol: AnyStreamProtocolType[Any, _T_Packet], max_recv_size: int, *, by_chunks: bool = True
 ) -> Callable[[], StreamDecoder[_T_Packet]]:
-    """Returns a function that makes one decoder per connection.
+    """Return a function that makes one decoder per connection.
+
+    Parameters:
+        protocol: what a packet is.
+        max_recv_size: the largest number of bytes to read at once.
+        by_chunks: whether the decoder may take chunks even if *protocol* wants its buffer to be filled.
 
     Raises:
         TypeError: *protocol* is no stream protocol object.
@@ -57,10 +63,12 @@ def decoder_factory(
         serializer = _framed_serializer(protocol, StreamProtocol.build_packet_from_chunks, "incremental_deserialize")
         fallback = partial(GeneratorDecoder, protocol, max_recv_size, _between_packets(protocol))
     else:
+        fallback = partial(BufferedDecoder, protocol, max_recv_size, _between_packets(protocol))
+        if not by_chunks:
+            return fallback
         serializer = _framed_serializer(
             protocol, BufferedStreamProtocol.build_packet_from_buffer, "buffered_incremental_deserialize"
         )
-        fallback = partial(BufferedDecoder, protocol, max_recv_size, _between_packets(protocol))
     if serializer is None:
         return fallback
     decode = _decode_function(serializer, protocol._converter)
@@ -105,8 +113,7 @@ def check_stream_protocol(protocol: object) -> None:
 
 def _between_packets(protocol: AnyStreamProtocolType[Any, Any]) -> bytes:
     """Return the bytes that may follow the last packet of a stream."""
-    serializer = getattr(protocol, "_serializer", None)
-    return serializer._between_packets if isinstance(serializer, AbstractIncrementalPacketSerializer) else b""
+    return between_packets(getattr(protocol, "_serializer", None))
 
 
 def _decode_function(serializer: FramedPacketSerializer[Any, Any], converter: Any) -> Callable[[bytes], Any]:
@@ -131,19 +138,10 @@ def _framed_serializer(
         serializer_method: the generator function of the serializer.
         said_by: what says the same without a generator.
     """
-    serializer = protocol._serializer
-    if not isinstance(serializer, FramedPacketSerializer):
-        return None
-    if getattr(getattr(protocol, protocol_method.__name__), "__func__", None) is not protocol_method:
+    serializer = getattr(protocol, "_serializer", None)  # a subclass may have a constructor of its own
+    if not isinstance(serializer, FramedPacketSerializer) or is_overridden(protocol, protocol_method):
         return None
     # A class that replaces the generator after the framing was said (further down the hierarchy) has the last word.
-    overrider = _provider(serializer, serializer_method)
-    speaker = _provider(serializer, said_by)
+    overrider = provider(serializer, serializer_method)
+    speaker = provider(serializer, said_by)
     return serializer if overrider and speaker and issubclass(speaker, overrider) else None
-
-
-def _provider(obj: object, name: str) -> type[Any] | None:
-    """Returns the class that *obj* has its method *name* from; None if it is an attribute of the object itself."""
-    if name in getattr(obj, "__dict__", ()):
-        return None
-    return next(cls for cls in type(obj).__mro__ if name in vars(cls))

@@ -60,19 +60,28 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
             raise ConnectionAbortedError(errno.ECONNABORTED, "the peer closed the connection")
 
     def _complete_with_ancillary(
-        self, chunk: bytes, ancillary_data: Any, ancillary_data_received: Callable[[Any], object]
+        self, received: bytes | int, ancillary_data: Any, ancillary_data_received: Callable[[Any], object]
     ) -> _T_ReceivedPacket:
-        """Returns the packet that *chunk*, just read, completes; *ancillary_data* is handed over before.
+        """Return the packet that *received* completes; *ancillary_data* is handed over before.
+
+        Parameters:
+            received: the bytes just read, or how many of them were read into the buffer of the protocol object.
+            ancillary_data: what has come with them.
+            ancillary_data_received: gets that.
 
         Raises:
-            ConnectionAbortedError: *chunk* is empty: the stream has ended. Nothing was handed over.
+            ConnectionAbortedError: no byte was read: the stream has ended. Nothing was handed over.
             EOFError: the packet is still incomplete.
-            RuntimeError: *ancillary_data_received* has failed; *chunk* is lost. Or the protocol object crashed.
+            RuntimeError: *ancillary_data_received* has failed; the bytes are lost. Or the protocol object crashed.
         """
-        self._eof = not chunk
+        self._eof = not received
         self._check_eof()
         hand_over(ancillary_data, ancillary_data_received)
-        self._decoder.feed(chunk)
+        if isinstance(received, int):
+            assert self._buffered is not None
+            self._buffered.buffer_updated(received)
+        else:
+            self._decoder.feed(received)
         if (packet := self._decoder.next_packet()) is NEED_DATA:
             raise EOFError("The data received with ancillary data does not hold a whole packet")
         return packet

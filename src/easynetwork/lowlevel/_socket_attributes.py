@@ -30,7 +30,12 @@ def socket_attributes(
 
     def address(name: str) -> Any:
         try:
-            value = get_address(name) if get_address else getattr(get_socket(), f"get{name}")()
+            if get_address:
+                value = get_address(name)
+            elif (sock := get_socket()).fileno() < 0:
+                raise error_from_errno(errno.EBADF)
+            else:
+                value = getattr(sock, f"get{name}")()
             if value is None:
                 raise error_from_errno(errno.ENOTCONN)
             return value

@@ -18,6 +18,7 @@ from .abc import (
     AbstractIncrementalPacketSerializer,
     AbstractPacketSerializer,
     BufferedIncrementalPacketSerializer,
+    between_packets,
 )
 
 
@@ -116,7 +117,7 @@ class StapledIncrementalPacketSerializer(
 
     @property
     def _between_packets(self) -> bytes:
-        return self._received_packet_serializer._between_packets
+        return between_packets(self._received_packet_serializer)
 
     def incremental_deserialize(self) -> Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]]:
         """Asks ``received_packet_serializer``."""

@@ -15,6 +15,7 @@ from easynetwork.lowlevel._checks import check_port, check_timeouts
 from easynetwork.lowlevel._tls_engine import check_ssl_context
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
+from easynetwork.lowlevel.api_async.transports._hooks import keep_names
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSListener
 from easynetwork.lowlevel.socket import (
@@ -50,7 +51,7 @@ class _TCPClient(ConnectedClient[_T_Response]):
     _names: Callable[[], tuple[Any, Any]]
 
     def keep_names(self) -> None:
-        self._names = self._transport._keep_names()
+        self._names = keep_names(self._transport)
         if not _ACCEPTED_SOCKETS_INHERIT:
             _set_options(self.extra(INETSocketAttribute.socket))
 

@@ -6,13 +6,16 @@ __all__ = ["PacketReceiver", "PacketSender", "TransportWrapper"]
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from easynetwork.lowlevel._errors import raise_stream_error
-from easynetwork.lowlevel._framing import NEED_DATA, StreamDecoder
+from easynetwork.lowlevel._framing import NEED_DATA, decoder_factory
 from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel._resource_guard import ResourceGuard
+from easynetwork.protocol import AnyStreamProtocolType
 
+from .transports._hooks import NO_BATCH, chunk_receiver, receive_chunk, write_batch
 from .transports.abc import AsyncBaseTransport, AsyncStreamReadTransport, AsyncStreamWriteTransport
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
     def __init__(self, transport: AsyncStreamWriteTransport, encode: Callable[[_T_SentPacket], bytes]) -> None:
         self._transport = transport
         self._encode = encode
-        self._batch = transport._write_batch()
+        self._batch = write_batch(transport)
         self._exclusion: AbstractAsyncContextManager[object] | None = None  # most clients are never waited for
 
     async def send_packet(self, packet: _T_SentPacket) -> None:
@@ -150,17 +153,32 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
     def _check_can_send(self) -> None:
         """Raises `RuntimeError` if the sending direction was closed on its own."""
 
+    def _send_no_more(self) -> None:
+        """Have each further `send_packet` fail by `_check_can_send` before it asks the protocol object for bytes."""
+        self._encode = _encode_nothing
+        self._batch = NO_BATCH
+
+
+def _encode_nothing(packet: object) -> bytes:
+    return b""
+
 
 class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
     """Decodes packets out of what a transport receives, for one task at a time."""
 
-    __slots__ = ("_guard", "_transport", "next_packet")
+    __slots__ = ("_guard", "_receive_chunk", "_transport", "next_packet")
 
     def __init__(
-        self, transport: AsyncStreamReadTransport, decoder: StreamDecoder[_T_ReceivedPacket], max_recv_size: int
+        self,
+        transport: AsyncStreamReadTransport,
+        protocol: AnyStreamProtocolType[Any, _T_ReceivedPacket],
+        max_recv_size: int,
     ) -> None:
+        receive = chunk_receiver(transport)
+        decoder = decoder_factory(protocol, max_recv_size, by_chunks=receive is not None)()
         super().__init__(decoder, max_recv_size)
         self._transport = transport
+        self._receive_chunk = receive or partial(receive_chunk, transport)
         self._guard = ResourceGuard("Another task is receiving")
         self.next_packet: Final = decoder.next_packet
         """Returns the next packet if its bytes are there, or `NEED_DATA`."""
@@ -185,7 +203,7 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
                     buffered.buffer_updated(nbytes)
                     self._eof = not nbytes
                 else:
-                    self._eof = not await self._transport._recv_chunk(decoder.input, self._max_recv_size)
+                    self._eof = not await self._receive_chunk(decoder.input, self._max_recv_size)
                 packet = decoder.next_packet()
                 if packet is not NEED_DATA:
                     return packet
@@ -202,5 +220,11 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
             if (packet := self._decoder.next_packet()) is not NEED_DATA:
                 return packet
             self._check_eof()
-            chunk, ancillary_data = await self._transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize)
-            return self._complete_with_ancillary(chunk, ancillary_data, ancillary_data_received)
+            transport = self._transport
+            received: bytes | int
+            if (buffered := self._buffered) is not None:
+                buffer = buffered.get_buffer()
+                received, ancillary_data = await transport.recv_with_ancillary_into(buffer, ancillary_bufsize)
+            else:
+                received, ancillary_data = await transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize)
+            return self._complete_with_ancillary(received, ancillary_data, ancillary_data_received)

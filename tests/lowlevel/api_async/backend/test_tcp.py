@@ -16,6 +16,7 @@ import pytest
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
+from easynetwork.lowlevel.api_async.transports._hooks import write_batch
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.socket import ISocket, SocketAttribute
@@ -560,7 +561,7 @@ async def fill(backend: AsyncBackend, transport: AsyncStreamTransport) -> None:
     with backend.move_on_after(0.05):
         while True:
             await transport.send_all(b"x" * 65536)
-    while transport._write_batch().write_nowait(b"x" * 1000):
+    while write_batch(transport).write_nowait(b"x" * 1000):
         pass
 
 

@@ -13,12 +13,13 @@ import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from tests.blocking import PATIENCE, InThread, Waits, open_descriptors, stream_pair
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
-from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport
+from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport, SocketStreamTransport
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 from easynetwork.lowlevel.socket import SocketAttribute
 
@@ -507,3 +508,21 @@ def test_tcp_carries_no_ancillary_data() -> None:
         ):
             with pytest.raises(UnsupportedOperation):
                 call()
+
+
+@pytest.mark.parametrize(
+    ("cls", "type_"), [(SocketStreamTransport, socket.SOCK_STREAM), (SocketDatagramTransport, socket.SOCK_DGRAM)]
+)
+def test_a_closed_socket_is_not_asked_for_its_names(cls: Any, type_: socket.SocketKind) -> None:
+    sock = Mock(spec=socket.socket, type=type_, family=socket.AF_INET)
+    sock.fileno.return_value = 12345
+    sock.getsockname.return_value, sock.getpeername.return_value = ("127.0.0.1", 1), ("127.0.0.1", 2)
+    transport = cls(sock, math.inf)
+    assert transport.extra(SocketAttribute.sockname) == ("127.0.0.1", 1)
+    assert transport.extra(SocketAttribute.peername) == ("127.0.0.1", 2)
+    sock.fileno.return_value = -1
+    sock.reset_mock()
+    for attribute in (SocketAttribute.sockname, SocketAttribute.peername):
+        with pytest.raises(TypedAttributeLookupError):
+            transport.extra(attribute)
+    assert sock.getsockname.mock_calls == sock.getpeername.mock_calls == []

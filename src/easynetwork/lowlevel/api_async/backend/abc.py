@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, ParamSpec, Pr
 
 from typing_extensions import TypeVarTuple, Unpack
 
+from easynetwork.lowlevel._hooks import drop_overridden_hooks
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -336,6 +338,10 @@ class AsyncBackend(metaclass=ABCMeta):
 
     __slots__ = ("__weakref__",)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        drop_overridden_hooks(cls)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} object at {id(self):#x}>"
 
@@ -371,13 +377,6 @@ class AsyncBackend(metaclass=ABCMeta):
     def get_cancelled_exc_class(self) -> type[BaseException]:
         """Returns the exception that is raised in a cancelled task."""
         raise NotImplementedError
-
-    def _is_cancellation(self, exc: BaseException) -> bool:
-        """Return whether *exc*, raised in the current task, comes from a cancellation of this very task.
-
-        The exception of another task that was cancelled has the same type. By default, the type decides.
-        """
-        return isinstance(exc, self.get_cancelled_exc_class())
 
     @abstractmethod
     async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from easynetwork.lowlevel._checks import check_transport
-from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
+from easynetwork.lowlevel._framing import packet_encoder
 from easynetwork.lowlevel.api_async._packets import PacketReceiver, PacketSender, TransportWrapper
+from easynetwork.lowlevel.api_async.transports._hooks import expect_input
 from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncBaseTransport,
     AsyncStreamReadTransport,
@@ -86,9 +87,8 @@ class AsyncStreamReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_Rece
         max_recv_size: int,
     ) -> None:
         check_transport(transport, AsyncStreamReadTransport)
-        decoder = decoder_factory(protocol, max_recv_size)()
+        self._receiver = PacketReceiver(transport, protocol, max_recv_size)
         super().__init__(transport)
-        self._receiver = PacketReceiver(transport, decoder, max_recv_size)
 
     async def aclose(self) -> None:
         try:
@@ -132,9 +132,8 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
         max_recv_size: int,
     ) -> None:
         check_transport(transport, AsyncStreamTransport)
-        decoder = decoder_factory(protocol, max_recv_size)()
+        self._receiver = PacketReceiver(transport, protocol, max_recv_size)
         super().__init__(transport, packet_encoder(protocol))
-        self._receiver = PacketReceiver(transport, decoder, max_recv_size)
         self._eof_sent = False
 
     async def send_eof(self) -> None:
@@ -148,6 +147,7 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
             if not self._eof_sent:
                 await self._transport.send_eof()
                 self._eof_sent = True
+                self._send_no_more()
 
     async def aclose(self) -> None:
         """Closes the transport and forgets what was received. A cancelled call closes abruptly.
@@ -157,7 +157,7 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
         """
         async with self._alone():
             if self._receiver.is_interrupting():
-                self._transport._expect_input()
+                expect_input(self._transport)
             try:
                 await super().aclose()
             finally:

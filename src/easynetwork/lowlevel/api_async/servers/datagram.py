@@ -16,6 +16,8 @@ from easynetwork.lowlevel._dispatch import HandlerGenerator
 from easynetwork.lowlevel._faults import Origin
 from easynetwork.lowlevel._packets import encoding_crash
 from easynetwork.lowlevel._records import log_fault
+from easynetwork.lowlevel.api_async.backend._hooks import cancellation_detector
+from easynetwork.lowlevel.api_async.transports._hooks import nowait_sender, run_conversations
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.protocol import DatagramProtocol
@@ -68,7 +70,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             raise TypeError(f"Expected an AsyncDatagramListener object, got {listener!r}")
         self._codec: DatagramCodec[_T_Response, _T_Request] = DatagramCodec(protocol)
         self._make_datagram = self._codec.make
-        self._send_nowait = listener._send_nowait
+        self._send_nowait = nowait_sender(listener)
         self._backlog = Backlog()
         super().__init__(listener)
 
@@ -189,12 +191,12 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             clients,
             self._backlog,
             on_error,
-            self.backend()._is_cancellation,
+            cancellation_detector(self.backend()),
             ancillary_bufsize=ancillary_bufsize,
             on_unused=on_unused,
         )
         with self._serve_guard:
-            await self._transport._run_conversations(dispatcher, task_group)
+            await run_conversations(self._transport, dispatcher, task_group)
 
 
 def _log_error(address: Hashable, exc: BaseException, origin: Origin | None) -> None:

@@ -14,10 +14,12 @@ from easynetwork.lowlevel._faults import Origin, closes_coroutine, refuse_nothin
 from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packets import PacketSender
+from easynetwork.lowlevel.api_async.backend._hooks import cancellation_detector
+from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, expect_input, request_runner
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
-from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol
 
 from ._server import Server
 
@@ -47,7 +49,7 @@ class ServedClient(PacketSender[_T_Response]):
     ) -> None:
         super().__init__(transport, encode)
         self._dispatcher = dispatcher
-        self._drive: Final = transport._request_runner(dispatcher)
+        self._drive: Final = request_runner(transport, dispatcher)
         """Feeds requests to the generators that a function makes, until it makes none or the connection ends."""
 
     async def aclose(self) -> None:
@@ -60,7 +62,7 @@ class ServedClient(PacketSender[_T_Response]):
         """
         async with self._alone():
             if self._dispatcher.is_interrupting():
-                self._transport._expect_input()
+                expect_input(self._transport)
             self._dispatcher.stop()
             try:
                 await self._transport.aclose()
@@ -112,7 +114,7 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         ValueError: *max_recv_size* is no strictly positive integer.
     """
 
-    __slots__ = ("_encode", "_make_decoder", "_max_recv_size")
+    __slots__ = ("_encode", "_make_buffer_decoder", "_make_decoder", "_max_recv_size")
 
     _transport: AsyncListener[AsyncStreamTransport]
 
@@ -125,6 +127,11 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         if not isinstance(listener, AsyncListener):
             raise TypeError(f"Expected an AsyncListener object, got {listener!r}")
         self._make_decoder = decoder_factory(protocol, max_recv_size)
+        self._make_buffer_decoder = (
+            decoder_factory(protocol, max_recv_size, by_chunks=False)
+            if isinstance(protocol, BufferedStreamProtocol)
+            else None
+        )
         self._encode = packet_encoder(protocol)
         self._max_recv_size = max_recv_size
         super().__init__(listener)
@@ -164,11 +171,20 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
             runner = _PlainCallback(client_connected_cb)
 
         client_type = runner.client_type
-        make_decoder, max_recv_size, encode = self._make_decoder, self._max_recv_size, self._encode
+        make_decoder, make_buffer_decoder = self._make_decoder, self._make_buffer_decoder
+        max_recv_size, encode = self._max_recv_size, self._encode
+
+        async def refuse(connection: object) -> None:
+            raise TypeError(f"The listener must accept AsyncStreamTransport objects, got {connection!r}")
 
         def serve_client(transport: AsyncStreamTransport) -> Coroutine[Any, Any, None]:
             # Not in the coroutine: a transport that knows who gets its bytes before there are any reads them for less.
-            dispatcher = RequestDispatcher(make_decoder(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
+            if not isinstance(transport, AsyncStreamTransport):
+                return refuse(transport)
+            make = make_decoder
+            if make_buffer_decoder is not None and chunk_receiver(transport) is None:
+                make = make_buffer_decoder
+            dispatcher = RequestDispatcher(make(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
             return _run_connection(runner, client_type(transport, encode, dispatcher), transport)
 
         with self._serve_guard:
@@ -180,8 +196,8 @@ async def _run_connection(runner: ConnectionRunner, client: ServedClient[Any], t
     try:
         await runner.run_connection(client)
         if client._dispatcher.is_interrupting():
-            transport._expect_input()
-        if not transport._close_soon():
+            expect_input(transport)
+        if not close_soon(transport):
             await _close(transport, client._dispatcher)
     except BaseException as exc:
         await end_abruptly(transport, exc, lambda fault: log_fault(_logger, transport, fault, client.error_origin))
@@ -204,7 +220,7 @@ async def end_abruptly(
     """
     if closes_coroutine(exc):
         raise exc
-    is_cancellation = transport.backend()._is_cancellation
+    is_cancellation = cancellation_detector(transport.backend())
     fault, ending = split_fault(exc, is_cancellation)
     if fault is not None:
         # Before anything is awaited: a cancellation that is on its way would take the message with it.

@@ -72,15 +72,33 @@ async def receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispat
 
 async def _receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispatcher[Any]) -> bool:
     bufsize, ancillary_bufsize = dispatcher.max_recv_size, dispatcher.ancillary_bufsize
+    buffered = dispatcher.buffered
+    received: bytes | int
+    ancillary_data: Any = None
     try:
         if dispatcher.ancillary is None:
-            return await transport._recv_chunk(dispatcher.input, bufsize)
-        if dispatcher.spent:
-            raise EOFError("The data received with ancillary data does not hold a whole request")
-        assert ancillary_bufsize is not None
-        chunk, ancillary_data = await transport.recv_with_ancillary(bufsize, ancillary_bufsize)
+            if buffered is None:
+                received = await transport.recv(bufsize)
+            else:
+                received = await transport.recv_into(buffered.get_buffer())
+        else:
+            if dispatcher.spent:
+                raise EOFError("The data received with ancillary data does not hold a whole request")
+            assert ancillary_bufsize is not None
+            if buffered is None:
+                received, ancillary_data = await transport.recv_with_ancillary(bufsize, ancillary_bufsize)
+            else:
+                buffer = buffered.get_buffer()
+                received, ancillary_data = await transport.recv_with_ancillary_into(buffer, ancillary_bufsize)
     except OSError as exc:
         raise_stream_error(exc)
-    if chunk:
-        dispatcher.feed_with_ancillary(chunk, ancillary_data)
-    return bool(chunk)
+    if not received:
+        return False
+    if dispatcher.ancillary is not None:
+        dispatcher.take_ancillary_data(ancillary_data)
+    if isinstance(received, int):
+        assert buffered is not None
+        buffered.buffer_updated(received)
+    else:
+        dispatcher.input.append(received)
+    return True

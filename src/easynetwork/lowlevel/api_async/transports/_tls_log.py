@@ -14,13 +14,14 @@ from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._unix_address import UnixSocketAddress
 from easynetwork.lowlevel.socket import new_socket_address
 
+from ._hooks import keep_names
 from .abc import AsyncStreamTransport
 
 
 def keep_peer_name(transport: AsyncStreamTransport) -> Callable[[], str]:
     """Return what tells how log records call the peer of *transport*, even once the transport is closed."""
     try:
-        names = transport._keep_names()
+        names = keep_names(transport)
     except Exception:  # the peer has gone already, or a transport of the user has no names
         return lambda: "an unknown peer"
     return lambda: _to_str(names()[1])

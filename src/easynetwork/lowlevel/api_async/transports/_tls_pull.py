@@ -7,6 +7,7 @@ __all__ = ["PulledTLS"]
 import contextlib
 import errno
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from easynetwork.exceptions import UnsupportedOperation
@@ -15,6 +16,7 @@ from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel._tls_engine import TLSEngine
 
+from . import _hooks
 from .abc import AsyncStreamTransport
 from .utils import aclose_forcefully
 
@@ -126,11 +128,11 @@ class PulledTLS(AsyncStreamTransport):
             await aclose_forcefully(self._transport)
             raise
         if self._plaintext.nbytes and not self._engine.ended:
-            self._expect_input()
+            _hooks.expect_input(self._transport)
         await self._transport.aclose()
 
-    def _expect_input(self) -> None:
-        self._transport._expect_input()
+    def _hook_expect_input(self) -> None:
+        _hooks.expect_input(self._transport)
 
     async def _shut_down(self) -> None:
         """Exchanges the closing alerts. Closes the transport abruptly if that takes too long."""
@@ -147,6 +149,9 @@ class PulledTLS(AsyncStreamTransport):
                 pass
         if deadline.cancelled_caught():
             await aclose_forcefully(self._transport)
+
+    def _hook_chunk_receiver(self) -> _hooks.ChunkReceiver:
+        return partial(_hooks.receive_chunk, self)
 
     def backend(self) -> AsyncBackend:
         return self._transport.backend()

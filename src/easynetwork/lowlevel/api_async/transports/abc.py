@@ -12,29 +12,22 @@ __all__ = [
     "AsyncStreamReadTransport",
     "AsyncStreamTransport",
     "AsyncStreamWriteTransport",
-    "WriteBatch",
 ]
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Coroutine, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel import typed_attr
-from easynetwork.lowlevel.socket import SocketAttribute
-
-from . import _pull, _pull_datagrams
+from easynetwork.lowlevel._hooks import drop_overridden_hooks
 
 if TYPE_CHECKING:
     from typing import Self
 
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._conversations import DatagramDispatcher
-    from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
-    from easynetwork.lowlevel._framing import SupportsAppend
-    from easynetwork.lowlevel._tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _T_co = TypeVar("_T_co", covariant=True)
@@ -48,6 +41,10 @@ class AsyncBaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
     """
 
     __slots__ = ("__weakref__",)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        drop_overridden_hooks(cls)
 
     async def __aenter__(self) -> Self:
         return self
@@ -123,27 +120,6 @@ class AsyncStreamReadTransport(AsyncBaseTransport):
         """
         raise NotImplementedError
 
-    async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
-        """Receives something into *queue*, by the shortest way. A cancelled call loses no data.
-
-        A transport that is called by its event loop may append the bytes in that very call.
-
-        Parameters:
-            queue: takes the bytes.
-            bufsize: how many bytes to read at once, if that can be chosen.
-
-        Returns:
-            False at the end of the stream.
-
-        Raises:
-            BusyResourceError: another task is receiving.
-            OSError: the connection broke or the transport is closed.
-        """
-        chunk = await self.recv(bufsize)
-        if chunk:
-            queue.append(chunk)
-        return bool(chunk)
-
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
         """Like `recv`, together with ancillary data: a list of ``(level, type, data)`` as :manpage:`recvmsg(2)` gives.
 
@@ -197,33 +173,6 @@ class AsyncStreamWriteTransport(AsyncBaseTransport):
         """
         raise UnsupportedOperation("This transport does not support sending ancillary data")
 
-    def _write_batch(self) -> WriteBatch:
-        """Returns what takes bytes to send without waiting, if that is possible.
-
-        Packets that leave in the same turn of the event loop go this way, at no cost for a coroutine. By default it
-        never takes anything, and `send_all` is awaited for each packet.
-        """
-        return _NO_BATCH
-
-
-class WriteBatch:
-    """Bytes that are going to be sent in one piece. As it is: one that takes none."""
-
-    __slots__ = ("parts", "room")
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        """What is going to be sent. Who appends something lessens `room` by its size."""
-        self.room = 0
-        """How many bytes may be appended right now. For more than that, `write_nowait` decides."""
-
-    def write_nowait(self, data: bytes) -> bool:
-        """Takes bytes if they need not wait; returns whether it did."""
-        return False
-
-
-_NO_BATCH: Final = WriteBatch()
-
 
 class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
     """A byte stream in both directions."""
@@ -238,55 +187,6 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
             UnsupportedOperation: the transport cannot be closed in one direction only (TLS).
         """
         raise NotImplementedError
-
-    def _keep_names(self) -> Callable[[], tuple[Any, Any]]:
-        """Returns what tells the addresses of the socket and of its peer, even once the transport is closed.
-
-        They are as :mod:`socket` gives them. By default they are asked for now, as typed attributes.
-
-        Raises:
-            TypedAttributeLookupError: there is no such address (any more), or the transport is closed.
-        """
-        facts = self.extra_attributes
-        names = facts[SocketAttribute.sockname](), facts[SocketAttribute.peername]()
-        return lambda: names
-
-    def _expect_input(self) -> None:
-        """Note that the peer was interrupted: it has sent what is never going to be delivered, and may send more.
-
-        A graceful close then waits, not for long, until the peer ends the stream, too. What was sent last might be lost
-        otherwise. Input that waits in the socket has the same effect without this call. By default, nothing is done.
-        """
-
-    def _close_soon(self) -> bool:
-        """Does what `aclose` does if nothing but the next turn of the event loop has to be waited for.
-
-        Returns whether it does; by default not, and nothing is done. To be called by a task that ends then: before
-        anybody learns of that end, the transport is closed.
-        """
-        return False
-
-    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
-        """Returns what awaits ``dispatcher.run()``, and feeds it with what this transport receives. Called once.
-
-        How that is done is the transport's own business. By default, received bytes are pulled.
-        """
-        return _pull.PullingDriver(self, dispatcher).run
-
-    async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
-        """Does the TLS handshake, and carries plaintext from then on; or returns false, having done nothing.
-
-        By default, the latter: ciphertext is pulled out of this transport.
-
-        Parameters:
-            engine: turns ciphertext into plaintext and back.
-            shutdown_timeout: how many seconds `aclose` waits for the closing alert of the peer.
-
-        Raises:
-            ssl.SSLError: the handshake has failed.
-            OSError: the connection broke.
-        """
-        return False
 
 
 class AsyncDatagramReadTransport(AsyncBaseTransport):
@@ -431,17 +331,3 @@ class AsyncDatagramListener(AsyncBaseTransport, Generic[_T_Address]):
             UnsupportedOperation: this listener carries no ancillary data.
         """
         raise UnsupportedOperation("This listener does not support sending ancillary data")
-
-    def _send_nowait(self, datagram: bytes, address: _T_Address) -> bool:
-        """Sends *datagram* if that is possible without waiting. Returns false if `send_to` is to be awaited instead.
-
-        Raises what `send_to` raises.
-        """
-        return False
-
-    async def _run_conversations(self, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None) -> NoReturn:
-        """Hands what this listener receives to the conversations of a server, until cancelled or closed.
-
-        How that is done is the listener's own business. By default, each datagram has a task, as in `serve`.
-        """
-        await _pull_datagrams.run_conversations(self, dispatcher, task_group)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 from easynetwork._final import refuse_subclasses
 
+from . import _hooks, _pull
 from ._closing import aclose_all
 from .abc import (
     AsyncBaseTransport,
@@ -19,14 +20,12 @@ from .abc import (
     AsyncStreamReadTransport,
     AsyncStreamTransport,
     AsyncStreamWriteTransport,
-    WriteBatch,
 )
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
-    from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T_SendStreamTransport = TypeVar("_T_SendStreamTransport", bound=AsyncStreamWriteTransport)
@@ -93,9 +92,6 @@ class AsyncStapledStreamTransport(
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         return await self.receive_transport.recv_into(buffer)
 
-    async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
-        return await self.receive_transport._recv_chunk(queue, bufsize)
-
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
         return await self.receive_transport.recv_with_ancillary(bufsize, ancillary_bufsize)
 
@@ -122,13 +118,16 @@ class AsyncStapledStreamTransport(
                 pass
         return await self.send_transport.aclose()
 
-    def _write_batch(self) -> WriteBatch:
-        return self.send_transport._write_batch()
+    def _hook_write_batch(self) -> _hooks.WriteBatch:
+        return _hooks.write_batch(self.send_transport)
 
-    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+    def _hook_chunk_receiver(self) -> _hooks.ChunkReceiver | None:
+        return _hooks.chunk_receiver(self.receive_transport)
+
+    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         if isinstance(self.receive_transport, AsyncStreamTransport):  # it may know a shorter way
-            return self.receive_transport._request_runner(dispatcher)
-        return super()._request_runner(dispatcher)
+            return _hooks.request_runner(self.receive_transport, dispatcher)
+        return _pull.PullingDriver(self, dispatcher).run
 
 
 @final

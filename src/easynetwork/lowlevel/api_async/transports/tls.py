@@ -21,9 +21,10 @@ from easynetwork.lowlevel._tls_engine import TLSEngine, check_ssl_context
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 from easynetwork.lowlevel.socket import TLSAttribute
 
+from . import _hooks
 from ._tls_log import keep_peer_name, log_handshake_error
 from ._tls_pull import PulledTLS
-from .abc import AsyncListener, AsyncStreamTransport, WriteBatch
+from .abc import AsyncListener, AsyncStreamTransport
 from .utils import aclose_forcefully
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
                 standard_compatible=standard_compatible,
             )
             with backend.timeout(handshake_timeout):
-                if not await transport._start_tls(engine, shutdown_timeout):
+                if not await _hooks.start_tls(transport, engine, shutdown_timeout):
                     plain = pulled = PulledTLS(transport, engine, shutdown_timeout)
                     await pulled.handshake()
         except BaseException:
@@ -142,9 +143,9 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
                 return 0
             raise
 
-    async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
+    async def _receive_chunk(self, receive: _hooks.ChunkReceiver, queue: SupportsAppend, bufsize: int) -> bool:
         try:
-            return await self._plain._recv_chunk(queue, bufsize)
+            return await receive(queue, bufsize)
         except OSError:
             if self._plain.is_closing():
                 return False
@@ -190,10 +191,7 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
 
     def _expect_tickets(self) -> None:
         if not self._engine.standard_compatible and self._engine.awaits_tickets:
-            self._plain._expect_input()
-
-    def _expect_input(self) -> None:
-        self._plain._expect_input()
+            _hooks.expect_input(self._plain)
 
     def backend(self) -> AsyncBackend:
         return self._plain.backend()
@@ -203,18 +201,22 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         engine = self._engine
         return {**self._plain.extra_attributes, **tls_attributes(engine.ssl_object, engine.standard_compatible)}
 
-    def _write_batch(self) -> WriteBatch:
-        return self._plain._write_batch()
+    def _hook_write_batch(self) -> _hooks.WriteBatch:
+        return _hooks.write_batch(self._plain)
 
-    def _close_soon(self) -> bool:
-        # A subclass may have its own way to close.
-        if type(self).aclose is not AsyncTLSStreamTransport.aclose:
-            return False
+    def _hook_chunk_receiver(self) -> _hooks.ChunkReceiver | None:
+        receive = _hooks.chunk_receiver(self._plain)
+        return None if receive is None else partial(self._receive_chunk, receive)
+
+    def _hook_expect_input(self) -> None:
+        _hooks.expect_input(self._plain)
+
+    def _hook_close_soon(self) -> bool:
         self._expect_tickets()
-        return self._plain._close_soon()
+        return _hooks.close_soon(self._plain)
 
-    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
-        return self._plain._request_runner(dispatcher)
+    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+        return _hooks.request_runner(self._plain, dispatcher)
 
 
 class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
@@ -261,6 +263,11 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
             server_side=True,
             standard_compatible=standard_compatible,
         )
+
+    def __del__(self) -> None:
+        listener: AsyncListener[Any] | None = getattr(self, "_listener", None)
+        if listener is not None and not listener.is_closing():
+            warnings.warn(f"unclosed listener {self!r}", ResourceWarning, stacklevel=2, source=self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, '_listener', None)!r}>"

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from easynetwork.lowlevel.api_sync.transports._hooks import close_abruptly
 from easynetwork.lowlevel.api_sync.transports.abc import BaseTransport
 
 
@@ -27,7 +28,7 @@ class Endpoint(BaseTransport):
             try:
                 warnings.warn(f"unclosed endpoint {self!r}", ResourceWarning, stacklevel=2, source=self)
             finally:
-                transport._close_abruptly()
+                close_abruptly(transport)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, '_transport', None)!r}>"

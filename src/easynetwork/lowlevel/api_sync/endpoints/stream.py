@@ -14,6 +14,7 @@ from easynetwork.lowlevel._errors import raise_stream_error, too_late
 from easynetwork.lowlevel._framing import NEED_DATA, decoder_factory, packet_encoder
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
+from easynetwork.lowlevel.api_sync.transports._hooks import chunk_receiver
 from easynetwork.lowlevel.api_sync.transports.abc import (
     BaseTransport,
     StreamReadTransport,
@@ -31,7 +32,7 @@ _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
     """Decodes packets out of what a transport receives."""
 
-    __slots__ = ("_transport",)
+    __slots__ = ("_receive_chunk", "_transport")
 
     def __init__(
         self,
@@ -39,7 +40,9 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         protocol: AnyStreamProtocolType[Any, _T_ReceivedPacket],
         max_recv_size: int,
     ) -> None:
-        super().__init__(decoder_factory(protocol, max_recv_size)(), max_recv_size)
+        self._receive_chunk = chunk_receiver(transport)
+        by_chunks = self._receive_chunk is not None
+        super().__init__(decoder_factory(protocol, max_recv_size, by_chunks=by_chunks)(), max_recv_size)
         self._transport = transport
 
     def receive(self, timeout: float) -> _T_ReceivedPacket:
@@ -58,7 +61,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
                 buffered.buffer_updated(nbytes)
                 is_full = nbytes == len(buffer)
             else:
-                chunk = self._transport.recv(self._max_recv_size, timeout)
+                chunk = (self._receive_chunk or self._transport.recv)(self._max_recv_size, timeout)
                 decoder.input.append(chunk)
                 nbytes = len(chunk)
                 is_full = nbytes == self._max_recv_size
@@ -80,8 +83,14 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         if (packet := self._decoder.next_packet()) is not NEED_DATA:
             return packet
         self._check_eof()
-        chunk, ancillary_data = self._transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize, timeout)
-        return self._complete_with_ancillary(chunk, ancillary_data, ancillary_data_received)
+        transport = self._transport
+        received: bytes | int
+        if (buffered := self._buffered) is not None:
+            buffer = buffered.get_buffer()
+            received, ancillary_data = transport.recv_with_ancillary_into(buffer, ancillary_bufsize, timeout)
+        else:
+            received, ancillary_data = transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize, timeout)
+        return self._complete_with_ancillary(received, ancillary_data, ancillary_data_received)
 
 
 def _raise_time_out(exc: TimeoutError, what: str, limit: float) -> NoReturn:
@@ -117,7 +126,7 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         data = self._to_bytes(packet)
         if data:
             try:
-                self._transport.send_all(data, limit)
+                self._transport.send_all_from_iterable((data,), limit)
             except TimeoutError as exc:
                 _raise_time_out(exc, "The packet was not sent", limit)
 

@@ -128,6 +128,9 @@ class SSLStreamTransport(StreamSocketOwner):
 
     # ----------------------------------------------------------------------------------------------------- receiving
 
+    def _hook_chunk_receiver(self) -> Callable[[int, float], bytes]:
+        return self.recv
+
     def recv_noblock(self, bufsize: int) -> bytes:
         if bufsize <= 0:
             return super().recv_noblock(bufsize)
@@ -245,6 +248,8 @@ class SSLStreamTransport(StreamSocketOwner):
                 expects_input = self._shut_down()
         finally:
             self._close_gracefully(expects_input=expects_input)
+
+    _hook_close_abruptly = StreamSocketOwner._close_abruptly
 
     def _shut_down(self) -> bool | None:
         """Exchange the closing alerts, if they are wanted.

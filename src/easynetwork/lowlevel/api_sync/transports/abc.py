@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel import typed_attr
 from easynetwork.lowlevel._deadline import Deadline
+from easynetwork.lowlevel._hooks import drop_overridden_hooks
 
 if TYPE_CHECKING:
     from typing import Self
@@ -35,6 +36,10 @@ class BaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
     """What all transports and endpoints have in common. ``with`` closes on exit."""
 
     __slots__ = ("__weakref__",)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        drop_overridden_hooks(cls)
 
     def __enter__(self) -> Self:
         return self
@@ -51,10 +56,6 @@ class BaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
     def close(self) -> None:
         """Closes. Idempotent."""
         raise NotImplementedError
-
-    def _close_abruptly(self) -> None:
-        """Closes without waiting for anybody, for finalizers. To be overridden by what may wait."""
-        self.close()
 
     @abstractmethod
     def is_closed(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 from easynetwork._final import refuse_subclasses
 
+from . import _hooks
 from .abc import (
     BaseTransport,
     DatagramReadTransport,
@@ -43,6 +44,12 @@ class _Stapled(BaseTransport):
             self.send_transport.close()
         finally:
             self.receive_transport.close()
+
+    def _hook_close_abruptly(self) -> None:
+        try:
+            _hooks.close_abruptly(self.send_transport)
+        finally:
+            _hooks.close_abruptly(self.receive_transport)
 
     def is_closed(self) -> bool:
         """Returns whether both transports are closed."""
@@ -81,6 +88,9 @@ class StapledStreamTransport(_Stapled, StreamTransport, Generic[_T_SendStreamTra
         self, buffer: WriteableBuffer, ancillary_bufsize: int, timeout: float
     ) -> tuple[int, Any]:
         return self.receive_transport.recv_with_ancillary_into(buffer, ancillary_bufsize, timeout)
+
+    def _hook_chunk_receiver(self) -> Callable[[int, float], bytes] | None:
+        return _hooks.chunk_receiver(self.receive_transport)
 
     def send(self, data: bytes | bytearray | memoryview, timeout: float) -> int:
         return self.send_transport.send(data, timeout)

@@ -71,6 +71,11 @@ class SocketStreamTransport(StreamSocketOwner):
         """
         self._close_gracefully()
 
+    _hook_close_abruptly = SocketOwner._close_abruptly
+
+    def _hook_chunk_receiver(self) -> Callable[[int, float], bytes]:
+        return self.recv
+
     def recv(self, bufsize: int, timeout: float) -> bytes:
         if not timeout > 0 or bufsize <= 0 or self._unread:
             return super().recv(bufsize, timeout)
@@ -183,6 +188,8 @@ class SocketStreamTransport(StreamSocketOwner):
     def send_all_from_iterable(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
     ) -> None:
+        if type(iterable_of_data) is tuple and len(iterable_of_data) == 1:  # most packets
+            return self.send_all(iterable_of_data[0], timeout)
         pieces = deque(iterable_of_data)
         if len(pieces) <= 1 or SC_IOV_MAX <= 0 or not hasattr(self._sock, "sendmsg"):
             return self.send_all(b"".join(pieces), timeout)
@@ -269,6 +276,8 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
             with suppress(OSError):
                 self._sock.shutdown(_socket.SHUT_RDWR)
         self._sock.close()
+
+    _hook_close_abruptly = SocketOwner._close_abruptly
 
     def _wait(self, fileno: int, event: int, timeout: float) -> float:
         self._waits.append(fileno)

@@ -93,7 +93,7 @@ class AsyncIOBackend(AsyncBackend):
     def get_cancelled_exc_class(self) -> type[BaseException]:
         return asyncio.CancelledError
 
-    def _is_cancellation(self, exc: BaseException) -> bool:
+    def _hook_is_cancellation(self, exc: BaseException) -> bool:
         if not isinstance(exc, asyncio.CancelledError):
             return False
         task = asyncio.current_task()

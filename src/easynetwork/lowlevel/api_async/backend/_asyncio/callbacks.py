@@ -17,7 +17,7 @@ from easynetwork.lowlevel._bytes_queue import BytesQueue
 from easynetwork.lowlevel._errors import error_from_errno, stream_error
 from easynetwork.lowlevel._framing import SupportsAppend
 from easynetwork.lowlevel._lingering import has_unread_input
-from easynetwork.lowlevel.api_async.transports.abc import WriteBatch
+from easynetwork.lowlevel.api_async.transports._hooks import WriteBatch
 
 from .acceptor import run_detached
 from .lingering import linger

@@ -76,7 +76,9 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
         start_soon: Callable[..., None] = task_group.start_soon
         await self._receive_all(self._recvfrom, partial(start_soon, handler))
 
-    async def _run_conversations(self, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None) -> NoReturn:
+    async def _hook_run_conversations(
+        self, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None
+    ) -> NoReturn:
         receive = self._receiver(dispatcher.ancillary_bufsize)
         if task_group is None:
             async with self._backend.create_task_group() as task_group:
@@ -176,6 +178,8 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
             return False  # sendto() would ask the name server itself, and block the event loop
         return self._readiness.try_write(self._sendto, data, address)
 
+    _hook_send_nowait = _send_nowait
+
     # ------------------------------------------------------------------------------------------------------- closing
 
     def is_closing(self) -> bool:
@@ -222,6 +226,8 @@ class AsyncioUnixDatagramListener(AsyncioDatagramListener):
 
         await self._receive_all(self._receiver(ancillary_bufsize), deliver)
 
+    _hook_run_conversations = AsyncioDatagramListener._hook_run_conversations
+
     def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, ...]]:
         if ancillary_bufsize is None:
             return super()._receiver(None)
@@ -240,6 +246,8 @@ class AsyncioUnixDatagramListener(AsyncioDatagramListener):
     def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
         check_destination(address)
         return self._readiness.try_write(self._sendto, data, address)
+
+    _hook_send_nowait = _send_nowait
 
     async def send_with_ancillary_to(
         self, data: bytes | bytearray | memoryview, ancillary_data: Any, address: Any

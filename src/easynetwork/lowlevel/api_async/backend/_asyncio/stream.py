@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
+from easynetwork.lowlevel.api_async.transports._hooks import ChunkReceiver, WriteBatch, read_names
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
 from .callbacks import StreamCallbacks
 from .inline import OwnBufferDriver, SharedBufferDriver
@@ -65,7 +66,10 @@ class AsyncioStreamTransport(AsyncStreamTransport):
             return b""
         return callbacks.take_received(bufsize)
 
-    def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> Coroutine[Any, Any, bool]:
+    def _hook_chunk_receiver(self) -> ChunkReceiver:
+        return self._receive_chunk
+
+    def _receive_chunk(self, queue: SupportsAppend, bufsize: int) -> Coroutine[Any, Any, bool]:
         return self._callbacks.receive_into(queue)
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
@@ -87,7 +91,7 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         callbacks = self._callbacks
         deadline = None
         try:
-            if self._close_soon():
+            if self._close_unless_busy():
                 await asyncio.sleep(0)
             if callbacks.lost:
                 return
@@ -115,34 +119,37 @@ class AsyncioStreamTransport(AsyncStreamTransport):
 
         return socket_attributes(lambda: callbacks.transport.get_extra_info("socket"), get_address)
 
-    def _close_soon(self) -> bool:
+    def _close_unless_busy(self) -> bool:
+        """Begin to close. Return whether the next turn of the event loop completes that."""
         callbacks = self._callbacks
         transport = callbacks.transport
         callbacks.close()
         # Unless something is left to send, or TLS to be closed, the end of the connection is the next call of the loop.
         return callbacks.lost or (transport.is_closing() and not transport.get_write_buffer_size())
 
-    def _expect_input(self) -> None:
+    _hook_close_soon = _close_unless_busy
+
+    def _hook_expect_input(self) -> None:
         self._callbacks.expects_input = True
 
-    def _keep_names(self) -> Callable[[], tuple[Any, Any]]:
+    def _hook_keep_names(self) -> Callable[[], tuple[Any, Any]]:
         callbacks = self._callbacks
         if callbacks.lost or callbacks.transport.get_extra_info("peername") is None:
-            return super()._keep_names()  # which fails
+            return read_names(self)  # which fails
         return self._names
 
     def _names(self) -> tuple[Any, Any]:
         transport = self._callbacks.transport  # loops remember them
         return transport.get_extra_info("sockname"), transport.get_extra_info("peername")
 
-    async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
+    async def _hook_start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
         self._close_timeout = CLOSE_TIMEOUT + shutdown_timeout
         await TLSFilter(self._callbacks, engine, shutdown_timeout).handshake()
         return True
 
-    def _write_batch(self) -> WriteBatch:
+    def _hook_write_batch(self) -> WriteBatch:
         return self._callbacks
 
-    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         driver_type = SharedBufferDriver if dispatcher.buffered is None else OwnBufferDriver
         return driver_type(self, self._callbacks, dispatcher).run

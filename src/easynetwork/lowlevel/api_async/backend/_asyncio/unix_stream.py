@@ -15,7 +15,7 @@ from easynetwork.lowlevel._ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncatio
 from easynetwork.lowlevel._errors import error_from_errno, raise_stream_error
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports._hooks import receive_chunk
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 from .acceptor import Acceptor, SocketAcceptor
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestDispatcher, RequestRunner
     from easynetwork.lowlevel._framing import SupportsAppend
-    from easynetwork.lowlevel._tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T = TypeVar("_T")
@@ -66,15 +65,17 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         self._lower.is_drained = len(data) < bufsize
         return data
 
-    async def _recv_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
+    async def _receive_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
         lower = self._lower
         if lower is None or self._callbacks.received.nbytes or not lower.is_drained:
-            return await AsyncStreamTransport._recv_chunk(self, queue, bufsize)
+            return await receive_chunk(self, queue, bufsize)
         while True:
             self._check_receivable(lower)
             is_more = await lower.receive_into(queue, bufsize)
             if is_more is not None:
                 return is_more
+
+    _hook_chunk_receiver = AsyncioStreamTransport._hook_chunk_receiver
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
@@ -177,13 +178,10 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return socket_attributes(lambda: self._socket)  # loops remember that a peer had no name, which it may get
 
-    async def _start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
-        return False  # as it is, it reads for nobody but who asks
-
-    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         lower = self._lower
         assert lower is not None
-        run = super()._request_runner(dispatcher)
+        run = super()._hook_request_runner(dispatcher)
         # Not a byte ahead of a handler that may want ancillary data next.
         lower.reads_ahead = dispatcher.ancillary_bufsize is None
         if not lower.reads_ahead or isinstance(self._callbacks.loop, asyncio.SelectorEventLoop):

@@ -89,7 +89,7 @@ class TrioBackend(AsyncBackend):
     def get_cancelled_exc_class(self) -> type[BaseException]:
         return trio.Cancelled
 
-    def _is_cancellation(self, exc: BaseException) -> bool:
+    def _hook_is_cancellation(self, exc: BaseException) -> bool:
         return isinstance(exc, trio.Cancelled) and trio.current_effective_deadline() == -math.inf
 
     async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:

@@ -17,7 +17,8 @@ from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._errors import error_from_errno, stream_error
 from easynetwork.lowlevel._lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input
 from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
+from easynetwork.lowlevel.api_async.transports._hooks import ChunkReceiver, WriteBatch, receive_chunk
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
 from .driver import BatchingDriver
 from .owner import SocketOwner
@@ -103,7 +104,7 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
             close_socket(self._socket)
         await trio.lowlevel.checkpoint()
 
-    def _expect_input(self) -> None:
+    def _hook_expect_input(self) -> None:
         self._expects_input = True
 
     def _must_linger(self) -> bool:
@@ -137,8 +138,11 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
             left -= len(data)
         return 0
 
-    def _write_batch(self) -> WriteBatch:
+    def _hook_write_batch(self) -> WriteBatch:
         return self._writer
 
-    def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+    def _hook_chunk_receiver(self) -> ChunkReceiver:
+        return partial(receive_chunk, self)
+
+    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         return BatchingDriver(self, self._writer, dispatcher).run

@@ -71,6 +71,9 @@ class TrioUnixStreamTransport(TrioStreamTransport):
                 raise truncation_error(messages)
             return nbytes, messages
 
+    _hook_chunk_receiver = TrioStreamTransport._hook_chunk_receiver
+    _hook_request_runner = TrioStreamTransport._hook_request_runner
+
     async def send_all_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
     ) -> None:

@@ -15,7 +15,7 @@ import trio
 
 from easynetwork.lowlevel._errors import error_from_errno, raise_stream_error, stream_error
 from easynetwork.lowlevel._resource_guard import ResourceGuard
-from easynetwork.lowlevel.api_async.transports.abc import WriteBatch
+from easynetwork.lowlevel.api_async.transports._hooks import WriteBatch
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 from .sockets import call_when_writable, wait_writable
