@@ -6,7 +6,6 @@ __all__ = ["StreamCallbacks", "StreamReceiver"]
 
 import asyncio
 import errno
-import socket
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._framing import SupportsAppend
 from easynetwork.lowlevel.api_async.transports.abc import WriteBatch
 
-from .acceptor import run_detached
 from .shared_buffer import SharedBufferProtocol
 from .watermarks import HIGH_WATER, LOW_WATER
 
@@ -64,6 +62,9 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     )
 
     transport: asyncio.Transport
+
+    reads_ahead: bool = True
+    """Whether bytes are read for a receiver that is busy, which may want those of a Unix socket with ancillary data."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], object] | None = None
@@ -146,25 +147,6 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
                 if data:
                     self._take(data)
                 waiter.set_result(True)
-
-    async def change_transport(self, sock: socket.socket) -> None:
-        """Waits for the transport that the loop makes of *sock*, that of this one. Who sends meanwhile waits as well.
-
-        If cancelled, that goes on.
-        """
-        receiver, made = self.receiver, self.loop.create_future()
-
-        def on_connection(_: StreamCallbacks) -> None:
-            if receiver is not None:
-                self.deliver_to(receiver)
-            if not made.done():
-                made.set_result(None)
-
-        self._on_connection = on_connection
-        self.writable = self.reading_paused = False
-        run_detached(self.loop.connect_accepted_socket(lambda: self, sock))
-        await made
-        self.resume_writing()
 
     # ------------------------------------------------------------------------------------------------------- reading
 
