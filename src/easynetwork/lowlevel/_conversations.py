@@ -23,7 +23,7 @@ from ._datagrams import DatagramCodec
 from ._dispatch import STEPS_PER_TURN, HandlerGenerator, parse_yielded
 from ._faults import Origin, close_generator, closes_coroutine, no_async_generator, split_fault
 from ._packets import hand_over
-from .request_handler import RecvAncillaryDataParams
+from .request_handler import RecvAncillaryDataParams, RecvParams
 
 _T_Client = TypeVar("_T_Client")
 
@@ -293,8 +293,20 @@ class Conversation:
 
     def _wait_as(self, yielded: object) -> None:
         self._yielded = OVER  # nothing that a handler could yield, in case of an error
-        self.timeout, self._claim = parse_yielded(yielded)
+        try:
+            self.timeout, self._claim = parse_yielded(yielded)
+        except ValueError:
+            # A bad time-out is an error of the wait. What is there already, is received without one.
+            if isinstance(yielded, RecvParams) and yielded.recv_with_ancillary is not None:
+                self._give_claimed(yielded.recv_with_ancillary)
+            raise
         self._yielded = yielded
+
+    def _give_claimed(self, claim: RecvAncillaryDataParams) -> None:
+        """Hand over what is there already, unless it is truncated."""
+        if self.ancillary_data is not None and not isinstance(self.ancillary_data, TruncatedMessages):
+            ancillary_data, self.ancillary_data = self.ancillary_data, None
+            hand_over(ancillary_data, claim.data_received)
 
     def _hand_over_ancillary_data(self, datagram: bytes) -> None:
         ancillary_data, self.ancillary_data = self.ancillary_data, None
