@@ -408,6 +408,23 @@ async def test_files_go_both_ways(backend: AsyncBackend, path: str, options: dic
                 assert await peer.ask(b"no file") == b"no file"
 
 
+async def test_file_is_received_before_a_bad_timeout_of_the_first_yield_is_refused(
+    backend: AsyncBackend, path: str
+) -> None:
+    class Wrong(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            ancillary = SocketAncillary()
+            with pytest.raises(ValueError, match="timeout"):
+                yield RecvParams(timeout=-1, recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
+            await client.send_packet(received_text(ancillary))
+
+    async with all_closed(), run(new_server(backend, path, Wrong(), receive_ancillary_data=True)) as it:
+        peer = it.peer()
+        with Gift("a file") as gift:
+            send_message(peer.sock, b"lost", gift)
+        assert await peer.receive() == b"a file"
+
+
 async def test_file_of_a_sender_without_a_name_is_for_the_handler_that_wants_it(
     backend: AsyncBackend, path: str
 ) -> None:

@@ -18,7 +18,7 @@ from tests.background import results, settle, sleep, spawn, spawn_in_order
 from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
 from tests.servers.serving import Client, Handler, Requests, line_protocol, run, until
 
-from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError, UnsupportedOperation
+from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
@@ -387,9 +387,10 @@ class Exchange(Handler):
             await client.send_packet(request)
 
 
-async def test_files_go_both_ways(path: str) -> None:
+@pytest.mark.parametrize("options", [{}, {"ancillary_bufsize": 1024}], ids=["default room", "room"])
+async def test_files_go_both_ways(path: str, options: dict[str, Any]) -> None:
     async with all_closed():
-        async with run(new_server(path, Exchange(), ancillary_bufsize=1024)) as it:
+        async with run(new_server(path, Exchange(), **options)) as it:
             peer = await it.connect()
             for number in range(3):
                 with Gift(f"file {number}") as gift:
@@ -397,17 +398,6 @@ async def test_files_go_both_ways(path: str) -> None:
                 await until(lambda: select.select([peer.sock], [], [], 0)[0])
                 assert receive_message(peer.sock) == (b"file\n", f"copy of file {number}")
                 assert await peer.ask(b"no file") == b"no file"
-
-
-async def test_a_server_without_room_supports_no_ancillary_data(path: str) -> None:
-    class Asking(Handler):
-        async def handle(self, client: Client, /) -> Requests:
-            with pytest.raises(UnsupportedOperation):
-                yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(lambda _: None))
-            await client.send_packet((yield None))
-
-    async with run(new_server(path, Asking())) as it:
-        assert await (await it.connect()).ask(b"plain") == b"plain"
 
 
 async def test_a_closed_client_takes_no_ancillary_data(path: str) -> None:

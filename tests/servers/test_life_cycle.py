@@ -304,6 +304,29 @@ async def test_file_that_cannot_be_looked_at_after_all_closes_the_socket(
         assert server.is_listening()
 
 
+async def test_backend_without_a_listener_is_an_oserror_and_can_be_tried_again(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not kind.is_inet:
+        pytest.skip("a Unix socket is always one")
+    real, opened = getattr(type(kind.backend), kind.opener), False
+
+    async def open_none_at_first(*args: Any, **options: Any) -> Any:
+        nonlocal opened
+        before, opened = opened, True
+        return await real(*args, **options) if before else ()
+
+    monkeypatch.setattr(type(kind.backend), kind.opener, open_none_at_first)
+    server = kind.new_server()
+    with pytest.raises(OSError, match="listener"):
+        await server.server_activate()
+    assert server.get_sockets() == server.get_addresses() == ()
+    assert not server.is_listening()
+    async with server:
+        await server.server_activate()
+        assert server.is_listening()
+
+
 async def test_unknown_host_is_a_gaierror_in_a_group(kind: Kind) -> None:
     if not kind.is_inet:
         pytest.skip("hosts are for internet sockets")

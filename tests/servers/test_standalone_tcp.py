@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import signal
 import socket
 import subprocess
@@ -15,12 +16,16 @@ from typing import Any
 
 import pytest
 from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.servers.datagram_serving import Handler as DatagramHandler
+from tests.servers.datagram_serving import text_protocol
 from tests.servers.serving import Handler, line_protocol
 from tests.tls import Certificates
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
+from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
+from easynetwork.servers.standalone_udp import StandaloneUDPNetworkServer
 
 Server = StandaloneTCPNetworkServer[str, str]
 
@@ -278,6 +283,44 @@ def test_options_of_a_run_come_before_those_of_the_constructor() -> None:
         assert handler.loop.get_debug()
 
 
+OURS: Any = {"loop_factory": asyncio.new_event_loop, "debug": True}
+THEIRS: Any = {"debug": False}
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        (None, None, None),
+        (OURS, None, OURS),
+        (None, THEIRS, THEIRS),
+        (OURS, THEIRS, {**OURS, **THEIRS}),
+        ({}, {}, None),
+    ],
+)
+@pytest.mark.parametrize("kind", [StandaloneTCPNetworkServer, StandaloneUDPNetworkServer])
+def test_a_backend_gets_one_function_without_parameters_and_the_options(
+    kind: Any, ours: Any, theirs: Any, expected: Any
+) -> None:
+    calls: list[tuple[Any, ...]] = []
+
+    class Recording(AsyncIOBackend):
+        __slots__ = ()
+
+        def bootstrap(self, *args: Any, **options: Any) -> Any:  # type: ignore[override]  # takes all there is
+            calls.append((*args, options))
+            [function] = args
+            return super().bootstrap(function)
+
+    is_tcp = kind is StandaloneTCPNetworkServer
+    protocol, handler = (line_protocol(), Handler()) if is_tcp else (text_protocol(), DatagramHandler())
+    server: Any = kind("127.0.0.1", 0, protocol, handler, Recording(), runner_options=ours)
+    with running(server, **({} if theirs is None else {"runner_options": theirs})):
+        assert server.is_serving()
+    [(function, options)] = calls
+    assert options == {"runner_options": expected}
+    assert not inspect.signature(function).parameters
+
+
 def test_views_of_the_sockets_work_in_the_loop_and_end_with_it(options: dict[str, Any]) -> None:
     server = new_server(**options)
     with running(server):
@@ -295,7 +338,9 @@ import threading
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
+from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
+from easynetwork.servers.standalone_udp import StandaloneUDPNetworkServer
 from easynetwork.servers.threads_helper import NetworkServerThread
 
 class Handler(AsyncStreamRequestHandler):

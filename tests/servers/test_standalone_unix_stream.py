@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.descriptors import Gift, received_text, send_message
 from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.serving import Handler, line_protocol
+from tests.servers.serving import Client, Handler, Requests, line_protocol
 
 from easynetwork.exceptions import ServerClosedError
-from easynetwork.lowlevel.socket import UnixSocketAddress
+from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
+from easynetwork.lowlevel.socket import SocketAncillary, UnixSocketAddress
 from easynetwork.servers.standalone_unix_stream import StandaloneUnixStreamServer
 from easynetwork.servers.threads_helper import NetworkServerThread
 
@@ -39,11 +41,14 @@ def ask(path: str, text: bytes) -> bytes:
         return sock.recv(100)
 
 
-@pytest.mark.parametrize(
+BACKENDS = pytest.mark.parametrize(
     "options",
     [{}, {"runner_options": {"loop_factory": asyncio.new_event_loop}}, {"backend": "trio"}],
     ids=["default", "asyncio", "trio"],
 )
+
+
+@BACKENDS
 def test_server_in_a_thread_answers_until_it_is_shut_down(path: str, options: dict[str, Any]) -> None:
     with new_server(path, mode=0o600, ancillary_bufsize=100, **options) as server:
         assert server.get_addresses() == ()
@@ -63,6 +68,32 @@ def test_server_in_a_thread_answers_until_it_is_shut_down(path: str, options: di
         server.serve_forever()
 
 
+@BACKENDS
+def test_a_handler_may_ask_for_ancillary_data_without_an_argument_to_the_server(
+    path: str, options: dict[str, Any]
+) -> None:
+    class Asking(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            await client.send_packet((yield None))
+            ancillary = SocketAncillary()
+            yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
+            await client.send_packet(received_text(ancillary))
+
+    with StandaloneUnixStreamServer(path, line_protocol(), Asking(), **options) as server:
+        thread = NetworkServerThread(server)
+        thread.start()
+        try:
+            with socket.socket(socket.AF_UNIX) as sock, Gift("a file") as gift:
+                sock.settimeout(PATIENCE)
+                sock.connect(path)
+                sock.sendall(b"plain\n")
+                assert sock.recv(100) == b"plain\n"
+                send_message(sock, b"asked\n", gift)
+                assert sock.recv(100) == b"a file\n"
+        finally:
+            thread.join(PATIENCE)
+
+
 def test_bad_values_are_refused_when_it_is_to_serve(path: str) -> None:
     server = new_server(path, ancillary_bufsize=0)
     with pytest.raises(ValueError, match="ancillary_bufsize"):
@@ -78,7 +109,8 @@ def test_unknown_arguments_are_refused(path: str) -> None:
 PROGRAM = """
 import sys
 from easynetwork.servers.standalone_unix_stream import StandaloneUnixStreamServer
-from tests.servers.serving import Handler, line_protocol
+from tests.descriptors import Gift, received_text, send_message
+from tests.servers.serving import Client, Handler, Requests, line_protocol
 
 class Up:
     def set(self):

@@ -23,7 +23,7 @@ from ._datagrams import DatagramCodec
 from ._dispatch import STEPS_PER_TURN, HandlerGenerator, parse_yielded
 from ._faults import Origin, close_generator, closes_coroutine, no_async_generator, split_fault
 from ._packets import hand_over
-from .request_handler import RecvAncillaryDataParams
+from .request_handler import RecvAncillaryDataParams, RecvParams
 
 _T_Client = TypeVar("_T_Client")
 
@@ -172,6 +172,9 @@ class Conversation:
         "timeout",
     )
 
+    always_waits: bool = False
+    """Whether to yield `SILENCE` even if a datagram is there: the driver, which takes it, may have to say otherwise."""
+
     def __init__(self, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
         self._dispatcher = dispatcher
         self._hooks = sys.get_asyncgen_hooks()
@@ -225,8 +228,8 @@ class Conversation:
                             if self._steps >= STEPS_PER_TURN:
                                 self._steps = 0
                                 yield TURN
-                            if not self._queue or (datagram := self.take()) is None:
-                                datagram = None if self._dispatcher.ended else (yield SILENCE)
+                            if not self._queue or self.always_waits or (datagram := self.take()) is None:
+                                datagram = None if self._dispatcher.ended and not self._queue else (yield SILENCE)
                                 if datagram is None:
                                     resume = self._close
                                     continue
@@ -293,8 +296,20 @@ class Conversation:
 
     def _wait_as(self, yielded: object) -> None:
         self._yielded = OVER  # nothing that a handler could yield, in case of an error
-        self.timeout, self._claim = parse_yielded(yielded)
+        try:
+            self.timeout, self._claim = parse_yielded(yielded)
+        except ValueError:
+            # A bad time-out is an error of the wait. What is there already, is received without one.
+            if isinstance(yielded, RecvParams) and yielded.recv_with_ancillary is not None:
+                self._give_claimed(yielded.recv_with_ancillary)
+            raise
         self._yielded = yielded
+
+    def _give_claimed(self, claim: RecvAncillaryDataParams) -> None:
+        """Hand over what is there already, unless it is truncated."""
+        if self.ancillary_data is not None and not isinstance(self.ancillary_data, TruncatedMessages):
+            ancillary_data, self.ancillary_data = self.ancillary_data, None
+            hand_over(ancillary_data, claim.data_received)
 
     def _hand_over_ancillary_data(self, datagram: bytes) -> None:
         ancillary_data, self.ancillary_data = self.ancillary_data, None
@@ -342,6 +357,10 @@ class Conversation:
         self._queue_size += size
         backlog.size += size
         return True
+
+    def has_kept(self) -> bool:
+        """Whether there are datagrams that were kept."""
+        return bool(self._queue)
 
     def take(self) -> bytes | None:
         """Returns the oldest datagram that was kept, and sets its ancillary data. None if there is none."""

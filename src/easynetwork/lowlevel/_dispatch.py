@@ -87,7 +87,7 @@ def parse_yielded(yielded: object) -> tuple[float | None, RecvAncillaryDataParam
 
     Raises:
         TypeError: nothing like this may be yielded.
-        ValueError: the time is negative or NaN.
+        ValueError: the time is negative or NaN, and all else is as it should be.
     """
     params = RecvParams(timeout=yielded) if isinstance(yielded, (int, float)) else yielded
     if params is None:
@@ -99,10 +99,10 @@ def parse_yielded(yielded: object) -> tuple[float | None, RecvAncillaryDataParam
         is_valid = timeout is None or timeout >= 0
     except TypeError:
         raise TypeError(f"The timeout of a yield must be None or a number, got {timeout!r}") from None
-    if not is_valid:
-        raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
     if ancillary is not None and not callable(getattr(ancillary, "data_received", None)):
         raise TypeError(f"'recv_with_ancillary' must be None or RecvAncillaryDataParams, got {ancillary!r}")
+    if not is_valid:
+        raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
     return None if timeout == math.inf else timeout, ancillary
 
 

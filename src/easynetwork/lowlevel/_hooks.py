@@ -41,6 +41,7 @@ STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     "_hook_close_abruptly": ("close",),
     # backends
     "_hook_is_cancellation": ("get_cancelled_exc_class",),
+    "_hook_is_cancelled": (),
 }
 """The documented methods whose place each hook takes."""
 

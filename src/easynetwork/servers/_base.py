@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["BaseAsyncNetworkServer"]
 
+import errno
 import logging
 import weakref
 from abc import abstractmethod
@@ -12,6 +13,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
+from easynetwork.lowlevel._errors import error_from_errno
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports._closing import aclose_all
@@ -115,7 +117,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         Raises:
             ServerClosedError: the server is closed, or was closed meanwhile.
             ExceptionGroup: the `OSError` of each internet address that could not be bound to.
-            OSError: the path of the Unix socket could not be bound to.
+            OSError: the path of the Unix socket could not be bound to, or there is nothing to listen on.
         """
         async with self._activation_lock:
             self._check_open()
@@ -128,6 +130,8 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                     self._activation = None
                 if self._closed:
                     await self._close_servers(servers)
+                elif not servers:
+                    raise error_from_errno(errno.EADDRNOTAVAIL, "the backend has returned no listeners")
                 else:
                     self._servers = servers
             self._check_open()

@@ -8,6 +8,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
@@ -92,12 +93,11 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
                 raise ServerAlreadyRunning("The server is running already")
             self._finished = finished = threading.Event()
             self._is_shutdown_asked = False
+        options = {**self._runner_options, **(runner_options or {})}
         try:
             # Not within the event loop: its runner has to see that Ctrl-C has cancelled the main task.
             with suppress(self._backend.get_cancelled_exc_class()):
-                self._backend.bootstrap(
-                    self._serve, is_up_event, runner_options={**self._runner_options, **(runner_options or {})}
-                )
+                self._backend.bootstrap(partial(self._serve, is_up_event), runner_options=options or None)
         finally:
             with self._lock:
                 self._finished = None

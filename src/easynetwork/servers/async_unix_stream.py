@@ -15,6 +15,7 @@ from easynetwork.lowlevel._peer_credentials import get_peer_credentials
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
 from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._async_stream import DEFAULT_BACKLOG, BaseAsyncStreamServer
@@ -87,7 +88,7 @@ class AsyncUnixStreamServer(
         backlog: how many connections may wait to be accepted; 100 if None.
         mode: permissions of the socket file; None for what the umask of the process leaves.
         max_recv_size: largest number of bytes to read at once; 16 KiB if None.
-        ancillary_bufsize: room for ancillary data in bytes, if handlers may ask for it.
+        ancillary_bufsize: room for the ancillary data that a handler asks for, in bytes; about 8 KiB if None.
         log_client_connection: log clients that come and go at ``INFO`` (default), not at ``DEBUG``.
         logger: gets all log records; by default, the logger named after this module.
 
@@ -117,6 +118,8 @@ class AsyncUnixStreamServer(
     ) -> None:
         address = listening_address(path)
         check_mode(mode)
+        if ancillary_bufsize is None:
+            ancillary_bufsize = DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
         super().__init__(
             protocol,
             request_handler,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -297,6 +298,47 @@ async def test_a_yield_that_times_out_claims_nothing(tmp_path: Path, driver: str
         assert await peer.answers(2) == ["a", "-"]
         peer.give("b", "file")
         assert await peer.answers(1) == ["b: file"]
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan])
+async def test_a_first_yield_with_a_bad_timeout_gets_the_files_and_then_the_error(
+    tmp_path: Path, driver: str, timeout: float
+) -> None:
+    async def handler(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        with pytest.raises(ValueError, match="timeout"):
+            yield asking_for(ancillary, timeout=timeout)
+        await client.server.send_packet_to(text_in(ancillary), client.address)
+        with pytest.raises(ValueError, match="timeout"):  # no datagram is there already
+            yield asking_for(ancillary, timeout=timeout)
+        await client.server.send_packet_to((yield None), client.address)
+
+    async with serving(tmp_path, handler, driver) as (_, new_peer):
+        peer = new_peer("peer")
+        for _ in range(2):
+            peer.give("lost", "file")
+            assert await peer.answers(1) == ["file"]
+            peer.send("next")
+            assert await peer.answers(1) == ["next"]
+
+
+async def test_a_first_yield_with_a_bad_timeout_that_claims_nothing_gives_nothing(tmp_path: Path, driver: str) -> None:
+    unused: list[str] = []
+
+    async def handler(client: Client) -> Requests:
+        with pytest.raises(ValueError, match="timeout"):
+            yield RecvParams(timeout=-1)
+        await client.server.send_packet_to((yield None), client.address)
+
+    def keep(raw: Any, address: Any) -> None:
+        unused.extend([received_text(raw)] if raw else [])
+
+    async with serving(tmp_path, handler, driver, unused=keep) as (_, new_peer):
+        peer = new_peer("peer")
+        peer.give("lost", "file")
+        peer.send("next")
+        assert await peer.answers(1) == ["next"]
+        assert unused == ["file"]
 
 
 async def test_asking_a_server_without_ancillary_data_is_unsupported(tmp_path: Path, driver: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["cancellation_detector"]
+__all__ = ["cancellation_detector", "is_cancelled"]
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -23,3 +23,9 @@ def cancellation_detector(backend: AsyncBackend) -> Callable[[BaseException], bo
         return lambda exc: isinstance(exc, backend.get_cancelled_exc_class())
     detect: Callable[[BaseException], bool] = hook.__get__(backend)
     return detect
+
+
+def is_cancelled(backend: AsyncBackend) -> bool:
+    """Return whether the current task is cancelled, and is to begin nothing new. By default, nothing is known."""
+    hook = find_hook(backend, "_hook_is_cancelled")
+    return hook is not None and hook(backend)

@@ -94,8 +94,9 @@ class AsyncIOBackend(AsyncBackend):
         return asyncio.CancelledError
 
     def _hook_is_cancellation(self, exc: BaseException) -> bool:
-        if not isinstance(exc, asyncio.CancelledError):
-            return False
+        return isinstance(exc, asyncio.CancelledError) and self._hook_is_cancelled()
+
+    def _hook_is_cancelled(self) -> bool:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
 

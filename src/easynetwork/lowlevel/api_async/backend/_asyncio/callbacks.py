@@ -6,7 +6,6 @@ __all__ = ["StreamCallbacks", "StreamReceiver"]
 
 import asyncio
 import errno
-import socket
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from easynetwork.lowlevel._framing import SupportsAppend
 from easynetwork.lowlevel._lingering import has_unread_input
 from easynetwork.lowlevel.api_async.transports._hooks import WriteBatch
 
-from .acceptor import run_detached
 from .lingering import linger
 from .shared_buffer import SharedBufferProtocol
 from .watermarks import HIGH_WATER, LOW_WATER
@@ -67,6 +65,9 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     )
 
     transport: asyncio.Transport
+
+    reads_ahead: bool = True
+    """Whether bytes are read for a receiver that is busy, which may want those of a Unix socket with ancillary data."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], object] | None = None
@@ -151,25 +152,6 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
                 if data:
                     self._take(data)
                 waiter.set_result(True)
-
-    async def change_transport(self, sock: socket.socket) -> None:
-        """Waits for the transport that the loop makes of *sock*, that of this one. Who sends meanwhile waits as well.
-
-        If cancelled, that goes on.
-        """
-        receiver, made = self.receiver, self.loop.create_future()
-
-        def on_connection(_: StreamCallbacks) -> None:
-            if receiver is not None:
-                self.deliver_to(receiver)
-            if not made.done():
-                made.set_result(None)
-
-        self._on_connection = on_connection
-        self.writable = self.reading_paused = False
-        run_detached(self.loop.connect_accepted_socket(lambda: self, sock))
-        await made
-        self.resume_writing()
 
     # ------------------------------------------------------------------------------------------------------- reading
 

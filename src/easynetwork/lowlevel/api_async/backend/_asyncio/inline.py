@@ -146,6 +146,7 @@ class InlineDriver(Carrier, StreamReceiver):
             _enter_task(loop, task)
         except RuntimeError:  # within another task: no handler runs on top of it
             callbacks.keep(data)
+            self._read_nothing_ahead()
             self.wake()  # also if the dispatcher has the bytes
             return
         if callbacks.writable:
@@ -164,6 +165,8 @@ class InlineDriver(Carrier, StreamReceiver):
             elif parts:
                 callbacks.flush()
         if suspended is not WAITING:
+            if not callbacks.reads_ahead:
+                callbacks.pause_reading()
             self.wake_now()
 
     def _feed_or_keep(self, data: bytes | None) -> bool:
@@ -210,7 +213,17 @@ class InlineDriver(Carrier, StreamReceiver):
     def _time_out(self) -> None:
         if self.is_waiting():
             self._is_late = True
+            self._read_nothing_ahead()
             self.wake_now()
+
+    def cancel(self, msg: object = None) -> bool:
+        self._read_nothing_ahead()
+        return super().cancel(msg)
+
+    def _read_nothing_ahead(self) -> None:
+        """Stop reading until the carrier has run, if the handler may ask for ancillary data then."""
+        if not self._callbacks.reads_ahead:
+            self._callbacks.pause_reading()
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):

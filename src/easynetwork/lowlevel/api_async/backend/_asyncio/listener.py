@@ -32,7 +32,8 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
 
     __slots__ = ("_backend", "_backlog", "_closed", "_socket", "_stopped")
 
-    _transport_type: ClassVar = AsyncioStreamTransport
+    _callbacks_type: ClassVar[type[StreamCallbacks]] = StreamCallbacks
+    _transport_type: ClassVar[Any] = AsyncioStreamTransport
 
     def __init__(self, backend: AsyncBackend, sock: socket.socket, backlog: int) -> None:
         self._backend = backend
@@ -87,7 +88,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
                 fail(exc)
 
         try:
-            acceptor = await self._start(self._socket.dup(), partial(StreamCallbacks, loop, on_connection), fail)
+            acceptor = await self._start(self._socket.dup(), partial(self._callbacks_type, loop, on_connection), fail)
             try:
                 await stopped
             finally:

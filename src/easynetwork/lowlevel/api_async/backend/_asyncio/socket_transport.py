@@ -61,7 +61,6 @@ class SocketTransport(asyncio.Transport):
         "_watching",
         "_writing_paused",
         "is_drained",
-        "reads_ahead",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: _socket.socket, callbacks: StreamCallbacks) -> None:
@@ -83,8 +82,6 @@ class SocketTransport(asyncio.Transport):
         self._bufsize = 0
         self.is_drained = False
         """Whether the last read has emptied the socket, and nothing has come since: there is no need to try."""
-        self.reads_ahead = True
-        """Whether bytes are read for a receiver that is busy: it may want them later, with their control messages."""
 
         self._outgoing: deque[bytes | memoryview | Message] | None = None  # while the peer reads too slowly
         self._buffered = 0
@@ -171,7 +168,7 @@ class SocketTransport(asyncio.Transport):
             self._poller.remove_reader(self._fd)
 
     def _readable(self) -> None:
-        if not (self.reads_ahead or self._callbacks.closing):
+        if not (self._callbacks.reads_ahead or self._callbacks.closing):
             receiver = self._callbacks.receiver
             if receiver is None or not receiver.is_waiting():
                 self._callbacks.pause_reading()

@@ -24,11 +24,12 @@ from .listener import AsyncioStreamListener
 from .poller import poller_of
 from .socket_transport import Message, SocketTransport
 from .stream import AsyncioStreamTransport
+from .unix_callbacks import UnixStreamCallbacks
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
     from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
@@ -39,38 +40,36 @@ _READS_PER_TURN: Final = 64
 
 
 class AsyncioUnixStreamTransport(AsyncioStreamTransport):
-    """The transport in front of `StreamCallbacks` on a `SocketTransport`.
+    """The transport in front of `UnixStreamCallbacks`.
 
-    Bytes are read by the one who asks for them, as many as he asks for, with or without ancillary data: it stays with
-    its bytes, in the socket, until then. Only requests that are to come without are delivered by callbacks; for these,
-    a loop that reads faster than Python gets the socket.
+    Each call reads what it asks for, with or without ancillary data, which stays with its bytes in the socket until
+    then. Callbacks deliver only requests that are asked for without it; for these, a loop that reads faster than
+    Python gets the socket.
     """
 
-    __slots__ = ("_lower", "_reads", "_socket")
+    __slots__ = ("_reads",)
 
-    _lower: SocketTransport | None
-    """None once the loop has the socket."""
+    _callbacks: UnixStreamCallbacks
 
-    def __init__(self, backend: AsyncBackend, callbacks: StreamCallbacks) -> None:
+    def __init__(self, backend: AsyncBackend, callbacks: UnixStreamCallbacks) -> None:
         super().__init__(backend, callbacks)
-        assert isinstance(callbacks.transport, SocketTransport)
-        self._lower = callbacks.transport
-        self._socket: _socket.socket = self._lower.get_extra_info("socket")
         self._reads = 0  # since the last time that everything else got its turn
 
     async def recv(self, bufsize: int) -> bytes:
-        if bufsize <= 0 or self._callbacks.received.nbytes or self._lower is None:
+        callbacks = self._callbacks
+        lower = callbacks.lower
+        if bufsize <= 0 or callbacks.received.nbytes or lower is None:
             return await super().recv(bufsize)
-        data = await self._read(self._lower, self._socket.recv, bufsize)
-        self._lower.is_drained = len(data) < bufsize
+        data = await self._read(callbacks.sock.recv, bufsize)
+        lower.is_drained = len(data) < bufsize
         return data
 
     async def _receive_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
-        lower = self._lower
+        lower = self._callbacks.lower
         if lower is None or self._callbacks.received.nbytes or not lower.is_drained:
             return await receive_chunk(self, queue, bufsize)
         while True:
-            self._check_receivable(lower)
+            self._check_receivable()
             is_more = await lower.receive_into(queue, bufsize)
             if is_more is not None:
                 return is_more
@@ -79,40 +78,47 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
-            if not len(view) or self._callbacks.received.nbytes or self._lower is None:
+            if not len(view) or self._callbacks.received.nbytes or self._callbacks.lower is None:
                 return await super().recv_into(view)
-            return await self._read(self._lower, self._socket.recv_into, view)
+            return await self._read(self._callbacks.sock.recv_into, view)
 
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        if bufsize <= 0 or self._callbacks.received.nbytes or self._lower is None:
+        if bufsize <= 0 or self._callbacks.received.nbytes:
             return await self.recv(bufsize), []
+        await self._begin_with_ancillary()
         data, ancillary_data, flags, _ = await self._read(
-            self._lower, self._socket.recvmsg, bufsize, ancillary_bufsize, RECVMSG_FLAGS
+            self._callbacks.sock.recvmsg, bufsize, ancillary_bufsize, RECVMSG_FLAGS
         )
         if flags & MSG_CTRUNC:
-            self._keep_unread(self._lower, data)
+            self._keep_unread(data)
             raise truncation_error(ancillary_data)
         return data, ancillary_data
 
     async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
         with memoryview(buffer).cast("B") as view:
-            if not len(view) or self._callbacks.received.nbytes or self._lower is None:
+            if not len(view) or self._callbacks.received.nbytes:
                 return await self.recv_into(view), []
-            receive = self._socket.recvmsg_into
+            await self._begin_with_ancillary()
             nbytes, ancillary_data, flags, _ = await self._read(
-                self._lower, receive, [view], ancillary_bufsize, RECVMSG_FLAGS
+                self._callbacks.sock.recvmsg_into, [view], ancillary_bufsize, RECVMSG_FLAGS
             )
             if flags & MSG_CTRUNC:
-                self._keep_unread(self._lower, bytes(view[:nbytes]))
+                self._keep_unread(bytes(view[:nbytes]))
                 raise truncation_error(ancillary_data)
             return nbytes, ancillary_data
 
-    def _keep_unread(self, lower: SocketTransport, data: bytes) -> None:
+    async def _begin_with_ancillary(self) -> None:
+        callbacks = self._callbacks
+        callbacks.hands_over = False  # who asks once is going to ask again
+        if callbacks.is_changing:
+            await callbacks.wait_changed()
+
+    def _keep_unread(self, data: bytes) -> None:
         """Keep bytes for the next call that receives, whose control messages are lost."""
-        lower.reads_ahead = False  # what follows may have some
+        self._callbacks.reads_ahead = False  # what follows may have some
         self._callbacks.keep(data)
 
-    async def _read(self, lower: SocketTransport, read: Callable[..., _T], *args: Any) -> _T:
+    async def _read(self, read: Callable[..., _T], *args: Any) -> _T:
         """Returns ``read(*args)`` as soon as there is something to read. Nothing is lost if it is cancelled before."""
         self._callbacks.pause_reading()
         self._reads += 1
@@ -120,20 +126,26 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             self._reads = 0
             await asyncio.sleep(0)
         while True:
-            self._check_receivable(lower)
+            self._check_receivable()
             try:
                 return read(*args)
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
-                await lower.wait_readable()
+                await self._callbacks.wait_for_bytes()
             except OSError as exc:
                 raise_stream_error(exc)
 
-    def _check_receivable(self, lower: SocketTransport) -> None:
-        if self._callbacks.closing:
+    def _check_receivable(self) -> None:
+        callbacks = self._callbacks
+        if callbacks.closing:
             raise error_from_errno(errno.EBADF)
-        if lower.is_closing():
-            raise self._callbacks.error or error_from_errno(errno.ECONNABORTED)
+        if callbacks.transport.is_closing():
+            raise callbacks.error or error_from_errno(errno.ECONNABORTED)
+
+    async def send_eof(self) -> None:
+        if self._callbacks.is_changing:
+            await self._callbacks.wait_changed()
+        await super().send_eof()
 
     async def send_all_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
@@ -142,15 +154,17 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         if 0 < SC_IOV_MAX < len(parts):
             raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} pieces of data, more than {SC_IOV_MAX}")
         callbacks = self._callbacks
+        if callbacks.is_changing:
+            await callbacks.wait_changed()
         if not callbacks.writable:
             callbacks.check_sendable()
         if callbacks.parts:
             callbacks.flush()
         message = Message(parts, list(ancillary_data))
-        if self._lower is None:
+        if callbacks.lower is None:
             await self._write_past_loop(message)
         else:
-            await self._lower.write_message(message)
+            await callbacks.lower.write_message(message)
 
     async def _write_past_loop(self, message: Message) -> None:
         """Sends *message* in one call, once the loop has sent what was written before."""
@@ -159,14 +173,14 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             callbacks.check_sendable()
             if not callbacks.transport.get_write_buffer_size():
                 try:
-                    message.send(self._socket)
+                    message.send(callbacks.sock)
                     return
                 except (BlockingIOError, InterruptedError):
                     pass
             await self._wait_writable()
 
     async def _wait_writable(self) -> None:
-        loop, fd = self._callbacks.loop, self._socket.fileno()
+        loop, fd = self._callbacks.loop, self._callbacks.sock.fileno()
         poller, writable = poller_of(loop), loop.create_future()
         poller.add_writer(fd, partial(_set, writable))
         try:
@@ -176,25 +190,16 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return socket_attributes(lambda: self._socket)  # loops remember that a peer had no name, which it may get
+        return socket_attributes(
+            lambda: self._callbacks.sock
+        )  # loops remember that a peer had no name, which it may get
 
     def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
-        lower = self._lower
-        assert lower is not None
-        run = super()._hook_request_runner(dispatcher)
+        callbacks = self._callbacks
         # Not a byte ahead of a handler that may want ancillary data next.
-        lower.reads_ahead = dispatcher.ancillary_bufsize is None
-        if not lower.reads_ahead or isinstance(self._callbacks.loop, asyncio.SelectorEventLoop):
-            return run
-        return partial(self._run_on_loop, run)
-
-    async def _run_on_loop(self, run: RequestRunner, next_generator: NextGenerator[Any]) -> Ending:
-        if self._lower is not None:
-            self._callbacks.uncork()  # or what is not sent yet would be lost
-            if (sock := self._lower.detach()) is not None:
-                self._lower = None
-                await self._callbacks.change_transport(sock)
-        return await run(next_generator)
+        callbacks.reads_ahead = dispatcher.ancillary_bufsize is None
+        callbacks.hands_over = not isinstance(callbacks.loop, asyncio.SelectorEventLoop)
+        return super()._hook_request_runner(dispatcher)
 
 
 def _set(future: asyncio.Future[None]) -> None:
@@ -207,6 +212,7 @@ class AsyncioUnixStreamListener(AsyncioStreamListener):
 
     __slots__ = ()
 
+    _callbacks_type = UnixStreamCallbacks
     _transport_type = AsyncioUnixStreamTransport
 
     async def _start(
@@ -218,7 +224,7 @@ class AsyncioUnixStreamListener(AsyncioStreamListener):
 
 def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUnixStreamTransport:
     """Makes a transport of *sock*, connected and non-blocking, which it owns from now on."""
-    callbacks = StreamCallbacks(asyncio.get_running_loop())
+    callbacks = UnixStreamCallbacks(asyncio.get_running_loop())
     SocketTransport(callbacks.loop, sock, callbacks)
     return AsyncioUnixStreamTransport(backend, callbacks)
 

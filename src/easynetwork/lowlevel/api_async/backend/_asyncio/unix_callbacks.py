@@ -1,0 +1,139 @@
+"""What the loop tells about one Unix stream, whose transport changes while it is served."""
+
+from __future__ import annotations
+
+__all__ = ["UnixStreamCallbacks"]
+
+import asyncio
+import socket as _socket
+from collections.abc import Callable
+
+from easynetwork.exceptions import BusyResourceError
+
+from .acceptor import run_detached
+from .callbacks import StreamCallbacks
+from .poller import poller_of
+from .socket_transport import SocketTransport
+
+
+class UnixStreamCallbacks(StreamCallbacks):
+    """The callbacks of a Unix stream, which begins on a `SocketTransport`.
+
+    The loop's own transport reads faster, but drops the control messages of what it reads. So it gets the socket only
+    when a receiver asks for plain bytes, and reads only while one does.
+    """
+
+    __slots__ = ("_change", "hands_over", "lower", "reads_ahead", "sock")
+
+    lower: SocketTransport | None
+    """None once the loop has the socket."""
+    sock: _socket.socket
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], object] | None = None
+    ) -> None:
+        super().__init__(loop, on_connection)
+        self.reads_ahead = True
+        self.hands_over = False
+        """Whether the loop gets the socket as soon as plain bytes are asked for."""
+        self._change: asyncio.Future[None] | None = None  # while the loop makes its transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, SocketTransport):
+            self.lower, self.sock = transport, transport.get_extra_info("socket")
+            super().connection_made(transport)
+        else:
+            self._end_change(transport)  # type: ignore[arg-type]  # uvloop's do not derive from asyncio.Transport
+
+    # ------------------------------------------------------------------------------------------------------- reading
+
+    def pause_reading(self) -> None:
+        if self._change is None:
+            super().pause_reading()
+        else:
+            self.reading_paused = True
+
+    def resume_reading(self) -> None:
+        if self._change is not None:
+            self.reading_paused = False
+        elif self.closing or not (self.reading_paused and self.hands_over and self._hand_over()):
+            super().resume_reading()
+
+    async def wait_for_bytes(self) -> None:
+        """Wait until the socket has something to read, or the connection ends. Reading must be paused.
+
+        Raises:
+            BusyResourceError: another task is waiting.
+            OSError: there are no file descriptors left.
+        """
+        if self.lower is not None:
+            await self.lower.wait_readable()
+            return
+        if self._reader is not None:
+            raise BusyResourceError("Another task is receiving from this transport")
+        poller = poller_of(self.loop)
+        # A duplicate: uvloop refuses to watch the descriptor of a transport, and closes it at any time.
+        with self.sock.dup() as duplicate:
+            self._reader = self.loop.create_future()
+            poller.add_reader(duplicate.fileno(), self._wake_reader)
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+                poller.remove_reader(duplicate.fileno())
+
+    # --------------------------------------------------------------------------------------- changing the transport
+
+    def _hand_over(self) -> bool:
+        """Give the socket to the loop, which reads it from the next turn on. Packets sent meanwhile wait.
+
+        Return whether that was possible: not while bytes wait to be sent.
+        """
+        if self.lower is None:
+            return False
+        self.uncork()  # or the batch would be lost
+        if (sock := self.lower.detach()) is None:
+            return False
+        self.lower = None
+        self.writable = self.reading_paused = False
+        self._change = self.loop.create_future()
+        run_detached(self.loop.connect_accepted_socket(lambda: self, sock))
+        return True
+
+    def _end_change(self, transport: asyncio.Transport) -> None:
+        assert self._change is not None
+        change, self._change = self._change, None
+        if self.reading_paused and not self.closing:
+            self._take_back(transport)
+        else:
+            super().connection_made(transport)
+        if self.receiver is not None:
+            self.deliver_to(self.receiver)
+        self.resume_writing()
+        change.set_result(None)
+
+    def _take_back(self, transport: asyncio.Transport) -> None:
+        """Take the socket from *transport*, since plain bytes are not asked for any more.
+
+        To pause *transport* would be too late: uvloop begins to read behind this callback, whatever it is told.
+        """
+        self.hands_over = False
+        try:
+            sock = self.sock.dup()
+        except OSError:  # no descriptors left: the connection ends, rather than losing what comes next
+            super().connection_made(transport)
+            self.abort()
+            return
+        SocketTransport(self.loop, sock, self)
+        transport.set_protocol(asyncio.Protocol())
+        transport.abort()
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether the socket is on its way to the loop."""
+        return self._change is not None
+
+    async def wait_changed(self) -> None:
+        """Wait until it is known which transport has the socket."""
+        if self._change is not None:
+            await asyncio.shield(self._change)

@@ -1,0 +1,414 @@
+"""Handlers of a server on a Unix stream socket that ask for ancillary data at some yields and not at others.
+
+The server is given no argument about it. What a peer sends beside its bytes stays with them until the handler asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.background import new_event, sleep
+from tests.descriptors import Gift, all_closed, received_text, send_message
+from tests.lowlevel.api_async.servers.peers import Peer
+from tests.servers.serving import Client, Handler, Requests, run
+
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
+from easynetwork.lowlevel.socket import SocketAncillary
+from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
+
+EVERY_BACKEND = True
+
+PROTOCOLS: dict[str, Callable[[StringLineSerializer], AnyStreamProtocolType[str, str]]] = {
+    "stream": StreamProtocol,
+    "buffered": BufferedStreamProtocol,
+}
+
+
+@pytest.fixture(params=PROTOCOLS)
+def protocol(request: pytest.FixtureRequest) -> AnyStreamProtocolType[str, str]:
+    return PROTOCOLS[request.param](StringLineSerializer())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "socket")
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    path: str, handle: Callable[[Client], Requests], protocol: AnyStreamProtocolType[str, str] | None = None
+) -> AsyncIterator[Callable[[], Any]]:
+    """Serves, and yields what connects a peer. In the end, no descriptor is left."""
+
+    class Handling(Handler):
+        def handle(self, client: Client, /) -> Requests:
+            return handle(client)
+
+    server: AsyncUnixStreamServer[str, str] = AsyncUnixStreamServer(
+        path, protocol or StreamProtocol(StringLineSerializer()), Handling()
+    )
+    async with all_closed(), run(server) as it:
+        yield it.connect
+
+
+def asking_for(ancillary: SocketAncillary, timeout: float | None = None) -> RecvParams:
+    return RecvParams(timeout=timeout, recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
+
+
+def text_in(ancillary: SocketAncillary) -> str:
+    """Returns the text of the file that was received, and closes that; ``"-"`` if there is none."""
+    return received_text(ancillary) if list(ancillary.iter_fds()) else "-"
+
+
+async def ask(client: Client, ancillary: SocketAncillary, request: str) -> None:
+    """Answers a request that was asked for together with ancillary data."""
+    await client.send_packet(f"{request} {text_in(ancillary)}")
+
+
+def give(peer: Peer, data: bytes, text: str = "gift") -> None:
+    with Gift(text) as gift:
+        send_message(peer.sock, data, gift)
+
+
+async def alternating(client: Client) -> Requests:
+    """Asks at every second yield."""
+    await client.send_packet((yield None))
+    ancillary = SocketAncillary()
+    request = yield asking_for(ancillary)
+    await ask(client, ancillary, request)
+
+
+async def test_a_descriptor_comes_with_the_very_first_bytes(
+    path: str, protocol: AnyStreamProtocolType[str, str]
+) -> None:
+    async def handle(client: Client) -> Requests:
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await ask(client, ancillary, request)
+
+    async with serving(path, handle, protocol) as connect:
+        peer = await connect()
+        give(peer, b"one\n", "first")
+        assert await peer.line() == b"one first"
+        give(peer, b"two\n", "second")
+        assert await peer.line() == b"two second"
+        assert await peer.ask(b"three") == b"three -"
+
+
+async def test_a_descriptor_comes_after_the_answer_to_a_plain_request(
+    path: str, protocol: AnyStreamProtocolType[str, str]
+) -> None:
+    async with serving(path, alternating, protocol) as connect:
+        for _ in range(3):
+            peer = await connect()
+            assert await peer.ask(b"plain") == b"plain"
+            give(peer, b"asked\n", "after the answer")
+            assert await peer.line() == b"asked after the answer"
+
+
+async def test_plain_requests_and_others_take_turns(path: str, protocol: AnyStreamProtocolType[str, str]) -> None:
+    async with serving(path, alternating, protocol) as connect:
+        peers = [await connect() for _ in range(3)]
+        for turn in range(100):  # more than one task may read in one turn of the event loop
+            for peer in peers:
+                assert await peer.ask(b"plain") == b"plain"
+            for peer in peers:
+                give(peer, b"asked\n", f"turn {turn}")
+            for peer in peers:
+                assert await peer.line() == b"asked turn %d" % turn
+
+
+async def test_requests_that_were_read_together_are_all_handled(path: str) -> None:
+    async with serving(path, alternating) as connect:
+        peer = await connect()
+        await peer.send(b"one\ntwo\nthree\nfour\nfi")
+        assert await peer.lines(4) == [b"one", b"two -", b"three", b"four -"]
+        await peer.send(b"ve\n")
+        assert await peer.line() == b"five"
+
+
+async def test_descriptors_at_plain_requests_are_closed(path: str) -> None:
+    async def handle(client: Client) -> Requests:
+        await client.send_packet((yield None))
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        assert await peer.ask(b"hello") == b"hello"
+        async with all_closed():
+            for _ in range(3):
+                give(peer, b"unclaimed\n")
+                assert await peer.line() == b"unclaimed"
+
+
+async def test_descriptors_that_are_never_read_are_closed_with_the_connection(path: str) -> None:
+    busy = new_event()
+
+    async def handle(client: Client) -> Requests:
+        yield None
+        await client.send_packet("busy")
+        await busy.wait()
+        await client.aclose()
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        assert await peer.ask(b"hello") == b"busy"
+        give(peer, b"unread\n")
+        busy.set()
+        assert await peer.gone()
+
+
+async def test_a_handler_that_sleeps_before_its_first_yield_loses_nothing(path: str) -> None:
+    async def handle(client: Client) -> Requests:
+        await sleep(0.02)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await ask(client, ancillary, request)
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        give(peer, b"early\n", "kept")
+        assert await peer.line() == b"early kept"
+
+
+async def test_a_handler_that_is_busy_after_a_plain_request_loses_nothing(
+    path: str, protocol: AnyStreamProtocolType[str, str]
+) -> None:
+    go_on = new_event()
+
+    async def handle(client: Client) -> Requests:
+        await client.send_packet((yield None))
+        await go_on.wait()
+        await sleep(0.02)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await ask(client, ancillary, request)
+
+    async with serving(path, handle, protocol) as connect:
+        for _ in range(2):
+            peer = await connect()
+            assert await peer.ask(b"plain") == b"plain"
+            give(peer, b"asked\n", "kept")
+            go_on.set()
+            assert await peer.line() == b"asked kept"
+
+
+async def test_a_handler_that_asks_in_the_step_after_a_sleep_loses_nothing(path: str) -> None:
+    async def handle(client: Client) -> Requests:
+        request = yield None
+        await sleep(0)
+        await client.send_packet(request)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await ask(client, ancillary, request)
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        for turn in range(3):
+            assert await peer.ask(b"plain") == b"plain"
+            give(peer, b"asked\n", f"turn {turn}")
+            assert await peer.line() == b"asked turn %d" % turn
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["at once", "after a request"])
+async def test_a_timeout_of_a_plain_request_reads_nothing_ahead(path: str, first: bool) -> None:
+    async def handle(client: Client) -> Requests:
+        if not first:
+            await client.send_packet((yield None))
+        try:
+            yield 0.01
+        except TimeoutError:
+            await client.send_packet("timeout")
+        await sleep(0.05)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await ask(client, ancillary, request)
+        yield None
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        if not first:
+            assert await peer.ask(b"plain") == b"plain"
+        assert await peer.line() == b"timeout"
+        give(peer, b"late\n", "kept")
+        assert await peer.line() == b"late kept"
+
+
+@pytest.mark.parametrize("delay", [0, 0.01])
+@pytest.mark.parametrize("first", [True, False], ids=["at once", "after a request"])
+async def test_a_scope_cancelled_around_a_plain_request_reads_nothing_ahead(
+    path: str, first: bool, delay: float
+) -> None:
+    async def handle(client: Client) -> Requests:
+        if not first:
+            await client.send_packet((yield None))
+        with client.backend().move_on_after(delay):
+            yield None
+        await client.send_packet("gave up")
+        await sleep(0.05)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await ask(client, ancillary, request)
+        yield None
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        if not first:
+            assert await peer.ask(b"plain") == b"plain"
+        assert await peer.line() == b"gave up"
+        give(peer, b"late\n", "kept")
+        assert await peer.line() == b"late kept"
+
+
+async def test_a_plain_request_given_up_while_its_bytes_are_there_reads_nothing_ahead(path: str) -> None:
+    async def handle(client: Client) -> Requests:
+        await sleep(0.05)
+        with client.backend().move_on_after(0) as scope:
+            await client.send_packet((yield None))
+        if scope.cancelled_caught():
+            await sleep(0.05)
+            ancillary = SocketAncillary()
+            request = yield asking_for(ancillary)
+            await ask(client, ancillary, request)
+        yield None
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        give(peer, b"early\n", "kept")
+        assert await peer.line() in (b"early kept", b"early")
+
+
+async def test_a_timeout_of_asking_loses_nothing(path: str) -> None:
+    async def handle(client: Client) -> Requests:
+        await client.send_packet((yield None))
+        ancillary = SocketAncillary()
+        try:
+            request = yield asking_for(ancillary, timeout=0.01)
+        except TimeoutError:
+            await client.send_packet("timeout")
+            request = yield asking_for(ancillary)
+        await ask(client, ancillary, request)
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        assert await peer.ask(b"plain") == b"plain"
+        assert await peer.line() == b"timeout"
+        give(peer, b"late\n", "kept")
+        assert await peer.line() == b"late kept"
+        assert await peer.ask(b"plain again") == b"plain again"
+
+
+async def test_the_greeting_of_a_connection_may_ask_for_plain_requests(path: str) -> None:
+    class Greeting(Handler):
+        async def on_connection(self, client: Client, /) -> Any:
+            await client.send_packet("name?")
+            await client.send_packet("hello " + (yield None))
+
+        async def handle(self, client: Client, /) -> Requests:
+            ancillary = SocketAncillary()
+            request = yield asking_for(ancillary)
+            await ask(client, ancillary, request)
+
+    server: AsyncUnixStreamServer[str, str] = AsyncUnixStreamServer(
+        path, StreamProtocol(StringLineSerializer()), Greeting()
+    )
+    async with all_closed(), run(server) as it:
+        peer = await it.connect()
+        assert await peer.line() == b"name?"
+        assert await peer.ask(b"Ann") == b"hello Ann"
+        give(peer, b"asked\n", "gift")
+        assert await peer.line() == b"asked gift"
+
+
+@pytest.mark.parametrize("ends", ["half_close", "close"])
+async def test_the_end_of_the_stream_ends_a_handler_that_asks(path: str, ends: str) -> None:
+    asks, ended = new_event(), new_event()
+
+    async def handle(client: Client) -> Requests:
+        await client.send_packet((yield None))
+        try:
+            asks.set()
+            yield asking_for(SocketAncillary())
+        finally:
+            ended.set()
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        assert await peer.ask(b"plain") == b"plain"
+        await asks.wait()
+        getattr(peer, ends)()
+        await ended.wait()
+
+
+async def test_a_handler_that_asks_ends_when_its_client_is_closed(path: str) -> None:
+    ended = new_event()
+    clients: list[Client] = []
+
+    async def handle(client: Client) -> Requests:
+        clients.append(client)
+        await client.send_packet((yield None))
+        try:
+            yield asking_for(SocketAncillary())
+        finally:
+            ended.set()
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        assert await peer.ask(b"plain") == b"plain"
+        await sleep(0.01)
+        await clients[0].aclose()
+        await ended.wait()
+        assert await peer.gone()
+
+
+async def test_answers_keep_their_order_with_descriptors_among_them(path: str) -> None:
+    async def handle(client: Client) -> Requests:
+        request = yield None
+        await client.send_packet(request)
+        with Gift("answer") as gift:
+            await client.send_packet_with_ancillary("with", gift.raw)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await ask(client, ancillary, request)
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        for _ in range(2):
+            assert await peer.ask(b"plain") == b"plain"
+            assert await peer.line() == b"with"
+            give(peer, b"asked\n")
+            assert await peer.line() == b"asked gift"
+
+
+@pytest.mark.not_on_trio(reason="cancellations of single tasks are a matter of asyncio")
+async def test_a_task_cancelled_at_a_plain_request_reads_nothing_ahead(path: str, backend: AsyncBackend) -> None:
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def handle(client: Client) -> Requests:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.append(task)
+        await client.send_packet((yield None))
+        try:
+            yield None
+        except asyncio.CancelledError:
+            task.uncancel()
+        await sleep(0.02)
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        await ask(client, ancillary, request)
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        assert await peer.ask(b"plain") == b"plain"
+        await sleep(0.01)
+        tasks[0].cancel()
+        give(peer, b"late\n", "kept")
+        assert await peer.line() == b"late kept"
