@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import sniffio
 from tests.background import Queue, until
 from tests.servers.datagram_serving import (
     Client,
@@ -761,6 +762,111 @@ async def test_what_waits_for_a_handler_is_not_handled_after_the_end(backend: As
         await backend.sleep(0.01)
         await it.server.shutdown()
     assert handler.diary == ["a"]
+
+
+class Shielded(Recorder):
+    """Begins work that no cancellation interrupts, and that ends once the handlers were cancelled."""
+
+    def __init__(self, backend: AsyncBackend) -> None:
+        super().__init__()
+        self._backend = backend
+        self._cancelled = backend.create_event()
+
+    async def handle(self, client: Client, /) -> Requests:
+        request = yield None
+        self.diary.append(request)
+        if request == "watch":
+            try:
+                await self._backend.sleep_forever()
+            finally:
+                self._cancelled.set()
+        await self._backend.ignore_cancellation(self._cancelled.wait())
+
+    async def serve_until_cancelled(self, serve: Serve) -> int:
+        """Has one sender watch, and another one send more than is handled. Returns how many datagrams were dropped."""
+        async with serve(self) as it:
+            assert self._backend is it.server.backend()
+            it.peer().send(b"watch")
+            await until(lambda: self.diary)
+            it.peer().send(b"a", b"b", b"c")
+            await until(lambda: len(self.diary) > 1)
+            await self._backend.sleep(0.01)
+            await it.server.shutdown()
+            return it.server.dropped_datagrams
+
+
+async def test_work_that_a_cancellation_cannot_interrupt_is_followed_by_no_other_generator(
+    backend: AsyncBackend, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = Shielded(backend)
+    assert await handler.serve_until_cancelled(serve) == 2
+    assert handler.diary == ["watch", "a"]
+    assert problems(caplog) == []
+
+
+async def test_cancellation_that_a_generator_keeps_to_itself_is_followed_by_no_other(
+    backend: AsyncBackend, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stubborn(Recorder):
+        async def handle(self, client: Client, /) -> Requests:
+            self.diary.append((yield None))
+            if len(self.diary) == 1:
+                with contextlib.suppress(backend.get_cancelled_exc_class()):
+                    await backend.sleep_forever()
+
+    handler = Stubborn()
+    async with serve(handler) as it:
+        it.peer().send(b"a", b"b", b"c")
+        await until(lambda: handler.diary)
+        await backend.sleep(0.01)
+        await it.server.shutdown()
+    assert handler.diary == ["a"]
+    assert problems(caplog) == []
+
+
+async def test_generator_of_a_cancelled_task_gets_what_waits_for_it_on_asyncio_only(
+    backend: AsyncBackend, serve: Serve
+) -> None:
+    class Asking(Shielded):
+        async def handle(self, client: Client, /) -> Requests:
+            first = super().handle(client)
+            await anext(first)
+            request = yield None
+            with pytest.raises(StopAsyncIteration):
+                await first.asend(request)
+            try:
+                while True:
+                    self.diary.append((yield None))
+            except backend.get_cancelled_exc_class():
+                self.diary.append("cancelled")
+                raise
+
+    handler = Asking(backend)
+    _ = await handler.serve_until_cancelled(serve)
+    # On trio, each wait is a point where the task may be cancelled; on asyncio, those that suspend it.
+    kept = [] if sniffio.current_async_library() == "trio" else ["b", "c"]
+    assert handler.diary == ["watch", "a", *kept, "cancelled"]
+
+
+async def test_scope_that_is_cancelled_around_a_yield_loses_no_datagram(backend: AsyncBackend, serve: Serve) -> None:
+    class Impatient(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield None
+            await go_on.wait()
+            with backend.move_on_after(0) as scope:
+                await backend.ignore_cancellation(backend.sleep(0.001))
+                request += yield None
+            if scope.cancelled_caught():
+                request += yield None
+            await client.send_packet(request)
+
+    go_on = backend.create_event()
+    async with serve(Impatient()) as it:
+        peer = it.peer()
+        peer.send(b"a", b"b")
+        await backend.sleep(0.01)
+        go_on.set()
+        assert await peer.receive() == b"ab"
 
 
 async def test_what_comes_between_two_runs_is_for_the_second(serve: Serve) -> None:

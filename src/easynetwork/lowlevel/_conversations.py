@@ -172,6 +172,9 @@ class Conversation:
         "timeout",
     )
 
+    always_waits: bool = False
+    """Whether to yield `SILENCE` even if a datagram is there: the driver, which takes it, may have to say otherwise."""
+
     def __init__(self, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
         self._dispatcher = dispatcher
         self._hooks = sys.get_asyncgen_hooks()
@@ -225,8 +228,8 @@ class Conversation:
                             if self._steps >= STEPS_PER_TURN:
                                 self._steps = 0
                                 yield TURN
-                            if not self._queue or (datagram := self.take()) is None:
-                                datagram = None if self._dispatcher.ended else (yield SILENCE)
+                            if not self._queue or self.always_waits or (datagram := self.take()) is None:
+                                datagram = None if self._dispatcher.ended and not self._queue else (yield SILENCE)
                                 if datagram is None:
                                     resume = self._close
                                     continue
@@ -354,6 +357,10 @@ class Conversation:
         self._queue_size += size
         backlog.size += size
         return True
+
+    def has_kept(self) -> bool:
+        """Whether there are datagrams that were kept."""
+        return bool(self._queue)
 
     def take(self) -> bytes | None:
         """Returns the oldest datagram that was kept, and sets its ancillary data. None if there is none."""

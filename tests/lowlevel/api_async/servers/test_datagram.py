@@ -10,6 +10,7 @@ import weakref
 from typing import Any
 
 import pytest
+from tests.background import until
 from tests.lowlevel.api_async.servers.datagram_serving import (
     TEXT,
     Client,
@@ -216,6 +217,26 @@ async def test_cancellation_that_is_taken_back_before_it_is_delivered_is_raised_
         tasks[0].cancel()
         tasks[0].uncancel()
         assert await peer.receive() == b"cancelled"  # as by any future that a task waits for
+
+
+async def test_once_its_task_is_cancelled_a_sender_gets_no_other_handler(driver: str) -> None:
+    begun: list[str] = []
+    go_on = asyncio.Event()
+
+    async def handler(client: Client) -> Requests:
+        begun.append((yield None))
+        await client.server.backend().ignore_cancellation(go_on.wait())
+
+    async with serving(handler, driver) as running:
+        running.peer().send(b"a", b"b", b"c")
+        await until(lambda: begun)
+        await asyncio.sleep(0.01)
+        running.task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        await running.stop()
+        assert running.server.dropped_datagrams == 2
+    assert begun == ["a"]
 
 
 async def test_a_sender_whose_handler_was_cancelled_from_within_is_heard_again(driver: str) -> None:

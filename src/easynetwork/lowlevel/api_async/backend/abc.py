@@ -379,6 +379,10 @@ class AsyncBackend(metaclass=ABCMeta):
         """
         return isinstance(exc, self.get_cancelled_exc_class())
 
+    def _is_cancelled(self) -> bool:
+        """Return whether the current task is cancelled, and is to begin nothing new. By default, nothing is known."""
+        return False
+
     @abstractmethod
     async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:
         """Awaits *coroutine*, in this task, to its end, whatever is cancelled meanwhile.

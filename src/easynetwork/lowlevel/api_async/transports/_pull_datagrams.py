@@ -58,6 +58,8 @@ class _PulledConversation(Conversation):
 
     __slots__ = ("_arrival", "_backend", "_context")
 
+    always_waits = True  # since the wait is where a cancellation is raised
+
     def __init__(
         self, backend: AsyncBackend, context: contextvars.Context, dispatcher: DatagramDispatcher[Any], address: Any
     ) -> None:
@@ -77,7 +79,10 @@ class _PulledConversation(Conversation):
 
     @types.coroutine
     def converse(self, datagram: bytes | None) -> Generator[Any, Any, None]:
-        """Runs one generator after the other, each in a context of its own, as long as there are datagrams."""
+        """Runs one generator after the other, each in a context of its own, as long as there are datagrams.
+
+        Once the task is cancelled, it begins no other one.
+        """
         coroutine = self.run()
         coroutine.send(None)
         while datagram is not None:
@@ -99,9 +104,13 @@ class _PulledConversation(Conversation):
                     yielded = context.run(coroutine.throw, exc)
                 else:
                     yielded = context.run(coroutine.send, sent)
-            datagram = self.take()
+            datagram = None if self._backend._is_cancelled() else self.take()
 
     async def _wait(self) -> bytes | None:
+        if self.has_kept():
+            if self._backend._is_cancelled():
+                await self._backend.coro_yield()  # raises it
+            return self.take()
         self._arrival = self._backend.create_event()
         try:
             if self.timeout is None:

@@ -94,8 +94,9 @@ class AsyncIOBackend(AsyncBackend):
         return asyncio.CancelledError
 
     def _is_cancellation(self, exc: BaseException) -> bool:
-        if not isinstance(exc, asyncio.CancelledError):
-            return False
+        return isinstance(exc, asyncio.CancelledError) and self._is_cancelled()
+
+    def _is_cancelled(self) -> bool:
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
 

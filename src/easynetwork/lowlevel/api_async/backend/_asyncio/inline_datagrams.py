@@ -201,7 +201,8 @@ class _ConversationCarrier(Carrier):
         """Returns what the task does about what the conversation has *yielded*."""
         self._deadline = None
         while yielded is OVER:
-            if (datagram := self.conversation.take()) is None:
+            # A task that is cancelled begins no other generator.
+            if self._task.cancelling() or (datagram := self.conversation.take()) is None:
                 raise StopIteration
             self.context = self._reception.context.copy()
             yielded = self.context.run(self._send, datagram)

@@ -90,7 +90,10 @@ class TrioBackend(AsyncBackend):
         return trio.Cancelled
 
     def _is_cancellation(self, exc: BaseException) -> bool:
-        return isinstance(exc, trio.Cancelled) and trio.current_effective_deadline() == -math.inf
+        return isinstance(exc, trio.Cancelled) and self._is_cancelled()
+
+    def _is_cancelled(self) -> bool:
+        return trio.current_effective_deadline() == -math.inf
 
     async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:
         return await ignore_cancellation(coroutine)
