@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -79,7 +80,13 @@ class ProgramProcess:
         raise ProgramError("smaps_rollup has no Rss line")
 
     def open_descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        """Return how many there are, without /dev/null, which libuv opens as a reserve when it first accepts."""
+        folder = f"/proc/{self.pid}/fd"
+        count = 0
+        for name in os.listdir(folder):
+            with suppress(FileNotFoundError):  # closed meanwhile
+                count += os.readlink(f"{folder}/{name}") != os.devnull
+        return count
 
     def ask(self, command: str, timeout: float = _STOP_TIMEOUT) -> str:
         """What the program answers to *command*, which is a word or some."""

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{failure.program} on {failure.loop}: {failure.reason}", file=sys.stderr)
     rows = [row for group, program, loop in chosen for row in _rows(results, group, program, loop)]
     print(_HEADER, *(line for line, _ in rows), sep="\n")
-    return 1 if results.failures or any(ratio < options.bar for _, ratio in rows) else 0
+    return 1 if results.failures or not rows or any(ratio < options.bar for _, ratio in rows) else 0
 
 
 def _named(program: Program, name: str) -> Program:

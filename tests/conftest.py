@@ -24,6 +24,8 @@ import functools
 import gc
 import importlib
 import inspect
+import logging
+import os
 import pathlib
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -55,6 +57,21 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--eager-tasks"):
         for name, factory in LOOP_FACTORIES.items():
             LOOP_FACTORIES[name] = functools.partial(_eager_loop, factory)
+    # In asyncio's debug mode, a busy machine makes records that no test expects.
+    logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing %s took"))
+    if not config.getoption("numprocesses", None):
+        # This process runs the tests, as a worker of pytest-xdist or alone. The modes are for it, and not for the
+        # programs that tests start, whose output is compared.
+        for name in ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONOPTIMIZE"):
+            if os.environ.pop(name, None) and name == "PYTHONASYNCIODEBUG":
+                for loop, factory in LOOP_FACTORIES.items():
+                    LOOP_FACTORIES[loop] = functools.partial(_debugged_loop, factory)
+
+
+def _debugged_loop(factory: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+    loop = factory()
+    loop.set_debug(True)
+    return loop
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -26,6 +26,7 @@ from .exceptions import (
     PacketConversionError,
     StreamProtocolParseError,
 )
+from .serializers._results import check_remaining_data, not_a_pair
 from .serializers._resuming import note_remaining_data
 from .serializers.abc import (
     AbstractIncrementalPacketSerializer,
@@ -137,11 +138,18 @@ class StreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co]):
         Raises:
             StreamProtocolParseError: the serializer or the converter refuses what was received.
             RuntimeError: the serializer does not say where to go on: it raised a plain `DeserializeError`.
+            TypeError: the serializer returned something else than a packet and the bytes after it.
         """
         try:
-            packet, remaining = yield from self._serializer.incremental_deserialize()
+            result = yield from self._serializer.incremental_deserialize()
         except DeserializeError as exc:
             raise _stream_error(exc) from exc
+        try:
+            packet, remaining = result
+        except (TypeError, ValueError):
+            raise not_a_pair(f"{type(self._serializer).__name__}.incremental_deserialize()", result) from None
+        if type(remaining) is not bytes:
+            check_remaining_data(f"{type(self._serializer).__name__}.incremental_deserialize()", packet, remaining)
         return _from_dto(self._converter, packet, remaining), remaining
 
 
@@ -199,11 +207,20 @@ class BufferedStreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co, Wri
         Raises:
             StreamProtocolParseError: the serializer or the converter refuses what was received.
             RuntimeError: the serializer does not say where to go on: it raised a plain `DeserializeError`.
+            TypeError: the serializer returned something else than a packet and the bytes after it.
         """
         try:
-            packet, remaining = yield from self._serializer.buffered_incremental_deserialize(buffer)
+            result = yield from self._serializer.buffered_incremental_deserialize(buffer)
         except DeserializeError as exc:
             raise _stream_error(exc) from exc
+        try:
+            packet, remaining = result
+        except (TypeError, ValueError):
+            raise not_a_pair(f"{type(self._serializer).__name__}.buffered_incremental_deserialize()", result) from None
+        if type(remaining) is not bytes:
+            check_remaining_data(
+                f"{type(self._serializer).__name__}.buffered_incremental_deserialize()", packet, remaining
+            )
         return _from_dto(self._converter, packet, remaining), remaining
 
 

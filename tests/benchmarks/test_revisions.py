@@ -9,7 +9,7 @@ from benchmarks.peers import ROOT
 from benchmarks.results import Results
 from benchmarks.revisions import main
 
-FEW = ["--only", "tcp/ours-bare", "--workloads", "1x100", "--loops", "asyncio", "--rounds", "1", "--window", "0.2"]
+FEW = ["--only", "tcp/ours-bare", "--workloads", "1x100", "--loops", "asyncio", "--rounds", "1", "--window", "0.4"]
 
 needs_git = pytest.mark.skipif(
     subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True).returncode != 0,

@@ -51,6 +51,7 @@ def test_packets_come_whole_however_they_are_cut(kind: Kind, protocol_class: Any
             with pytest.raises(TimeoutError) as caught:
                 client.recv_packet(timeout=timeout)
             assert caught.value.errno == errno.ETIMEDOUT
+            assert caught.value.strerror == f"No packet arrived in {timeout:g} seconds"
         call = InThread(client.recv_packet, timeout=PATIENCE)
         peer.sendall(b"ee\n")
         assert call.result() == "three"

@@ -277,6 +277,28 @@ def test_receiving_goes_on_until_the_peer_closes_too(certificates: Certificates,
     assert duplex.client.failure is None
 
 
+def test_sending_goes_on_after_the_closing_alert_of_the_peer(certificates: Certificates, tls_version: str) -> None:
+    duplex = Duplex(certificates, tls_version)
+    duplex.shake_hands()
+    for engine, peer in ((duplex.client, duplex.server), (duplex.server, duplex.client)):
+        engine.close()
+        peer.decrypt(engine.take_outgoing())
+        if not engine.closed_by_peer:
+            assert send(peer, engine, b"x" * 100_000, 999) == b"x" * 100_000
+        assert peer.failure is None
+
+
+def test_closing_alert_in_the_midst_of_a_renegotiation_is_a_failure(certificates: Certificates) -> None:
+    """Plaintext that waits for its end cannot be sent any more."""
+    duplex = Duplex(certificates, "TLSv1.2")
+    duplex.shake_hands()
+    duplex.client.close()
+    duplex.server._unsent.append(b"waits")  # as if the client had begun one; Python cannot
+    duplex.server.decrypt(duplex.client.take_outgoing())
+    assert isinstance(duplex.server.failure, ConnectionResetError)
+    assert not duplex.server.must_receive
+
+
 def test_closing_before_the_handshake_is_a_failure(certificates: Certificates) -> None:
     client = Duplex(certificates).client
     client.close()

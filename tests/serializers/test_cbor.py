@@ -73,13 +73,19 @@ def test_decoder_config_is_obeyed() -> None:
     assert CBORSerializer(None, config).deserialize(b"\x82\xa0\xd9\x17\x70\x01") == ["an object", "a tag"]
 
 
-def test_hook_that_refuses_is_seen() -> None:
+@pytest.mark.parametrize("error", [ValueError, KeyError, ZeroDivisionError, EOFError])
+@pytest.mark.parametrize(("name", "data"), [("object_hook", b"\xa0"), ("tag_hook", b"\xd9\x17\x70\x01")])
+def test_packet_that_a_hook_refuses_is_invalid(name: Any, data: bytes, error: type[Exception]) -> None:
     def hook(*_: Any) -> Any:
-        raise ZeroDivisionError
+        raise error("the hook")
 
-    # cbor2 6 makes a decoding error of it.
-    with pytest.raises((ZeroDivisionError, DeserializeError)):
-        CBORSerializer(None, CBORDecoderConfig(object_hook=hook)).deserialize(b"\xa0")
+    hooks: Any = {name: hook}
+    serializer = CBORSerializer(None, CBORDecoderConfig(**hooks))
+    with pytest.raises(DeserializeError):
+        serializer.deserialize(data)
+    refused, packet = receive(serializer, [data + b"\x05"])
+    assert type(refused.error) is IncrementalDeserializeError
+    assert packet == 5
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, send
+from tests.serializers.drivers import pieces, receive, receive_buffered, receive_decoded, send
 
 from easynetwork.exceptions import (
     DeserializeError,
@@ -138,12 +138,40 @@ def test_integer_with_too_many_digits_is_invalid() -> None:
             JSONSerializer(None, config).deserialize(digits)
 
 
-def test_exception_of_a_hook_goes_through() -> None:
+@pytest.mark.parametrize("use_lines", [True, False])
+@pytest.mark.parametrize("error", [ValueError, KeyError, TypeError, StopIteration, EOFError, json.JSONDecodeError])
+@pytest.mark.parametrize(
+    ("name", "document"),
+    [
+        ("object_hook", b"{}"),
+        ("object_pairs_hook", b"{}"),
+        ("parse_int", b"[1]"),
+        ("parse_float", b"[1.5]"),
+        ("parse_constant", b"[NaN]"),
+    ],
+)
+def test_document_that_a_hook_refuses_is_invalid(name: str, document: bytes, error: Any, use_lines: bool) -> None:
     def hook(_: Any) -> Any:
-        raise ValueError("the hook")
+        raise error("the hook", "", 0) if error is json.JSONDecodeError else error("the hook")
 
-    with pytest.raises(ValueError, match="the hook"):
+    hooks: Any = {name: hook}
+    serializer = JSONSerializer(None, JSONDecoderConfig(**hooks), use_lines=use_lines)
+    with pytest.raises(DeserializeError) as caught:
+        serializer.deserialize(document)
+    assert isinstance(caught.value.__cause__, Exception)
+    for receive_all in (receive, receive_buffered, receive_decoded):
+        refused, packet = receive_all(serializer, [document + b'\n"next"\n'])
+        assert type(refused.error) is IncrementalDeserializeError
+        assert packet == "next"
+
+
+def test_hook_may_say_more_about_what_it_refuses() -> None:
+    def hook(_: Any) -> Any:
+        raise DeserializeError("not a point", {"point": 1})
+
+    with pytest.raises(DeserializeError, match="not a point") as caught:
         JSONSerializer(None, JSONDecoderConfig(object_hook=hook)).deserialize(b"{}")
+    assert caught.value.error_info == {"point": 1}
 
 
 # -------------------------------------------------------------------------------------------------------------- lines

@@ -189,3 +189,22 @@ def test_packet_larger_than_the_limit_is_refused() -> None:
         refused = receive(serializer, chunks)[0]
         assert type(refused.error) is LimitOverrunError
         assert refused.remaining_data == b""
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyError, EOFError])
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("object_hook", b"\x80"), ("object_pairs_hook", b"\x80"), ("ext_hook", b"\xd4\x05\x00")],
+)
+def test_object_that_a_hook_refuses_is_invalid(name: str, data: bytes, error: type[Exception]) -> None:
+    def hook(*_: Any) -> Any:
+        raise error("the hook")
+
+    hooks: Any = {name: hook}
+    serializer = MessagePackSerializer(None, MessageUnpackerConfig(**hooks))
+    with pytest.raises(DeserializeError):
+        serializer.deserialize(data)
+    for receive_all in (receive, receive_buffered):
+        refused, packet = receive_all(serializer, [data + b"\x05"])
+        assert type(refused.error) is IncrementalDeserializeError
+        assert packet == 5

@@ -293,11 +293,11 @@ async def test_bad_record_is_an_error_at_the_yield(context: ssl.SSLContext, capl
     assert record.exc_info is None
 
 
-@pytest.mark.not_on_trio("the alert comes in the read that brings the requests: then nothing can be sent any more")
-async def test_last_answers_and_the_alert_reach_a_client_that_has_closed(context: ssl.SSLContext) -> None:
-    """They are made in the callback that brings its closing alert."""
+async def test_last_answers_and_the_alert_reach_a_client_that_has_closed(
+    tls_version: str, context: ssl.SSLContext
+) -> None:
     async with serving(Handler(), ssl=context) as it:
-        peer = await connect(it)
+        peer = await connect(it, the_certificates().client_context(tls_version))
         assert await peer.ask(b"a") == b"a"
         peer.below.engine.encrypt(b"b\nc\n")
         await peer.below.close_tls()
@@ -305,29 +305,43 @@ async def test_last_answers_and_the_alert_reach_a_client_that_has_closed(context
         assert peer.below.engine.closed_by_peer
 
 
-async def test_answer_to_a_client_that_has_closed_meanwhile_is_a_connection_error(context: ssl.SSLContext) -> None:
+@pytest.mark.parametrize("in_one_segment", [True, False])
+@pytest.mark.parametrize("standard_compatible", [True, False])
+async def test_client_that_has_closed_meanwhile_gets_all_answers(
+    tls_version: str, context: ssl.SSLContext, in_one_segment: bool, standard_compatible: bool
+) -> None:
+    """Those to the requests received before its closing alert; and then the alert of the server, if it sends one."""
+
     class Slow(Handler):
         async def handle(self, client: Client, /) -> Requests:
-            request = yield None
-            await self.closed.wait()
             try:
-                await client.send_packet(request)
-            except ConnectionError as exc:
-                self.diary.append(type(exc).__name__)
+                request = yield None
+            except GeneratorExit:
+                self.diary.append("GeneratorExit")
+                raise
+            await self.closed.wait()
+            await client.send_packet(request * 100_000)
 
         closed: IEvent
 
     handler = Slow()
     handler.closed = new_event()
-    async with serving(handler, ssl=context) as it:
-        peer = await connect(it)
-        await peer.send(b"a\n")
+    async with serving(handler, ssl=context, ssl_standard_compatible=standard_compatible) as it:
+        peer = await connect(it, the_certificates().client_context(tls_version))
+        peer.below.engine.encrypt(b"a\nb\nnot comp")
+        if not in_one_segment:
+            await peer.below.flush()
         await peer.below.close_tls()
         await sleep(0.01)
         handler.closed.set()
-        assert await peer.rest() == b""
+        assert await peer.lines(2) == [b"a" * 100_000, b"b" * 100_000]
+        if standard_compatible:
+            assert await peer.rest() == b""
+            assert peer.below.engine.closed_by_peer
+        else:
+            assert await peer.gone()
         await until(lambda: "disconnected" in handler.diary)
-    assert handler.diary == ["connected", "ConnectionResetError", "disconnected"]
+    assert handler.diary == ["connected", "GeneratorExit", "disconnected"]
 
 
 async def test_handler_closes_after_its_answer(tls_version: str, context: ssl.SSLContext) -> None:

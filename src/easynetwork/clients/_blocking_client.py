@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["BlockingClient"]
 
-import errno
 import math
 import socket as _socket
 import threading
@@ -17,7 +16,7 @@ from easynetwork.clients.abc import AbstractNetworkClient
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._checks import seconds
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import too_late
 from easynetwork.lowlevel._forks import ForkSafeLock
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
 from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint
@@ -187,5 +186,5 @@ def _acquire(lock: threading.RLock, timeout: float | None) -> float:
     limit = seconds(timeout)
     deadline = Deadline(limit)
     if not lock.acquire(timeout=min(limit, threading.TIMEOUT_MAX)):
-        raise error_from_errno(errno.ETIMEDOUT)
+        raise too_late("The other threads that use the client did not finish", limit)
     return math.inf if limit == math.inf else deadline.remaining()

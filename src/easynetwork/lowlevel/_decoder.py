@@ -103,6 +103,12 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
         """The decoder itself if it takes bytes without a copy, in a buffer of its own."""
         return None
 
+    @property
+    @abstractmethod
+    def holds_input(self) -> bool:
+        """Whether there are received bytes that have not become packets, for whatever reason."""
+        raise NotImplementedError
+
     @abstractmethod
     def clear(self) -> None:
         """Forgets all bytes."""

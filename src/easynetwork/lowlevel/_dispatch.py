@@ -25,6 +25,7 @@ import math
 import sys
 import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Iterator
+from operator import length_hint
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
@@ -284,6 +285,10 @@ class RequestDispatcher(Generic[_T_Request]):
                 if not has_yielded:
                     return NEVER_YIELDED
         return RETURNED
+
+    def is_interrupting(self) -> bool:
+        """Return whether the peer is cut short if the connection is closed now: it has sent what was not delivered."""
+        return not self.disconnected and (length_hint(self._packets) > 0 or self._decoder.holds_input)
 
     def stop(self) -> None:
         """Drops what was received, and begins no other generator: the connection is being closed from this side."""

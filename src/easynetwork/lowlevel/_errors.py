@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["TLS_ERRORS", "error_from_errno", "is_cut_tls", "is_stream_end"]
+__all__ = [
+    "TLS_ERRORS",
+    "error_from_errno",
+    "is_cut_tls",
+    "is_stream_end",
+    "raise_stream_error",
+    "stream_error",
+    "too_late",
+]
 
 import errno
 import os
+from typing import NoReturn
+
+from .constants import LOST_CONNECTION_ERRNOS
 
 try:
     from ssl import SSLEOFError, SSLError, SSLZeroReturnError
@@ -24,6 +35,33 @@ def error_from_errno(code: int, details: str = "") -> OSError:
     # POSIX blames the software for the end of a connection, whoever ended it.
     text = os.strerror(code) if code != errno.ECONNABORTED else "the connection has ended"
     return OSError(code, f"{text} ({details})" if details else text)
+
+
+def too_late(what: str, timeout: float) -> OSError:
+    """Return the `TimeoutError` (``ETIMEDOUT``) that says *what* did not happen in *timeout* seconds.
+
+    Without the text of the system, "Connection timed out": the connection may be in perfect order.
+    """
+    return OSError(errno.ETIMEDOUT, f"{what} in {timeout:g} seconds")
+
+
+def stream_error(exc: Exception) -> Exception:
+    """Return what *exc* means, which reading or writing an established stream has raised.
+
+    A network that gives up (retransmissions or keep-alive probes without an answer, no route any more) ends a stream
+    just as a reset does, but Python has no `ConnectionError` for it, and makes ``ETIMEDOUT`` a `TimeoutError`. The
+    result is a `ConnectionAbortedError` with *exc* as its cause. Anything else is returned as it is.
+    """
+    if not isinstance(exc, OSError) or exc.errno not in LOST_CONNECTION_ERRNOS:
+        return exc
+    lost = OSError(errno.ECONNABORTED, f"the connection was lost: {exc.strerror or exc}")
+    lost.__cause__ = exc
+    return lost
+
+
+def raise_stream_error(exc: OSError) -> NoReturn:
+    """Raise what `stream_error` makes of *exc*, in the ``except`` clause that has caught it."""
+    raise stream_error(exc)
 
 
 def is_stream_end(exc: Exception) -> bool:

@@ -136,6 +136,10 @@ class SeparatedDecoder(_FrameDecoder[_T_Packet]):
     def pending(self) -> int:
         return 0 if self._is_tail_refused else len(self._tail)
 
+    @property
+    def holds_input(self) -> bool:
+        return bool(self._received or self._frames or self._tail)
+
     def clear(self) -> None:
         super().clear()
         self._frames.clear()
@@ -278,6 +282,10 @@ class FixedSizeDecoder(_FrameDecoder[_T_Packet]):
     @property
     def pending(self) -> int:
         return len(self._chunk) - self._position if self._partial is None else len(self._partial)
+
+    @property
+    def holds_input(self) -> bool:
+        return bool(self._received or self.pending)
 
     def clear(self) -> None:
         super().clear()

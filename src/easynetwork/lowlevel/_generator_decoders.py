@@ -12,6 +12,7 @@ from easynetwork._typing import ReadableBuffer
 from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers._copying import deserialize_from_buffer
+from easynetwork.serializers._results import not_a_pair
 from easynetwork.serializers._resuming import pop_remaining_data, rest_of_refused
 
 from ._bytes_queue import BytesQueue
@@ -77,6 +78,10 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
     @property
     def pending(self) -> int:
         return 0 if self._generator is None or self._is_dropping else self._fed
+
+    @property
+    def holds_input(self) -> bool:
+        return bool(self._queue.nbytes or self._kept or self._is_dropping or self.pending)
 
     def clear(self) -> None:
         self._queue.clear()
@@ -152,7 +157,10 @@ class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
             except StopIteration as stop:
                 self._generator = None
                 packet: _T_Packet
-                packet, self._kept = stop.value
+                try:
+                    packet, self._kept = stop.value
+                except (TypeError, ValueError):
+                    self._fail(not_a_pair("build_packet_from_chunks()", stop.value))
                 return packet
             except StreamProtocolParseError as exc:
                 self._reject(exc)
@@ -229,8 +237,11 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
                 window = self._window(position)
             except StopIteration as stop:
                 packet: _T_Packet
-                packet, remaining = stop.value
-                self._go_on_with(remaining)
+                try:
+                    packet, remaining = stop.value
+                    self._go_on_with(remaining)
+                except (TypeError, ValueError):
+                    self._fail(not_a_pair("build_packet_from_buffer()", stop.value))
                 return packet
             except StreamProtocolParseError as exc:
                 self._reject(exc)
@@ -243,6 +254,10 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
                 self._count(nbytes)
                 self._view = window
         return NEED_DATA
+
+    @property
+    def holds_input(self) -> bool:
+        return self._written > 0 or super().holds_input
 
     def clear(self) -> None:
         super().clear()

@@ -77,6 +77,10 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
             raise EOFError("The data received with ancillary data does not hold a whole packet")
         return packet
 
+    def is_interrupting(self) -> bool:
+        """Return whether the peer is cut short if the connection is closed now: it has sent what was not delivered."""
+        return not self._eof and self._decoder.holds_input
+
     def clear(self) -> None:
         """Forgets what was received."""
         self._decoder.clear()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 __all__ = ["TLSEngine", "check_ssl_context"]
 
+import errno
 from typing import TYPE_CHECKING, Final
+
+from ._errors import error_from_errno
 
 try:
     import ssl
@@ -90,7 +93,7 @@ class TLSEngine:
         self.ended = False
         """There will be no more plaintext."""
         self.closed_by_peer = False
-        """The closing alert of the peer has come."""
+        """The closing alert of the peer has come. What is sent still reaches it, until this side closes, too."""
         self.failure: Exception | None = None
         """Why the connection cannot be used any more, in either direction."""
 
@@ -140,7 +143,7 @@ class TLSEngine:
         except ssl.SSLError as exc:
             self._note(exc)
         if not plaintext:
-            self.ended = self.closed_by_peer = True
+            self._note_close()
         return b"".join(pieces)
 
     def feed_eof(self) -> None:
@@ -156,9 +159,22 @@ class TLSEngine:
         if isinstance(exc, ssl.SSLWantReadError):
             return
         if isinstance(exc, ssl.SSLZeroReturnError):
-            self.ended = self.closed_by_peer = True
+            self._note_close()
         else:
             self.fail(exc)
+
+    def _note_close(self) -> None:
+        """Note the closing alert of the peer. It ends one direction only: :rfc:`8446`, section 6.1.
+
+        TLS 1.2 wants an alert back at once (:rfc:`5246`, section 7.2.1). OpenSSL does not insist on it, and peers that
+        have closed their direction wait for their answers with both versions.
+        """
+        self.ended = self.closed_by_peer = True
+        if self._unsent:
+            self._fail_unfinished()
+
+    def _fail_unfinished(self) -> None:
+        self.fail(error_from_errno(errno.ECONNRESET, "the peer has closed TLS in the midst of a renegotiation"))
 
     def fail(self, exc: Exception) -> None:
         """Notes that the connection is of no use any more. The first reason counts."""
@@ -182,7 +198,10 @@ class TLSEngine:
                     while written < len(view):
                         written += self._write(view[written:])
         except ssl.SSLWantReadError:
-            self._unsent.append(plaintext[written:])
+            if self.ended:
+                self._fail_unfinished()
+            else:
+                self._unsent.append(plaintext[written:])
         except ssl.SSLError as exc:
             self.fail(exc)
 
@@ -194,6 +213,15 @@ class TLSEngine:
     def must_receive(self) -> bool:
         """Whether plaintext waits until something has been received."""
         return bool(self._unsent)
+
+    @property
+    def awaits_tickets(self) -> bool:
+        """Whether the server may be about to send session tickets, unasked (:rfc:`8446`, section 4.6.1)."""
+        ssl_object = self.ssl_object
+        if self.ended or ssl_object.server_side or ssl_object.version() != "TLSv1.3":
+            return False
+        session = ssl_object.session
+        return session is not None and not session.has_ticket
 
     @property
     def has_outgoing(self) -> bool:

@@ -9,6 +9,7 @@ __all__ = [
     "DEFAULT_SERIALIZER_LIMIT",
     "DEFAULT_STREAM_BUFSIZE",
     "IGNORABLE_ACCEPT_ERRNOS",
+    "LOST_CONNECTION_ERRNOS",
     "MAX_DATAGRAM_BUFSIZE",
     "NOT_CONNECTED_SOCKET_ERRNOS",
     "SC_IOV_MAX",
@@ -68,6 +69,16 @@ IGNORABLE_ACCEPT_ERRNOS: Final[frozenset[int]] = _existing_errnos(
     "ECONNRESET",
 )
 """accept(2) reports what happened to one pending connection, not to the listener: accept the next one."""
+
+LOST_CONNECTION_ERRNOS: Final[frozenset[int]] = _existing_errnos(
+    "ETIMEDOUT",
+    "EHOSTUNREACH",
+    "EHOSTDOWN",
+    "ENETUNREACH",
+    "ENETDOWN",
+    "ENETRESET",
+)
+"""An established stream has ended because the network, not the peer, gave it up; see :manpage:`tcp(7)`."""
 
 CLOSED_SOCKET_ERRNOS: Final[frozenset[int]] = frozenset({errno.EBADF, errno.ENOTSOCK})
 """The file descriptor is no socket (any more)."""

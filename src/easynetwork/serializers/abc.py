@@ -15,6 +15,7 @@ from typing import Generic
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra, WriteableBufferT
 from easynetwork.exceptions import DeserializeError
 
+from ._results import check_remaining_data, not_a_pair
 from ._resuming import pop_remaining_data
 
 
@@ -78,6 +79,7 @@ class AbstractIncrementalPacketSerializer(AbstractPacketSerializer[SentDTOPacket
             DeserializeError: the generator has raised it (as `IncrementalDeserializeError`), has asked for more bytes
                 (``error_info`` is ``{"data": ...}``) or has left some (``{"packet": ..., "extra": ...}``).
             RuntimeError: the generator finished before it has asked for bytes.
+            TypeError: the generator returned something else than a packet and the bytes after it.
         """
         consumer = self.incremental_deserialize()
         try:
@@ -88,7 +90,12 @@ class AbstractIncrementalPacketSerializer(AbstractPacketSerializer[SentDTOPacket
             consumer.send(data)
         except StopIteration as exc:
             packet: ReceivedDTOPacketT_co
-            packet, extra = exc.value
+            try:
+                packet, extra = exc.value
+            except (TypeError, ValueError):
+                raise not_a_pair(f"{type(self).__name__}.incremental_deserialize()", exc.value) from None
+            if type(extra) is not bytes:
+                check_remaining_data(f"{type(self).__name__}.incremental_deserialize()", packet, extra)
         except BaseException as exc:
             pop_remaining_data(exc)  # it is about *data*, not about the stream that *data* may have been cut out of
             raise

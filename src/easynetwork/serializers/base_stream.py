@@ -26,11 +26,14 @@ class AutoSeparatedPacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra
 
     A subclass defines ``serialize()`` and ``deserialize()``, which know nothing of separators.
 
+    A packet whose bytes are ``b""`` is not sent, unless *send_empty* is true. One that is received is a packet always.
+
     Parameters:
         separator: what ends a packet.
         incremental_serialize_check_separator: make sure that the separator ends the packet and is not inside. Turn it
             off if ``serialize()`` cannot produce the separator.
         limit: how many bytes may come before the separator.
+        send_empty: send a separator alone for a packet whose bytes are ``b""``, instead of nothing.
         debug: add ``error_info`` to exceptions.
         kwargs: passed to the next ``__init__()``.
 
@@ -39,7 +42,7 @@ class AutoSeparatedPacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra
         ValueError: *separator* is empty, or *limit* is not strictly positive.
     """
 
-    __slots__ = ("__debug", "__frames", "__is_separator_checked")
+    __slots__ = ("__debug", "__empty_frame", "__frames", "__is_separator_checked")
 
     def __init__(
         self,
@@ -47,12 +50,14 @@ class AutoSeparatedPacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra
         *,
         incremental_serialize_check_separator: bool = True,
         limit: int = DEFAULT_SERIALIZER_LIMIT,
+        send_empty: bool = False,
         debug: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.__frames: SeparatedFrames = SeparatedFrames(bytes(separator), limit)
         self.__is_separator_checked: bool = bool(incremental_serialize_check_separator)
+        self.__empty_frame: bytes = self.__frames.separator if send_empty else b""
         self.__debug: bool = bool(debug)
 
     @property
@@ -75,7 +80,9 @@ class AutoSeparatedPacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra
         return self.__frames
 
     def encode_frame(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Returns the bytes of *packet* followed by the separator, once; ``b""`` if ``serialize()`` gives no more.
+        """Returns the bytes of *packet* followed by the separator, once.
+
+        If there are no bytes: ``b""``, or the separator alone if ``send_empty``.
 
         Raises:
             ValueError: the separator is inside, and is checked.
@@ -89,7 +96,7 @@ class AutoSeparatedPacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra
                     raise ValueError(f"The separator {separator!r} is inside of a serialized packet")
         elif data.endswith(separator):
             return data
-        return data + separator if data else b""
+        return data + separator if data else self.__empty_frame
 
 
 class FixedSizePacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):

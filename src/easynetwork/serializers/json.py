@@ -63,7 +63,6 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
 
     __slots__ = (
         "_debug",
-        "_decoder",
         "_encode",
         "_encoding",
         "_frames",
@@ -92,10 +91,9 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
             decoder_config = JSONDecoderConfig()
         elif not isinstance(decoder_config, JSONDecoderConfig):
             raise TypeError(f"decoder_config must be a JSONDecoderConfig, got {decoder_config!r}")
-        self._decoder: JSONDecoder = JSONDecoder(**vars(decoder_config))
         # Bound once: both are called for each packet.
         self._encode: Callable[[Any], str] = JSONEncoder(**vars(encoder_config), separators=(",", ":")).encode
-        self._raw_decode: Callable[[str, int], tuple[Any, int]] = self._decoder.raw_decode
+        self._raw_decode: Callable[[str, int], tuple[Any, int]] = JSONDecoder(**vars(decoder_config)).raw_decode
         self._encoding: str = encoding
         self._unicode_errors: str = unicode_errors
         self._frames: SeparatedFrames = SeparatedFrames(b"\n", limit)
@@ -127,7 +125,7 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
 
         Raises:
             DeserializeError: *data* cannot be decoded, or is no JSON document, or one that is nested too deeply, or
-                has an integer with too many digits for ``int()``.
+                has an integer with too many digits for ``int()``; or a hook has raised an exception.
         """
         try:
             document = data.decode(self._encoding, self._unicode_errors)
@@ -141,10 +139,10 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
             raise self._invalid(exc) from exc
         except RecursionError as exc:
             raise self._invalid(JSONDecodeError("Nested too deeply", document, start)) from exc
-        except ValueError as exc:
-            if self._is_refused_by_int(document, start):
-                raise self._invalid(JSONDecodeError("Integer with too many digits", document, start)) from exc
-            raise  # by a hook of the user
+        except DeserializeError:  # by a hook that knows what it says
+            raise
+        except Exception as exc:  # int() refuses that many digits, or a hook refuses something
+            raise self._invalid(JSONDecodeError(f"{type(exc).__name__}: {exc}", document, start)) from exc
         if end != len(document) and (extra := document[end:].lstrip(_WHITESPACE)):
             raise self._invalid(JSONDecodeError("Extra data", document, len(document) - len(extra)))
         return packet
@@ -194,11 +192,3 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
     def _invalid(self, exc: JSONDecodeError) -> DeserializeError:
         info = {"document": exc.doc, "position": exc.pos, "lineno": exc.lineno, "colno": exc.colno}
         return DeserializeError(str(exc), info if self._debug else None)
-
-    def _is_refused_by_int(self, document: str, start: int) -> bool:
-        """Whether a `ValueError` is due to the document (`sys.set_int_max_str_digits`), not to a user's hook."""
-        try:
-            JSONDecoder(strict=self._decoder.strict).raw_decode(document, start)
-        except ValueError:
-            return True
-        return False

@@ -17,7 +17,8 @@ _NEWLINES: Final[dict[str, bytes]] = {"LF": b"\n", "CR": b"\r", "CRLF": b"\r\n"}
 class StringLineSerializer(FramedPacketSerializer[str, str]):
     r"""A packet is a line: a ``str``, normally without its newline.
 
-    Newlines inside a packet are not refused: it arrives as several packets.
+    Newlines inside a packet are not refused: it arrives as several packets. An empty packet is not sent, unless
+    *send_empty* is true; an empty line that is received is a packet, ``""``.
 
     Parameters:
         newline: what ends a line: ``"LF"`` (``\n``), ``"CR"`` (``\r``) or ``"CRLF"`` (``\r\n``).
@@ -25,6 +26,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         unicode_errors: the error handler of the encoding, as for ``str.encode()``.
         limit: how many bytes may come before the newline.
         keep_end: received packets keep their newline.
+        send_empty: send an empty line for the packet ``""``, instead of nothing.
         debug: add ``error_info`` to exceptions.
 
     Raises:
@@ -33,6 +35,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
 
     __slots__ = (
         "_debug",
+        "_empty_frame",
         "_encoding",
         "_frames",
         "_last_byte",
@@ -50,6 +53,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         unicode_errors: str = "strict",
         limit: int = DEFAULT_SERIALIZER_LIMIT,
         keep_end: bool = False,
+        send_empty: bool = False,
         debug: bool = False,
     ) -> None:
         super().__init__()
@@ -60,6 +64,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         self._last_character: str = self._newline[-1]
         self._last_byte: int = self._separator[-1]  # comparing one byte is half the price of bytes.endswith()
         self._frames: SeparatedFrames = SeparatedFrames(self._separator, limit, bool(keep_end))
+        self._empty_frame: bytes = self._separator if send_empty else b""
         self._encoding: str = encoding
         self._unicode_errors: str = unicode_errors
         self._debug: bool = bool(debug)
@@ -123,8 +128,13 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         return self._frames
 
     def encode_frame(self, packet: str, /) -> bytes:
-        """Returns the encoded text with a newline at its end; ``b""`` if there is no text. Raises as `serialize`."""
+        """Returns the encoded text with a newline at its end. Raises as `serialize`.
+
+        If there is no text: ``b""``, or the newline alone if ``send_empty``.
+        """
         if packet and packet[-1] != self._last_character:  # by far the most
             return (packet + self._newline).encode(self._encoding, self._unicode_errors)
         data = str.encode(packet, self._encoding, self._unicode_errors)
-        return data if not packet or data.endswith(self._separator) else data + self._separator
+        if not packet:
+            return data + self._empty_frame
+        return data if data.endswith(self._separator) else data + self._separator

@@ -129,7 +129,10 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
         data = file.read()
         end = self._find_end(data)
         file.seek(start + end)
-        return self._unpackb(data[:end])
+        try:
+            return self._unpackb(data[:end])
+        except EOFError as exc:  # The object is complete: a hook has raised it.
+            raise ValueError(f"A hook has failed: {exc!r}") from exc
 
     @final
     def new_end_finder(self) -> ItemEndFinder:

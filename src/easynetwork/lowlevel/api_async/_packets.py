@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from easynetwork.lowlevel._errors import raise_stream_error
 from easynetwork.lowlevel._framing import NEED_DATA, StreamDecoder
 from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel._resource_guard import ResourceGuard
@@ -101,10 +102,16 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             try:
                 self._check_can_send()
                 if data:
-                    await self._transport.send_all_from_iterable((data,))
+                    await self._send_all(data)
             except OSError as exc:
                 self._has_failed(exc)
                 raise
+
+    async def _send_all(self, data: bytes) -> None:
+        try:
+            await self._transport.send_all_from_iterable((data,))
+        except OSError as exc:
+            raise_stream_error(exc)
 
     async def send_packet_with_ancillary(self, packet: _T_SentPacket, ancillary_data: Any) -> None:
         """Sends *packet* and *ancillary_data* in one :manpage:`sendmsg(2)`.
@@ -182,6 +189,8 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
                 packet = decoder.next_packet()
                 if packet is not NEED_DATA:
                     return packet
+        except OSError as exc:
+            raise_stream_error(exc)
         finally:
             guard.busy = False
 

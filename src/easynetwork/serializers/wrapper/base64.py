@@ -33,6 +33,7 @@ class Base64EncoderSerializer(AutoSeparatedPacketSerializer[SentDTOPacketT_contr
             HMAC does: who does not have the key cannot make or alter packets, but can still read and repeat them.
         separator: what ends a packet.
         limit: how many bytes may come before the separator.
+        send_empty: send a separator alone for a packet without bytes (there is none with a checksum), not nothing.
         debug: add ``error_info`` to exceptions.
 
     Raises:
@@ -50,6 +51,7 @@ class Base64EncoderSerializer(AutoSeparatedPacketSerializer[SentDTOPacketT_contr
         checksum: bool | str | bytes = False,
         separator: bytes = b"\r\n",
         limit: int = DEFAULT_SERIALIZER_LIMIT,
+        send_empty: bool = False,
         debug: bool = False,
     ) -> None:
         # Base64 has no whitespace: nothing to check if the separator has nothing else.
@@ -57,6 +59,7 @@ class Base64EncoderSerializer(AutoSeparatedPacketSerializer[SentDTOPacketT_contr
             separator,
             incremental_serialize_check_separator=not bytes(separator).isspace(),
             limit=limit,
+            send_empty=send_empty,
             debug=debug,
         )
         if not isinstance(serializer, AbstractPacketSerializer):

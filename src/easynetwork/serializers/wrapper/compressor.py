@@ -11,15 +11,17 @@ __all__ = [
 ]
 
 from abc import abstractmethod
-from collections.abc import Generator
-from io import BytesIO
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
+from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.serializers._copying import deserialize_from_buffer
 from easynetwork.serializers.abc import AbstractPacketSerializer, BufferedIncrementalPacketSerializer
 from easynetwork.serializers.framing import deserialize_frame
+
+from ._bz2_marks import EndMarkFinder
 
 if TYPE_CHECKING:
     from bz2 import BZ2Compressor, BZ2Decompressor
@@ -28,6 +30,18 @@ if TYPE_CHECKING:
 
 DEFAULT_DECOMPRESSED_LIMIT: Final[int] = 16 * 1024 * 1024
 """How large a packet may get by decompression, in bytes, unless told otherwise."""
+
+_KEPT_OF_INCOMPLETE: Final = 16 * 1024
+"""How much of an incomplete packet is kept decompressed, in bytes."""
+
+_KEPT_OF_COMPLETE: Final = 1024 * 1024
+"""How much is kept while it may still turn out that the packet is complete, in bytes."""
+
+_PIECE: Final = 64 * 1024
+"""How much zlib decompresses at once, in bytes: what is not kept does not take memory either."""
+
+_FIRST_CHECK: Final = 4096
+_MAX_FALSE_MARKS: Final = 3
 
 
 class CompressorInterface(Protocol):
@@ -174,22 +188,59 @@ class AbstractCompressorSerializer(
             IncrementalDeserializeError: it is invalid, or the wrapped serializer has raised `DeserializeError`.
             LimitOverrunError: it is too large when decompressed.
         """
-        stream = self.new_decompressor_stream()
-        decompressed = BytesIO()
-        while not stream.eof:
-            chunk = yield
-            room = self.__decompressed_limit - decompressed.tell()
-            try:
-                piece = self.decompress_at_most(stream, chunk, room + 1)
-            except self.__expected_error as exc:
-                already = [decompressed.getvalue()] if decompressed.tell() else []
-                info = {"already_decompressed_chunks": already, "invalid_chunk": chunk} if self.__debug else None
-                raise IncrementalDeserializeError(str(exc), b"", info) from exc
-            if len(piece) > room:
-                raise LimitOverrunError(self.__too_large(), chunk, len(chunk))
-            decompressed.write(piece)
-        data, remaining = decompressed.getvalue(), stream.unused_data
+        data, remaining = yield from self._receive_compressed()
         return deserialize_frame(self.__serializer, data, remaining), remaining
+
+    def _receive_compressed(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
+        """Waits for the compressed data of one packet; returns what is inside, and the bytes after it.
+
+        While it is incomplete, what is held are the compressed bytes, of which a few kilobytes make megabytes. They are
+        decompressed once to find the end, and a second time when it is there, unless all of them came at once.
+        """
+        stream = self.new_decompressor_stream()
+        held = bytearray()
+        size = 0
+        kept: list[bytes] | None = []
+        chunk = piece = b""
+        while not stream.eof:
+            if size > _KEPT_OF_INCOMPLETE:
+                kept = None
+            del chunk, piece  # These are not held either.
+            chunk = yield
+            piece = b""
+            held += chunk
+            try:
+                for piece in self._decompress_in_pieces(stream, chunk):
+                    size += len(piece)
+                    if size > self.__decompressed_limit:
+                        raise self._too_large(chunk)
+                    if size > _KEPT_OF_COMPLETE:
+                        kept = None
+                    elif kept is not None:
+                        kept.append(piece)
+            except self.__expected_error as exc:
+                raise self._invalid(exc, chunk, kept) from exc
+            self._check_compressed_size(len(held))
+        remaining = stream.unused_data
+        if kept is not None:
+            return b"".join(kept), remaining
+        del held[len(held) - len(remaining) :]
+        return self.decompress_at_most(self.new_decompressor_stream(), bytes(held), size + 1), remaining
+
+    def _decompress_in_pieces(self, stream: Any, chunk: bytes, /) -> Iterator[bytes]:
+        """Yields what *stream*, an object that `new_decompressor_stream` has returned, makes of *chunk*."""
+        yield self.decompress_at_most(stream, chunk, self.__decompressed_limit + 1)
+
+    def _check_compressed_size(self, size: int) -> None:
+        """Refuses compressed data that is longer than any compressor makes of a packet within the limit."""
+        limit = self.__decompressed_limit
+        if size > limit + limit // 50 + DEFAULT_SERIALIZER_LIMIT:
+            raise LimitOverrunError(f"The compressed data of at most {limit} bytes is too long", b"", 0)
+
+    def _invalid(self, exc: Exception, chunk: bytes, decompressed: list[bytes] | None) -> IncrementalDeserializeError:
+        already = [data] if (data := b"".join(decompressed or [])) else []
+        info = {"already_decompressed_chunks": already, "invalid_chunk": chunk} if self.__debug else None
+        return IncrementalDeserializeError(str(exc), b"", info)
 
     @final
     def create_deserializer_buffer(self, sizehint: int) -> memoryview:
@@ -202,6 +253,9 @@ class AbstractCompressorSerializer(
     ) -> Generator[None, int, tuple[ReceivedDTOPacketT_co, bytes]]:
         """Copies *buffer* for `incremental_deserialize`."""
         return deserialize_from_buffer(self.incremental_deserialize(), buffer)
+
+    def _too_large(self, chunk: bytes) -> LimitOverrunError:
+        return LimitOverrunError(self.__too_large(), chunk, len(chunk))
 
     def __too_large(self) -> str:
         return f"The compressed data contains more than {self.__decompressed_limit} bytes"
@@ -253,6 +307,42 @@ class BZ2CompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra
         """Decompresses *data*; stops after *max_length* bytes."""
         return stream.decompress(data, max_length)
 
+    def _receive_compressed(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
+        """Waits for the compressed data of one packet; returns what is inside, and the bytes after it.
+
+        No decoder is held meanwhile: it takes 3.6 MB. What is held is decompressed where an end mark is found, and now
+        and then to see whether it is valid at all.
+        """
+        held = bytearray()
+        marks = EndMarkFinder()
+        false_marks = size_to_check = 0
+        while True:
+            held += yield
+            while (end := marks.find_end(held)) >= 0:
+                if (packet := self._decompress_to_end(held, end)) is not None:
+                    return packet
+                # Chance makes one of a hundred million million bits. A peer that makes many wants us to be busy.
+                false_marks += 1
+                if false_marks > _MAX_FALSE_MARKS:
+                    raise self._invalid(OSError("Too many end marks inside of the data"), bytes(held), None)
+            if len(held) >= size_to_check:
+                if (packet := self._decompress_to_end(held, len(held))) is not None:
+                    return packet
+                size_to_check = max(8 * len(held), _FIRST_CHECK)
+            self._check_compressed_size(len(held))
+
+    def _decompress_to_end(self, held: bytearray, end: int) -> tuple[bytes, bytes] | None:
+        """Decompresses *held* up to *end*; returns the result and what follows, or None if the data is incomplete."""
+        stream = self._new_decompressor()
+        compressed = bytes(memoryview(held)[:end])
+        try:
+            data = stream.decompress(compressed, self.decompressed_limit + 1)
+        except OSError as exc:
+            raise self._invalid(exc, compressed, None) from exc
+        if len(data) > self.decompressed_limit:
+            raise self._too_large(compressed)
+        return (data, stream.unused_data + held[end:]) if stream.eof else None
+
 
 class ZlibCompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
     """Compresses with `zlib` (RFC 1950).
@@ -299,3 +389,11 @@ class ZlibCompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contr
     def decompress_at_most(self, stream: ZLibDecompress, data: bytes, max_length: int, /) -> bytes:
         """Decompresses *data*; stops after *max_length* bytes."""
         return stream.decompress(data, max_length)
+
+    def _decompress_in_pieces(self, stream: ZLibDecompress, chunk: bytes, /) -> Iterator[bytes]:
+        while True:
+            piece = stream.decompress(chunk, _PIECE)
+            yield piece
+            chunk = stream.unconsumed_tail
+            if stream.eof or (not chunk and len(piece) < _PIECE):
+                return

@@ -13,6 +13,7 @@ __all__ = [
 import contextlib
 import errno
 import math
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +61,7 @@ def expires() -> Iterator[None]:
     with pytest.raises(TimeoutError) as info:
         yield
     assert info.value.errno == errno.ETIMEDOUT
+    assert info.value.strerror != os.strerror(errno.ETIMEDOUT)  # "Connection timed out"
 
 
 BLOCKING_STREAM_CHECKS: Checks[Any] = Checks(COMMON_CHECKS, EXCHANGE_CHECKS)

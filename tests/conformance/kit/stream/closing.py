@@ -4,12 +4,15 @@ from __future__ import annotations
 
 __all__: list[str] = []
 
+import errno
+import socket
 
 from tests.conformance.kit.checks import Feature
 from tests.conformance.kit.outcomes import Failure, attempt, is_closed_error
 from tests.conformance.kit.stream.stage import EXCHANGE_CHECKS, STREAM_CHECKS, StreamStage
 
 from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel.socket import SocketAttribute
 
 
 def receiving_is_over(stage: StreamStage, outcome: object) -> bool:
@@ -213,3 +216,42 @@ async def the_close_of_a_peer_that_never_receives_has_a_deadline(stage: StreamSt
             await stage.settle()
             await stage.transport.aclose()
             assert sending_is_over(await sender.join())
+
+
+@EXCHANGE_CHECKS(needs=Feature.SOCKET | Feature.RESET)
+async def a_connection_that_the_network_gives_up_is_aborted(stage: StreamStage) -> None:
+    """Not by a `TimeoutError`, which Python makes of ``ETIMEDOUT``: no time-out was asked for."""
+    stage.transport.extra(SocketAttribute.socket).setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1)
+    async with stage.backend.create_task_group() as group:
+        receiver = await group.start(attempt, stage.transport.recv, 1)
+        sender = await group.start(attempt, stage.transport.send_all, stage.flood)
+        outcomes = [await receiver.join(), await sender.join()]
+    errors = [outcome.error for outcome in outcomes if isinstance(outcome, Failure)]
+    assert errno.ETIMEDOUT in [
+        getattr(error.__cause__, "errno", None) for error in errors if isinstance(error, ConnectionAbortedError)
+    ]
+    assert not [error for error in errors if isinstance(error, TimeoutError)]
+
+
+@EXCHANGE_CHECKS(needs=Feature.SOCKET)
+async def what_was_accepted_arrives_although_the_peer_was_still_sending(stage: StreamStage) -> None:
+    """A system that closes a socket with unread bytes resets the connection, and drops what is under way."""
+    data = stage.flood
+    received = bytearray()
+
+    async def receive() -> None:
+        while len(received) < len(data):
+            received.extend(await stage.peer.receive_some())
+
+    async with stage.backend.create_task_group() as group:
+        receiving = await group.start(receive)
+        await stage.transport.send_all(data[: len(data) // 2])
+        await stage.peer.send(b"never read" * 1000)
+        await stage.settle()
+        await stage.transport.send_all(data[len(data) // 2 :])
+        closing = await group.start(stage.transport.aclose)
+        await receiving.join()
+        assert await stage.peer.receive_to_end() == b""
+        stage.peer.peer.close()
+        await closing.join()
+    assert received == data

@@ -35,15 +35,20 @@ async def a_stream_that_is_cut_is_an_error_and_stays_one(stage: StreamStage) -> 
 
 
 @EXCHANGE_CHECKS(needs=Feature.TLS)
-async def sending_after_the_closing_alert_of_the_peer_is_a_reset(stage: StreamStage) -> None:
+async def sending_goes_on_after_the_closing_alert_of_the_peer(stage: StreamStage) -> None:
     stage.peer.peer.send_eof()
     assert await stage.transport.recv(100) == b""
-    for _ in range(2):
-        with pytest.raises(ConnectionResetError):
-            await stage.transport.send_all(b"x")
-        with pytest.raises(ConnectionResetError):
-            await stage.transport.send_all_from_iterable([b"x"])
-    assert not stage.transport.is_closing()
+    answer = stage.flood
+
+    async def send() -> None:
+        await stage.transport.send_all(answer)
+        await stage.transport.send_all_from_iterable([b"the", b" end"])
+        assert await stage.transport.recv(100) == b""
+        await stage.transport.aclose()
+
+    async with stage.backend.create_task_group() as group:
+        group.start_soon(send)
+        assert await stage.peer.receive_to_end() == answer + b"the end"
 
 
 @STREAM_CHECKS(needs=Feature.TLS)

@@ -262,7 +262,7 @@ def test_connections_wait_while_other_parts_of_the_process_have_the_last_descrip
     [line] = log_of(server)
     assert line.startswith("ERROR accept() has failed: [Errno 24]")
     if sys.platform == "linux":
-        assert "Connections waiting: 5" in line
+        assert re.search(r"Connections waiting: [1-5]\. ", line)  # those that had come by then
 
 
 @pytest.mark.parametrize("report_interval", [0.3])

@@ -29,7 +29,7 @@ class Remote:
     """A server that closes each connection after a byte, and connections to it."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._address: tuple[str, int] = sock.getsockname()
+        self.address: tuple[str, int] = sock.getsockname()
         self.acceptor = LoopAcceptor(asyncio.get_running_loop(), _OneByte, self._fail)
 
     def _fail(self, exc: OSError) -> None:
@@ -42,7 +42,7 @@ class Remote:
     async def connect(self, count: int) -> None:
         for _ in range(count):
             async with asyncio.timeout(PATIENCE):
-                reader, writer = await asyncio.open_connection(*self._address)
+                reader, writer = await asyncio.open_connection(*self.address)
                 assert await reader.read() == b"!"
                 writer.close()
                 await writer.wait_closed()
@@ -121,6 +121,21 @@ async def test_a_closed_acceptor_leaves_nothing_open(during: str, open_files: Ca
     async with asyncio.timeout(PATIENCE):
         while open_files() > before:
             await asyncio.sleep(0.01)
+
+
+async def test_many_connections_of_one_turn_begin_one_burst(open_files: Callable[[], int]) -> None:
+    async with serving() as remote:
+        await remote.connect(BURST)  # the loop keeps some descriptors for itself
+        await remote.becomes_careful()
+        before = open_files()
+        with contextlib.ExitStack() as stack:
+            for _ in range(3 * acceptor._BURST):  # all of them wait when the acceptor looks
+                stack.enter_context(socket.create_connection(remote.address, PATIENCE))
+            await remote.connect(1)
+        await remote.becomes_careful()
+        async with asyncio.timeout(PATIENCE):
+            while open_files() > before:
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture

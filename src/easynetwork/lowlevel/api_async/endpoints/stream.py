@@ -156,6 +156,8 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
             BusyResourceError: another task is sending.
         """
         async with self._alone():
+            if self._receiver.is_interrupting():
+                self._transport._expect_input()
             try:
                 await super().aclose()
             finally:

@@ -59,6 +59,8 @@ class ServedClient(PacketSender[_T_Response]):
             BusyResourceError: another task is sending or closing.
         """
         async with self._alone():
+            if self._dispatcher.is_interrupting():
+                self._transport._expect_input()
             self._dispatcher.stop()
             try:
                 await self._transport.aclose()
@@ -177,6 +179,8 @@ async def _run_connection(runner: ConnectionRunner, client: ServedClient[Any], t
     """The life of one connection, in a task of its own."""
     try:
         await runner.run_connection(client)
+        if client._dispatcher.is_interrupting():
+            transport._expect_input()
         if not transport._close_soon():
             await _close(transport, client._dispatcher)
     except BaseException as exc:

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestDispatcher
+from easynetwork.lowlevel._errors import raise_stream_error
 
 if TYPE_CHECKING:
     from .abc import AsyncStreamReadTransport
@@ -70,12 +71,16 @@ async def receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispat
 
 
 async def _receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispatcher[Any]) -> bool:
-    if dispatcher.ancillary is None:
-        return await transport._recv_chunk(dispatcher.input, dispatcher.max_recv_size)
-    if dispatcher.spent:
-        raise EOFError("The data received with ancillary data does not hold a whole request")
-    assert dispatcher.ancillary_bufsize is not None
-    chunk, ancillary_data = await transport.recv_with_ancillary(dispatcher.max_recv_size, dispatcher.ancillary_bufsize)
+    bufsize, ancillary_bufsize = dispatcher.max_recv_size, dispatcher.ancillary_bufsize
+    try:
+        if dispatcher.ancillary is None:
+            return await transport._recv_chunk(dispatcher.input, bufsize)
+        if dispatcher.spent:
+            raise EOFError("The data received with ancillary data does not hold a whole request")
+        assert ancillary_bufsize is not None
+        chunk, ancillary_data = await transport.recv_with_ancillary(bufsize, ancillary_bufsize)
+    except OSError as exc:
+        raise_stream_error(exc)
     if chunk:
         dispatcher.feed_with_ancillary(chunk, ancillary_data)
     return bool(chunk)

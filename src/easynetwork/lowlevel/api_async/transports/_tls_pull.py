@@ -125,7 +125,12 @@ class PulledTLS(AsyncStreamTransport):
         except BaseException:
             await aclose_forcefully(self._transport)
             raise
+        if self._plaintext.nbytes and not self._engine.ended:
+            self._expect_input()
         await self._transport.aclose()
+
+    def _expect_input(self) -> None:
+        self._transport._expect_input()
 
     async def _shut_down(self) -> None:
         """Exchanges the closing alerts. Closes the transport abruptly if that takes too long."""

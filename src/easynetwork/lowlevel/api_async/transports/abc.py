@@ -62,7 +62,10 @@ class AsyncBaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Closes gracefully: what was accepted for sending is sent first.
+        """Close gracefully: what was accepted for sending is sent first.
+
+        A byte stream whose peer has sent what was not received discards that, until the peer ends the stream, too, or
+        for some seconds. The peer would lose the end of what it was sent otherwise.
 
         Idempotent. If cancelled, the transport is closed at once, unsent data is lost, and the cancellation propagates.
         """
@@ -247,6 +250,13 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
         facts = self.extra_attributes
         names = facts[SocketAttribute.sockname](), facts[SocketAttribute.peername]()
         return lambda: names
+
+    def _expect_input(self) -> None:
+        """Note that the peer was interrupted: it has sent what is never going to be delivered, and may send more.
+
+        A graceful close then waits, not for long, until the peer ends the stream, too. What was sent last might be lost
+        otherwise. Input that waits in the socket has the same effect without this call. By default, nothing is done.
+        """
 
     def _close_soon(self) -> bool:
         """Does what `aclose` does if nothing but the next turn of the event loop has to be waited for.

@@ -151,11 +151,10 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
             raise
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends *data*.
+        """Send *data*. The peer may have sent its closing alert: that ends its own direction only.
 
         Raises:
             ConnectionAbortedError: this side has called `aclose`.
-            ConnectionResetError: the peer has closed TLS.
             OSError: the connection broke.
         """
         self._check_can_send()
@@ -168,8 +167,6 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
     def _check_can_send(self) -> None:
         if self._plain.is_closing():
             raise error_from_errno(errno.ECONNABORTED)
-        if self._engine.closed_by_peer:
-            raise error_from_errno(errno.ECONNRESET, "the peer has closed TLS")
 
     async def send_eof(self) -> None:
         """Is not supported; the connection stays as it is.
@@ -188,7 +185,15 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         Without ``standard_compatible``, no alerts are exchanged. A peer that takes longer than the *shutdown_timeout*
         is not waited for. If cancelled, the connection is closed at once, and the cancellation propagates.
         """
+        self._expect_tickets()
         await self._plain.aclose()
+
+    def _expect_tickets(self) -> None:
+        if not self._engine.standard_compatible and self._engine.awaits_tickets:
+            self._plain._expect_input()
+
+    def _expect_input(self) -> None:
+        self._plain._expect_input()
 
     def backend(self) -> AsyncBackend:
         return self._plain.backend()
@@ -203,7 +208,10 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
 
     def _close_soon(self) -> bool:
         # A subclass may have its own way to close.
-        return type(self).aclose is AsyncTLSStreamTransport.aclose and self._plain._close_soon()
+        if type(self).aclose is not AsyncTLSStreamTransport.aclose:
+            return False
+        self._expect_tickets()
+        return self._plain._close_soon()
 
     def _request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         return self._plain._request_runner(dispatcher)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 __all__ = ["StreamEndpoint", "StreamReceiverEndpoint", "StreamSenderEndpoint"]
 
-import errno
 import math
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from easynetwork.lowlevel._checks import check_transport, seconds
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import raise_stream_error, too_late
 from easynetwork.lowlevel._framing import NEED_DATA, decoder_factory, packet_encoder
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
@@ -72,7 +71,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
             if deadline is not None:
                 timeout = deadline.remaining()
                 if not timeout and not is_full:  # after a full read, there may be more already
-                    raise error_from_errno(errno.ETIMEDOUT)
+                    raise TimeoutError
 
     def receive_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object], timeout: float
@@ -83,6 +82,13 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         self._check_eof()
         chunk, ancillary_data = self._transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize, timeout)
         return self._complete_with_ancillary(chunk, ancillary_data, ancillary_data_received)
+
+
+def _raise_time_out(exc: TimeoutError, what: str, limit: float) -> NoReturn:
+    """Raise what *exc* means: it is the network that gives up if there was no limit."""
+    if limit == math.inf:
+        raise_stream_error(exc)
+    raise too_late(what, limit) from None
 
 
 class _Sending(Endpoint, Generic[_T_SentPacket]):
@@ -110,7 +116,10 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         limit = seconds(timeout)
         data = self._to_bytes(packet)
         if data:
-            self._transport.send_all(data, limit)
+            try:
+                self._transport.send_all(data, limit)
+            except TimeoutError as exc:
+                _raise_time_out(exc, "The packet was not sent", limit)
 
     def send_packet_with_ancillary(
         self, packet: _T_SentPacket, ancillary_data: Any, *, timeout: float | None = None
@@ -124,7 +133,11 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         Besides these, all that `send_packet` raises.
         """
         limit = seconds(timeout)
-        self._transport.send_all_with_ancillary((self._to_bytes(packet),), ancillary_data, limit)
+        data = self._to_bytes(packet)
+        try:
+            self._transport.send_all_with_ancillary((data,), ancillary_data, limit)
+        except TimeoutError as exc:
+            _raise_time_out(exc, "The packet was not sent", limit)
 
     def _to_bytes(self, packet: _T_SentPacket) -> bytes:
         if self._eof_sent:
@@ -157,7 +170,11 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
             RuntimeError: the protocol object crashed (its exception is the cause). The packet is lost.
             OSError: the connection broke or the endpoint is closed.
         """
-        return self._receiver.receive(seconds(timeout))
+        limit = seconds(timeout)
+        try:
+            return self._receiver.receive(limit)
+        except TimeoutError as exc:
+            _raise_time_out(exc, "No packet arrived", limit)
 
     def recv_packet_with_ancillary(
         self,
@@ -184,7 +201,10 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
         Besides these, all that `recv_packet` raises.
         """
         limit = seconds(timeout)
-        return self._receiver.receive_with_ancillary(ancillary_bufsize, ancillary_data_received, limit)
+        try:
+            return self._receiver.receive_with_ancillary(ancillary_bufsize, ancillary_data_received, limit)
+        except TimeoutError as exc:
+            _raise_time_out(exc, "No packet arrived", limit)
 
 
 class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["SocketOwner"]
+__all__ = ["SocketOwner", "StreamSocketOwner"]
 
 import os
 import selectors
 import socket as _socket
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.lowlevel._errors import raise_stream_error
+from easynetwork.lowlevel._lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel._socket_calls import check_is_socket, check_plain_socket
 
-from .base_selector import SelectorBaseTransport
+from .base_selector import SelectorBaseTransport, SelectorStreamTransport, WouldBlockOnRead, WouldBlockOnWrite
 
 
 class SocketOwner(SelectorBaseTransport):
@@ -77,3 +80,61 @@ class SocketOwner(SelectorBaseTransport):
         """Raises `UnsupportedOperation` unless the socket is one that carries control messages."""
         if self._sock.family != getattr(_socket, "AF_UNIX", None):
             raise UnsupportedOperation("Only Unix sockets carry ancillary data")
+
+
+class StreamSocketOwner(SocketOwner, SelectorStreamTransport):
+    """Has a non-blocking stream socket."""
+
+    __slots__ = ()
+
+    def _close_gracefully(self, *, expects_input: bool | None = None) -> None:
+        """Close the socket. Shut it down first, so that a thread which waits for it notices.
+
+        If the peer is still sending, discard that until it ends the stream, too, or sends for too long: what it was
+        sent would be lost. A process that has inherited the transport drops its descriptor only.
+
+        Parameters:
+            expects_input: whether to wait for that; None if there is something in the socket.
+        """
+        if self._is_inherited():
+            self._close_abruptly()
+            return
+        try:
+            if expects_input is None:
+                expects_input = has_unread_input(self._sock.fileno())
+            if expects_input:
+                with suppress(OSError):
+                    self._linger()
+            with suppress(OSError):
+                self._sock.shutdown(_socket.SHUT_RDWR)
+        finally:
+            self._sock.close()
+
+    def _linger(self) -> None:
+        left = LINGER_BYTES
+
+        def discard() -> None:
+            nonlocal left
+            while left > 0 and (data := self._receive_noblock(1 << 16)):
+                left -= len(data)
+
+        self._sock.shutdown(_socket.SHUT_WR)
+        self._retry(discard, LINGER_TIMEOUT)
+
+    def _receive_noblock(self, bufsize: int) -> bytes:
+        try:
+            return self._sock.recv(bufsize)
+        except OSError as exc:
+            self._raise_read_error(exc)
+
+    def _raise_read_error(self, exc: OSError) -> NoReturn:
+        """Raise what *exc* means, which a read from the socket has raised."""
+        if isinstance(exc, BlockingIOError):
+            raise WouldBlockOnRead(self._sock.fileno()) from None
+        raise_stream_error(exc)
+
+    def _raise_write_error(self, exc: OSError) -> NoReturn:
+        """Raise what *exc* means, which a write to the socket has raised."""
+        if isinstance(exc, BlockingIOError):
+            raise WouldBlockOnWrite(self._sock.fileno()) from None
+        raise_stream_error(exc)

@@ -16,15 +16,15 @@ from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._bytes_queue import BytesQueue
 from easynetwork.lowlevel._checks import check_timeout
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, too_late
 from easynetwork.lowlevel._forks import ForkSafeLock
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel._socket_attributes import tls_attributes
 from easynetwork.lowlevel._tls_engine import TLSEngine
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 
-from ._owned_socket import SocketOwner
-from .base_selector import SelectorStreamTransport, WouldBlockOnRead, WouldBlockOnWrite
+from ._owned_socket import StreamSocketOwner
+from .base_selector import WouldBlockOnRead, WouldBlockOnWrite
 
 if TYPE_CHECKING:
     from ssl import SSLContext, SSLSession
@@ -38,7 +38,7 @@ _LOOK_AGAIN: Final = 1.0
 """Seconds. Of two threads, one may do what the other waits for, and the socket does not tell."""
 
 
-class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
+class SSLStreamTransport(StreamSocketOwner):
     """A stream socket whose bytes are encrypted (TLS 1.2: :rfc:`5246`, TLS 1.3: :rfc:`8446`).
 
     The handshake is done here. One thread may send while another one receives.
@@ -104,7 +104,10 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
             self._plaintext = BytesQueue()
             self._outgoing = memoryview(b"")  # ciphertext that the socket did not take yet
             self._closing = False
-            self._retry(self._handshake_noblock, handshake_timeout)
+            try:
+                self._retry(self._handshake_noblock, handshake_timeout)
+            except TimeoutError:
+                raise too_late("The TLS handshake was not complete", handshake_timeout) from None
 
     def _handshake_noblock(self) -> None:
         engine = self._engine
@@ -112,7 +115,7 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
             is_complete = engine.handshake()
             while not is_complete:
                 self._flush()
-                ciphertext = self._receive()
+                ciphertext = self._receive_noblock(_BUFSIZE)
                 if not ciphertext:
                     engine.feed_eof()
                 is_complete = engine.handshake(ciphertext)
@@ -149,7 +152,7 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
     def _pull(self) -> None:
         """Receives and decrypts something."""
         engine = self._engine
-        ciphertext = self._receive()
+        ciphertext = self._receive_noblock(_BUFSIZE)
         if ciphertext:
             plaintext = engine.decrypt(ciphertext)
             if plaintext and not self._closing:
@@ -158,12 +161,6 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
             engine.feed_eof()
         with suppress(OSError, WouldBlockOnWrite):  # it is for those who send to notice; there may be more to receive
             self._flush()
-
-    def _receive(self) -> bytes:
-        try:
-            return self._sock.recv(_BUFSIZE)
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
 
     # ------------------------------------------------------------------------------------------------------- sending
 
@@ -205,8 +202,6 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
             raise error_from_errno(errno.EBADF)
         if self._engine.failure is not None:
             raise self._engine.failure.with_traceback(None)
-        if self._engine.closed_by_peer:
-            raise error_from_errno(errno.ECONNRESET, "the peer has closed TLS")
 
     def _make_room(self) -> None:
         """Sends all that waits, and receives what that may depend on (renegotiation)."""
@@ -223,8 +218,8 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
                 self._outgoing = memoryview(engine.take_outgoing())
             try:
                 sent = self._sock.send(self._outgoing)
-            except BlockingIOError:
-                raise WouldBlockOnWrite(self._sock.fileno()) from None
+            except OSError as exc:
+                self._raise_write_error(exc)
             self._outgoing = self._outgoing[sent:]
 
     def send_eof(self) -> None:
@@ -238,39 +233,48 @@ class SSLStreamTransport(SocketOwner, SelectorStreamTransport):
     # ------------------------------------------------------------------------------------------------------- closing
 
     def close(self) -> None:
-        """Sends the closing alert, waits for that of the peer, and closes the socket.
+        """Send the closing alert, wait for that of the peer, and close the socket.
 
-        Without ``standard_compatible``, no alerts are exchanged. A peer that takes longer than the *shutdown_timeout*
-        is not waited for. A process that has inherited the transport by :manpage:`fork(2)` drops its descriptor only.
+        Without ``standard_compatible``, no alerts are exchanged; unread input is discarded, for 3 seconds at most,
+        until the peer ends the stream. A peer that takes longer than the *shutdown_timeout* is not waited for. A
+        process that has inherited the transport by :manpage:`fork(2)` drops its descriptor only.
         """
-        if self._is_inherited():
-            self._closing = True
-            self._close_abruptly()
-            return
+        expects_input: bool | None = False
         try:
-            if not self._closing:
-                self._shut_down()
+            if not self._closing and not self._is_inherited():
+                expects_input = self._shut_down()
         finally:
-            with suppress(OSError):
-                self._sock.shutdown(_socket.SHUT_RDWR)
-            self._sock.close()
+            self._close_gracefully(expects_input=expects_input)
 
-    def _shut_down(self) -> None:
+    def _shut_down(self) -> bool | None:
+        """Exchange the closing alerts, if they are wanted.
+
+        Returns:
+            Whether to wait for input after that; None if there is something in the socket.
+        """
         engine = self._engine
         with self._lock.lock:
             self._closing = True
+            is_unread = self._plaintext.nbytes > 0 and not engine.ended
             self._plaintext.clear()
-            if not engine.standard_compatible or engine.failure is not None:
-                return
+            if engine.failure is not None:
+                return False
+            if not engine.standard_compatible:
+                return is_unread or engine.awaits_tickets or None
             engine.close()
-        with suppress(OSError):
-            self._retry(self._shut_down_noblock, self._shutdown_timeout)
+        try:
+            self._retry(partial(self._shut_down_noblock, Deadline(self._shutdown_timeout)), self._shutdown_timeout)
+        except OSError:
+            return False  # it has taken long enough, or the peer has gone
+        return None
 
-    def _shut_down_noblock(self) -> None:
+    def _shut_down_noblock(self, deadline: Deadline) -> None:
         with self._lock.lock:
             self._flush()
             while not self._engine.ended:
                 self._pull()
+                if not deadline.remaining():
+                    raise WouldBlockOnRead(self._sock.fileno())  # to a peer that floods, there is always something
 
     # --------------------------------------------------------------------------------------------------------- facts
 

@@ -124,7 +124,7 @@ class SelectorBaseTransport(BaseTransport):
     def _wait(self, fileno: int, event: int, timeout: float) -> float:
         """Waits until it is worth to try again; returns how much of *timeout* is left then."""
         if timeout <= 0:
-            raise error_from_errno(errno.ETIMEDOUT)
+            raise _too_late(event)
         if fileno < 0:
             raise error_from_errno(errno.EBADF)
         if timeout == math.inf:
@@ -133,8 +133,14 @@ class SelectorBaseTransport(BaseTransport):
         interval = min(timeout, self._retry_interval)
         started = time.monotonic()
         if not self._wait_ready(fileno, event, interval) and interval == timeout:
-            raise error_from_errno(errno.ETIMEDOUT)
+            raise _too_late(event)
         return max(timeout - (time.monotonic() - started), 0.0)
+
+
+def _too_late(event: int) -> OSError:
+    # Not the text of the system, "Connection timed out": the connection may be in perfect order.
+    what = "Nothing arrived" if event == selectors.EVENT_READ else "Nothing more could be sent"
+    return OSError(errno.ETIMEDOUT, f"{what} in time")
 
 
 def _wait_by_selector(

@@ -18,15 +18,14 @@ from easynetwork._typing import ReadableBuffer
 from easynetwork.lowlevel._ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel._checks import check_strictly_positive, check_timeout
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, raise_stream_error
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE, NOT_CONNECTED_SOCKET_ERRNOS, SC_IOV_MAX
 
-from ._owned_socket import SocketOwner
+from ._owned_socket import SocketOwner, StreamSocketOwner
 from ._tls import SSLStreamTransport
 from .base_selector import (
     SelectorDatagramTransport,
-    SelectorStreamTransport,
     WouldBlockOnRead,
     WouldBlockOnWrite,
 )
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
+class SocketStreamTransport(StreamSocketOwner):
     """A stream socket: TCP, Unix.
 
     Parameters:
@@ -64,16 +63,13 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         self._unread = b""  # received with control messages that were truncated
 
     def close(self) -> None:
-        """Close the socket. Both directions are shut down first, so that a thread which waits for it notices.
+        """Close the socket. A thread that waits for it notices.
 
-        A process that has inherited the transport by :manpage:`fork(2)` drops its descriptor only.
+        If there is unread input, the peer would lose what was sent last. Input is discarded then, until the peer ends
+        the stream, for 3 seconds at most. A process that has inherited the transport by :manpage:`fork(2)` drops its
+        descriptor only.
         """
-        if self._is_inherited():
-            self._close_abruptly()
-            return
-        with suppress(OSError):
-            self._sock.shutdown(_socket.SHUT_RDWR)
-        self._sock.close()
+        self._close_gracefully()
 
     def recv(self, bufsize: int, timeout: float) -> bytes:
         if not timeout > 0 or bufsize <= 0 or self._unread:
@@ -84,6 +80,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
             data = self._sock.recv(bufsize)
         except BlockingIOError:
             return super().recv(bufsize, timeout)
+        except OSError as exc:
+            raise_stream_error(exc)
         self._is_drained = len(data) < bufsize
         return data
 
@@ -97,6 +95,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
             nbytes = self._sock.recv_into(buffer)
         except BlockingIOError:
             return super().recv_into(buffer, timeout)
+        except OSError as exc:
+            raise_stream_error(exc)
         self._is_drained = nbytes < size
         return nbytes
 
@@ -105,8 +105,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
             return self._take_unread(bufsize)
         try:
             data = self._sock.recv(bufsize)
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_read_error(exc)
         self._is_drained = len(data) < bufsize
         return data
 
@@ -118,8 +118,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
                 return len(data)
         try:
             nbytes = self._sock.recv_into(buffer)
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_read_error(exc)
         self._is_drained = nbytes < memoryview(buffer).nbytes
         return nbytes
 
@@ -131,8 +131,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
             return self.recv_noblock(bufsize), []
         try:
             data, messages, flags, _ = self._sock.recvmsg(bufsize, ancillary_bufsize, RECVMSG_FLAGS)
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_read_error(exc)
         if flags & MSG_CTRUNC:
             self._unread = data
             raise truncation_error(messages)
@@ -146,8 +146,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
             return self.recv_noblock_into(buffer), []
         try:
             nbytes, messages, flags, _ = self._sock.recvmsg_into([buffer], ancillary_bufsize, RECVMSG_FLAGS)
-        except BlockingIOError:
-            raise WouldBlockOnRead(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_read_error(exc)
         if flags & MSG_CTRUNC:
             self._unread = bytes(memoryview(buffer).cast("B")[:nbytes])
             raise truncation_error(messages)
@@ -163,8 +163,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
     def send_noblock(self, data: bytes | bytearray | memoryview) -> int:
         try:
             return self._sock.send(data)
-        except BlockingIOError:
-            raise WouldBlockOnWrite(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_write_error(exc)
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float) -> None:
         check_timeout("timeout", timeout)
@@ -172,6 +172,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
             sent = self._sock.send(data)
         except BlockingIOError:
             sent = 0
+        except OSError as exc:
+            raise_stream_error(exc)
         if type(data) is bytes and sent == len(data):  # mostly, that is all
             return
         rest = memoryview(data).cast("B")[sent:]
@@ -195,8 +197,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
     def _send_noblock_from(self, pieces: list[bytes | bytearray | memoryview]) -> int:
         try:
             return self._sock.sendmsg(pieces)
-        except BlockingIOError:
-            raise WouldBlockOnWrite(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_write_error(exc)
 
     def send_all_noblock_with_ancillary(
         self,
@@ -208,8 +210,8 @@ class SocketStreamTransport(SocketOwner, SelectorStreamTransport):
         size = sum(memoryview(piece).nbytes for piece in pieces)
         try:
             sent = self._sock.sendmsg(pieces, ancillary_data)
-        except BlockingIOError:
-            raise WouldBlockOnWrite(self._sock.fileno()) from None
+        except OSError as exc:
+            self._raise_write_error(exc)
         if sent < size:
             raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {size} bytes fit in one call")
 

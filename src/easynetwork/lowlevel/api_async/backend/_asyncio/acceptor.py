@@ -60,6 +60,10 @@ class SocketAcceptor:
         self._pause: asyncio.TimerHandle | None = None
         self.resume()
 
+    def is_accepting(self) -> bool:
+        """Return whether it watches the socket: it does not while it is paused, or short of descriptors."""
+        return self._watching
+
     def resume(self) -> None:
         """Accept again, after `pause`."""
         self._pause = None
@@ -174,7 +178,7 @@ class LoopAcceptor:
     async def _begin_burst(self) -> None:
         """Has the loop accept."""
         acceptor = self._acceptor
-        if acceptor is None:
+        if acceptor is None or not acceptor.is_accepting():  # several times for the connections of one turn
             return
         acceptor.pause()
         try:

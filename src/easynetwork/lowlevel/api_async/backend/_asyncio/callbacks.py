@@ -13,10 +13,12 @@ from typing import Final
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._bytes_queue import BytesQueue
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, stream_error
 from easynetwork.lowlevel._framing import SupportsAppend
+from easynetwork.lowlevel._lingering import has_unread_input
 from easynetwork.lowlevel.api_async.transports.abc import WriteBatch
 
+from .lingering import linger
 from .shared_buffer import SharedBufferProtocol
 from .watermarks import HIGH_WATER, LOW_WATER
 
@@ -52,6 +54,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         "ended",
         "eof_sent",
         "error",
+        "expects_input",
         "loop",
         "lost",
         "reading_paused",
@@ -79,6 +82,8 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         self.reading_paused = False
         self.ended = False
         """Nothing more will be received, for whatever reason."""
+        self.expects_input = False
+        """Whether a close has to reckon with more input, although there may be none in the socket."""
 
         super().__init__()
         self.writable = False
@@ -122,7 +127,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
-        self.error = exc
+        self.error = None if exc is None else stream_error(exc)
         self.parts.clear()
         if not self.closing:
             self._stop()
@@ -348,13 +353,31 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     # ------------------------------------------------------------------------------------------------------- closing
 
     def close(self) -> None:
-        """Sends what was written, then closes. `connection_lost` tells the end of it."""
-        if not self.closing:
-            if self.parts:
-                self.flush()
-            self.closing = True
+        """Send what was written, then close. `connection_lost` tells the end of it."""
+        if self.closing:
+            return
+        if self.parts:
+            self.flush()
+        self.closing = True
+        if self._must_linger():
+            self._stop()
+            self.received.clear()
+            self.resume_reading()
+            linger(self)
+        else:
             self._stop()
             self.transport.close()
+
+    def _must_linger(self) -> bool:
+        """Return whether the peer would lose what was sent, because there is input that nothing is going to read."""
+        if self.ended or self.transport.is_closing():
+            return False
+        if not self.transport.can_write_eof():  # TLS that is to be closed reads until the peer has closed it
+            return False
+        if self.expects_input or self.received.nbytes:
+            return True
+        sock = self.transport.get_extra_info("socket")
+        return sock is not None and has_unread_input(sock.fileno())
 
     def abort(self) -> None:
         """Closes now; what was written and is not sent is lost."""

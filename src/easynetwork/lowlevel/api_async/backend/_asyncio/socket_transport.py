@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from easynetwork.exceptions import BusyResourceError
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, stream_error
 
 from .poller import poller_of
 from .watermarks import HIGH_WATER, LOW_WATER
@@ -115,6 +115,7 @@ class SocketTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         if not self._closing:
             self._reading = True
+            self._wake_reader()  # the protocol is going to get everything
             self._watch()
 
     async def wait_readable(self) -> None:
@@ -167,7 +168,7 @@ class SocketTransport(asyncio.Transport):
             self._poller.remove_reader(self._fd)
 
     def _readable(self) -> None:
-        if not self._callbacks.reads_ahead:
+        if not (self._callbacks.reads_ahead or self._callbacks.closing):
             receiver = self._callbacks.receiver
             if receiver is None or not receiver.is_waiting():
                 self._callbacks.pause_reading()
@@ -206,7 +207,7 @@ class SocketTransport(asyncio.Transport):
             except _WOULD_BLOCK:
                 return
             except OSError as exc:
-                reader.set_exception(exc)
+                reader.set_exception(stream_error(exc))
                 return
             self.is_drained = len(data) < self._bufsize
             if data:
@@ -333,6 +334,9 @@ class SocketTransport(asyncio.Transport):
         self._closing = self._end_due = self._eof_due = True
         return self._sock
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def write_eof(self) -> None:
         if not (self._closing or self._eof_due):
             self._eof_due = True
@@ -368,6 +372,9 @@ class SocketTransport(asyncio.Transport):
         self._closing = True
         self._reading = False
         self._unwatch()
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(None)
 

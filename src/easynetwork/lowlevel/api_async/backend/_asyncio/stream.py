@@ -122,6 +122,9 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         # Unless something is left to send, or TLS to be closed, the end of the connection is the next call of the loop.
         return callbacks.lost or (transport.is_closing() and not transport.get_write_buffer_size())
 
+    def _expect_input(self) -> None:
+        self._callbacks.expects_input = True
+
     def _keep_names(self) -> Callable[[], tuple[Any, Any]]:
         callbacks = self._callbacks
         if callbacks.lost or callbacks.transport.get_extra_info("peername") is None:

@@ -9,7 +9,7 @@ import enum
 import errno
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, stream_error
 from easynetwork.lowlevel._tls_engine import TLSEngine
 
 from .shared_buffer import SharedBufferProtocol
@@ -43,6 +43,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         "_deliver",
         "_engine",
         "_handshake",
+        "_has_ended",
         "_is_full",
         "_lacks_keys",
         "_lower",
@@ -60,6 +61,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         self._state = _State.HANDSHAKE
         self._handshake: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None  # the deadline of a close
+        self._has_ended = False  # which what is above was told
         self._is_full = False  # what is below takes no more for now
         self._lacks_keys = False  # plaintext waits in the engine, for the end of a renegotiation
         self.set_protocol(callbacks)
@@ -144,7 +146,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             self._shake_hands(b"")
         elif self._state is _State.CLOSING:
             self._lower.close()
-        elif self._state is _OPEN and not self._callbacks.ended:
+        elif self._state is _OPEN:
             self._end()
         return True
 
@@ -155,16 +157,16 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             self._state = _State.CLOSED
             self._callbacks.loop.call_soon(self._lower.abort)  # in the next turn: there may be an alert to send
             return
-        if engine.closed_by_peer:
-            self._callbacks.end_writing()
-        self._protocol.eof_received()
+        if not self._has_ended:  # whatever follows the closing alert says nothing new
+            self._has_ended = True
+            self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = _State.CLOSED
         if self._timer is not None:
             self._timer.cancel()
         exc = self._engine.failure or exc
-        self._end_handshake(exc or error_from_errno(errno.ECONNABORTED))
+        self._end_handshake(stream_error(exc) if exc is not None else error_from_errno(errno.ECONNABORTED))
         self._protocol.connection_lost(exc)
         self._callbacks.transport = self._lower  # so that both are freed at once, not when cycles are collected
 
@@ -200,6 +202,12 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             self._lacks_keys = True
             self._protocol.pause_writing()
             self._callbacks.resume_reading()
+
+    def can_write_eof(self) -> bool:
+        return not self._engine.standard_compatible
+
+    def write_eof(self) -> None:
+        self._lower.write_eof()
 
     def close(self) -> None:
         if self._state is not _OPEN:

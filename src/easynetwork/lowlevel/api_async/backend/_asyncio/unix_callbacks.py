@@ -96,7 +96,7 @@ class UnixStreamCallbacks(StreamCallbacks):
 
         Return whether that was possible: not while bytes wait to be sent.
         """
-        if self.lower is None:
+        if self.lower is None or self.closing:
             return False
         self.uncork()  # or the batch would be lost
         if (sock := self.lower.detach()) is None:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from easynetwork.lowlevel._ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, raise_stream_error
 from easynetwork.lowlevel._socket_attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
@@ -132,6 +132,8 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
                 await self._callbacks.wait_for_bytes()
+            except OSError as exc:
+                raise_stream_error(exc)
 
     def _check_receivable(self) -> None:
         callbacks = self._callbacks

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel._errors import error_from_errno, stream_error
+from easynetwork.lowlevel._lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input
 from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport, WriteBatch
 
@@ -34,14 +36,16 @@ _T = TypeVar("_T")
 class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
     """A connected stream socket. Nothing is read before it is asked for."""
 
-    __slots__ = ("_error", "_is_drained", "_reader", "_writer")
+    __slots__ = ("_error", "_expects_input", "_is_drained", "_lingering", "_reader", "_writer")
 
     def __init__(self, backend: AsyncBackend, sock: _socket.socket) -> None:
         super().__init__(backend, sock)
         self._reader = SocketReader(sock)
         self._writer = StreamWriter(sock)
         self._is_drained = False  # the last call has received all there was
-        self._error: OSError | None = None  # the system tells it once, we each time
+        self._expects_input = False  # although there may be none in the socket
+        self._lingering: trio.Event | None = None  # set when a close has discarded the input
+        self._error: Exception | None = None  # the system tells it once, we each time
 
     async def recv(self, bufsize: int) -> bytes:
         if bufsize <= 0:
@@ -68,9 +72,10 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         try:
             return await self._reader.read(call, wait_first=is_drained)
         except OSError as exc:
-            if not self._writer.closing:
-                self._error = exc
-            raise
+            if self._writer.closing:
+                raise
+            self._error = stream_error(exc)
+            raise self._error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._writer.write(data)
@@ -85,12 +90,52 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         writer = self._writer
         writer.closing = True
         try:
-            if not writer.is_idle():
+            if self._lingering is not None:
+                await self._lingering.wait()
+            elif self._must_linger():
+                await self._linger()
+            elif not writer.is_idle():
                 with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError):
                     await writer.wait_sent()
+                if self._must_linger():  # meanwhile, the peer has sent something
+                    await self._linger()
         finally:
             close_socket(self._socket)
         await trio.lowlevel.checkpoint()
+
+    def _expect_input(self) -> None:
+        self._expects_input = True
+
+    def _must_linger(self) -> bool:
+        """Return whether the peer would lose what was sent, because there is input that nothing is going to read."""
+        fd = self._socket.fileno()
+        return fd >= 0 and self._error is None and (self._expects_input or has_unread_input(fd))
+
+    async def _linger(self) -> None:
+        """Send the rest and the end of the stream. Discard input until the peer ends it, too, or sends for too long."""
+        writer, reader, left = self._writer, SocketReader(self._socket), LINGER_BYTES
+        self._lingering = trio.Event()
+        try:
+            writer.end()
+            if writer.is_idle():
+                trio.lowlevel.notify_closing(self._socket)  # to tasks that receive
+            # At once, not when all is sent: the peer may not receive anything before it has sent everything.
+            with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError, BusyResourceError):
+                has_flushed = False
+                while left > 0 and not has_flushed:
+                    has_flushed = writer.is_idle()
+                    with trio.move_on_after(LINGER_TIMEOUT):
+                        left = await self._discard_input(reader, left)
+                await writer.wait_sent()
+        finally:
+            self._lingering.set()
+
+    async def _discard_input(self, reader: SocketReader, left: int) -> int:
+        """Discard *left* bytes, or all up to the end of the stream. Return 0."""
+        receive = partial(self._socket.recv, 1 << 16)
+        while left > 0 and (data := await reader.read(receive)):
+            left -= len(data)
+        return 0
 
     def _write_batch(self) -> WriteBatch:
         return self._writer

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import trio
 
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._errors import error_from_errno, raise_stream_error, stream_error
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel.api_async.transports.abc import WriteBatch
 from easynetwork.lowlevel.constants import SC_IOV_MAX
@@ -43,7 +43,7 @@ class StreamWriter(WriteBatch):
         self._guard = ResourceGuard("Another task is sending to this transport")
         self._ended = False
         self.closing = False
-        self.error: OSError | None = None
+        self.error: Exception | None = None
         """Why nothing can be sent any more."""
 
     def cork(self) -> None:
@@ -85,7 +85,7 @@ class StreamWriter(WriteBatch):
         except BlockingIOError:
             sent = 0
         except OSError as exc:
-            self.error = exc
+            self.error = stream_error(exc)
             self.room = 0
             return
         if sent < len(data):
@@ -97,7 +97,7 @@ class StreamWriter(WriteBatch):
         try:
             await self._send(rest)
         except OSError as exc:
-            self.error = exc
+            self.error = stream_error(exc)
         finally:
             self._drained = None
             drained.set()
@@ -146,6 +146,8 @@ class StreamWriter(WriteBatch):
             if self.closing:
                 raise error_from_errno(errno.EBADF)
             return await send()
+        except OSError as exc:
+            raise_stream_error(exc)
         finally:
             self._guard.busy = False
             self._shut_down_if_ended()

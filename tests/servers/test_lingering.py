@@ -1,0 +1,140 @@
+"""Closing while the client is still sending: it gets all that it was sent."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from tests.background import sleep, spawn
+from tests.lowlevel.api_async.servers.peers import Peer
+from tests.servers.serving import Client, Handler, Requests, Serving, serving, until
+from tests.servers.tls_serving import connect
+from tests.tls import Certificates
+
+EVERY_BACKEND = True
+
+ANSWER = "x" * 300_000
+TOO_LONG = 25.0
+"""Seconds that nothing may take here: less than the deadline of a close that sends."""
+
+
+class Closing(Handler):
+    """Answers the first request, and closes."""
+
+    async def handle(self, client: Client, /) -> Requests:
+        yield None
+        await client.send_packet(ANSWER)
+        await client.aclose()
+        self.diary.append("closed")
+
+
+@pytest.fixture(params=["plain", "TLS", "TLS, not standard"])
+def options(request: pytest.FixtureRequest, certificates: Certificates) -> dict[str, Any]:
+    if request.param == "plain":
+        return {}
+    is_standard = request.param == "TLS"
+    return {
+        "ssl": certificates.server_context(),
+        "ssl_standard_compatible": is_standard,
+        "ssl_shutdown_timeout": 3.0,
+    }
+
+
+async def connected(it: Serving, options: dict[str, Any]) -> Peer:
+    return await (connect(it) if options else it.connect())
+
+
+async def answer(peer: Peer) -> bytes:
+    """Receives the answer, whatever comes after it."""
+    received = b""
+    while len(received) < len(ANSWER) + 1:
+        data = await peer._receive()
+        assert data, f"the stream ended after {len(received)} bytes"
+        received += data
+    return received
+
+
+@pytest.mark.parametrize("upload", [100_000, 3_000_000])
+async def test_client_that_sends_too_much_gets_the_whole_answer(options: dict[str, Any], upload: int) -> None:
+    """It receives nothing before it has sent everything."""
+    handler = Closing()
+    async with serving(handler, **options) as it:
+        peer = await connected(it, options)
+        await peer.send(b"request\n" + b"y" * upload)
+        await sleep(0.05)
+        assert await answer(peer) == ANSWER.encode() + b"\n"
+        peer.close()
+        await until(lambda: "disconnected" in handler.diary)
+
+
+async def test_client_that_goes_on_sending_gets_the_whole_answer(options: dict[str, Any]) -> None:
+    """What was received before is undelivered when the handler closes; more comes after that."""
+    handler = Closing()
+    async with serving(handler, **options) as it:
+        peer = await connected(it, options)
+        await peer.send(b"request\nnever delivered\n")
+        await until(lambda: "connected" in handler.diary and handler.client.is_closing())
+        for _ in range(20):
+            await peer.send(b"y" * 1000)
+            await sleep(0.001)
+        assert await answer(peer) == ANSWER.encode() + b"\n"
+        peer.close()
+        await until(lambda: "disconnected" in handler.diary)
+
+
+async def test_client_that_stays_is_not_waited_for_long(options: dict[str, Any]) -> None:
+    """It has all of its answer, and the end of the stream; but it never ends the other direction."""
+    handler = Closing()
+    async with serving(handler, **options) as it:
+        peer = await connected(it, options)
+        await peer.send(b"request\n" + b"y" * 100_000)
+        assert await answer(peer) == ANSWER.encode() + b"\n"
+        began = time.monotonic()
+        await until(lambda: "closed" in handler.diary)
+        assert time.monotonic() - began < TOO_LONG
+
+
+async def test_client_that_floods_is_cut(options: dict[str, Any]) -> None:
+    handler = Closing()
+    async with serving(handler, **options) as it:
+        peer = await connected(it, options)
+
+        async def flood() -> None:
+            try:
+                while True:
+                    await peer.send(b"y" * 100_000)
+            except ConnectionError:
+                pass
+
+        await peer.send(b"request\n" + b"y" * 100_000)
+        flooding = spawn(flood())
+        assert await answer(peer) == ANSWER.encode() + b"\n"
+        began = time.monotonic()
+        await flooding.wait()
+        await until(lambda: "disconnected" in handler.diary)
+        assert time.monotonic() - began < TOO_LONG
+
+
+async def test_shutdown_waits_for_no_client(options: dict[str, Any]) -> None:
+    """However long the close of its connection might still take."""
+    handler = Closing()
+    async with serving(handler, **options) as it:
+        peer = await connected(it, options)
+        await peer.send(b"request\n" + b"y" * 100_000)
+        assert await answer(peer) == ANSWER.encode() + b"\n"
+        await until(lambda: "connected" in handler.diary and handler.client.is_closing())
+        await it.server.shutdown()
+        assert "closed" not in handler.diary
+        assert await peer.gone()
+
+
+async def test_client_that_has_sent_nothing_more_is_not_waited_for() -> None:
+    handler = Closing()
+    async with serving(handler) as it:
+        peer = await it.connect()
+        await peer.send(b"request\n")
+        assert await peer.rest() == ANSWER.encode() + b"\n"
+        await until(lambda: "closed" in handler.diary)  # although the client stays
+        peer.sock.send(b"too late")
+        assert await peer.gone()
