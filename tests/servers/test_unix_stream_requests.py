@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -412,3 +413,90 @@ async def test_a_task_cancelled_at_a_plain_request_reads_nothing_ahead(path: str
         tasks[0].cancel()
         give(peer, b"late\n", "kept")
         assert await peer.line() == b"late kept"
+
+
+async def test_requests_of_a_peer_that_has_left_are_handled_after_an_answer_that_cannot_be_sent(path: str) -> None:
+    busy, go_on, ended = new_event(), new_event(), new_event()
+    diary: list[str] = []
+
+    async def handle(client: Client) -> Requests:
+        try:
+            while True:
+                diary.append((yield None))
+                busy.set()
+                await go_on.wait()
+                with contextlib.suppress(OSError):
+                    await client.send_packet("nobody reads this")
+                await sleep(0.01)
+        finally:
+            ended.set()
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        await peer.send(b"one\n")
+        await busy.wait()
+        await peer.send(b"two\nthree\n")
+        peer.close()
+        go_on.set()
+        await ended.wait()
+    assert diary == ["one", "two", "three"]
+
+
+async def test_a_descriptor_of_a_peer_that_has_left_is_received_after_an_answer_that_cannot_be_sent(path: str) -> None:
+    busy, go_on, ended = new_event(), new_event(), new_event()
+    diary: list[str] = []
+
+    async def handle(client: Client) -> Requests:
+        try:
+            diary.append((yield None))
+            busy.set()
+            await go_on.wait()
+            with contextlib.suppress(OSError):
+                await client.send_packet("nobody reads this")
+            await sleep(0.01)
+            ancillary = SocketAncillary()
+            request = yield asking_for(ancillary)
+            diary.append(f"{request} {text_in(ancillary)}")
+            with pytest.raises(OSError):
+                await client.send_packet("nor this")
+                await sleep(0.01)
+                await client.send_packet("nor that")
+            yield None
+        finally:
+            ended.set()
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        await peer.send(b"one\n")
+        await busy.wait()
+        give(peer, b"two\n", "gift")
+        peer.close()
+        go_on.set()
+        await ended.wait()
+    assert diary == ["one", "two gift"]
+
+
+async def test_a_handler_that_asks_hears_a_peer_that_takes_no_more_answers(path: str) -> None:
+    clients: list[Client] = []
+    ended = new_event()
+    diary: list[str] = []
+
+    async def handle(client: Client) -> Requests:
+        clients.append(client)
+        await client.send_packet((yield None))
+        ancillary = SocketAncillary()
+        request = yield asking_for(ancillary)
+        diary.append(f"{request} {text_in(ancillary)}")
+        ended.set()
+
+    async with serving(path, handle) as connect:
+        peer = await connect()
+        assert await peer.ask(b"plain") == b"plain"
+        await sleep(0.01)
+        peer.sock.shutdown(socket.SHUT_RD)
+        with contextlib.suppress(OSError):  # asyncio finds out behind this call
+            await clients[0].send_packet("too late")
+        await sleep(0.01)
+        give(peer, b"asked\n")
+        await ended.wait()
+    assert diary == ["asked gift"]

@@ -232,7 +232,7 @@ class SocketTransport(asyncio.Transport):
             except _WOULD_BLOCK:
                 sent = 0
             except OSError:
-                self._refuse_writing()
+                self.refuse_writing()
                 return
             if sent == len(data):
                 return
@@ -291,7 +291,7 @@ class SocketTransport(asyncio.Transport):
         except _WOULD_BLOCK:
             pass
         except OSError:
-            self._refuse_writing()
+            self.refuse_writing()
         if not self._outgoing:
             self._all_sent()
         if self._writing_paused and self._buffered <= self._low:
@@ -306,7 +306,7 @@ class SocketTransport(asyncio.Transport):
         elif self._eof_due:
             self._shut_down()
 
-    def _refuse_writing(self) -> None:
+    def refuse_writing(self) -> None:
         """The peer takes no more bytes. What it has sent can still be read, so that this is not the end."""
         self._drop_outgoing(error_from_errno(errno.EPIPE))
         self._eof_due = True

@@ -45,6 +45,13 @@ class UnixStreamCallbacks(StreamCallbacks):
         else:
             self._end_change(transport)  # type: ignore[arg-type]  # uvloop's do not derive from asyncio.Transport
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.lower is None and self.reading_paused and (lower := self._take_back()) is not None:
+            # The peer takes no more bytes. What it has sent is still in the socket, since reading was paused.
+            lower.refuse_writing()
+        else:
+            super().connection_lost(exc)
+
     # ------------------------------------------------------------------------------------------------------- reading
 
     def pause_reading(self) -> None:
@@ -89,7 +96,7 @@ class UnixStreamCallbacks(StreamCallbacks):
 
         Return whether that was possible: not while bytes wait to be sent.
         """
-        if self.lower is None:
+        if self.lower is None or self.closing:
             return False
         self.uncork()  # or the batch would be lost
         if (sock := self.lower.detach()) is None:
@@ -103,30 +110,34 @@ class UnixStreamCallbacks(StreamCallbacks):
     def _end_change(self, transport: asyncio.Transport) -> None:
         assert self._change is not None
         change, self._change = self._change, None
-        if self.reading_paused and not self.closing:
-            self._take_back(transport)
+        if self.reading_paused and self._take_back() is not None:
+            transport.set_protocol(asyncio.Protocol())
+            transport.abort()
         else:
             super().connection_made(transport)
-        if self.receiver is not None:
-            self.deliver_to(self.receiver)
+            if self.receiver is not None:
+                self.deliver_to(self.receiver)
+            if self.reading_paused and not self.closing:
+                self.abort()  # rather than lose what is read: uvloop begins to read behind this callback in any case
         self.resume_writing()
         change.set_result(None)
 
-    def _take_back(self, transport: asyncio.Transport) -> None:
-        """Take the socket from *transport*, since plain bytes are not asked for any more.
+    def _take_back(self) -> SocketTransport | None:
+        """Go on with a duplicate of the socket, which the loop is going to close.
 
-        To pause *transport* would be too late: uvloop begins to read behind this callback, whatever it is told.
+        Return what watches it; None if the connection is being closed, or there are no file descriptors left.
         """
-        self.hands_over = False
+        if self.closing:
+            return None
         try:
             sock = self.sock.dup()
-        except OSError:  # no descriptors left: the connection ends, rather than losing what comes next
-            super().connection_made(transport)
-            self.abort()
-            return
-        SocketTransport(self.loop, sock, self)
-        transport.set_protocol(asyncio.Protocol())
-        transport.abort()
+        except OSError:
+            return None
+        self.hands_over = False
+        lower = SocketTransport(self.loop, sock, self)
+        if self.receiver is not None:
+            self.deliver_to(self.receiver)
+        return lower
 
     @property
     def is_changing(self) -> bool:

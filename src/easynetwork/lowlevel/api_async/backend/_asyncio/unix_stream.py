@@ -9,7 +9,7 @@ import errno
 import socket as _socket
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from easynetwork.lowlevel._ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel._errors import error_from_errno, raise_stream_error
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel._framing import SupportsAppend
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
-_T = TypeVar("_T")
 
 _READS_PER_TURN: Final = 64
 """How often one task may read what is there already, before everything else gets its turn."""
@@ -60,7 +59,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         lower = callbacks.lower
         if bufsize <= 0 or callbacks.received.nbytes or lower is None:
             return await super().recv(bufsize)
-        data = await self._read(callbacks.sock.recv, bufsize)
+        data: bytes = await self._read("recv", bufsize)
         lower.is_drained = len(data) < bufsize
         return data
 
@@ -80,15 +79,14 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         with memoryview(buffer).cast("B") as view:
             if not len(view) or self._callbacks.received.nbytes or self._callbacks.lower is None:
                 return await super().recv_into(view)
-            return await self._read(self._callbacks.sock.recv_into, view)
+            nbytes: int = await self._read("recv_into", view)
+            return nbytes
 
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
         if bufsize <= 0 or self._callbacks.received.nbytes:
             return await self.recv(bufsize), []
         await self._begin_with_ancillary()
-        data, ancillary_data, flags, _ = await self._read(
-            self._callbacks.sock.recvmsg, bufsize, ancillary_bufsize, RECVMSG_FLAGS
-        )
+        data, ancillary_data, flags, _ = await self._read("recvmsg", bufsize, ancillary_bufsize, RECVMSG_FLAGS)
         if flags & MSG_CTRUNC:
             self._keep_unread(data)
             raise truncation_error(ancillary_data)
@@ -100,7 +98,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
                 return await self.recv_into(view), []
             await self._begin_with_ancillary()
             nbytes, ancillary_data, flags, _ = await self._read(
-                self._callbacks.sock.recvmsg_into, [view], ancillary_bufsize, RECVMSG_FLAGS
+                "recvmsg_into", [view], ancillary_bufsize, RECVMSG_FLAGS
             )
             if flags & MSG_CTRUNC:
                 self._keep_unread(bytes(view[:nbytes]))
@@ -118,8 +116,11 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         self._callbacks.reads_ahead = False  # what follows may have some
         self._callbacks.keep(data)
 
-    async def _read(self, read: Callable[..., _T], *args: Any) -> _T:
-        """Returns ``read(*args)`` as soon as there is something to read. Nothing is lost if it is cancelled before."""
+    async def _read(self, method: str, *args: Any) -> Any:
+        """Return what *method* of the socket does, as soon as there is something to read.
+
+        Nothing is lost if it is cancelled before.
+        """
         self._callbacks.pause_reading()
         self._reads += 1
         if self._reads >= _READS_PER_TURN:
@@ -128,7 +129,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         while True:
             self._check_receivable()
             try:
-                return read(*args)
+                return getattr(self._callbacks.sock, method)(*args)  # it may be another socket after each wait
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
                 await self._callbacks.wait_for_bytes()
