@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import new_event, sleep
+from tests.background import new_event, sleep, spawn
 from tests.descriptors import Gift, all_closed, received_text, send_message
 from tests.lowlevel.api_async.servers.peers import Peer
 from tests.servers.serving import Client, Handler, Requests, run
@@ -500,3 +500,23 @@ async def test_a_handler_that_asks_hears_a_peer_that_takes_no_more_answers(path:
         give(peer, b"asked\n")
         await ended.wait()
     assert diary == ["asked gift"]
+
+
+async def test_a_client_closed_while_its_transport_changes_gets_what_was_sent(path: str) -> None:
+    """Its request is never read, and must not cost it the greeting."""
+
+    async def handle(client: Client) -> Requests:
+        await client.send_packet("hello")
+        spawn(client.aclose())
+        while True:
+            yield None
+
+    async with serving(path, handle) as connect:
+        for _ in range(10):
+            peer = await connect()
+            with contextlib.suppress(OSError):  # the server may be quicker
+                await peer.send(b"a request\n")
+            received = b""
+            while data := await peer._receive():
+                received += data
+            assert received == b"hello\n"

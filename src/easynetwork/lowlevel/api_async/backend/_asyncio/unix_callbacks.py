@@ -23,7 +23,7 @@ class UnixStreamCallbacks(StreamCallbacks):
     when a receiver asks for plain bytes, and reads only while one does.
     """
 
-    __slots__ = ("_change", "hands_over", "lower", "reads_ahead", "sock")
+    __slots__ = ("_change", "_closes_after_change", "hands_over", "lower", "reads_ahead", "sock")
 
     lower: SocketTransport | None
     """None once the loop has the socket."""
@@ -37,6 +37,7 @@ class UnixStreamCallbacks(StreamCallbacks):
         self.hands_over = False
         """Whether the loop gets the socket as soon as plain bytes are asked for."""
         self._change: asyncio.Future[None] | None = None  # while the loop makes its transport
+        self._closes_after_change = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, SocketTransport):
@@ -110,7 +111,9 @@ class UnixStreamCallbacks(StreamCallbacks):
     def _end_change(self, transport: asyncio.Transport) -> None:
         assert self._change is not None
         change, self._change = self._change, None
-        if self.reading_paused and self._take_back() is not None:
+        if self._closes_after_change:
+            self.transport = transport
+        elif self.reading_paused and self._take_back() is not None:
             transport.set_protocol(asyncio.Protocol())
             transport.abort()
         else:
@@ -138,6 +141,26 @@ class UnixStreamCallbacks(StreamCallbacks):
         if self.receiver is not None:
             self.deliver_to(self.receiver)
         return lower
+
+    # ------------------------------------------------------------------------------------------------------- closing
+
+    def close(self) -> None:
+        if self._change is None or self.closing:
+            super().close()
+            return
+        # The loop has the socket, and has not made a transport yet that could be closed.
+        self._closes_after_change = self.closing = True
+        self._stop()
+        self._change.add_done_callback(self._close_changed)
+
+    def _close_changed(self, _: asyncio.Future[None]) -> None:
+        if self._closes_after_change:
+            self._closes_after_change = self.closing = self.ended = False
+            super().close()
+
+    def abort(self) -> None:
+        self._closes_after_change = False
+        super().abort()
 
     @property
     def is_changing(self) -> bool:
