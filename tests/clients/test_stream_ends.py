@@ -320,3 +320,20 @@ async def test_text_of_a_packet_that_is_sent_too_late_says_one_thing_once() -> N
                 await ensure_backend(None).coro_yield()
         assert str(caught.value).count("[Errno") == 1
         assert "Software" not in str(caught.value)
+
+
+async def test_the_first_packet_to_a_unix_peer_that_has_gone_is_an_error() -> None:
+    ours, peer = socket.socketpair()
+    async with AsyncUnixStreamClient(ours, PROTOCOLS["lines"]) as client:
+        peer.close()
+        with pytest.raises(ConnectionAbortedError) as info:
+            await client.send_packet(b"lost")
+        assert isinstance(info.value.__cause__, BrokenPipeError)
+
+
+async def test_the_first_bytes_to_a_unix_peer_that_has_gone_are_an_error() -> None:
+    ours, peer = socket.socketpair()
+    async with await ensure_backend(None).wrap_stream_socket(ours) as transport:
+        peer.close()
+        with pytest.raises(BrokenPipeError):
+            await transport.send_all(b"lost")

@@ -90,6 +90,19 @@ class UnixStreamCallbacks(StreamCallbacks):
                 self._reader = None
                 poller.remove_reader(duplicate.fileno())
 
+    # ------------------------------------------------------------------------------------------------------- writing
+
+    def write_nowait(self, data: bytes) -> bool:
+        # If the peer has gone, which a Unix socket tells at once, the error is raised where packets are sent slowly.
+        return super().write_nowait(data) and not self.eof_sent
+
+    async def write(self, data: bytes) -> None:
+        await super().write(data)
+        if self.lower is not None and self.parts:
+            self.uncork()
+            if self.eof_sent:
+                self.check_sendable()
+
     # --------------------------------------------------------------------------------------- changing the transport
 
     def _hand_over(self) -> bool:
