@@ -78,11 +78,10 @@ def is_numeric_host(host: str) -> bool:
 
 
 def listener_hosts(host: str | Sequence[str] | None) -> list[str | None]:
-    """Returns what to resolve for a listener on *host*; None in the list stands for all interfaces.
+    """Return what to resolve for a listener on *host*; None in the list stands for all interfaces.
 
     Raises:
         TypeError: *host* is neither None, a string nor a sequence of strings.
-        OSError: *host* is an empty sequence.
     """
     if host is None or host == "":
         return [None]
@@ -91,8 +90,6 @@ def listener_hosts(host: str | Sequence[str] | None) -> list[str | None]:
     hosts: object = host
     if not isinstance(hosts, Sequence) or not all(isinstance(item, str) for item in hosts):
         raise TypeError(f"Expected a string, a sequence of strings or None as host, got {host!r}")
-    if not host:
-        raise error_from_errno(errno.EINVAL, "no host to listen on")
     return [item if item else None for item in host]
 
 
@@ -141,8 +138,6 @@ def open_listener_sockets(
                     errors.append(exc)
         if errors or any(addresses <= missing.keys() for addresses in addresses_of_hosts):
             raise ExceptionGroup("Some addresses cannot be bound to", [*errors, *missing.values()])
-        if not sockets:
-            raise error_from_errno(errno.EADDRNOTAVAIL, "there is no address to listen on")
     except BaseException:
         for sock in sockets:
             sock.close()

@@ -131,7 +131,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 if self._closed:
                     await self._close_servers(servers)
                 elif not servers:
-                    raise error_from_errno(errno.EADDRNOTAVAIL, "the backend has returned no listeners")
+                    raise error_from_errno(errno.EADDRNOTAVAIL, "there is no host to listen on")
                 else:
                     self._servers = servers
             self._check_open()
