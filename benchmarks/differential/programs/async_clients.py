@@ -508,7 +508,7 @@ async def udp_packets(t: Transcript, backend: Any) -> None:
     await client.aclose()
 
 
-@program(*LOOPS)
+@program(*LOOPS, explained={"bufsize 0": "wrong arguments"})
 async def unix_stream_packets(t: Transcript, backend: Any) -> None:
     """AsyncUnixStreamClient: names, credentials, descriptors, errors"""
     with folder() as path:

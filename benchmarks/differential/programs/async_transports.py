@@ -518,7 +518,7 @@ async def datagram_listeners(t: Transcript, backend: Any) -> None:
     t.logs()
 
 
-@program(*LOOPS, explained={"recv closed": CLOSED})
+@program(*LOOPS)
 async def tls_transports(t: Transcript, backend: Any) -> None:
     """AsyncTLSStreamTransport and AsyncTLSListener"""
     (plain,) = await backend.create_tcp_listeners("127.0.0.1", 0, 5)

@@ -377,7 +377,7 @@ async def groups(t: Transcript, backend: Any) -> None:
             group.start_soon(work, "x", delay=3)
 
 
-@program(*LOOPS)
+@program(*LOOPS, explained={"join raises": "waiting within a group for a task of it that fails"})
 async def tasks(t: Transcript, backend: Any) -> None:
     """Task: joining, cancelling, info"""
 

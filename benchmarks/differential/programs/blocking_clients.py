@@ -464,7 +464,7 @@ def udp_arguments(t: Transcript) -> None:
             t.say("open", sock.fileno() != -1)
 
 
-@program(explained={"too long": "an `OSError` that the library makes itself"})
+@program(explained={"too long": "an `OSError` that the library makes itself", "bufsize 0": "wrong arguments"})
 def unix_stream_packets(t: Transcript) -> None:
     """UnixStreamClient: names, credentials, descriptors, errors"""
     with folder() as path:

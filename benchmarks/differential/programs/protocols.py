@@ -171,7 +171,7 @@ class Odd(AbstractIncrementalPacketSerializer[Any, Any]):
         return data[:1], data[1:]
 
 
-@program()
+@program(explained={"not a tuple": "a generator that does not return a tuple"})
 def protocol_mistakes(t: Transcript) -> None:
     """StreamProtocol with serializers that break their contract"""
     for mistake in ("none", "early", "early error", "plain", "error", "not a tuple"):

@@ -90,7 +90,7 @@ def line_limits(t: Transcript) -> None:
     t.call("limit str", lambda: StringLineSerializer(limit="8"))
 
 
-@program()
+@program(explained={"LF 15 without an end": "a line that just fits in the buffer, and comes in pieces"})
 def line_limits_in_a_buffer(t: Transcript) -> None:
     """Lines near the limit of the buffered parser, and the size of its buffer (compatibility: early refusal)"""
     for newline, end in (("LF", b"\n"), ("CRLF", b"\r\n")):
@@ -121,7 +121,7 @@ def json_round_trip(t: Transcript) -> None:
     t.call("no surrogates", JSONSerializer(JSONEncoderConfig(ensure_ascii=False)).serialize, "\ud800")
 
 
-@program()
+@program(explained={"debug=True lines=False": "whitespace around a JSON document"})
 def json_errors(t: Transcript) -> None:
     """Invalid JSON: error_info and what remains"""
     for debug in (False, True):
@@ -133,7 +133,7 @@ def json_errors(t: Transcript) -> None:
             drive(t, name, serializer.incremental_deserialize, b'[1]\n[ invalid ]\n"\xff"\n\n{"a":1}\n', b"[2]\n")
 
 
-@program()
+@program(explained={"limit 8 b'  ?1,2,3?y'": "whitespace around a JSON document"})
 def json_framing(t: Transcript) -> None:
     """JSON without lines: where documents end"""
     serializer = JSONSerializer(use_lines=False, limit=64)

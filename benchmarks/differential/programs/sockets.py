@@ -44,7 +44,7 @@ from easynetwork.lowlevel.typed_attr import TypedAttributeProvider, TypedAttribu
 from easynetwork.servers.handlers import INETClientAttribute, UNIXClientAttribute
 
 
-@program()
+@program(explained={"LOST_CONNECTION_ERRNOS": "a connection that the network gives up"})
 def constant_values(t: Transcript) -> None:
     """Constants"""
     for name in sorted(constants.__all__):
@@ -194,7 +194,7 @@ def proxies(t: Transcript) -> None:
     t.make("positional", SocketProxy, near, threading.Lock)
 
 
-@program()
+@program(explained={"tuple credentials": "credentials as a plain tuple"})
 def control_messages(t: Transcript) -> None:
     """SocketAncillary: descriptors, credentials, raw and malformed messages"""
     ancillary = SocketAncillary()

@@ -89,7 +89,12 @@ def closed_while_serving(t: Transcript) -> None:
     t.call("serve", server.serve_forever)
 
 
-@program(explained={"ssl True*": "`ssl=True` on a server"})
+@program(
+    explained={
+        "ssl True*": "`ssl=True` on a server",
+        "service_init, serving": "an error of `service_init()` on a standalone server",
+    }
+)
 def arguments(t: Transcript) -> None:
     """Stand-alone servers: bad arguments, at once or when they serve"""
     cases: dict[str, Any] = {

@@ -139,7 +139,7 @@ class FramedPacketSerializer(
         else:
             raise _no_frame_format(self)
         remaining = reader.read_all()
-        return deserialize_frame(self, frame, remaining), remaining
+        return deserialize_frame(self, frame, remaining, flat=self._reports_causes), remaining
 
     def create_deserializer_buffer(self, sizehint: int) -> bytearray | memoryview:
         """Returns a buffer for separated frames: a ``bytearray`` of exactly the limit; *sizehint* is ignored.
@@ -177,7 +177,7 @@ class FramedPacketSerializer(
             raise _no_frame_format(self)
         view = memoryview(buffer)
         remaining = view[end:received]
-        return deserialize_frame(self, bytes(view[:size]), remaining), remaining
+        return deserialize_frame(self, bytes(view[:size]), remaining, flat=self._reports_causes), remaining
 
 
 def _receive_until(separator: bytes, buffer: bytearray) -> Generator[int, int, tuple[int, int]]:
@@ -200,12 +200,16 @@ def deserialize_frame(
     serializer: AbstractPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co],
     frame: bytes,
     remaining_data: ReadableBuffer,
+    *,
+    flat: bool = False,
 ) -> ReceivedDTOPacketT_co:
-    """Deserializes one frame of a stream; `DeserializeError` becomes one that says where to go on."""
+    """Deserialize one frame of a stream. `DeserializeError` becomes an error that says where to go on.
+
+    See `error_in_stream` for *flat*.
+    """
     try:
         return serializer.deserialize(frame)
     except DeserializeError as exc:
-        flat = isinstance(serializer, FramedPacketSerializer) and serializer._reports_causes
         error = error_in_stream(exc, remaining_data, flat=flat)
         raise error from error.__cause__
     except BaseException as exc:

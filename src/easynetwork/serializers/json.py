@@ -190,7 +190,7 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
 
     def _deserialize_enclosed(self) -> Generator[None, bytes, tuple[Any, bytes]]:
         frame, remaining = yield from read_json_frame(self._frames.limit)
-        return deserialize_frame(self, frame, remaining), remaining
+        return deserialize_frame(self, frame, remaining, flat=True), remaining
 
     def _invalid(self, exc: JSONDecodeError) -> DeserializeError:
         info = {"document": exc.doc, "position": exc.pos, "lineno": exc.lineno, "colno": exc.colno}

@@ -77,7 +77,7 @@ class TrioBackend(AsyncBackend):
         except BaseExceptionGroup as group:
             _, others = group.split(KeyboardInterrupt)
             if others is None:
-                raise KeyboardInterrupt from group
+                raise KeyboardInterrupt from None
             raise
 
     async def coro_yield(self) -> None:
