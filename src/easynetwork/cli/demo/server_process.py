@@ -10,7 +10,7 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,10 @@ async def _end(process: Process) -> None:
     process.stdin.close()
     try:
         async with asyncio.timeout(_SECONDS_TO_END):
+            with suppress(
+                OSError
+            ):  # the pipe to a server that has died is broken; asyncio complains if nothing hears it
+                await process.stdin.wait_closed()
             await process.communicate()
     except TimeoutError:
         process.kill()

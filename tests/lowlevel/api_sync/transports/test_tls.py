@@ -360,8 +360,12 @@ def test_closing_alert_is_the_end_of_the_stream(tls_version: str, standard_compa
         transport.send_all(b"the answer", PATIENCE)  # the alert ends one direction
         assert peer.recv(100) == b"the answer"
         transport.close()
-        with pytest.raises(ssl.SSLZeroReturnError if standard_compatible else ssl.SSLEOFError):
-            peer.recv(100)
+        if standard_compatible:
+            with pytest.raises(ssl.SSLZeroReturnError):
+                peer.recv(100)
+        else:
+            with raw(peer) as below:  # what SSLSocket makes of such an end depends on the version of Python
+                assert below.recv(100) == b""
 
 
 def test_end_without_a_closing_alert_is_an_error_for_ever(tls_version: str) -> None:
