@@ -31,7 +31,7 @@ from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 from easynetwork.exceptions import UnsupportedOperation
 
 from ._errors import is_cut_tls
-from ._faults import Origin, close_generator, closes_coroutine, no_async_generator
+from ._faults import Origin, closes_coroutine, no_async_generator, raise_without_generator_exit
 from ._framing import NEED_DATA, FramingLostError, NeedData, StreamDecoder
 from .request_handler import RecvAncillaryDataParams, RecvParams
 
@@ -222,10 +222,7 @@ class RequestDispatcher(Generic[_T_Request]):
                             error = None
                     elif lone is not NEED_DATA:  # a single one, and nothing behind it
                         yielded = yield from asend(lone)
-                    elif dry:
-                        yield from close_generator(agen)
-                        return DISCONNECTED
-                    else:
+                    elif not dry:
                         for packet in packets:  # the way of every packet
                             yielded = yield from asend(packet)
                             if yielded is not self._yielded:
@@ -234,6 +231,12 @@ class RequestDispatcher(Generic[_T_Request]):
                             # Whoever waits keeps no packet alive.
                             dry = True
                             packet, self._decoded, self._packets = None, _NO_PACKETS, _EXHAUSTED
+                    else:
+                        try:
+                            yield from agen.aclose()
+                        except BaseExceptionGroup as group:
+                            raise_without_generator_exit(group)
+                        return DISCONNECTED
                     try:
                         if steps >= STEPS_PER_TURN:
                             steps = 0
@@ -335,10 +338,12 @@ class RequestDispatcher(Generic[_T_Request]):
         if not self.disconnected:
             return ""
         pending = self._decoder.pending
-        if is_cut_tls(self._disconnection):
-            kind, where = "TLS stream was cut", "without a closing alert"
-        elif pending and self._disconnection is None:
+        if self._disconnection is None:
+            if not pending:
+                return ""
             kind, where = "stream ended", ""
+        elif is_cut_tls(self._disconnection):
+            kind, where = "TLS stream was cut", "without a closing alert"
         else:
             return ""
         if pending:

@@ -19,6 +19,7 @@ __all__ = [
     "closes_coroutine",
     "no_async_generator",
     "partition",
+    "raise_without_generator_exit",
     "refuse_nothing",
     "split_fault",
 ]
@@ -90,12 +91,15 @@ def closes_coroutine(exc: BaseException) -> bool:
 
 async def close_generator(agen: AsyncGenerator[Any, Any]) -> None:
     """Close *agen*. What it raises propagates, without the `GeneratorExit` that task groups have put into a group."""
-    error: BaseException | None
     try:
         await agen.aclose()
-        return
     except BaseExceptionGroup as group:
-        _, error = partition(group, lambda item: isinstance(item, GeneratorExit))
+        raise_without_generator_exit(group)
+
+
+def raise_without_generator_exit(group: BaseExceptionGroup[BaseException]) -> None:
+    """Raise what *group*, by a generator that was closed, has besides `GeneratorExit`; nothing if that is all."""
+    _, error = partition(group, lambda item: isinstance(item, GeneratorExit))
     if error is not None:
         try:
             raise error

@@ -174,13 +174,18 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         make_decoder, make_buffer_decoder = self._make_decoder, self._make_buffer_decoder
         max_recv_size, encode = self._max_recv_size, self._encode
 
+        accepted_type: type[Any] | None = None  # the last one: an abstract class takes long to answer isinstance()
+
         async def refuse(connection: object) -> None:
             raise TypeError(f"The listener must accept AsyncStreamTransport objects, got {connection!r}")
 
         def serve_client(transport: AsyncStreamTransport) -> Coroutine[Any, Any, None]:
             # Not in the coroutine: a transport that knows who gets its bytes before there are any reads them for less.
-            if not isinstance(transport, AsyncStreamTransport):
-                return refuse(transport)
+            nonlocal accepted_type
+            if type(transport) is not accepted_type:
+                if not isinstance(transport, AsyncStreamTransport):
+                    return refuse(transport)
+                accepted_type = type(transport)
             make = make_decoder
             if make_buffer_decoder is not None and chunk_receiver(transport) is None:
                 make = make_buffer_decoder
@@ -195,7 +200,7 @@ async def _run_connection(runner: ConnectionRunner, client: ServedClient[Any], t
     """The life of one connection, in a task of its own."""
     try:
         await runner.run_connection(client)
-        if client._dispatcher.is_interrupting():
+        if not client._dispatcher.disconnected and client._dispatcher.is_interrupting():
             expect_input(transport)
         if not close_soon(transport):
             await _close(transport, client._dispatcher)

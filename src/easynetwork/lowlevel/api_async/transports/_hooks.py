@@ -65,7 +65,7 @@ def write_batch(transport: AsyncStreamWriteTransport) -> WriteBatch:
     Packets that leave in the same turn of the event loop go this way, at no cost for a coroutine. The default never
     takes anything: `send_all_from_iterable` is awaited for each packet.
     """
-    hook = find_hook(transport, "_hook_write_batch")
+    hook = getattr(type(transport), "_hook_write_batch", None)  # as `find_hook` does: this is asked for each connection
     if hook is None:
         return NO_BATCH
     batch: WriteBatch = hook(transport)
@@ -88,7 +88,7 @@ def chunk_receiver(transport: AsyncStreamReadTransport) -> ChunkReceiver | None:
     The default is None: `receive_chunk` is for a protocol object that wants ``bytes``, and `recv_into` for one that
     wants its buffer to be filled.
     """
-    hook = find_hook(transport, "_hook_chunk_receiver")
+    hook = getattr(type(transport), "_hook_chunk_receiver", None)
     if hook is None:
         return None
     receiver: ChunkReceiver | None = hook(transport)
@@ -108,7 +108,7 @@ def request_runner(transport: AsyncStreamTransport, dispatcher: RequestDispatche
 
     How that is done is the transport's own business. The default pulls the received bytes.
     """
-    hook = find_hook(transport, "_hook_request_runner")
+    hook = getattr(type(transport), "_hook_request_runner", None)
     if hook is None:
         return _pull.PullingDriver(transport, dispatcher).run
     runner: RequestRunner = hook(transport, dispatcher)
@@ -135,7 +135,7 @@ def close_soon(transport: AsyncStreamTransport) -> bool:
     Return whether that is so; the default is false, and does nothing. To be called by a task that ends then: the
     transport is closed before any other task learns of that end.
     """
-    hook = find_hook(transport, "_hook_close_soon")
+    hook = getattr(type(transport), "_hook_close_soon", None)
     return hook is not None and hook(transport)
 
 
@@ -147,7 +147,7 @@ def keep_names(transport: AsyncStreamTransport) -> Callable[[], tuple[Any, Any]]
     Raises:
         TypedAttributeLookupError: there is no such address (any more), or the transport is closed.
     """
-    hook = find_hook(transport, "_hook_keep_names")
+    hook = getattr(type(transport), "_hook_keep_names", None)
     if hook is None:
         return read_names(transport)
     names: Callable[[], tuple[Any, Any]] = hook(transport)

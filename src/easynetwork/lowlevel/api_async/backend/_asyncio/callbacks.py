@@ -359,7 +359,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         if self.parts:
             self.flush()
         self.closing = True
-        if self._must_linger():
+        if not self.ended and self._must_linger():
             self._stop()
             self.received.clear()
             self.resume_reading()
@@ -370,7 +370,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
 
     def _must_linger(self) -> bool:
         """Return whether the peer would lose what was sent, because there is input that nothing is going to read."""
-        if self.ended or self.transport.is_closing():
+        if self.transport.is_closing():
             return False
         if not self.transport.can_write_eof():  # TLS that is to be closed reads until the peer has closed it
             return False
