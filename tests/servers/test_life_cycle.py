@@ -178,7 +178,7 @@ class Opening:
             await self.go_on.wait()
             return await self._open(*args, **options)
         listeners = await self._open(*args, **options)
-        await self._backend.ignore_cancellation(self._backend.sleep(0.01))  # nobody closes them meanwhile
+        await self._backend.ignore_cancellation(self._backend.sleep(0.2))  # the test goes on meanwhile
         return listeners
 
     async def has_begun(self) -> None:
