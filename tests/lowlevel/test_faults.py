@@ -184,3 +184,33 @@ def test_error_with_an_origin_can_be_copied_and_pickled() -> None:
     error = ConnectionResetError(1, "x")
     Origin().claim(error)
     assert copy.deepcopy(error).args == pickle.loads(pickle.dumps(error)).args == (1, "x")
+
+
+class UnderivableGroup(BaseExceptionGroup[BaseException]):
+    def derive(self, excs: Any, /) -> Any:
+        raise ZeroDivisionError
+
+
+def nested(depth: int, *inside: BaseException) -> BaseExceptionGroup[BaseException]:
+    group = BaseExceptionGroup("innermost", inside)
+    for _ in range(depth):
+        group = BaseExceptionGroup("around", [group])
+    return group
+
+
+@pytest.mark.parametrize(
+    "group",
+    [UnderivableGroup("", [KeyError(), SystemExit()]), nested(5000, KeyError(), SystemExit())],
+    ids=["cannot be derived", "too deep to be split"],
+)
+def test_a_group_that_cannot_be_split_is_taken_apart(group: BaseExceptionGroup[BaseException]) -> None:
+    fault, ending = split_fault(group)
+    assert isinstance(fault, BaseExceptionGroup)
+    assert [type(exc) for exc in fault.exceptions] == [KeyError]
+    assert isinstance(ending, BaseExceptionGroup)
+    assert [type(exc) for exc in ending.exceptions] == [SystemExit]
+
+
+def test_a_group_that_need_not_be_split_stays_as_it_is() -> None:
+    for group in (UnderivableGroup("", [Panic(), GeneratorExit()]), nested(5000, Panic())):
+        assert split_fault(group) == (group, None)

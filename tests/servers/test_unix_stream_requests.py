@@ -16,7 +16,7 @@ import pytest
 from tests.background import new_event, sleep, spawn
 from tests.descriptors import Gift, all_closed, received_text, send_message
 from tests.lowlevel.api_async.servers.peers import Peer
-from tests.servers.serving import Client, Handler, Requests, run
+from tests.servers.serving import Client, Handler, Requests, run, until
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
@@ -520,3 +520,25 @@ async def test_a_client_closed_while_its_transport_changes_gets_what_was_sent(pa
             while data := await peer._receive():
                 received += data
             assert received == b"hello\n"
+
+
+async def test_every_client_that_leaves_before_its_answer_is_noticed(path: str, backend: AsyncBackend) -> None:
+    left = 0
+
+    async def handle(client: Client) -> Requests:
+        nonlocal left
+        try:
+            while True:
+                yield None
+                await backend.sleep(0.005)
+                await client.send_packet("too late")
+        finally:
+            left += 1
+
+    async with serving(path, handle) as connect:
+        for number in range(40):
+            peer = await connect()
+            await peer.send(b"a request\n")
+            await sleep(0.002 * (number % 4))
+            peer.close()
+        await until(lambda: left == 40)

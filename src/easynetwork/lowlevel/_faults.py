@@ -24,7 +24,7 @@ __all__ = [
     "split_fault",
 ]
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from typing import Any, Final, NoReturn
 
 _ENDS_EVERYTHING: Final = (SystemExit, KeyboardInterrupt)
@@ -63,10 +63,26 @@ def partition(
     """
     if not isinstance(exc, BaseExceptionGroup):
         return (exc, None) if belongs(exc) else (None, exc)
-    matching, rest = exc.split(lambda item: not isinstance(item, BaseExceptionGroup) and belongs(item))
-    if matching is None or rest is None:
-        return (None, exc) if matching is None else (exc, None)
-    return matching, rest
+    members = list(_members(exc))
+    matching = [member for member in members if belongs(member)]
+    if not matching or len(matching) == len(members):
+        return (exc, None) if matching else (None, exc)
+    try:
+        return exc.split(lambda item: not isinstance(item, BaseExceptionGroup) and belongs(item))
+    except Exception:  # it is nested too deeply, or of a class whose derive() fails
+        others = [member for member in members if not belongs(member)]
+        return BaseExceptionGroup("Part of a group", matching), BaseExceptionGroup("Part of a group", others)
+
+
+def _members(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Yield what is in *group*, at any depth."""
+    stack: list[BaseException] = [group]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, BaseExceptionGroup):
+            stack.extend(reversed(item.exceptions))
+        else:
+            yield item
 
 
 def _first(exc: BaseException) -> BaseException:

@@ -50,6 +50,8 @@ class UnixStreamCallbacks(StreamCallbacks):
         if self.lower is None and self.reading_paused and (lower := self._take_back()) is not None:
             # The peer takes no more bytes. What it has sent is still in the socket, since reading was paused.
             lower.refuse_writing()
+            if self.receiver is not None and self.receiver.is_waiting():  # it could not resume what was about to close
+                self.resume_reading()
         else:
             super().connection_lost(exc)
 
