@@ -138,3 +138,20 @@ async def test_client_that_has_sent_nothing_more_is_not_waited_for() -> None:
         await until(lambda: "closed" in handler.diary)  # although the client stays
         peer.sock.send(b"too late")
         assert await peer.gone()
+
+
+async def test_handler_that_sends_without_end_to_a_client_that_has_left_keeps_no_other_waiting() -> None:
+    """Its packets are small, and leave in batches: no single one has to wait."""
+
+    class Endless(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            if (yield None) == "endless":
+                while True:
+                    await client.send_packet("x" * 1000)
+            await client.send_packet("here")
+
+    async with serving(Endless()) as it:
+        leaving, staying = await it.connect(), await it.connect()
+        await leaving.send(b"endless\n")
+        leaving.close()
+        assert await staying.ask(b"are you there?") == b"here"

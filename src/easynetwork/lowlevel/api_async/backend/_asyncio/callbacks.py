@@ -347,7 +347,11 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         else:
             data = b"".join(parts)
             parts.clear()
-        if data and not self.transport.is_closing():  # uvloop raises there, asyncio is silent
+        if self.transport.is_closing():  # uvloop raises there, asyncio is silent
+            # The connection is lost, and the loop is about to say so: a task that goes on sending has to wait for that.
+            self.writable = False
+            self.room = 0
+        elif data:
             self.transport.write(data)
 
     # ------------------------------------------------------------------------------------------------------- closing
