@@ -52,7 +52,7 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
     __slots__ = ("input",)
 
     input: SupportsAppend
-    """Takes chunks as received. Parses nothing: a packet costs nothing before somebody wants it."""
+    """Takes chunks as received, and does not parse them: a packet costs nothing before it is asked for."""
     drained: bool = False
     """Whether `next_packets` has just taken all there was: without new bytes, the next call would return none."""
 

@@ -32,7 +32,7 @@ else:
 
 def error_from_errno(code: int, details: str = "") -> OSError:
     """Returns the `OSError` for *code*, of the subclass that Python has for it (:pep:`3151`)."""
-    # POSIX blames the software for the end of a connection, whoever ended it.
+    # The text of POSIX, "Software caused connection abort", is wrong if the peer has ended the connection.
     text = os.strerror(code) if code != errno.ECONNABORTED else "the connection has ended"
     return OSError(code, f"{text} ({details})" if details else text)
 

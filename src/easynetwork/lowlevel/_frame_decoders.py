@@ -103,7 +103,7 @@ class SeparatedDecoder(_FrameDecoder[_T_Packet]):
         frames = self._frames
         if not frames:
             if not self._received and not self._tail:
-                self._chunk = b""  # nobody keeps the last chunk of an idle connection
+                self._chunk = b""  # an idle connection does not keep its last chunk
                 return []
             frames = self._split_received()
         if self._has_large_frames or not frames:

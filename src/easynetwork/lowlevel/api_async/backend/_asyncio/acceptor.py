@@ -101,7 +101,7 @@ class LoopAcceptor:
     """Has the loop make a transport of each connection that comes in, until closed.
 
     What loops do when descriptors run out is of no use: asyncio calls its exception handler thousands of times a
-    second, uvloop closes the connections that wait, and tells nobody. So `SocketAcceptor` accepts the connections.
+    second, uvloop closes the waiting connections without a word. So `SocketAcceptor` accepts the connections.
 
     On other loops than asyncio's, that takes a fifth more time for a short connection. There the loop accepts during a
     burst, as long as many descriptors are left. Other parts of the process may take these meanwhile, so that this is

@@ -66,6 +66,6 @@ class LingeringProtocol(SharedBufferProtocol):
         self._timer = None
         if self._has_flushed:
             self._transport.close()
-        else:  # who waits for the close limits the time that sending may take
+        else:  # the task that awaits the close limits the time that sending may take
             self._has_flushed = self._is_flushed()
             self._arm_timer()

@@ -107,7 +107,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     async def _begin_with_ancillary(self) -> None:
         callbacks = self._callbacks
-        callbacks.hands_over = False  # who asks once is going to ask again
+        callbacks.hands_over = False  # a handler that asks once is going to ask again
         if callbacks.is_changing:
             await callbacks.wait_changed()
 
@@ -191,9 +191,8 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return socket_attributes(
-            lambda: self._callbacks.sock
-        )  # loops remember that a peer had no name, which it may get
+        # Those of the socket: loops remember that a peer had no name, which it may get.
+        return socket_attributes(lambda: self._callbacks.sock)
 
     def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
         callbacks = self._callbacks
