@@ -106,7 +106,7 @@ def decode_by_generators(protocol: StreamProtocol[Any, Any], chunk: bytes) -> li
 def decode_function(protocol: StreamProtocol[Any, Any]) -> Callable[[bytes], list[Any]]:
     """Returns what decodes a chunk the fastest way that this installation has."""
     try:
-        from easynetwork.lowlevel._framing import decoder_factory
+        from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
     except ImportError:
         return lambda chunk: decode_by_generators(protocol, chunk)
     decoder: Any = decoder_factory(protocol, READ_SIZE)()
@@ -124,7 +124,7 @@ def decode_function(protocol: StreamProtocol[Any, Any]) -> Callable[[bytes], lis
 def encode_function(protocol: StreamProtocol[Any, Any]) -> Callable[[Any], bytes]:
     """Returns what encodes a packet the fastest way that this installation has."""
     try:
-        from easynetwork.lowlevel._framing import packet_encoder
+        from easynetwork.lowlevel._core.stream_decoders.choice import packet_encoder
     except ImportError:
         return lambda packet: b"".join(protocol.generate_chunks(packet))
     return packet_encoder(protocol)

@@ -10,6 +10,14 @@ __all__ = ["AnyStreamProtocolType", "BufferedStreamProtocol", "DatagramProtocol"
 from collections.abc import Generator
 from typing import Any, Generic, TypeAlias, overload
 
+from easynetwork.serializers._results import check_remaining_data, not_a_pair
+from easynetwork.serializers._resuming import note_remaining_data
+from easynetwork.serializers.abc import (
+    AbstractIncrementalPacketSerializer,
+    AbstractPacketSerializer,
+    BufferedIncrementalPacketSerializer,
+)
+
 from ._typing import (
     ReadableBuffer,
     ReceivedDTOPacketT_co,
@@ -25,13 +33,6 @@ from .exceptions import (
     IncrementalDeserializeError,
     PacketConversionError,
     StreamProtocolParseError,
-)
-from .serializers._results import check_remaining_data, not_a_pair
-from .serializers._resuming import note_remaining_data
-from .serializers.abc import (
-    AbstractIncrementalPacketSerializer,
-    AbstractPacketSerializer,
-    BufferedIncrementalPacketSerializer,
 )
 
 

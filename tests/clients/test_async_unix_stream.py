@@ -235,7 +235,7 @@ async def test_the_credentials_of_the_peer_are_asked_for_once(path: str, monkeyp
             credentials = client.get_peer_credentials()
             assert isinstance(credentials, UnixCredentials)
             assert (credentials.uid, credentials.gid) == (os.geteuid(), os.getegid())
-            monkeypatch.setattr("easynetwork.clients._unix.get_peer_credentials", None)
+            monkeypatch.setattr("easynetwork.clients._unix_client.get_peer_credentials", None)
             assert client.get_peer_credentials() is credentials
 
 

@@ -110,7 +110,7 @@ def test_the_credentials_of_the_peer_are_asked_for_once(monkeypatch: pytest.Monk
     with UNIX.pair() as (client, _):
         credentials = client.get_peer_credentials()
         assert credentials == UnixCredentials(os.getpid(), os.geteuid(), os.getegid())
-        monkeypatch.setattr("easynetwork.clients._unix.get_peer_credentials", None)
+        monkeypatch.setattr("easynetwork.clients._unix_client.get_peer_credentials", None)
         assert client.get_peer_credentials() is credentials
 
 

@@ -17,7 +17,8 @@ from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
-from easynetwork.lowlevel._framing import NEED_DATA, FramingLostError, StreamDecoder, decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import BufferedIncrementalPacketSerializer
 from easynetwork.serializers.base_stream import AutoSeparatedPacketSerializer, FixedSizePacketSerializer

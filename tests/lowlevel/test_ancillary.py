@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easynetwork.lowlevel._ancillary import close_descriptors
+from easynetwork.lowlevel._sockets.ancillary import close_descriptors
 from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
 from easynetwork.lowlevel.socket import SCMCredentials, SCMRights, SocketAncillary, SocketCredential
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from easynetwork.lowlevel._bytes_queue import BytesQueue
+from easynetwork.lowlevel._core.bytes_queue import BytesQueue
 
 
 def test_an_empty_queue_gives_nothing() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from easynetwork.exceptions import DatagramProtocolParseError, DeserializeError, PacketConversionError
-from easynetwork.lowlevel._datagrams import DatagramCodec, check_datagram_protocol
+from easynetwork.lowlevel._core.datagram_codec import DatagramCodec, check_datagram_protocol
 from easynetwork.protocol import DatagramProtocol, StreamProtocol
 from easynetwork.serializers.abc import AbstractPacketSerializer
 from easynetwork.serializers.line import StringLineSerializer

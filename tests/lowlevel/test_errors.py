@@ -9,7 +9,7 @@ import ssl
 import pytest
 from tests.faulty_sockets import LOST
 
-from easynetwork.lowlevel._errors import error_from_errno, is_stream_end, stream_error, too_late
+from easynetwork.lowlevel._core.errors import error_from_errno, is_stream_end, stream_error, too_late
 
 
 @pytest.mark.parametrize("code", LOST, ids=errno.errorcode.get)

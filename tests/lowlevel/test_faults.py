@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel._faults import (
+from easynetwork.lowlevel._core.faults import (
     Origin,
     close_generator,
     closes_coroutine,

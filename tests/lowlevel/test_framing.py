@@ -26,15 +26,11 @@ from easynetwork.exceptions import (
     LimitOverrunError,
     StreamProtocolParseError,
 )
-from easynetwork.lowlevel._frame_decoders import FixedSizeDecoder, SeparatedDecoder
-from easynetwork.lowlevel._framing import (
-    NEED_DATA,
-    FramingLostError,
-    StreamDecoder,
-    decoder_factory,
-    packet_encoder,
-)
-from easynetwork.lowlevel._generator_decoders import BufferedDecoder, GeneratorDecoder
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
+from easynetwork.lowlevel._core.stream_decoders.fixed_size import FixedSizeDecoder
+from easynetwork.lowlevel._core.stream_decoders.generators import BufferedDecoder, GeneratorDecoder
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
+from easynetwork.lowlevel._core.stream_decoders.separated import SeparatedDecoder
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.json import JSONSerializer
 from easynetwork.serializers.line import StringLineSerializer

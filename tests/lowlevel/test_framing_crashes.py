@@ -21,7 +21,9 @@ from tests.lowlevel.framing_cases import (
 
 from easynetwork.converter import AbstractPacketConverter
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError
-from easynetwork.lowlevel._framing import NEED_DATA, BufferedDecoder, FramingLostError, StreamDecoder, decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.generators import BufferedDecoder
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers import JSONSerializer, StringLineSerializer, StructSerializer
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer

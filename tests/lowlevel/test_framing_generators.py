@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tests.lowlevel.framing_cases import BufferedProtocolByGenerators, LengthPrefix, cut, drain
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
-from easynetwork.lowlevel._framing import NEED_DATA, BufferedDecoder, FramingLostError, StreamDecoder, decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.generators import BufferedDecoder
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 
 

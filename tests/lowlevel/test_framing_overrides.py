@@ -10,7 +10,7 @@ from tests.lowlevel.framing_cases import Block, LengthPrefix, Line, decode
 
 from easynetwork.converter import AbstractPacketConverter
 from easynetwork.exceptions import IncrementalDeserializeError, PacketConversionError, StreamProtocolParseError
-from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import BufferedIncrementalPacketSerializer
 from easynetwork.serializers.line import StringLineSerializer

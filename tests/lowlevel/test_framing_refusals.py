@@ -20,7 +20,8 @@ from tests.lowlevel.framing_cases import (
 )
 
 from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError, StreamProtocolParseError
-from easynetwork.lowlevel._framing import NEED_DATA, FramingLostError, StreamDecoder, decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
 from easynetwork.serializers.cbor import CBORSerializer

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel._inet import (
+from easynetwork.lowlevel._sockets.inet import (
     AddressInfo,
     check_inet_family,
     connect_datagram_socket,

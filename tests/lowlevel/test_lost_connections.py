@@ -19,11 +19,11 @@ from tests.blocking_tls import shakes_hands
 from tests.faulty_sockets import LOST, FaultySocket, faulty
 from tests.tls import Certificates, the_certificates
 
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
-from easynetwork.lowlevel.api_async.backend._asyncio.callbacks import StreamCallbacks
-from easynetwork.lowlevel.api_async.backend._asyncio.stream import AsyncioStreamTransport
-from easynetwork.lowlevel.api_async.backend._asyncio.tls import TLSFilter
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import StreamCallbacks
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.tls import TLSFilter
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel._peer_credentials import get_peer_credentials
+from easynetwork.lowlevel._sockets.peer_credentials import get_peer_credentials
 from easynetwork.lowlevel.socket import SocketProxy, UnixCredentials
 
 MYSELF = UnixCredentials(os.getpid(), os.geteuid(), os.getegid())

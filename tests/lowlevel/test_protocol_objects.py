@@ -10,8 +10,9 @@ from unittest.mock import Mock
 import pytest
 from tests.blocking import stream_pair
 
-from easynetwork.lowlevel._datagrams import DatagramCodec
-from easynetwork.lowlevel._framing import NEED_DATA, decoder_factory, packet_encoder
+from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
 from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport, SocketStreamTransport

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from easynetwork.exceptions import DatagramProtocolParseError, DeserializeError
-from easynetwork.lowlevel._faults import Origin
+from easynetwork.lowlevel._core.faults import Origin
 from easynetwork.lowlevel._records import log, log_fault
 
 LOGGER = logging.getLogger("tests.records")

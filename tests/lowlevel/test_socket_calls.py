@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel._socket_calls import (
+from easynetwork.lowlevel._sockets.calls import (
     bind_socket,
     check_plain_socket,
     count_dropped_datagrams,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from easynetwork.lowlevel._socket_files import SocketFile, bind_to_path
+from easynetwork.lowlevel._sockets.unix_files import SocketFile, bind_to_path
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.lowlevel.tls_duplex import Duplex, cut, records
 from tests.tls import VERSIONS, Certificates
 
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 sizes = st.lists(st.sampled_from((1, 2, 4, 5, 6, 17, 100, 1000, 5000)), min_size=1, max_size=6)

@@ -11,7 +11,7 @@ from tests.lowlevel.tls_duplex import cut
 from tests.openssl import OpenSSL, needs_openssl, s_server
 from tests.tls import Certificates
 
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
 
 pytestmark = needs_openssl
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easynetwork.lowlevel._unix_address import to_unix_address
+from easynetwork.lowlevel._sockets.unix_address import to_unix_address
 from easynetwork.lowlevel.socket import UnixSocketAddress
 
 PATHNAME = UnixSocketAddress.from_pathname("/run/x.sock")

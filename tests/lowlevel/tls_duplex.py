@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.tls import Certificates
 
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
 
 
 class Duplex:

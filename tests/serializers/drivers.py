@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
-from easynetwork.lowlevel._framing import FramingLostError, decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.interface import FramingLostError
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers._resuming import rest_of_refused
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
-from easynetwork.lowlevel._framing import decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers import JSONSerializer, MessagePackSerializer, StringLineSerializer
 from easynetwork.serializers.wrapper import Base64EncoderSerializer

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.serializers.drivers import pieces, receive, receive_buffered, receive_decoded
 
-from easynetwork.lowlevel._framing import packet_encoder
+from easynetwork.lowlevel._core.stream_decoders.choice import packet_encoder
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers import StringLineSerializer
 from easynetwork.serializers.base_stream import AutoSeparatedPacketSerializer

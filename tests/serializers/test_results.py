@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel._framing import decoder_factory
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import BufferedIncrementalPacketSerializer
 

@@ -32,8 +32,8 @@ from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
-from easynetwork.servers._async_datagram import BaseAsyncDatagramServer
-from easynetwork.servers._base import BaseAsyncNetworkServer
+from easynetwork.servers._datagram_server import BaseAsyncDatagramServer
+from easynetwork.servers._network_server import BaseAsyncNetworkServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramRequestHandler
 

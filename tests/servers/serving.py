@@ -17,7 +17,7 @@ from tests.lowlevel.api_async.servers.serving import Requests, nothing_reported
 from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
-from easynetwork.servers._async_stream import BaseAsyncStreamServer
+from easynetwork.servers._stream_server import BaseAsyncStreamServer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 

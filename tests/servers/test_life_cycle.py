@@ -34,7 +34,7 @@ from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, Serv
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
-from easynetwork.servers._base import BaseAsyncNetworkServer
+from easynetwork.servers._network_server import BaseAsyncNetworkServer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer
@@ -297,7 +297,7 @@ async def test_file_that_cannot_be_looked_at_after_all_closes_the_socket(
     server = kind.new_server()
     async with no_sockets_left(kind):
         with monkeypatch.context() as patch, pytest.raises(PermissionError):
-            patch.setattr("easynetwork.servers._unix.find_socket_file", fail)
+            patch.setattr("easynetwork.servers._unix_server.find_socket_file", fail)
             await server.server_activate()
         assert not server.is_listening()
     async with nothing_left(kind), server:

@@ -9,9 +9,9 @@ import socket as _socket
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._owning import closed_on_failure
-from easynetwork.lowlevel._socket_calls import check_plain_socket, is_connected
+from easynetwork.lowlevel._sockets.calls import check_plain_socket, is_connected
 
 
 def check_adopted_socket(

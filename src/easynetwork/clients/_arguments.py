@@ -6,8 +6,8 @@ __all__ = ["check_options", "stream_bufsize"]
 
 from collections.abc import Collection, Set
 
-from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._framing import check_stream_protocol
+from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._core.stream_decoders.choice import check_stream_protocol
 from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
 
 

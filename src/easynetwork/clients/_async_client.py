@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, final
 from easynetwork.clients._errors import raise_client_error
 from easynetwork.clients.abc import AbstractAsyncNetworkClient
 from easynetwork.exceptions import ClientClosedError
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel.api_async.backend._fair_lock import FairLock
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully

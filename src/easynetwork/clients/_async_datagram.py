@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.clients._async_client import BaseAsyncNetworkClient
-from easynetwork.lowlevel._datagrams import check_datagram_protocol
-from easynetwork.lowlevel._socket_calls import raise_saved_error
+from easynetwork.lowlevel._core.datagram_codec import check_datagram_protocol
+from easynetwork.lowlevel._sockets.calls import raise_saved_error
 from easynetwork.lowlevel.api_async.endpoints.datagram import AsyncDatagramEndpoint
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramTransport
 from easynetwork.lowlevel.socket import SocketAttribute

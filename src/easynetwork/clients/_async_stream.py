@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from easynetwork.clients._arguments import stream_bufsize
 from easynetwork.clients._async_client import BaseAsyncNetworkClient
 from easynetwork.clients._errors import raise_stream_client_error
-from easynetwork.lowlevel._framing import NEED_DATA
-from easynetwork.lowlevel.api_async._packets import PacketReceiver
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA
+from easynetwork.lowlevel.api_async._packet_streams import PacketReceiver
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.protocol import AnyStreamProtocolType

@@ -11,12 +11,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeVar, final
 
+from easynetwork._checks import seconds
 from easynetwork.clients._errors import raise_client_error
 from easynetwork.clients.abc import AbstractNetworkClient
 from easynetwork.exceptions import ClientClosedError
-from easynetwork.lowlevel._checks import seconds
+from easynetwork.lowlevel._core.errors import too_late
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import too_late
 from easynetwork.lowlevel._forks import ForkSafeLock
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
 from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint

@@ -7,7 +7,7 @@ __all__ = ["BlockingUnixClient"]
 from typing import Any, Generic, TypeVar
 
 from easynetwork.clients._blocking_client import BlockingClient
-from easynetwork.clients._unix import UnixClient, ancillary_room
+from easynetwork.clients._unix_client import UnixClient, ancillary_room
 from easynetwork.lowlevel.socket import SocketAncillary
 
 _T_SentPacket = TypeVar("_T_SentPacket")

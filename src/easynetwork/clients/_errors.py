@@ -8,7 +8,7 @@ import errno
 from typing import NoReturn
 
 from easynetwork.exceptions import ClientClosedError, IncompletePacketError
-from easynetwork.lowlevel._errors import is_cut_tls, is_stream_end
+from easynetwork.lowlevel._core.errors import is_cut_tls, is_stream_end
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS
 
 

@@ -11,8 +11,8 @@ try:
 except ImportError:  # Python without TLS
     _ssl = None  # type: ignore[assignment]
 
-from easynetwork.lowlevel._checks import check_string
-from easynetwork.lowlevel._tls_engine import check_ssl_context
+from easynetwork._checks import check_string
+from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from easynetwork._checks import seconds
 from easynetwork._typing import ReceivedPacketT_co, SentPacketT_contra
-from easynetwork.lowlevel._checks import seconds
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

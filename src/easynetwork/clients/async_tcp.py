@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
+from easynetwork._checks import check_timeouts
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
-from easynetwork.clients._inet import INETClient, check_remote_address, inet_opener, set_tcp_options
+from easynetwork.clients._inet_client import INETClient, check_remote_address, inet_opener, set_tcp_options
 from easynetwork.clients._tls import tls_options
-from easynetwork.lowlevel._checks import check_timeouts
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.socket import INETSocketAttribute

@@ -8,8 +8,8 @@ import socket as _socket
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from easynetwork.clients._async_datagram import BaseAsyncDatagramClient
-from easynetwork.clients._inet import INETClient, check_remote_address, inet_opener
-from easynetwork.lowlevel._inet import check_inet_family
+from easynetwork.clients._inet_client import INETClient, check_remote_address, inet_opener
+from easynetwork.lowlevel._sockets.inet import check_inet_family
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.protocol import DatagramProtocol
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from easynetwork.clients._async_datagram import BaseAsyncDatagramClient
 from easynetwork.clients._async_unix import AsyncUnixClient
-from easynetwork.clients._unix import named_datagram_opener
+from easynetwork.clients._unix_client import named_datagram_opener
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import DatagramProtocol

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
 from easynetwork.clients._async_unix import AsyncUnixClient
-from easynetwork.clients._unix import UnixStreamPeer, unix_opener
+from easynetwork.clients._unix_client import UnixStreamPeer, unix_opener
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress
 from easynetwork.protocol import AnyStreamProtocolType

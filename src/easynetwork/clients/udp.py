@@ -7,13 +7,13 @@ __all__ = ["UDPNetworkClient"]
 import socket as _socket
 from typing import Any, Final, Generic, TypeVar, overload
 
+from easynetwork._checks import check_above_zero
 from easynetwork.clients._adoption import handed_over
 from easynetwork.clients._blocking_client import BlockingClient
-from easynetwork.clients._inet import INETClient, inet_opener
-from easynetwork.lowlevel._checks import check_above_zero
-from easynetwork.lowlevel._datagrams import check_datagram_protocol
-from easynetwork.lowlevel._inet import check_inet_family
-from easynetwork.lowlevel._socket_calls import raise_saved_error
+from easynetwork.clients._inet_client import INETClient, inet_opener
+from easynetwork.lowlevel._core.datagram_codec import check_datagram_protocol
+from easynetwork.lowlevel._sockets.calls import raise_saved_error
+from easynetwork.lowlevel._sockets.inet import check_inet_family
 from easynetwork.lowlevel.api_sync._connecting import adopt, open_udp_socket
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport

@@ -9,11 +9,11 @@ import socket as _socket
 from functools import partial
 from typing import Any, Generic, TypeVar, overload
 
+from easynetwork._checks import check_above_zero
 from easynetwork.clients._adoption import handed_over
 from easynetwork.clients._blocking_unix import BlockingUnixClient
-from easynetwork.clients._unix import named_datagram_opener
-from easynetwork.lowlevel._checks import check_above_zero
-from easynetwork.lowlevel._datagrams import check_datagram_protocol
+from easynetwork.clients._unix_client import named_datagram_opener
+from easynetwork.lowlevel._core.datagram_codec import check_datagram_protocol
 from easynetwork.lowlevel.api_sync._connecting import adopt, open_unix_socket
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport

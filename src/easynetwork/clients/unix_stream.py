@@ -9,12 +9,12 @@ import socket as _socket
 from functools import partial
 from typing import Any, Final, Generic, TypeVar, overload
 
+from easynetwork._checks import check_above_zero
 from easynetwork.clients._adoption import handed_over
 from easynetwork.clients._arguments import stream_bufsize
 from easynetwork.clients._blocking_stream import BlockingStreamClient
 from easynetwork.clients._blocking_unix import BlockingUnixClient
-from easynetwork.clients._unix import UnixStreamPeer, unix_opener
-from easynetwork.lowlevel._checks import check_above_zero
+from easynetwork.clients._unix_client import UnixStreamPeer, unix_opener
 from easynetwork.lowlevel.api_sync._connecting import adopt, open_unix_socket
 from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport
 from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress

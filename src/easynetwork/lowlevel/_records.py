@@ -11,9 +11,8 @@ import traceback
 from typing import Final
 
 from easynetwork.exceptions import BaseProtocolParseError
-
-from ._errors import TLS_ERRORS
-from ._faults import Origin, partition, split_fault
+from easynetwork.lowlevel._core.errors import TLS_ERRORS
+from easynetwork.lowlevel._core.faults import Origin, partition, split_fault
 
 _PEER_ERRORS: Final[tuple[type[Exception], ...]] = (BaseProtocolParseError, *TLS_ERRORS)
 

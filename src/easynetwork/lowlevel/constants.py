@@ -22,14 +22,15 @@ import os
 import socket
 from typing import Final
 
+from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
+
+from ._core.errors import LOST_CONNECTION_ERRNOS
+
 DEFAULT_STREAM_BUFSIZE: Final[int] = 16 * 1024
 """How many bytes are read from a stream at once, at most."""
 
 MAX_DATAGRAM_BUFSIZE: Final[int] = 64 * 1024
 """Largest datagram that is read, in bytes. UDP cannot carry more over IP without jumbograms."""
-
-DEFAULT_SERIALIZER_LIMIT: Final[int] = 64 * 1024
-"""How many bytes a serializer holds while a packet is incomplete, unless told otherwise."""
 
 SSL_HANDSHAKE_TIMEOUT: Final[float] = 60.0
 """Seconds that a TLS handshake may take."""
@@ -69,16 +70,6 @@ IGNORABLE_ACCEPT_ERRNOS: Final[frozenset[int]] = _existing_errnos(
     "ECONNRESET",
 )
 """accept(2) reports what happened to one pending connection, not to the listener: accept the next one."""
-
-LOST_CONNECTION_ERRNOS: Final[frozenset[int]] = _existing_errnos(
-    "ETIMEDOUT",
-    "EHOSTUNREACH",
-    "EHOSTDOWN",
-    "ENETUNREACH",
-    "ENETDOWN",
-    "ENETRESET",
-)
-"""An established stream has ended because the network, not the peer, gave it up; see :manpage:`tcp(7)`."""
 
 CLOSED_SOCKET_ERRNOS: Final[frozenset[int]] = frozenset({errno.EBADF, errno.ENOTSOCK})
 """The file descriptor is no socket (any more)."""

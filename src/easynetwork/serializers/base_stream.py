@@ -9,10 +9,10 @@ from collections.abc import Generator
 from io import BytesIO
 from typing import IO, Any
 
+from easynetwork._checks import check_exception_types
+from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork._typing import ReceivedDTOPacketT_co, SentDTOPacketT_contra
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
-from easynetwork.lowlevel._checks import check_exception_types
-from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
 
 from ._copying import deserialize_from_buffer
 from .abc import BufferedIncrementalPacketSerializer

@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import IO, Any, Final, final
 
 from easynetwork._extras import missing_extra
-from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
+from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 
 from ._cbor_heads import encode_tag, read_head
 from ._cbor_references import check_references

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from json import JSONDecodeError, JSONDecoder, JSONEncoder
 from typing import Any, Final, final
 
+from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork._typing import ReadableBuffer
 from easynetwork.exceptions import DeserializeError
-from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
 
 from ._copying import deserialize_from_buffer
 from ._json_frames import JSON_WHITESPACE, read_json_frame

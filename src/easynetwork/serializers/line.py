@@ -6,8 +6,8 @@ __all__ = ["StringLineSerializer"]
 
 from typing import Final, Literal
 
+from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.exceptions import DeserializeError
-from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
 
 from .framing import FramedPacketSerializer, SeparatedFrames
 

@@ -10,8 +10,8 @@ from functools import partial
 from typing import IO, Any, Final, final
 
 from easynetwork._extras import missing_extra
+from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.exceptions import DeserializeError
-from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
 
 from ._self_delimiting import ItemEndFinder, Nesting, SelfDelimitingSerializer
 

@@ -2,7 +2,7 @@
 
 Stream handlers are told of the end of their connection by the end of their generator, and by what ``send_packet()``
 raises. Such a `ConnectionError` of the client's own connection is not logged. One of any other origin is: see
-`easynetwork.lowlevel._faults.Origin`.
+`easynetwork.lowlevel._core.faults.Origin`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import logging
 from typing import Any
 
 from easynetwork.exceptions import ClientClosedError
-from easynetwork.lowlevel._errors import is_stream_end
-from easynetwork.lowlevel._faults import Origin, partition
+from easynetwork.lowlevel._core.errors import is_stream_end
+from easynetwork.lowlevel._core.faults import Origin, partition
 from easynetwork.lowlevel._records import log, log_fault
 
 

@@ -11,8 +11,8 @@ from types import CoroutineType
 from typing import Any, Final
 
 from easynetwork.exceptions import ClientClosedError
-from easynetwork.lowlevel._dispatch import DISCONNECTED, NEVER_YIELDED, NextGenerator, RequestRunner
-from easynetwork.lowlevel._faults import partition
+from easynetwork.lowlevel._core.faults import partition
+from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, NEVER_YIELDED, NextGenerator, RequestRunner
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.servers.stream import ServedClient, SingleGenerator
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully

@@ -11,8 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from easynetwork.lowlevel._checks import check_port, check_timeouts
-from easynetwork.lowlevel._tls_engine import check_ssl_context
+from easynetwork._checks import check_port, check_timeouts
+from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports._hooks import keep_names
@@ -26,9 +26,9 @@ from easynetwork.lowlevel.socket import (
     set_tcp_nodelay,
 )
 from easynetwork.protocol import AnyStreamProtocolType
-from easynetwork.servers._async_stream import DEFAULT_BACKLOG, BaseAsyncStreamServer
-from easynetwork.servers._inet import inet_address
+from easynetwork.servers._inet_address import inet_address
 from easynetwork.servers._stream_client import ConnectedClient
+from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from easynetwork.lowlevel._checks import check_port
+from easynetwork._checks import check_port
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.socket import INETSocketAttribute, SocketAddress
 from easynetwork.protocol import DatagramProtocol
-from easynetwork.servers._async_datagram import BaseAsyncDatagramServer, DatagramSender
-from easynetwork.servers._inet import inet_address
+from easynetwork.servers._datagram_server import BaseAsyncDatagramServer, DatagramSender
+from easynetwork.servers._inet_address import inet_address
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler, INETClientAttribute
 
 if TYPE_CHECKING:

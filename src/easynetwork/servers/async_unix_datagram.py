@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
-from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
@@ -20,13 +20,13 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
 from easynetwork.lowlevel.socket import UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import DatagramProtocol
-from easynetwork.servers._async_datagram import BaseAsyncDatagramServer, DatagramSender
-from easynetwork.servers._socket_files import check_mode, listening_address
-from easynetwork.servers._unix import UnixServer
+from easynetwork.servers._datagram_server import BaseAsyncDatagramServer, DatagramSender
+from easynetwork.servers._unix_files import check_mode, listening_address
+from easynetwork.servers._unix_server import UnixServer
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler, UNIXClientAttribute
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel._dispatch import HandlerGenerator
+    from easynetwork.lowlevel._core.stream_dispatch import HandlerGenerator
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T_Request = TypeVar("_T_Request")

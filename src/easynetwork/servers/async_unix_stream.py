@@ -11,17 +11,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.exceptions import TypedAttributeLookupError
-from easynetwork.lowlevel._peer_credentials import get_peer_credentials
+from easynetwork.lowlevel._sockets.peer_credentials import get_peer_credentials
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
 from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType
-from easynetwork.servers._async_stream import DEFAULT_BACKLOG, BaseAsyncStreamServer
-from easynetwork.servers._socket_files import check_mode, listening_address
 from easynetwork.servers._stream_client import ConnectedClient
-from easynetwork.servers._unix import UnixServer
+from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer
+from easynetwork.servers._unix_files import check_mode, listening_address
+from easynetwork.servers._unix_server import UnixServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
 
 if TYPE_CHECKING:

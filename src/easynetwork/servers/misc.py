@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack
 
-from easynetwork.lowlevel._dispatch import (
+from easynetwork.lowlevel._core.faults import close_generator, no_async_generator, refuse_nothing
+from easynetwork.lowlevel._core.stream_dispatch import (
     NEVER_YIELDED,
     RETURNED,
     Ending,
@@ -20,7 +21,6 @@ from easynetwork.lowlevel._dispatch import (
     NextGenerator,
     RequestRunner,
 )
-from easynetwork.lowlevel._faults import close_generator, no_async_generator, refuse_nothing
 from easynetwork.lowlevel.api_async.servers.datagram import DatagramClientContext
 from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
 from easynetwork.lowlevel.request_handler import RecvParams

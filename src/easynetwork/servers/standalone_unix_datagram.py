@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import DatagramProtocol
-from easynetwork.servers._standalone_datagram import BaseStandaloneDatagramServer
+from easynetwork.servers._standalone_datagram_server import BaseStandaloneDatagramServer
 from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer, UnnamedAddressesBehavior
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler
 

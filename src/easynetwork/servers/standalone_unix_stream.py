@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import AnyStreamProtocolType
-from easynetwork.servers._standalone import BaseStandaloneNetworkServer
+from easynetwork.servers._standalone_server import BaseStandaloneNetworkServer
 from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
 

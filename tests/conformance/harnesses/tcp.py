@@ -38,7 +38,7 @@ def shortened_close_timeout() -> contextlib.AbstractContextManager[object]:
     """Makes the deadline for closing a few milliseconds, on all backends."""
     shortened = contextlib.ExitStack()
     for backend in ("_asyncio", "_trio"):
-        name = f"easynetwork.lowlevel.api_async.backend.{backend}.stream.CLOSE_TIMEOUT"
+        name = f"easynetwork.lowlevel.api_async.backend.{backend}.stream.transport.CLOSE_TIMEOUT"
         shortened.enter_context(mock.patch(name, 0.01))
     return shortened
 

@@ -10,16 +10,16 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from easynetwork.lowlevel import _socket_files
-from easynetwork.lowlevel._checks import seconds
+from easynetwork._checks import seconds
+from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._inet import AddressInfo, connect_datagram_socket, connect_in_turn, numeric_addresses
 from easynetwork.lowlevel._owning import closed_on_failure
-from easynetwork.lowlevel._unix_connect import connect_attempts
+from easynetwork.lowlevel._sockets import unix_files
+from easynetwork.lowlevel._sockets.inet import AddressInfo, connect_datagram_socket, connect_in_turn, numeric_addresses
+from easynetwork.lowlevel._sockets.unix_connect import connect_attempts
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel._unix_address import RawUnixSocketAddress
+    from easynetwork.lowlevel._sockets.unix_address import RawUnixSocketAddress
 
 _AS_GOOD_AS_EVER: Final = 24 * 60 * 60.0
 """Seconds. Sockets know no longer time-outs than some weeks; the system itself gives up after minutes."""
@@ -117,7 +117,7 @@ def open_unix_socket(
     with closed_on_failure(sock):
         sock.setblocking(False)
         if local_path is not None:
-            _socket_files.bind_to_path(sock, local_path)
+            unix_files.bind_to_path(sock, local_path)
         for delay in connect_attempts(sock, path):
             remaining = deadline.remaining()
             if not remaining:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal, final
 
+from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork._typing import ReceivedDTOPacketT_co, SentDTOPacketT_contra
 from easynetwork.exceptions import DeserializeError
-from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.serializers.abc import AbstractPacketSerializer
 from easynetwork.serializers.base_stream import AutoSeparatedPacketSerializer
 

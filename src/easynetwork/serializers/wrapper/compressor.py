@@ -14,10 +14,10 @@ from abc import abstractmethod
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol, final
 
+from easynetwork._checks import check_exception_types
+from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
-from easynetwork.lowlevel._checks import check_exception_types
-from easynetwork.lowlevel.constants import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.serializers._copying import deserialize_from_buffer
 from easynetwork.serializers.abc import AbstractPacketSerializer, BufferedIncrementalPacketSerializer
 from easynetwork.serializers.framing import deserialize_frame

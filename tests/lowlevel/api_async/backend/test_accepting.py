@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tests.descriptors import all_closed
 
-from easynetwork.lowlevel import _accepting
-from easynetwork.lowlevel.api_async.backend._asyncio import acceptor
+from easynetwork.lowlevel._sockets import accepting
+from easynetwork.lowlevel.api_async.backend._asyncio.stream import acceptor
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.socket import SocketAttribute
@@ -133,7 +133,7 @@ LIMIT = 100
 
 SERVER = f"""
 import contextlib, logging, os, resource, sys
-from easynetwork.lowlevel import _accepting
+from easynetwork.lowlevel._sockets import accepting
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.socket import SocketAttribute
 
@@ -157,7 +157,7 @@ async def main():
     with open(os.devnull) as probe:
         lowest_free = probe.fileno()
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free + {LIMIT}, lowest_free + {LIMIT}))
-    _accepting._REPORT_INTERVAL = float(sys.argv[2])
+    accepting._REPORT_INTERVAL = float(sys.argv[2])
     print(listener.extra(SocketAttribute.sockname)[1], flush=True)
     await listener.serve(echo)
 
@@ -171,7 +171,7 @@ backend.bootstrap(main, runner_options=options)
 @pytest.fixture
 def report_interval() -> float:
     """Seconds between two records of a server about missing descriptors."""
-    return _accepting._REPORT_INTERVAL
+    return accepting._REPORT_INTERVAL
 
 
 @pytest.fixture(params=["asyncio", "uvloop", "trio"])

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel.api_async.backend._asyncio import acceptor
-from easynetwork.lowlevel.api_async.backend._asyncio.acceptor import LoopAcceptor
+from easynetwork.lowlevel.api_async.backend._asyncio.stream import acceptor
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.acceptor import LoopAcceptor
 
 PATIENCE = 20
 BURST = 4 * acceptor._BURST

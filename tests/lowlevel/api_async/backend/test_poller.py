@@ -16,7 +16,7 @@ import pytest
 from tests.descriptors import all_closed, open_descriptors
 from tests.lowlevel.api_async.servers.peers import PATIENCE
 
-from easynetwork.lowlevel.api_async.backend._asyncio.poller import Poller, poller_of
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.poller import Poller, poller_of
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 pytestmark = pytest.mark.skipif(not hasattr(select, "epoll"), reason="elsewhere, the event loop does it")

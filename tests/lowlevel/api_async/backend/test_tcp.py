@@ -437,7 +437,7 @@ async def test_a_sender_waits_for_a_peer_that_does_not_read(backend: AsyncBacken
 @pytest.fixture
 def no_time_to_close(monkeypatch: pytest.MonkeyPatch) -> None:
     for backend in ("_asyncio", "_trio"):
-        monkeypatch.setattr(f"easynetwork.lowlevel.api_async.backend.{backend}.stream.CLOSE_TIMEOUT", 0.05)
+        monkeypatch.setattr(f"easynetwork.lowlevel.api_async.backend.{backend}.stream.transport.CLOSE_TIMEOUT", 0.05)
 
 
 async def test_what_is_sent_at_once_is_not_left_to_the_deadline_of_a_close(

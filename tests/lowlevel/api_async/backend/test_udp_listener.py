@@ -12,11 +12,11 @@ import pytest
 from tests.background import Queue, Running, settle, spawn, until
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
-from easynetwork.lowlevel.api_async.backend._asyncio import datagram_listener as asyncio_module
-from easynetwork.lowlevel.api_async.backend._asyncio.datagram_listener import AsyncioDatagramListener
-from easynetwork.lowlevel.api_async.backend._trio import datagram_listener as trio_module
+from easynetwork.lowlevel.api_async.backend._asyncio.datagram import listener as asyncio_module
+from easynetwork.lowlevel.api_async.backend._asyncio.datagram.listener import AsyncioDatagramListener
 from easynetwork.lowlevel.api_async.backend._trio.backend import TrioBackend
-from easynetwork.lowlevel.api_async.backend._trio.datagram_listener import TrioDatagramListener
+from easynetwork.lowlevel.api_async.backend._trio.datagram import listener as trio_module
+from easynetwork.lowlevel.api_async.backend._trio.datagram.listener import TrioDatagramListener
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.socket import SocketAttribute

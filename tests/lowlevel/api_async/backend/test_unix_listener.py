@@ -20,9 +20,9 @@ import pytest
 from tests.descriptors import all_closed
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
-from easynetwork.lowlevel import _accepting
-from easynetwork.lowlevel.api_async.backend._asyncio.socket_transport import SocketTransport
-from easynetwork.lowlevel.api_async.backend._trio.unix_stream import TrioUnixStreamTransport
+from easynetwork.lowlevel._sockets import accepting
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.unix_loop_transport import SocketTransport
+from easynetwork.lowlevel.api_async.backend._trio.stream.unix import TrioUnixStreamTransport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
@@ -275,7 +275,7 @@ async def test_other_errors_of_accept_end_serving(
 async def test_a_burst_of_clients_lets_others_run(
     backend: AsyncBackend, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_accepting, "_BATCH", 2)
+    monkeypatch.setattr(accepting, "_BATCH", 2)
     accepted_per_turn: list[int] = []
     turn = 0
 

@@ -19,7 +19,7 @@ import pytest
 from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
-from easynetwork.lowlevel.api_async.backend._asyncio.socket_transport import SocketTransport
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.unix_loop_transport import SocketTransport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully

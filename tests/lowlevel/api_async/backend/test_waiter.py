@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel.api_async.backend._asyncio.shields import ignore_cancellation
-from easynetwork.lowlevel.api_async.backend._asyncio.waiter import Waiter
+from easynetwork.lowlevel.api_async.backend._asyncio.tasks.shields import ignore_cancellation
+from easynetwork.lowlevel.api_async.backend._asyncio.tasks.waiter import Waiter
 
 
 class Wait:

@@ -18,7 +18,7 @@ from tests.lowlevel.api_async.servers.datagram_serving import TEXT, Client, Hand
 from tests.lowlevel.api_async.servers.peers import PATIENCE
 
 from easynetwork.exceptions import DatagramProtocolParseError, UnsupportedOperation
-from easynetwork.lowlevel._conversations import Backlog
+from easynetwork.lowlevel._core.datagram_dispatch import Backlog
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams

@@ -11,8 +11,8 @@ from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
 from easynetwork.exceptions import BusyResourceError
-from easynetwork.lowlevel.api_async.backend._asyncio import stream as asyncio_stream
-from easynetwork.lowlevel.api_async.backend._trio import stream as trio_stream
+from easynetwork.lowlevel.api_async.backend._asyncio.stream import transport as asyncio_stream
+from easynetwork.lowlevel.api_async.backend._trio.stream import transport as trio_stream
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.socket import ISocket, SocketAttribute

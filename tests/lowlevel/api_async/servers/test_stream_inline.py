@@ -9,9 +9,9 @@ import pytest
 from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
-from easynetwork.lowlevel._dispatch import STEPS_PER_TURN
-from easynetwork.lowlevel.api_async.backend._asyncio.stream import AsyncioStreamTransport
-from easynetwork.lowlevel.api_async.backend._asyncio.watermarks import HIGH_WATER
+from easynetwork.lowlevel._core.stream_dispatch import STEPS_PER_TURN
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.watermarks import HIGH_WATER
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
 

@@ -16,12 +16,12 @@ from tests.lowlevel.api_async.servers.pulling import PullingTransport
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
 from easynetwork.exceptions import StreamProtocolParseError
-from easynetwork.lowlevel._dispatch import STEPS_PER_TURN, RequestDispatcher
-from easynetwork.lowlevel.api_async.backend._asyncio.callbacks import StreamCallbacks
-from easynetwork.lowlevel.api_async.backend._asyncio.inline import InlineDriver
-from easynetwork.lowlevel.api_async.backend._asyncio.stream import AsyncioStreamTransport
-from easynetwork.lowlevel.api_async.backend._trio.driver import BatchingDriver
-from easynetwork.lowlevel.api_async.backend._trio.stream import TrioStreamTransport
+from easynetwork.lowlevel._core.stream_dispatch import STEPS_PER_TURN, RequestDispatcher
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.driver import InlineDriver
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import StreamCallbacks
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
+from easynetwork.lowlevel.api_async.backend._trio.stream.driver import BatchingDriver
+from easynetwork.lowlevel.api_async.backend._trio.stream.transport import TrioStreamTransport
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
 

@@ -7,8 +7,8 @@ import time
 
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
-from easynetwork.lowlevel.api_async.backend._asyncio.callbacks import StreamCallbacks
-from easynetwork.lowlevel.api_async.backend._asyncio.stream import AsyncioStreamTransport
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import StreamCallbacks
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
 
 
 def callbacks_of(client: Client) -> StreamCallbacks:

@@ -24,7 +24,7 @@ from tests.lowlevel.api_async.transports.tls_connections import (
 from tests.tls import Certificates
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.socket import SocketAttribute, TLSAttribute

@@ -19,7 +19,7 @@ from tests.lowlevel.api_async.transports.tls_connections import TLSPeer
 from tests.tls import Certificates, the_certificates
 
 from easynetwork.exceptions import BusyResourceError
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.transports import tls as tls_module
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSListener, AsyncTLSStreamTransport

@@ -14,7 +14,7 @@ from tests.background import background_tasks, until
 from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
 from tests.tls import the_certificates
 
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport

@@ -8,7 +8,7 @@ import socket as _socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from easynetwork.lowlevel._inet import AddressInfo, interleave_families, open_client_socket
+from easynetwork.lowlevel._sockets.inet import AddressInfo, interleave_families, open_client_socket
 
 if TYPE_CHECKING:
     from .abc import AsyncBackend, IEvent

@@ -7,13 +7,13 @@ __all__ = ["open_connected_socket", "open_datagram_socket", "open_listening_sock
 import socket as _socket
 from typing import TYPE_CHECKING
 
-from easynetwork.lowlevel import _socket_files
-from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._unix_address import UnixSocketAddress
-from easynetwork.lowlevel._unix_connect import connect_attempts
+from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._sockets import unix_files
+from easynetwork.lowlevel._sockets.unix_address import UnixSocketAddress
+from easynetwork.lowlevel._sockets.unix_connect import connect_attempts
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel._unix_address import RawUnixSocketAddress
+    from easynetwork.lowlevel._sockets.unix_address import RawUnixSocketAddress
 
     from .abc import AsyncBackend
 
@@ -33,7 +33,7 @@ async def open_connected_socket(
     try:
         sock.setblocking(False)
         if local_address is not None:
-            await backend.run_in_thread(_socket_files.bind_to_path, sock, local_address)
+            await backend.run_in_thread(unix_files.bind_to_path, sock, local_address)
         for delay in connect_attempts(sock, address):
             await backend.sleep(delay)
     except BaseException:
@@ -47,12 +47,12 @@ async def open_listening_socket(
 ) -> _socket.socket:
     """Returns a new socket that listens at *path*. See `AsyncBackend.create_unix_stream_listener`."""
     check_strictly_positive("backlog", backlog)
-    return await backend.run_in_thread(_socket_files.open_listening_socket, _raw_address(path), backlog, mode)
+    return await backend.run_in_thread(unix_files.open_listening_socket, _raw_address(path), backlog, mode)
 
 
 async def open_datagram_socket(backend: AsyncBackend, path: str | bytes, mode: int | None) -> _socket.socket:
     """Returns a new non-blocking socket bound to *path*. See `AsyncBackend.create_unix_datagram_listener`."""
-    return await backend.run_in_thread(_socket_files.open_datagram_socket, _raw_address(path), mode)
+    return await backend.run_in_thread(unix_files.open_datagram_socket, _raw_address(path), mode)
 
 
 def _raw_address(path: str | bytes) -> RawUnixSocketAddress:

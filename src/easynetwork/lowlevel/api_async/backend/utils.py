@@ -58,12 +58,12 @@ def new_builtin_backend(name: BuiltinAsyncBackendLiteral) -> AsyncBackend:
 def _new_backend(name: str) -> AsyncBackend:
     match name:
         case "asyncio":
-            from ._asyncio.backend import AsyncIOBackend
+            from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 
             return AsyncIOBackend()
         case "trio":
             try:
-                from ._trio.backend import TrioBackend
+                from easynetwork.lowlevel.api_async.backend._trio.backend import TrioBackend
             except ModuleNotFoundError as exc:
                 raise missing_extra(exc.name or "trio", extra="trio") from exc
             return TrioBackend()

@@ -7,10 +7,10 @@ __all__ = ["AsyncDatagramEndpoint", "AsyncDatagramReceiverEndpoint", "AsyncDatag
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from easynetwork.lowlevel._checks import check_transport
-from easynetwork.lowlevel._datagrams import DatagramCodec
+from easynetwork._checks import check_transport
+from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
 from easynetwork.lowlevel._resource_guard import ResourceGuard
-from easynetwork.lowlevel.api_async._packets import TransportWrapper
+from easynetwork.lowlevel.api_async._packet_streams import TransportWrapper
 from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncBaseTransport,
     AsyncDatagramReadTransport,

@@ -7,9 +7,9 @@ __all__ = ["AsyncStreamEndpoint", "AsyncStreamReceiverEndpoint", "AsyncStreamSen
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from easynetwork.lowlevel._checks import check_transport
-from easynetwork.lowlevel._framing import packet_encoder
-from easynetwork.lowlevel.api_async._packets import PacketReceiver, PacketSender, TransportWrapper
+from easynetwork._checks import check_transport
+from easynetwork.lowlevel._core.stream_decoders.choice import packet_encoder
+from easynetwork.lowlevel.api_async._packet_streams import PacketReceiver, PacketSender, TransportWrapper
 from easynetwork.lowlevel.api_async.transports._hooks import expect_input
 from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncBaseTransport,

@@ -7,7 +7,7 @@ __all__ = ["Server"]
 import warnings
 
 from easynetwork.lowlevel._resource_guard import ResourceGuard
-from easynetwork.lowlevel.api_async._packets import TransportWrapper
+from easynetwork.lowlevel.api_async._packet_streams import TransportWrapper
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 
 

@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
-from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._conversations import Backlog, Clients, DatagramDispatcher
-from easynetwork.lowlevel._datagrams import DatagramCodec
-from easynetwork.lowlevel._dispatch import HandlerGenerator
-from easynetwork.lowlevel._faults import Origin
-from easynetwork.lowlevel._packets import encoding_crash
+from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
+from easynetwork.lowlevel._core.datagram_dispatch import Backlog, Clients, DatagramDispatcher
+from easynetwork.lowlevel._core.faults import Origin
+from easynetwork.lowlevel._core.incoming_packets import encoding_crash
+from easynetwork.lowlevel._core.stream_dispatch import HandlerGenerator
 from easynetwork.lowlevel._records import log_fault
 from easynetwork.lowlevel.api_async.backend._hooks import cancellation_detector
 from easynetwork.lowlevel.api_async.transports._hooks import nowait_sender, run_conversations

@@ -8,12 +8,12 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeVar, final
 
-from easynetwork.lowlevel._checks import check_strictly_positive
-from easynetwork.lowlevel._dispatch import NEVER_YIELDED, HandlerGenerator, RequestDispatcher
-from easynetwork.lowlevel._faults import Origin, closes_coroutine, refuse_nothing, split_fault
-from easynetwork.lowlevel._framing import decoder_factory, packet_encoder
+from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, refuse_nothing, split_fault
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
+from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, HandlerGenerator, RequestDispatcher
 from easynetwork.lowlevel._records import log, log_fault
-from easynetwork.lowlevel.api_async._packets import PacketSender
+from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.backend._hooks import cancellation_detector
 from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, expect_input, request_runner
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
@@ -221,7 +221,7 @@ async def end_abruptly(
 ) -> None:
     """End a connection because of *exc*, which is being handled: report the faults in it, and raise the rest.
 
-    The rule is that of :mod:`easynetwork.lowlevel._faults`.
+    The rule is that of :mod:`easynetwork.lowlevel._core.faults`.
     """
     if closes_coroutine(exc):
         raise exc

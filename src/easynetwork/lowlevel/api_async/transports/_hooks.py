@@ -29,10 +29,10 @@ from easynetwork.lowlevel.socket import SocketAttribute
 from . import _pull, _pull_datagrams
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel._conversations import DatagramDispatcher
-    from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
-    from easynetwork.lowlevel._framing import SupportsAppend
-    from easynetwork.lowlevel._tls_engine import TLSEngine
+    from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
+    from easynetwork.lowlevel._core.datagram_dispatch import DatagramDispatcher
+    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._core.tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
 
     from .abc import AsyncDatagramListener, AsyncStreamReadTransport, AsyncStreamTransport, AsyncStreamWriteTransport

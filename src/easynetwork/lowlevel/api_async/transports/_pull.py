@@ -7,8 +7,8 @@ __all__ = ["PullingDriver", "receive"]
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from easynetwork.lowlevel._dispatch import Ending, NextGenerator, RequestDispatcher
-from easynetwork.lowlevel._errors import raise_stream_error
+from easynetwork.lowlevel._core.errors import raise_stream_error
+from easynetwork.lowlevel._core.stream_dispatch import Ending, NextGenerator, RequestDispatcher
 
 if TYPE_CHECKING:
     from .abc import AsyncStreamReadTransport

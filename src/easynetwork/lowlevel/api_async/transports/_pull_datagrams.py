@@ -9,7 +9,7 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from easynetwork.lowlevel._conversations import OVER, SILENCE, TURN, Conversation, DatagramDispatcher
+from easynetwork.lowlevel._core.datagram_dispatch import OVER, SILENCE, TURN, Conversation, DatagramDispatcher
 from easynetwork.lowlevel.api_async.backend._hooks import is_cancelled
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Callable
 from socket import AF_INET, AF_INET6
 
-from easynetwork.lowlevel._errors import is_stream_end
+from easynetwork.lowlevel._core.errors import is_stream_end
 from easynetwork.lowlevel._records import log
-from easynetwork.lowlevel._unix_address import UnixSocketAddress
+from easynetwork.lowlevel._sockets.unix_address import UnixSocketAddress
 from easynetwork.lowlevel.socket import new_socket_address
 
 from ._hooks import keep_names

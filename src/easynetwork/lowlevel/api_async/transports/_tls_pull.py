@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from easynetwork.exceptions import UnsupportedOperation
-from easynetwork.lowlevel._bytes_queue import BytesQueue
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._core.bytes_queue import BytesQueue
+from easynetwork.lowlevel._core.errors import error_from_errno
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel._resource_guard import ResourceGuard
-from easynetwork.lowlevel._tls_engine import TLSEngine
 
 from . import _hooks
 from .abc import AsyncStreamTransport

@@ -25,7 +25,7 @@ from .abc import (
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T_SendStreamTransport = TypeVar("_T_SendStreamTransport", bound=AsyncStreamWriteTransport)

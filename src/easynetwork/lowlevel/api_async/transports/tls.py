@@ -11,13 +11,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from easynetwork._checks import check_timeouts
 from easynetwork.exceptions import UnsupportedOperation
-from easynetwork.lowlevel._checks import check_timeouts
-from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._faults import split_fault
+from easynetwork.lowlevel._core.errors import error_from_errno
+from easynetwork.lowlevel._core.faults import split_fault
+from easynetwork.lowlevel._core.tls_engine import TLSEngine, check_ssl_context
 from easynetwork.lowlevel._records import log
-from easynetwork.lowlevel._socket_attributes import tls_attributes
-from easynetwork.lowlevel._tls_engine import TLSEngine, check_ssl_context
+from easynetwork.lowlevel._sockets.attributes import tls_attributes
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 from easynetwork.lowlevel.socket import TLSAttribute
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._dispatch import RequestDispatcher, RequestRunner
-    from easynetwork.lowlevel._framing import SupportsAppend
+    from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
+    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ __all__ = ["DatagramEndpoint", "DatagramReceiverEndpoint", "DatagramSenderEndpoi
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from easynetwork.lowlevel._checks import check_transport, seconds
-from easynetwork.lowlevel._datagrams import DatagramCodec
+from easynetwork._checks import check_transport, seconds
+from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
 from easynetwork.lowlevel._owning import closed_on_failure
 from easynetwork.lowlevel.api_sync.transports.abc import (
     BaseTransport,

@@ -8,12 +8,13 @@ import math
 from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeVar
 
-from easynetwork.lowlevel._checks import check_transport, seconds
+from easynetwork._checks import check_transport, seconds
+from easynetwork.lowlevel._core.errors import raise_stream_error, too_late
+from easynetwork.lowlevel._core.incoming_packets import IncomingPackets, encoding_crash
+from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import raise_stream_error, too_late
-from easynetwork.lowlevel._framing import NEED_DATA, decoder_factory, packet_encoder
 from easynetwork.lowlevel._owning import closed_on_failure
-from easynetwork.lowlevel._packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel.api_sync.transports._hooks import chunk_receiver
 from easynetwork.lowlevel.api_sync.transports.abc import (
     BaseTransport,

@@ -13,11 +13,11 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from easynetwork.exceptions import UnsupportedOperation
-from easynetwork.lowlevel._errors import raise_stream_error
-from easynetwork.lowlevel._lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input
+from easynetwork.lowlevel._core.errors import raise_stream_error
 from easynetwork.lowlevel._owning import closed_on_failure
-from easynetwork.lowlevel._socket_attributes import socket_attributes
-from easynetwork.lowlevel._socket_calls import check_is_socket, check_plain_socket
+from easynetwork.lowlevel._sockets.attributes import socket_attributes
+from easynetwork.lowlevel._sockets.calls import check_is_socket, check_plain_socket
+from easynetwork.lowlevel._sockets.lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input
 
 from .base_selector import SelectorBaseTransport, SelectorStreamTransport, WouldBlockOnRead, WouldBlockOnWrite
 

@@ -12,15 +12,15 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from easynetwork._checks import check_timeout
 from easynetwork.exceptions import UnsupportedOperation
-from easynetwork.lowlevel._bytes_queue import BytesQueue
-from easynetwork.lowlevel._checks import check_timeout
+from easynetwork.lowlevel._core.bytes_queue import BytesQueue
+from easynetwork.lowlevel._core.errors import error_from_errno, too_late
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import error_from_errno, too_late
 from easynetwork.lowlevel._forks import ForkSafeLock
 from easynetwork.lowlevel._owning import closed_on_failure
-from easynetwork.lowlevel._socket_attributes import tls_attributes
-from easynetwork.lowlevel._tls_engine import TLSEngine
+from easynetwork.lowlevel._sockets.attributes import tls_attributes
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 
 from ._owned_socket import StreamSocketOwner

@@ -24,9 +24,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from easynetwork._checks import check_above_zero, check_timeout
 from easynetwork.exceptions import UnsupportedOperation
-from easynetwork.lowlevel._checks import check_above_zero, check_timeout
-from easynetwork.lowlevel._errors import error_from_errno
+from easynetwork.lowlevel._core.errors import error_from_errno
 
 from .abc import (
     BaseTransport,

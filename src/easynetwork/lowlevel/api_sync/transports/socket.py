@@ -14,12 +14,12 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from easynetwork._checks import check_strictly_positive, check_timeout
 from easynetwork._typing import ReadableBuffer
-from easynetwork.lowlevel._ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
-from easynetwork.lowlevel._checks import check_strictly_positive, check_timeout
+from easynetwork.lowlevel._core.errors import error_from_errno, raise_stream_error
 from easynetwork.lowlevel._deadline import Deadline
-from easynetwork.lowlevel._errors import error_from_errno, raise_stream_error
 from easynetwork.lowlevel._owning import closed_on_failure
+from easynetwork.lowlevel._sockets.ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE, NOT_CONNECTED_SOCKET_ERRNOS, SC_IOV_MAX
 
 from ._owned_socket import SocketOwner, StreamSocketOwner

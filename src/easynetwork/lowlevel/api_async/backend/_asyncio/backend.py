@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import sniffio
 from typing_extensions import TypeVarTuple, Unpack
 
-from easynetwork.lowlevel._socket_calls import adopt_socket
+from easynetwork.lowlevel._sockets.calls import adopt_socket
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_datagram_socket
 from easynetwork.lowlevel.api_async.backend.abc import (
     AsyncBackend,
@@ -34,13 +34,17 @@ from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncStreamTransport,
 )
 
-from . import tcp, udp, unix_stream
-from .datagram import AsyncioDatagramTransport, AsyncioUnixDatagramTransport
-from .datagram_listener import AsyncioUnixDatagramListener
-from .scopes import AsyncioCancelScope
-from .shields import ignore_cancellation
-from .tasks import AsyncioTaskGroup, task_info
-from .threads import AsyncioThreadsPortal, run_in_thread
+from .datagram import udp
+from .datagram.listener import AsyncioUnixDatagramListener
+from .datagram.transport import (
+    AsyncioDatagramTransport,
+    AsyncioUnixDatagramTransport,
+)
+from .stream import tcp, unix
+from .tasks.groups import AsyncioTaskGroup, task_info
+from .tasks.scopes import AsyncioCancelScope
+from .tasks.shields import ignore_cancellation
+from .tasks.threads import AsyncioThreadsPortal, run_in_thread
 
 try:
     import uvloop
@@ -164,7 +168,7 @@ class AsyncIOBackend(AsyncBackend):
     async def wrap_stream_socket(self, socket: _socket.socket) -> AsyncStreamTransport:
         adopt_socket(socket, _socket.SOCK_STREAM)
         if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
-            return unix_stream.wrap_stream_socket(self, socket)
+            return unix.wrap_stream_socket(self, socket)
         return await tcp.wrap_stream_socket(self, socket)
 
     async def create_tcp_listeners(
@@ -182,12 +186,12 @@ class AsyncIOBackend(AsyncBackend):
         async def create_unix_stream_connection(
             self, path: str | bytes, *, local_path: str | bytes | None = None
         ) -> AsyncStreamTransport:
-            return await unix_stream.connect(self, path, local_path)
+            return await unix.connect(self, path, local_path)
 
         async def create_unix_stream_listener(
             self, path: str | bytes, backlog: int, *, mode: int | None = None
         ) -> AsyncListener[AsyncStreamTransport]:
-            return await unix_stream.open_listener(self, path, backlog, mode)
+            return await unix.open_listener(self, path, backlog, mode)
 
         async def create_unix_datagram_endpoint(
             self, path: str | bytes, *, local_path: str | bytes | None = None

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import trio
 from typing_extensions import TypeVarTuple, Unpack
 
-from easynetwork.lowlevel._socket_calls import adopt_socket
+from easynetwork.lowlevel._sockets.calls import adopt_socket
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_datagram_socket
 from easynetwork.lowlevel.api_async.backend.abc import (
     AsyncBackend,
@@ -33,12 +33,16 @@ from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncStreamTransport,
 )
 
-from . import tcp, udp, unix_stream
-from .datagram import TrioDatagramTransport, TrioUnixDatagramTransport
-from .datagram_listener import TrioUnixDatagramListener
-from .scopes import TrioCancelScope, ignore_cancellation
-from .tasks import TrioTaskGroup, task_info
-from .threads import TrioThreadsPortal, run_in_thread
+from .datagram import udp
+from .datagram.listener import TrioUnixDatagramListener
+from .datagram.transport import (
+    TrioDatagramTransport,
+    TrioUnixDatagramTransport,
+)
+from .stream import tcp, unix
+from .tasks.groups import TrioTaskGroup, task_info
+from .tasks.scopes import TrioCancelScope, ignore_cancellation
+from .tasks.threads import TrioThreadsPortal, run_in_thread
 
 _HAS_UNIX_SOCKETS: Final = sys.platform != "win32" and hasattr(_socket, "AF_UNIX")
 
@@ -152,7 +156,7 @@ class TrioBackend(AsyncBackend):
     async def wrap_stream_socket(self, socket: _socket.socket) -> AsyncStreamTransport:
         adopt_socket(socket, _socket.SOCK_STREAM)
         if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
-            return unix_stream.TrioUnixStreamTransport(self, socket)
+            return unix.TrioUnixStreamTransport(self, socket)
         return tcp.new_transport(self, socket)
 
     async def create_tcp_listeners(
@@ -170,12 +174,12 @@ class TrioBackend(AsyncBackend):
         async def create_unix_stream_connection(
             self, path: str | bytes, *, local_path: str | bytes | None = None
         ) -> AsyncStreamTransport:
-            return await unix_stream.connect(self, path, local_path)
+            return await unix.connect(self, path, local_path)
 
         async def create_unix_stream_listener(
             self, path: str | bytes, backlog: int, *, mode: int | None = None
         ) -> AsyncListener[AsyncStreamTransport]:
-            return await unix_stream.open_listener(self, path, backlog, mode)
+            return await unix.open_listener(self, path, backlog, mode)
 
         async def create_unix_datagram_endpoint(
             self, path: str | bytes, *, local_path: str | bytes | None = None

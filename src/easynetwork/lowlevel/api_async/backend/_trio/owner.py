@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 
-from easynetwork.lowlevel._socket_attributes import socket_attributes
+from easynetwork.lowlevel._sockets.attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 
 from .sockets import close_socket

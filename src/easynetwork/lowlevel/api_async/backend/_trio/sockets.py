@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar
 import trio
 
 from easynetwork.exceptions import BusyResourceError
-from easynetwork.lowlevel._errors import error_from_errno
-from easynetwork.lowlevel._socket_calls import raise_saved_error
-from easynetwork.lowlevel._unix_connect import FULL_PEER_DELAYS
+from easynetwork.lowlevel._core.errors import error_from_errno
+from easynetwork.lowlevel._sockets.calls import raise_saved_error
+from easynetwork.lowlevel._sockets.unix_connect import FULL_PEER_DELAYS
 
 _T = TypeVar("_T")
 

@@ -1,0 +1,1 @@
+"""Decoders: the bytes of one stream in, packets out."""

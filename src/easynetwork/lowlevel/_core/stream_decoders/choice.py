@@ -1,0 +1,138 @@
+"""One stream's bytes, cut into packets: what a protocol object means, without any I/O.
+
+A *decoder* belongs to one connection. It is fed what the transport received and gives packets, one at a time and only
+when asked: what nobody asked for yet stays as bytes. An *encoder* is a function from a packet to its bytes.
+
+Serializers that say their framing as data (:mod:`easynetwork.serializers.framing`) are decoded chunk by chunk; all
+others, and all that a user has overridden, by their generators. Both ways give the same packets and the same errors.
+"""
+
+from __future__ import annotations
+
+__all__ = ["check_stream_protocol", "decoder_factory", "packet_encoder"]
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._overrides import is_overridden, provider
+from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.serializers.abc import between_packets
+from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
+
+from .fixed_size import FixedSizeDecoder
+from .generators import BufferedDecoder, GeneratorDecoder
+from .interface import StreamDecoder
+from .separated import CauseReportingDecoder, SeparatedDecoder
+
+_T_Packet = TypeVar("_T_Packet")
+
+_LARGE_FRAME: Final = 16 * 1024
+"""From this size on, one copy less is worth more than many frames in one step."""
+
+
+def decoder_factory(
+    protocol: AnyStreamProtocolType[Any, _T_Packet], max_recv_size: int, *, by_chunks: bool = True
+) -> Callable[[], StreamDecoder[_T_Packet]]:
+    """Return a function that makes one decoder per connection.
+
+    Parameters:
+        protocol: what a packet is.
+        max_recv_size: the largest number of bytes to read at once.
+        by_chunks: whether the decoder may take chunks even if *protocol* wants its buffer to be filled.
+
+    Raises:
+        TypeError: *protocol* is no stream protocol object.
+        ValueError: *max_recv_size* is no strictly positive integer.
+    """
+    check_stream_protocol(protocol)
+    check_strictly_positive("max_recv_size", max_recv_size)
+
+    fallback: Callable[[], StreamDecoder[_T_Packet]]
+    if isinstance(protocol, StreamProtocol):
+        serializer = _framed_serializer(protocol, StreamProtocol.build_packet_from_chunks, "incremental_deserialize")
+        fallback = partial(GeneratorDecoder, protocol, max_recv_size, _between_packets(protocol))
+    else:
+        fallback = partial(BufferedDecoder, protocol, max_recv_size, _between_packets(protocol))
+        if not by_chunks:
+            return fallback
+        serializer = _framed_serializer(
+            protocol, BufferedStreamProtocol.build_packet_from_buffer, "buffered_incremental_deserialize"
+        )
+    if serializer is None:
+        return fallback
+    decode = _decode_function(serializer, protocol._converter)
+    match serializer.frame_format():
+        case SeparatedFrames(separator, limit, keep_end):
+            decoder = CauseReportingDecoder if serializer._reports_causes else SeparatedDecoder
+            if keep_end:
+                return partial(decoder, lambda frame: decode(frame + separator), separator, limit)
+            return partial(decoder, decode, separator, limit)
+        case FixedSizeFrames(size) if isinstance(protocol, StreamProtocol) or size < _LARGE_FRAME:
+            return partial(FixedSizeDecoder, decode, size)
+        case _:
+            return fallback
+
+
+def packet_encoder(protocol: AnyStreamProtocolType[_T_Packet, Any]) -> Callable[[_T_Packet], bytes]:
+    """Returns a function that gives the bytes of a packet, ``b""`` for one that sends nothing.
+
+    It raises whatever the serializer or the converter raises.
+
+    Raises:
+        TypeError: *protocol* is no stream protocol object.
+    """
+    check_stream_protocol(protocol)
+    protocol_type = StreamProtocol if isinstance(protocol, StreamProtocol) else BufferedStreamProtocol
+    serializer = _framed_serializer(protocol, protocol_type.generate_chunks, "incremental_serialize", "encode_frame")
+    if serializer is None:
+        return lambda packet: b"".join(protocol.generate_chunks(packet))
+    encode: Callable[[Any], bytes] = serializer.encode_frame
+    converter = protocol._converter
+    if converter is None:
+        return encode
+    convert = converter.convert_to_dto_packet
+    return lambda packet: encode(convert(packet))
+
+
+def check_stream_protocol(protocol: object) -> None:
+    """Raises `TypeError` unless *protocol* is a stream protocol object."""
+    if not isinstance(protocol, (StreamProtocol, BufferedStreamProtocol)):
+        raise TypeError(f"Expected a StreamProtocol or a BufferedStreamProtocol object, got {protocol!r}")
+
+
+def _between_packets(protocol: AnyStreamProtocolType[Any, Any]) -> bytes:
+    """Return the bytes that may follow the last packet of a stream."""
+    return between_packets(getattr(protocol, "_serializer", None))
+
+
+def _decode_function(serializer: FramedPacketSerializer[Any, Any], converter: Any) -> Callable[[bytes], Any]:
+    deserialize = serializer.deserialize
+    if converter is None:
+        return deserialize
+    convert = converter.create_from_dto_packet
+    return lambda frame: convert(deserialize(frame))
+
+
+def _framed_serializer(
+    protocol: AnyStreamProtocolType[Any, Any],
+    protocol_method: Callable[..., Any],
+    serializer_method: str,
+    said_by: str = "frame_format",
+) -> FramedPacketSerializer[Any, Any] | None:
+    """Returns the serializer if its framing, as data, says all; None if a user's generator has to be honoured.
+
+    Parameters:
+        protocol: the protocol object.
+        protocol_method: its generator function, as we have written it.
+        serializer_method: the generator function of the serializer.
+        said_by: what says the same without a generator.
+    """
+    serializer = getattr(protocol, "_serializer", None)  # a subclass may have a constructor of its own
+    if not isinstance(serializer, FramedPacketSerializer) or is_overridden(protocol, protocol_method):
+        return None
+    # A class that replaces the generator after the framing was said (further down the hierarchy) has the last word.
+    overrider = provider(serializer, serializer_method)
+    speaker = provider(serializer, said_by)
+    return serializer if overrider and speaker and issubclass(speaker, overrider) else None

@@ -1,0 +1,91 @@
+"""Decoder of frames that all have the same size."""
+
+from __future__ import annotations
+
+__all__ = ["FixedSizeDecoder"]
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from .frames import FrameDecoder
+from .interface import NEED_DATA, NeedData
+
+_T_Packet = TypeVar("_T_Packet")
+
+
+class FixedSizeDecoder(FrameDecoder[_T_Packet]):
+    """Frames of one size: slices of a chunk. An incomplete one grows in a ``bytearray``."""
+
+    __slots__ = ("_partial", "_position", "_size")
+
+    def __init__(self, decode: Callable[[bytes], _T_Packet], size: int) -> None:
+        super().__init__(decode)
+        self._size = size
+        self._position: int = 0  # in the chunk
+        self._partial: bytearray | None = None
+
+    def next_packet(self) -> _T_Packet | NeedData:
+        start = self._position
+        end = start + self._size
+        if end > len(self._chunk):
+            if not self._received or not self._next_chunk():
+                return NEED_DATA
+            start, end = 0, self._size
+        self._position = end
+        try:
+            return self._decode(self._chunk[start:end])
+        except Exception as exc:
+            self._fail(exc, memoryview(self._chunk)[end:])
+
+    def next_packets(self, limit: int) -> list[_T_Packet]:
+        size = self._size
+        if self._position + size > len(self._chunk) and not (self._received and self._next_chunk()):
+            return []
+        chunk, start = self._chunk, self._position
+        end = min(start + limit * size, len(chunk) - size + 1)
+        packets: list[_T_Packet] = []
+        try:
+            packets.extend(map(self._decode, [chunk[i : i + size] for i in range(start, end, size)]))
+        except (KeyboardInterrupt, SystemExit):
+            raise  # and all of them are decoded again
+        except BaseException:
+            pass  # those before the bad one are in the list: it will be met again, as the first one
+        if not packets:  # nor does StopIteration, which ends map() without a word, lose a frame
+            return [self.next_packet()]  # type: ignore[list-item]  # its bytes are there
+        self._position += size * len(packets)
+        return packets
+
+    @property
+    def pending(self) -> int:
+        return len(self._chunk) - self._position if self._partial is None else len(self._partial)
+
+    @property
+    def holds_input(self) -> bool:
+        return bool(self._received or self.pending)
+
+    def clear(self) -> None:
+        super().clear()
+        self._position = 0
+        self._partial = None
+
+    def _next_chunk(self) -> bool:
+        """Makes the next chunk of what was left of the last one and what was received; false if that is too little."""
+        partial = self._partial
+        if partial is None:
+            partial = bytearray(memoryview(self._chunk)[self._position :])
+            self._chunk = b""
+            self._position = 0
+        received = b"".join(self._received)
+        self._received.clear()
+        if partial:
+            partial += received
+            if len(partial) < self._size:
+                self._partial = partial
+                return False
+            received = bytes(partial)
+        elif len(received) < self._size:
+            self._partial = bytearray(received)
+            return False
+        self._partial = None
+        self._chunk = received
+        return True

@@ -1,0 +1,47 @@
+"""The common base of decoders that cut chunks into frames without a generator."""
+
+from __future__ import annotations
+
+__all__ = ["FrameDecoder"]
+
+from collections.abc import Callable
+from typing import ClassVar, NoReturn, TypeVar
+
+from easynetwork.exceptions import (
+    DeserializeError,
+    PacketConversionError,
+    StreamProtocolParseError,
+)
+from easynetwork.serializers.framing import error_in_stream
+
+from .interface import StreamDecoder, protocol_crash
+
+_T_Packet = TypeVar("_T_Packet")
+
+
+class FrameDecoder(StreamDecoder[_T_Packet]):
+    """What separator-framed and fixed-size streams share: how a frame becomes a packet, and what its errors mean."""
+
+    __slots__ = ("_chunk", "_decode", "_received")
+
+    _reports_causes: ClassVar[bool] = False
+    """See `FramedPacketSerializer`."""
+
+    def __init__(self, decode: Callable[[bytes], _T_Packet]) -> None:
+        self._received: list[bytes] = []
+        self.input = self._received
+        self._decode = decode
+        self._chunk: bytes = b""
+
+    def clear(self) -> None:
+        self._received.clear()
+        self._chunk = b""
+
+    def _fail(self, exc: BaseException, remaining_data: memoryview) -> NoReturn:
+        """Raise what *exc* means, which a frame has caused. The frame was taken: the next call goes on after it."""
+        if isinstance(exc, DeserializeError):
+            error = error_in_stream(exc, remaining_data, flat=self._reports_causes)
+            raise StreamProtocolParseError(remaining_data, error) from error
+        if isinstance(exc, PacketConversionError):
+            raise StreamProtocolParseError(remaining_data, exc) from exc
+        raise protocol_crash(exc) if isinstance(exc, Exception) else exc

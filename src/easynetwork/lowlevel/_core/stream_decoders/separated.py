@@ -1,0 +1,214 @@
+"""Decoders of frames that end with a separator."""
+
+from __future__ import annotations
+
+__all__ = ["CauseReportingDecoder", "SeparatedDecoder"]
+
+from collections.abc import Callable
+from itertools import accumulate
+from typing import NoReturn, TypeVar
+
+from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
+
+from .frames import FrameDecoder
+from .interface import NEED_DATA, NeedData
+
+_T_Packet = TypeVar("_T_Packet")
+
+
+class SeparatedDecoder(FrameDecoder[_T_Packet]):
+    """Frames followed by a separator: a chunk is split at once.
+
+    The incomplete frame at the end of a chunk is kept as ``bytes``; once it has outlived a chunk without any separator
+    it becomes a ``bytearray``, in which only new bytes are searched: a frame that drips in costs linear time. Of one
+    that was refused, as many bytes stay there as the separator has: enough to find it, and never none.
+    """
+
+    __slots__ = (
+        "_frames",
+        "_has_large_frames",
+        "_is_tail_refused",
+        "_limit",
+        "_remaining_sizes",
+        "_separator",
+        "_tail",
+        "drained",
+    )
+
+    def __init__(self, decode: Callable[[bytes], _T_Packet], separator: bytes, limit: int) -> None:
+        super().__init__(decode)
+        self._separator = separator
+        self._limit = limit
+        self._frames: list[bytes] = []  # complete frames of the chunk, the next one last
+        self._has_large_frames = False  # perhaps
+        self._tail: bytes | bytearray = b""  # what follows the last separator
+        self._is_tail_refused = False  # its frame is over the limit, and goes on up to the next separator
+        self._remaining_sizes: list[int] | None = None
+
+    def next_packet(self) -> _T_Packet | NeedData:
+        frames = self._frames
+        if not frames:
+            received = self._received
+            if not received and not self._tail:
+                return NEED_DATA
+            if len(received) == 1 and not self._tail:
+                packet = self.next_lone_packet(received.pop())
+                if packet is not NEED_DATA:
+                    return packet
+            frames = self._split_received()
+            if not frames:
+                return NEED_DATA
+        if self._has_large_frames:
+            return self._decode_last(frames)
+        try:
+            return self._decode(frames.pop())
+        except Exception as exc:
+            self._fail(exc, self._remaining())
+
+    def next_packets(self, limit: int) -> list[_T_Packet]:
+        self.drained = False
+        frames = self._frames
+        if not frames:
+            if not self._received and not self._tail:
+                self._chunk = b""  # an idle connection does not keep its last chunk
+                return []
+            frames = self._split_received()
+        if self._has_large_frames or not frames:
+            return super().next_packets(limit)
+        packets: list[_T_Packet] = []
+        try:
+            packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
+        except (KeyboardInterrupt, SystemExit):
+            raise  # and all of them are decoded again
+        except BaseException:
+            pass  # those before the bad one are in the list: it will be met again, as the first one
+        if not packets:  # nor does StopIteration, which ends map() without a word, lose a frame
+            return [self._decode_last(frames)]
+        del frames[-len(packets) :]
+        if not frames and not self._tail:
+            self.drained = True
+            self._chunk = b""
+        return packets
+
+    def next_lone_packet(self, chunk: bytes) -> _T_Packet | NeedData:
+        if not (self._received or self._frames or self._tail):
+            frame, separator, rest = chunk.partition(self._separator)
+            if separator and not rest and len(frame) <= self._limit:
+                try:
+                    return self._decode(frame)
+                except Exception as exc:
+                    self._fail(exc, memoryview(b""))
+        self._received.append(chunk)
+        return NEED_DATA
+
+    @property
+    def pending(self) -> int:
+        return 0 if self._is_tail_refused else len(self._tail)
+
+    @property
+    def holds_input(self) -> bool:
+        return bool(self._received or self._frames or self._tail)
+
+    def clear(self) -> None:
+        super().clear()
+        self._frames.clear()
+        self._tail = b""
+        self._is_tail_refused = False
+
+    def _decode_last(self, frames: list[bytes]) -> _T_Packet:
+        frame = frames.pop()
+        if self._has_large_frames and len(frame) > self._limit:
+            self._refuse_frame(frame)
+        try:
+            return self._decode(frame)
+        except Exception as exc:
+            self._fail(exc, self._remaining())
+
+    def _split_received(self) -> list[bytes]:
+        """Makes frames of what was received. Called when there are none."""
+        received, tail = self._received, self._tail
+        if not tail and len(received) == 1:  # by far the most
+            self._chunk = chunk = received.pop()
+            self._remaining_sizes = None
+            self._frames = frames = chunk.split(self._separator)
+            self._tail = frames.pop()
+            self._has_large_frames = len(chunk) > self._limit
+            if len(frames) > 1:
+                frames.reverse()
+            elif not frames:
+                self._tail = bytearray(chunk)
+                return self._split_received()
+            return frames
+        if not received:
+            if len(tail) - len(self._separator) >= self._limit:
+                self._refuse_tail()
+            return self._frames
+        if len(received) == 1:
+            chunk = received.pop()
+        else:
+            chunk = b"".join(received)
+            received.clear()
+        first = None
+        if tail:
+            if isinstance(tail, bytearray):
+                searched = max(len(tail) - len(self._separator) + 1, 0)
+                tail += chunk
+                end = tail.find(self._separator, searched)
+                if end < 0:
+                    if self._is_tail_refused:
+                        del tail[: -len(self._separator)]
+                    return self._split_received()
+                with memoryview(tail) as view:  # a slice of a bytearray would be one more copy
+                    if not self._is_tail_refused:
+                        first = bytes(view[:end])
+                    chunk = bytes(view[end + len(self._separator) :])
+                self._is_tail_refused = False
+            else:
+                chunk = tail + chunk
+        frames = chunk.split(self._separator)
+        self._tail = frames.pop()
+        if len(frames) > 1:
+            frames.reverse()
+        self._has_large_frames = len(chunk) > self._limit
+        if first is not None:
+            frames.append(first)
+            self._has_large_frames = True
+        elif not frames:
+            self._tail = bytearray(chunk)
+            return self._split_received()
+        self._chunk = chunk
+        self._frames = frames
+        self._remaining_sizes = None
+        return frames
+
+    def _remaining(self) -> memoryview:
+        """Returns what comes after the frame that was taken last. No copy, and no search at each error of a chunk."""
+        frames, sizes = self._frames, self._remaining_sizes
+        if sizes is None:
+            frame_sizes = (len(frame) + len(self._separator) for frame in frames)
+            sizes = self._remaining_sizes = list(accumulate(frame_sizes, initial=len(self._tail)))
+        return memoryview(self._chunk)[len(self._chunk) - sizes[len(frames)] :]
+
+    def _refuse_frame(self, frame: bytes) -> NoReturn:
+        buffer = b"".join((frame, self._separator, self._remaining()))
+        self._overrun(f"A frame of {len(frame)} bytes was received", buffer, len(frame))
+
+    def _refuse_tail(self) -> NoReturn:
+        buffer = bytes(self._tail)
+        consumed = len(buffer) + 1 - len(self._separator)
+        self._tail = bytearray(buffer[-len(self._separator) :])
+        self._is_tail_refused = True
+        self._overrun(f"No separator was found in {len(buffer)} bytes", buffer, consumed)
+
+    def _overrun(self, what: str, buffer: bytes, consumed: int) -> NoReturn:
+        message = f"{what}; the limit is {self._limit} bytes before {self._separator!r}"
+        error = LimitOverrunError(message, buffer, consumed, self._separator)
+        raise StreamProtocolParseError(error.remaining_data, error) from error
+
+
+class CauseReportingDecoder(SeparatedDecoder[_T_Packet]):
+    """The same for text, whose errors come straight from what was wrong with it."""
+
+    __slots__ = ()
+
+    _reports_causes = True

@@ -1,0 +1,1 @@
+"""Datagrams: from readiness events to transports."""

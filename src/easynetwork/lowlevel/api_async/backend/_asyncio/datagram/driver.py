@@ -1,0 +1,212 @@
+"""The inline driver of datagrams: handlers run right in the callback that receives for them."""
+
+from __future__ import annotations
+
+__all__ = ["InlineReception"]
+
+import asyncio
+import contextvars
+from asyncio.tasks import _enter_task, _leave_task
+from sys import getrefcount
+from typing import TYPE_CHECKING, Any
+from weakref import getweakrefcount
+
+from easynetwork.lowlevel._core.datagram_dispatch import OVER, SILENCE, TURN, Conversation, DatagramDispatcher
+from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import WAITING, Carrier
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
+
+
+class InlineReception:
+    """Hands received datagrams to conversations, each of which has a carrier in *task_group*.
+
+    One carrier is spare. A generator that begins and ends within one callback has used it, and if nobody has taken
+    notice of it, it serves the next one. Any other generator keeps its carrier to the end, and another one is spare.
+    """
+
+    __slots__ = ("_dispatcher", "_loop", "_spare", "_task_group", "carriers", "context")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup
+    ) -> None:
+        self._loop = loop
+        self._dispatcher = dispatcher
+        self._task_group = task_group
+        self._spare: _ConversationCarrier | None = None
+        self.carriers: dict[Any, _ConversationCarrier] = {}
+        """Those in use, by the address of the sender."""
+        self.context = contextvars.copy_context()
+        """Each generator gets a copy of it."""
+        self._start_spare()
+
+    def end(self) -> None:
+        """Has the generators that wait for a datagram closed: none will come any more."""
+        self._dispatcher.ended = True
+        for carrier in self.carriers.values():
+            carrier.wake()
+
+    def close(self) -> None:
+        """Ends the task that nobody needs any more."""
+        if self._spare is not None:
+            self._spare.retire()
+
+    def deliver(self, datagram: bytes, address: Any, ancillary_data: Any = None) -> None:
+        """Takes a datagram, and runs its handler if that is possible right now."""
+        if (carrier := self.carriers.get(address)) is not None:
+            if carrier.is_parked():
+                carrier.conversation.ancillary_data = ancillary_data
+                if carrier.step(datagram) is OVER:
+                    carrier.retire()
+            else:
+                carrier.conversation.keep(datagram, ancillary_data)
+        elif (carrier := self._spare) is not None and carrier.is_parked():
+            if not carrier.lend(address, datagram, ancillary_data):
+                self._start_spare()
+        else:
+            carrier = _ConversationCarrier(self._loop, self, Conversation(self._dispatcher, address))
+            if carrier.conversation.keep(datagram, ancillary_data):
+                self.carriers[address] = carrier
+                self._start(carrier)
+            if self._spare is None:
+                self._start_spare()
+
+    def _start_spare(self) -> None:
+        self._spare = _ConversationCarrier(self._loop, self, Conversation(self._dispatcher, None))
+        self._start(self._spare)
+
+    def _start(self, carrier: _ConversationCarrier) -> None:
+        try:
+            self._task_group.start_soon(carrier.run)
+        except BaseException:
+            carrier.close()
+            raise
+
+    def is_spare(self, carrier: _ConversationCarrier) -> bool:
+        return carrier is self._spare
+
+    def forget(self, carrier: _ConversationCarrier) -> None:
+        """Called when *carrier* ends."""
+        if self.carriers.get(carrier.conversation.address) is carrier:
+            del self.carriers[carrier.conversation.address]
+        if self._spare is carrier:
+            self._spare = None
+
+
+class _ConversationCarrier(Carrier):
+    """The task of one conversation."""
+
+    __slots__ = (
+        "_coroutine",
+        "_deadline",
+        "_is_retired",
+        "_reception",
+        "_send",
+        "context",
+        "conversation",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, reception: InlineReception, conversation: Conversation) -> None:
+        super().__init__(loop)
+        self._reception = reception
+        self.conversation = conversation
+        self._coroutine = conversation.run()
+        self._coroutine.send(None)  # up to where it asks for the first datagram
+        self._send = self._coroutine.send
+        self._deadline: float | None = None
+        self._is_retired = False
+        self.context = reception.context
+
+    # ----------------------------------------------------------------------------------------------- in the callbacks
+
+    def lend(self, address: Any, datagram: bytes, ancillary_data: Any) -> bool:
+        """Begins a conversation in this spare carrier. Returns whether it is over, and the carrier as if unused."""
+        task = self._task
+        references, weak_references = getrefcount(task), getweakrefcount(task)
+        self.context = self._reception.context.copy()
+        self.conversation.address = address
+        self.conversation.ancillary_data = ancillary_data
+        if self.step(datagram) is not OVER:
+            self._reception.carriers[address] = self
+            return False
+        if getrefcount(task) == references and getweakrefcount(task) == weak_references:
+            return True
+        self.retire()  # a handler has kept its task: it must never be that of another one
+        return False
+
+    def step(self, datagram: bytes | None, error: Exception | None = None) -> object:
+        """Resumes the conversation with *datagram* or *error*, as if in the carrier. Returns what it yields."""
+        self._deadline = None
+        _enter_task(self._loop, self._task)
+        try:
+            if error is None:
+                yielded = self.context.run(self._send, datagram)
+            else:
+                yielded = self.context.run(self._coroutine.throw, error)
+        except BaseException as exc:
+            self._failure = exc
+            self.wake()  # not now: the end of the task comes after all that is done here
+            return None
+        finally:
+            _leave_task(self._loop, self._task)
+        if yielded is SILENCE:
+            if self.conversation.timeout is not None:
+                self._deadline = self._begin_timeout(self.conversation.timeout)
+        elif yielded is not OVER:
+            self._suspended = None if yielded is TURN else yielded
+            self.wake_now()
+        return yielded
+
+    def retire(self) -> None:
+        """Ends the task. Its conversation is over, or has never begun."""
+        self._is_retired = True
+        self._reception.forget(self)
+        self.wake()
+
+    def close(self) -> None:
+        """Drops everything. Called instead of `run`, or at its end."""
+        self._coroutine.close()
+        self._reception.forget(self)
+        self.conversation.clear()
+
+    def _get_deadline(self) -> float | None:
+        return self._deadline
+
+    def _time_out(self) -> None:
+        if self.is_parked() and self.step(None, TimeoutError("No datagram was received in time")) is OVER:
+            self.retire()
+
+    # ------------------------------------------------------------------------------------------------- in the carrier
+
+    async def run(self) -> None:
+        """The task."""
+        try:
+            await self.carry()
+        finally:
+            self.close()
+
+    def _begin(self) -> Any:
+        return WAITING if self._reception.is_spare(self) else self._settle(OVER)
+
+    def _resume(self) -> Any:
+        if self._is_retired:
+            raise StopIteration
+        return self._settle(self.context.run(self._send, None))
+
+    def _throw(self, exc: BaseException) -> Any:
+        return self._settle(self.context.run(self._coroutine.throw, exc))
+
+    def _settle(self, yielded: Any) -> Any:
+        """Returns what the task does about what the conversation has *yielded*."""
+        self._deadline = None
+        while yielded is OVER:
+            # A task that is cancelled begins no other generator.
+            if self._task.cancelling() or (datagram := self.conversation.take()) is None:
+                raise StopIteration
+            self.context = self._reception.context.copy()
+            yielded = self.context.run(self._send, datagram)
+        if yielded is SILENCE:
+            if self.conversation.timeout is not None:
+                self._deadline = self._begin_timeout(self.conversation.timeout)
+            return WAITING
+        return None if yielded is TURN else yielded  # None as in ``asyncio.sleep(0)``

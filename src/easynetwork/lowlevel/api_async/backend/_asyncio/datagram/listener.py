@@ -1,0 +1,258 @@
+"""Datagrams from and to anyone: UDP and Unix sockets."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncioDatagramListener", "AsyncioUnixDatagramListener"]
+
+import asyncio
+import errno
+import logging
+import socket
+import warnings
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
+from easynetwork.lowlevel._core.errors import error_from_errno
+from easynetwork.lowlevel._records import log
+from easynetwork.lowlevel._sockets.ancillary import RECVMSG_FLAGS, close_descriptors, whole_messages
+from easynetwork.lowlevel._sockets.attributes import socket_attributes
+from easynetwork.lowlevel._sockets.calls import count_dropped_datagrams
+from easynetwork.lowlevel._sockets.inet import is_numeric_host
+from easynetwork.lowlevel._sockets.unix_address import check_destination
+from easynetwork.lowlevel.api_async.backend._resolving import resolve_peer
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
+from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
+
+from .driver import InlineReception
+from .readiness import Readiness
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel._core.datagram_dispatch import DatagramDispatcher
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+DATAGRAMS_PER_TURN: Final = 64
+"""How many datagrams are read before everything else in the event loop gets its turn."""
+
+_logger = logging.getLogger(__name__)
+
+ERROR_DELAY: Final = 0.1
+"""Seconds without reading after a second error in a row: the system may be short of something."""
+
+
+class AsyncioDatagramListener(AsyncDatagramListener[Any]):
+    """A socket that reads while somebody serves. What has no time to be read waits in the queue of the system."""
+
+    __slots__ = ("_backend", "_dropped", "_readiness", "_recvfrom", "_sendto", "_stopped")
+
+    def __init__(self, backend: AsyncBackend, sock: socket.socket) -> None:
+        self._backend = backend
+        self._readiness = Readiness(asyncio.get_running_loop(), sock)
+        self._recvfrom = partial(sock.recvfrom, MAX_DATAGRAM_BUFSIZE)
+        self._sendto = sock.sendto
+        self._stopped: asyncio.Future[Exception] | None = None  # while serving
+        self._dropped = 0
+
+    def __del__(self) -> None:
+        readiness = getattr(self, "_readiness", None)
+        if readiness is not None and not readiness.closed:
+            warnings.warn(f"unclosed listener {self!r}", ResourceWarning, stacklevel=2, source=self)
+            readiness.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(getattr(self, '_readiness', None), 'sock', None)!r}>"
+
+    # ----------------------------------------------------------------------------------------------------- receiving
+
+    async def serve(
+        self,
+        handler: Callable[[bytes, Any], Coroutine[Any, Any, None]],
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        if task_group is None:
+            async with self._backend.create_task_group() as task_group:
+                await self.serve(handler, task_group)
+        start_soon: Callable[..., None] = task_group.start_soon
+        await self._receive_all(self._recvfrom, partial(start_soon, handler))
+
+    async def _hook_run_conversations(
+        self, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None
+    ) -> NoReturn:
+        receive = self._receiver(dispatcher.ancillary_bufsize)
+        if task_group is None:
+            async with self._backend.create_task_group() as task_group:
+                await self._receive_for(InlineReception(self._readiness.loop, dispatcher, task_group), receive)
+        reception = InlineReception(self._readiness.loop, dispatcher, task_group)
+        try:
+            await self._receive_for(reception, receive)
+        except Exception:
+            reception.end()
+            raise
+
+    async def _receive_for(self, reception: InlineReception, receive: Callable[[], tuple[Any, ...]]) -> NoReturn:
+        try:
+            await self._receive_all(receive, reception.deliver)
+        finally:
+            reception.close()
+
+    def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, ...]]:
+        """Returns a function that receives the arguments of `InlineReception.deliver`.
+
+        Raises:
+            UnsupportedOperation: ancillary data is wanted, and this listener carries none.
+        """
+        if ancillary_bufsize is not None:
+            raise UnsupportedOperation("This listener does not support receiving ancillary data")
+        return self._recvfrom
+
+    async def _receive_all(self, receive: Callable[[], tuple[Any, ...]], deliver: Callable[..., object]) -> NoReturn:
+        """Calls *deliver* with what *receive* takes from the socket, as long as there is anything.
+
+        Errors of the socket are logged. Anything else that is raised ends this method. It is all done in a copy of the
+        current context.
+        """
+        readiness = self._readiness
+        if readiness.closed:
+            raise error_from_errno(errno.EBADF)
+        if self._stopped is not None:
+            raise BusyResourceError("Another task is serving this listener")
+        stopped = self._stopped = readiness.loop.create_future()
+        errors_in_a_row = 0
+
+        def on_readable() -> None:
+            nonlocal errors_in_a_row
+            received = 0
+            try:
+                while received < DATAGRAMS_PER_TURN:
+                    deliver(*receive())
+                    received += 1
+            except BlockingIOError:
+                if not received:
+                    readiness.refresh()
+            except Exception as exc:
+                if not isinstance(exc, OSError) or exc.errno in CLOSED_SOCKET_ERRNOS:
+                    self._stop(exc)
+                    return
+                log(_logger, logging.WARNING, "Error while receiving on %r: %s", self, exc)
+                errors_in_a_row = 1 if received else errors_in_a_row + 1
+                if errors_in_a_row > 1:
+                    readiness.unwatch()
+                    readiness.loop.call_later(ERROR_DELAY, read_on)
+                else:
+                    readiness.refresh()
+                return
+            errors_in_a_row = 0
+
+        def read_on() -> None:
+            if self._stopped is stopped and not stopped.done():
+                readiness.watch(on_readable)
+
+        read_on()
+        try:
+            raise await stopped
+        finally:
+            readiness.unwatch()
+            self._stopped = None
+
+    def _stop(self, reason: Exception) -> None:
+        self._readiness.unwatch()
+        if self._stopped is not None and not self._stopped.done():
+            self._stopped.set_result(reason)
+
+    @property
+    def dropped_datagrams(self) -> int:
+        if not self._readiness.closed:
+            self._dropped = count_dropped_datagrams(self._readiness.sock)
+        return self._dropped
+
+    # ------------------------------------------------------------------------------------------------------- sending
+
+    async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
+        address = await resolve_peer(self._backend, address, self._readiness.sock.family)
+        if not self._send_nowait(data, address):
+            await self._readiness.write(partial(self._sendto, data, address))
+
+    def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
+        if not is_numeric_host(address[0]):
+            return False  # sendto() would ask the name server itself, and block the event loop
+        return self._readiness.try_write(self._sendto, data, address)
+
+    _hook_send_nowait = _send_nowait
+
+    # ------------------------------------------------------------------------------------------------------- closing
+
+    def is_closing(self) -> bool:
+        return self._readiness.closed
+
+    async def aclose(self) -> None:
+        if not self._readiness.closed:
+            self._dropped = self.dropped_datagrams
+            self._stop(error_from_errno(errno.EBADF))
+            self._readiness.close()
+        await self._backend.coro_yield()
+
+    def backend(self) -> AsyncBackend:
+        return self._backend
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        sock = self._readiness.sock
+        return socket_attributes(lambda: sock)
+
+
+class AsyncioUnixDatagramListener(AsyncioDatagramListener):
+    """A Unix socket: ancillary data goes along."""
+
+    __slots__ = ()
+
+    async def serve_with_ancillary(
+        self,
+        handler: Callable[[bytes, Any | None, Any], Coroutine[Any, Any, None]],
+        ancillary_bufsize: int,
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        if task_group is None:
+            async with self._backend.create_task_group() as task_group:
+                await self.serve_with_ancillary(handler, ancillary_bufsize, task_group)
+        start_soon: Callable[..., None] = task_group.start_soon
+
+        def deliver(data: bytes, address: Any, messages: Any) -> None:
+            try:
+                start_soon(handler, data, messages, address)
+            except BaseException:
+                close_descriptors(messages)
+                raise
+
+        await self._receive_all(self._receiver(ancillary_bufsize), deliver)
+
+    _hook_run_conversations = AsyncioDatagramListener._hook_run_conversations
+
+    def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, ...]]:
+        if ancillary_bufsize is None:
+            return super()._receiver(None)
+        recvmsg = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS)
+
+        def receive() -> tuple[Any, ...]:
+            data, messages, flags, address = recvmsg()
+            return data, address, whole_messages(messages, flags)
+
+        return receive
+
+    async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
+        if not self._send_nowait(data, address):
+            await self._readiness.write(partial(self._sendto, data, address))
+
+    def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
+        check_destination(address)
+        return self._readiness.try_write(self._sendto, data, address)
+
+    _hook_send_nowait = _send_nowait
+
+    async def send_with_ancillary_to(
+        self, data: bytes | bytearray | memoryview, ancillary_data: Any, address: Any
+    ) -> None:
+        check_destination(address)
+        send = partial(self._readiness.sock.sendmsg, [data], list(ancillary_data), 0, address)
+        if not self._readiness.try_write(send):
+            await self._readiness.write(send)

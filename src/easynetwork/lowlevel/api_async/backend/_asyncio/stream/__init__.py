@@ -1,0 +1,1 @@
+"""Byte streams: from the callbacks of the event loop to transports."""

@@ -1,0 +1,260 @@
+"""Accepting connections, also when descriptors run out."""
+
+from __future__ import annotations
+
+__all__ = ["Acceptor", "LoopAcceptor", "SocketAcceptor", "run_detached"]
+
+import asyncio
+import logging
+import os
+import socket as _socket
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+from easynetwork.lowlevel._records import log
+from easynetwork.lowlevel._sockets.accepting import ConnectionSource
+
+_logger = logging.getLogger(__name__)
+
+_BURST: Final = 32
+"""So many connections within `_CHECK_INTERVAL` are a burst."""
+_CHECK_INTERVAL: Final = 0.05
+"""During a burst, `LoopAcceptor` looks how many descriptors are left after so many seconds, or `_BURST` connections."""
+_RESERVE: Final = 2 * _BURST
+"""If less than so many are left, it takes no chances."""
+
+
+class Acceptor(Protocol):
+    """What accepts connections until it is closed."""
+
+    def close(self) -> None:
+        """Stops, and closes the listening socket."""
+
+
+class SocketAcceptor:
+    """Hands the socket of each connection that comes in to a function, until closed.
+
+    Parameters:
+        loop: the event loop.
+        sock: a listening socket. Owned by the acceptor.
+        connected: gets the socket of each connection, non-blocking, and owns it.
+        failed: called once, with what ends accepting for good.
+    """
+
+    __slots__ = ("_failed", "_loop", "_pause", "_sock", "_source", "_watching")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: _socket.socket,
+        connected: Callable[[_socket.socket], object],
+        failed: Callable[[OSError], object],
+    ) -> None:
+        sock.setblocking(False)
+        self._loop = loop
+        self._sock = sock
+        self._source = ConnectionSource(sock, connected)
+        self._failed = failed
+        self._watching = False
+        self._pause: asyncio.TimerHandle | None = None
+        self.resume()
+
+    def is_accepting(self) -> bool:
+        """Return whether it watches the socket: it does not while it is paused, or short of descriptors."""
+        return self._watching
+
+    def resume(self) -> None:
+        """Accept again, after `pause`."""
+        self._pause = None
+        self._watching = True
+        self._loop.add_reader(self._sock, self._accept)
+
+    def pause(self) -> None:
+        """Accept nothing for the time being. Connections wait."""
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+        if self._watching:
+            self._watching = False
+            self._loop.remove_reader(self._sock)
+
+    def close(self) -> None:
+        """Accepts no more, and closes the socket."""
+        self.pause()
+        self._sock.close()
+
+    def _accept(self) -> None:
+        try:
+            delay = self._source.accept()
+        except OSError as exc:
+            if self._watching:  # else it was closed by who got the last connection
+                self.pause()
+                self._failed(exc)
+            return
+        if delay and self._watching:
+            self.pause()
+            self._pause = self._loop.call_later(delay, self.resume)
+
+
+class LoopAcceptor:
+    """Has the loop make a transport of each connection that comes in, until closed.
+
+    What loops do when descriptors run out is of no use: asyncio calls its exception handler thousands of times a
+    second, uvloop closes the waiting connections without a word. So `SocketAcceptor` accepts the connections.
+
+    On other loops than asyncio's, that takes a fifth more time for a short connection. There the loop accepts during a
+    burst, as long as many descriptors are left. Other parts of the process may take these meanwhile, so that this is
+    checked by the clock as well as by the number of connections.
+
+    Parameters:
+        loop: the event loop.
+        new_protocol: makes the protocol of each connection.
+        failed: called once, with what ends accepting for good.
+    """
+
+    __slots__ = (
+        "_acceptor",
+        "_backlog",
+        "_checked_at",
+        "_failed",
+        "_is_burst",
+        "_loop",
+        "_new_protocol",
+        "_server",
+        "_sock",
+        "_timer",
+        "_unchecked",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        new_protocol: Callable[[], asyncio.BaseProtocol],
+        failed: Callable[[OSError], object],
+    ) -> None:
+        self._loop = loop
+        self._new_protocol = new_protocol
+        self._failed = failed
+        self._acceptor: SocketAcceptor | None = None  # paused while the loop accepts
+        self._server: Acceptor | None = None  # while the loop accepts
+        self._timer: asyncio.TimerHandle | None = None  # likewise
+        self._unchecked = 0
+        self._checked_at = loop.time()
+        self._is_burst = False
+
+    async def start(self, sock: _socket.socket, backlog: int) -> None:
+        """Begins to accept connections from *sock*, a listening socket, and owns it."""
+        self._sock = sock
+        self._backlog = backlog
+        if isinstance(self._loop, asyncio.SelectorEventLoop):
+            self._acceptor = SocketAcceptor(self._loop, sock, self._connect, self._failed)
+        elif sys.platform == "win32":  # whose other loop watches no sockets, and has descriptors enough
+            self._server = await self._loop.create_server(self._new_protocol, sock=sock, backlog=backlog)
+        else:
+            self._acceptor = SocketAcceptor(self._loop, sock, self._connect_and_count, self._failed)
+
+    def close(self) -> None:
+        """Accepts no more, and closes the socket."""
+        self._end_burst()
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
+
+    def _connect(self, connection: _socket.socket) -> None:
+        run_detached(self._loop.connect_accepted_socket(self._new_protocol, connection))
+
+    def _connect_and_count(self, connection: _socket.socket) -> None:
+        self._connect(connection)
+        self._unchecked += 1
+        if self._unchecked >= _BURST:
+            self._unchecked = 0
+            before, self._checked_at = self._checked_at, self._loop.time()
+            if self._checked_at - before < _CHECK_INTERVAL and not self._is_short():
+                run_detached(self._begin_burst())
+
+    # --------------------------------------------------------------------------------------------------------- bursts
+
+    async def _begin_burst(self) -> None:
+        """Has the loop accept."""
+        acceptor = self._acceptor
+        if acceptor is None or not acceptor.is_accepting():  # several times for the connections of one turn
+            return
+        acceptor.pause()
+        try:
+            sock = self._sock.dup()  # the loop closes it
+            server = await self._loop.create_server(self._new_counted_protocol, sock=sock, backlog=self._backlog)
+        except OSError:  # short of something: not now
+            if self._acceptor is not None:
+                acceptor.resume()
+            return
+        if self._acceptor is None:  # closed meanwhile
+            server.close()
+            return
+        self._server = server
+        self._is_burst = False
+        self._timer = self._loop.call_later(_CHECK_INTERVAL, self._check_by_clock)
+
+    def _end_burst(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _new_counted_protocol(self) -> asyncio.BaseProtocol:
+        self._unchecked += 1
+        if self._unchecked >= _BURST:
+            self._unchecked = 0
+            self._is_burst = True
+            self._loop.call_soon(self._check)
+        return self._new_protocol()
+
+    def _check_by_clock(self) -> None:
+        is_burst, self._is_burst = self._is_burst, False
+        self._timer = self._loop.call_later(_CHECK_INTERVAL, self._check_by_clock)
+        self._check(is_burst)
+
+    def _check(self, is_burst: bool = True) -> None:
+        if self._server is not None and (self._is_short() or not is_burst):
+            self._end_burst()
+            if self._acceptor is not None:
+                self._checked_at = self._loop.time()
+                self._acceptor.resume()
+
+    def _is_short(self) -> bool:
+        """Returns whether few descriptors are left."""
+        try:
+            lowest_free = os.dup(self._sock.fileno())
+        except OSError as exc:
+            if self._server is not None:
+                text = "Connections may have been closed by the event loop, which could not accept them: %s"
+                log(_logger, logging.ERROR, text, exc)
+            return True
+        os.close(lowest_free)
+        return _is_among_the_last(lowest_free)
+
+
+if sys.platform == "win32":
+
+    def _is_among_the_last(fd: int) -> bool:
+        return False
+
+else:
+    import resource
+
+    def _is_among_the_last(fd: int) -> bool:
+        """Returns whether few descriptors are left if *fd*, just opened, is the lowest that was free."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return limit != resource.RLIM_INFINITY and limit - fd < _RESERVE
+
+
+def run_detached(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Runs a coroutine without a task. Its first step is done on return: nobody can cancel it before."""
+    try:
+        future = coroutine.send(None)
+    except StopIteration:
+        return
+    future._asyncio_future_blocking = False
+    future.add_done_callback(lambda _: run_detached(coroutine))

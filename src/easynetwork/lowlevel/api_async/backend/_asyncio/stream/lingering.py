@@ -1,0 +1,71 @@
+"""Closing the connection of a peer that is still sending."""
+
+from __future__ import annotations
+
+__all__ = ["linger"]
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from easynetwork.lowlevel._sockets.lingering import LINGER_BYTES, LINGER_TIMEOUT
+
+from .shared_buffer import SharedBufferProtocol
+
+if TYPE_CHECKING:
+    from .protocol import StreamCallbacks
+
+
+def linger(callbacks: StreamCallbacks) -> None:
+    """Close the sending direction, and the connection once the peer has ended the other one, or sends for too long."""
+    transport = callbacks.transport
+    transport.set_protocol(LingeringProtocol(callbacks))
+    try:
+        if not callbacks.eof_sent:
+            transport.write_eof()
+    except OSError:  # the peer has gone
+        transport.close()
+
+
+class LingeringProtocol(SharedBufferProtocol):
+    """Discards what is received. It is the last protocol of its transport."""
+
+    __slots__ = ("_callbacks", "_has_flushed", "_left", "_timer", "_transport")
+
+    def __init__(self, callbacks: StreamCallbacks) -> None:
+        self._callbacks = callbacks
+        self._transport = callbacks.transport
+        self._left = LINGER_BYTES
+        self._has_flushed = self._is_flushed()
+        self._timer: asyncio.TimerHandle | None = None
+        self._arm_timer()
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0 and not self._transport.is_closing():
+            self._transport.pause_reading()
+            if self._is_flushed():
+                self._transport.close()
+
+    def eof_received(self) -> bool:
+        self._transport.close()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._callbacks.connection_lost(exc)
+
+    def _is_flushed(self) -> bool:
+        return not self._transport.get_write_buffer_size()
+
+    def _arm_timer(self) -> None:
+        self._timer = self._callbacks.loop.call_later(LINGER_TIMEOUT, self._check_time)
+
+    def _check_time(self) -> None:
+        self._timer = None
+        if self._has_flushed:
+            self._transport.close()
+        else:  # the task that awaits the close limits the time that sending may take
+            self._has_flushed = self._is_flushed()
+            self._arm_timer()

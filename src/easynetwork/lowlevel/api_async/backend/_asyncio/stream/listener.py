@@ -1,0 +1,125 @@
+"""Accepting connections."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncioStreamListener"]
+
+import asyncio
+import contextvars
+import errno
+import socket
+import warnings
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel._core.errors import error_from_errno
+from easynetwork.lowlevel._sockets.attributes import socket_attributes
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+
+from .acceptor import Acceptor, LoopAcceptor
+from .protocol import StreamCallbacks
+from .transport import AsyncioStreamTransport
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+
+class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
+    """Owns a socket that is listening already. Each `serve` accepts from a duplicate: loops close the socket that they
+    have accepted from, and ours is to be served again."""
+
+    __slots__ = ("_backend", "_backlog", "_closed", "_socket", "_stopped")
+
+    _callbacks_type: ClassVar[type[StreamCallbacks]] = StreamCallbacks
+    _transport_type: ClassVar[Any] = AsyncioStreamTransport
+
+    def __init__(self, backend: AsyncBackend, sock: socket.socket, backlog: int) -> None:
+        self._backend = backend
+        self._socket = sock
+        self._backlog = backlog
+        self._closed = False
+        self._stopped: asyncio.Future[None] | None = None  # while serving
+
+    def __del__(self) -> None:
+        sock: socket.socket | None = getattr(self, "_socket", None)
+        if sock is not None and not self._closed:
+            warnings.warn(f"unclosed listener {self!r}", ResourceWarning, stacklevel=2, source=self)
+            sock.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, '_socket', None)!r}>"
+
+    async def serve(
+        self,
+        handler: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]],
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        if task_group is None:
+            async with self._backend.create_task_group() as task_group:
+                await self._serve(handler, task_group)
+        await self._serve(handler, task_group)
+
+    async def _serve(
+        self, handler: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]], task_group: TaskGroup
+    ) -> NoReturn:
+        if self._closed:
+            raise error_from_errno(errno.EBADF)
+        if self._stopped is not None:
+            raise BusyResourceError("Another task is serving this listener")
+        loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        stopped = self._stopped = loop.create_future()
+
+        def fail(exc: Exception) -> None:
+            if not stopped.done():
+                stopped.set_exception(exc)
+
+        def on_connection(callbacks: StreamCallbacks) -> None:
+            if stopped.done():
+                callbacks.abort()
+                return
+            try:
+                # Not in the context of the event loop's callback.
+                context.run(task_group.start_soon, handler, self._transport_type(self._backend, callbacks))
+            except Exception as exc:  # the group has ended, for example
+                callbacks.abort()
+                fail(exc)
+
+        try:
+            acceptor = await self._start(self._socket.dup(), partial(self._callbacks_type, loop, on_connection), fail)
+            try:
+                await stopped
+            finally:
+                stopped.cancel()
+                acceptor.close()
+        finally:
+            self._stopped = None
+        raise error_from_errno(errno.EBADF)
+
+    async def _start(
+        self, sock: socket.socket, new_callbacks: Callable[[], StreamCallbacks], failed: Callable[[Exception], None]
+    ) -> Acceptor:
+        """Begins to accept connections from *sock*, and owns it. What ends that is told to *failed*."""
+        acceptor = LoopAcceptor(asyncio.get_running_loop(), new_callbacks, failed)
+        await acceptor.start(sock, self._backlog)
+        return acceptor
+
+    def is_closing(self) -> bool:
+        return self._closed
+
+    async def aclose(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._socket.close()
+            if self._stopped is not None and not self._stopped.done():
+                self._stopped.set_result(None)
+        await self._backend.coro_yield()
+
+    def backend(self) -> AsyncBackend:
+        return self._backend
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return socket_attributes(lambda: self._socket)

@@ -1,0 +1,251 @@
+"""TLS as one more link in the chain of callbacks."""
+
+from __future__ import annotations
+
+__all__ = ["TLSFilter"]
+
+import asyncio
+import enum
+import errno
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from easynetwork.lowlevel._core.errors import error_from_errno, stream_error
+from easynetwork.lowlevel._core.tls_engine import TLSEngine
+
+from .shared_buffer import SharedBufferProtocol
+
+if TYPE_CHECKING:
+    from .protocol import StreamCallbacks
+
+
+class _State(enum.Enum):
+    HANDSHAKE = enum.auto()
+    OPEN = enum.auto()
+    CLOSING = enum.auto()  # our closing alert is under way, that of the peer is waited for
+    CLOSED = enum.auto()
+
+
+# A constant: looking a member up in its enumeration takes as long as calling a function.
+_OPEN: Final = _State.OPEN
+
+
+class TLSFilter(asyncio.Transport, SharedBufferProtocol):
+    """Ciphertext below, plaintext above: the protocol of the loop's transport, and the transport of what is above it.
+
+    Parameters:
+        callbacks: what is above. Its transport is the filter from the handshake on.
+        engine: does the work.
+        shutdown_timeout: how many seconds a close waits for the closing alert of the peer.
+    """
+
+    __slots__ = (
+        "_callbacks",
+        "_deliver",
+        "_engine",
+        "_handshake",
+        "_has_ended",
+        "_is_full",
+        "_lacks_keys",
+        "_lower",
+        "_protocol",
+        "_shutdown_timeout",
+        "_state",
+        "_timer",
+    )
+
+    def __init__(self, callbacks: StreamCallbacks, engine: TLSEngine, shutdown_timeout: float) -> None:
+        self._callbacks = callbacks
+        self._engine = engine
+        self._shutdown_timeout = shutdown_timeout
+        self._lower = callbacks.transport
+        self._state = _State.HANDSHAKE
+        self._handshake: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None  # the deadline of a close
+        self._has_ended = False  # which what is above was told
+        self._is_full = False  # what is below takes no more for now
+        self._lacks_keys = False  # plaintext waits in the engine, for the end of a renegotiation
+        self.set_protocol(callbacks)
+
+    # ----------------------------------------------------------------------------------------------------- handshake
+
+    async def handshake(self) -> None:
+        """Joins the chain, and waits until the handshake is complete.
+
+        Raises:
+            ssl.SSLError: it has failed. There may be an alert on its way to the peer.
+            OSError: the connection broke.
+        """
+        callbacks = self._callbacks
+        if callbacks.closing or callbacks.lost:
+            raise callbacks.error or error_from_errno(errno.ECONNABORTED)
+        callbacks.uncork()
+        received = callbacks.take_received()
+        has_ended, callbacks.ended = callbacks.ended, False
+        callbacks.transport = self
+        self._lower.set_protocol(self)
+        self._handshake = callbacks.loop.create_future()
+        try:
+            self._shake_hands(received)
+            if has_ended:
+                self.eof_received()
+            callbacks.resume_reading()
+            await self._handshake
+        finally:
+            self._handshake = None
+
+    def _shake_hands(self, data: bytes) -> None:
+        try:
+            is_complete = self._engine.handshake(data)
+        except Exception as exc:  # what a callback of the context raises as well
+            self._state = _State.CLOSED
+            self._engine.fail(exc)
+            self._send_outgoing()
+            self._end_handshake(exc)
+            return
+        self._send_outgoing()
+        if is_complete:
+            self._state = _State.OPEN
+            self._end_handshake(None)
+            self.data_received(b"")  # what came along with the last message
+
+    def _end_handshake(self, exc: Exception | None) -> None:
+        if self._handshake is None or self._handshake.done():
+            return
+        if exc is None:
+            self._handshake.set_result(None)
+        else:
+            self._handshake.set_exception(exc)
+
+    # ------------------------------------------------------------------------------------------- the protocol, below
+
+    def data_received(self, data: bytes) -> None:
+        engine = self._engine
+        if self._state is not _OPEN:
+            self._data_received_early_or_late(data)
+            return
+        plaintext = engine.decrypt(data)
+        if plaintext:
+            self._deliver(plaintext)
+        if engine.has_outgoing:
+            self._send_outgoing()
+        if engine.ended:
+            self._end()
+
+    def _data_received_early_or_late(self, data: bytes) -> None:
+        if self._state is _State.HANDSHAKE:
+            self._shake_hands(data)
+        elif self._state is _State.CLOSING:
+            self._engine.decrypt(data)
+            if self._engine.ended:
+                self._lower.close()
+
+    def eof_received(self) -> bool:
+        engine = self._engine
+        engine.feed_eof()
+        if self._state is _State.HANDSHAKE:
+            self._shake_hands(b"")
+        elif self._state is _State.CLOSING:
+            self._lower.close()
+        elif self._state is _OPEN:
+            self._end()
+        return True
+
+    def _end(self) -> None:
+        """There will be no more plaintext."""
+        engine = self._engine
+        if engine.failure is not None:
+            self._state = _State.CLOSED
+            self._callbacks.loop.call_soon(self._lower.abort)  # in the next turn: there may be an alert to send
+            return
+        if not self._has_ended:  # whatever follows the closing alert says nothing new
+            self._has_ended = True
+            self._protocol.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._state = _State.CLOSED
+        if self._timer is not None:
+            self._timer.cancel()
+        exc = self._engine.failure or exc
+        self._end_handshake(stream_error(exc) if exc is not None else error_from_errno(errno.ECONNABORTED))
+        self._protocol.connection_lost(exc)
+        self._callbacks.transport = self._lower  # so that both are freed at once, not when cycles are collected
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        if not self._engine.must_receive:
+            self._protocol.resume_writing()
+
+    def _send_outgoing(self) -> None:
+        data = self._engine.take_outgoing()
+        if data and not self._lower.is_closing():
+            self._lower.write(data)
+        if self._lacks_keys and not self._engine.must_receive:
+            self._lacks_keys = False
+            if not self._is_full:
+                self._protocol.resume_writing()
+
+    # ------------------------------------------------------------------------------------------ the transport, above
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if self._state is not _OPEN:
+            return
+        engine = self._engine
+        engine.encrypt(bytes(data))
+        self._lower.write(engine.take_outgoing())
+        if engine.failure is not None:
+            self._end()
+        elif engine.must_receive:
+            self._lacks_keys = True
+            self._protocol.pause_writing()
+            self._callbacks.resume_reading()
+
+    def can_write_eof(self) -> bool:
+        return not self._engine.standard_compatible
+
+    def write_eof(self) -> None:
+        self._lower.write_eof()
+
+    def close(self) -> None:
+        if self._state is not _OPEN:
+            self._lower.close()
+            return
+        self._state = _State.CLOSING
+        engine = self._engine
+        if engine.standard_compatible and engine.failure is None:
+            engine.close()
+            self._send_outgoing()
+        if engine.ended or not engine.standard_compatible:
+            self._lower.close()
+        else:
+            self._timer = self._callbacks.loop.call_later(self._shutdown_timeout, self._lower.abort)
+            self._callbacks.resume_reading()
+
+    def abort(self) -> None:
+        self._state = _State.CLOSED
+        self._lower.abort()
+
+    def is_closing(self) -> bool:
+        return self._state is _State.CLOSED or self._lower.is_closing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._lower.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_size(self) -> int:
+        return self._lower.get_write_buffer_size()
+
+    def pause_reading(self) -> None:
+        self._lower.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._lower.resume_reading()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = cast(asyncio.Protocol, protocol)
+        self._deliver = self._protocol.data_received
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._lower.get_extra_info(name, default)

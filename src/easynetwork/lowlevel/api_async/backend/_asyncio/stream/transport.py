@@ -1,0 +1,155 @@
+"""The coroutine-facing transport in front of the callbacks of a byte stream."""
+
+from __future__ import annotations
+
+__all__ = ["AsyncioStreamTransport"]
+
+import asyncio
+import errno
+import warnings
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+from easynetwork.lowlevel._core.errors import error_from_errno
+from easynetwork.lowlevel._sockets.attributes import socket_attributes
+from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
+from easynetwork.lowlevel.api_async.transports._hooks import ChunkReceiver, WriteBatch, read_names
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+
+from .driver import OwnBufferDriver, SharedBufferDriver
+from .protocol import StreamCallbacks
+from .tls import TLSFilter
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
+    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._core.tls_engine import TLSEngine
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+
+class AsyncioStreamTransport(AsyncStreamTransport):
+    """The transport in front of `StreamCallbacks`.
+
+    It is an object of its own, which the loop does not know, so that it can be missed: dropped while open, it warns and
+    closes the connection.
+    """
+
+    __slots__ = ("_backend", "_callbacks", "_close_timeout")
+
+    def __init__(self, backend: AsyncBackend, callbacks: StreamCallbacks) -> None:
+        self._backend = backend
+        self._callbacks = callbacks
+        self._close_timeout = CLOSE_TIMEOUT
+
+    def __del__(self) -> None:
+        try:
+            callbacks = self._callbacks
+        except AttributeError:
+            return
+        if callbacks.closing or callbacks.lost:
+            return
+        warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
+        if not callbacks.loop.is_closed():
+            callbacks.abort()
+
+    def __repr__(self) -> str:
+        transport = getattr(getattr(self, "_callbacks", None), "transport", None)
+        return f"<{type(self).__name__} {transport!r}>"
+
+    async def recv(self, bufsize: int) -> bytes:
+        if bufsize <= 0:
+            return await super().recv(bufsize)
+        callbacks = self._callbacks
+        if (callbacks.closing or not callbacks.received.nbytes) and not await callbacks.wait_readable():
+            return b""
+        return callbacks.take_received(bufsize)
+
+    def _hook_chunk_receiver(self) -> ChunkReceiver:
+        return self._receive_chunk
+
+    def _receive_chunk(self, queue: SupportsAppend, bufsize: int) -> Coroutine[Any, Any, bool]:
+        return self._callbacks.receive_into(queue)
+
+    async def recv_into(self, buffer: WriteableBuffer) -> int:
+        with memoryview(buffer).cast("B") as view:
+            data = await self.recv(len(view))
+            view[: len(data)] = data
+            return len(data)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._callbacks.write(bytes(data))
+
+    async def send_eof(self) -> None:
+        self._callbacks.write_eof()
+
+    def is_closing(self) -> bool:
+        return self._callbacks.closing
+
+    async def aclose(self) -> None:
+        callbacks = self._callbacks
+        deadline = None
+        try:
+            if self._close_unless_busy():
+                await asyncio.sleep(0)
+            if callbacks.lost:
+                return
+            if callbacks.transport.get_write_buffer_size():
+                deadline = callbacks.loop.call_later(self._close_timeout, callbacks.abort)
+            await callbacks.wait_lost()
+        except BaseException:
+            callbacks.abort()
+            raise
+        finally:
+            if deadline is not None:
+                deadline.cancel()
+
+    def backend(self) -> AsyncBackend:
+        return self._backend
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        callbacks = self._callbacks
+
+        def get_address(name: str) -> Any:
+            if callbacks.lost:
+                raise error_from_errno(errno.EBADF)
+            return callbacks.transport.get_extra_info(name)
+
+        return socket_attributes(lambda: callbacks.transport.get_extra_info("socket"), get_address)
+
+    def _close_unless_busy(self) -> bool:
+        """Begin to close. Return whether the next turn of the event loop completes that."""
+        callbacks = self._callbacks
+        transport = callbacks.transport
+        callbacks.close()
+        # Unless something is left to send, or TLS to be closed, the end of the connection is the next call of the loop.
+        return callbacks.lost or (transport.is_closing() and not transport.get_write_buffer_size())
+
+    _hook_close_soon = _close_unless_busy
+
+    def _hook_expect_input(self) -> None:
+        self._callbacks.expects_input = True
+
+    def _hook_keep_names(self) -> Callable[[], tuple[Any, Any]]:
+        callbacks = self._callbacks
+        if callbacks.lost or callbacks.transport.get_extra_info("peername") is None:
+            return read_names(self)  # which fails
+        return self._names
+
+    def _names(self) -> tuple[Any, Any]:
+        transport = self._callbacks.transport  # loops remember them
+        return transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+
+    async def _hook_start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
+        self._close_timeout = CLOSE_TIMEOUT + shutdown_timeout
+        await TLSFilter(self._callbacks, engine, shutdown_timeout).handshake()
+        return True
+
+    def _hook_write_batch(self) -> WriteBatch:
+        return self._callbacks
+
+    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+        driver_type = SharedBufferDriver if dispatcher.buffered is None else OwnBufferDriver
+        return driver_type(self, self._callbacks, dispatcher).run

@@ -1,0 +1,1 @@
+"""Tasks: scopes, groups, shields and threads."""

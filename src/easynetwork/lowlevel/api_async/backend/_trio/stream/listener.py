@@ -1,0 +1,79 @@
+"""Accepting connections."""
+
+from __future__ import annotations
+
+__all__ = ["TrioStreamListener"]
+
+import socket as _socket
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import trio
+
+from easynetwork.lowlevel._resource_guard import ResourceGuard
+from easynetwork.lowlevel._sockets.accepting import ConnectionSource
+from easynetwork.lowlevel.api_async.backend._trio.owner import SocketOwner
+from easynetwork.lowlevel.api_async.backend._trio.sockets import wait_readable
+from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+
+class TrioStreamListener(SocketOwner, AsyncListener[AsyncStreamTransport]):
+    """A listening socket.
+
+    Parameters:
+        backend: runs the tasks of the connections.
+        sock: the socket.
+        new_transport: makes a transport of the socket of a connection, and owns it.
+    """
+
+    __slots__ = ("_guard", "_new_transport")
+
+    KIND = "listener"
+
+    def __init__(
+        self,
+        backend: AsyncBackend,
+        sock: _socket.socket,
+        new_transport: Callable[[_socket.socket], AsyncStreamTransport],
+    ) -> None:
+        sock.setblocking(False)
+        super().__init__(backend, sock)
+        self._guard = ResourceGuard("Another task is serving this listener")
+        self._new_transport = new_transport
+
+    async def serve(
+        self,
+        handler: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]],
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        with self._guard:
+            if task_group is None:
+                async with self._backend.create_task_group() as task_group:
+                    await self._serve(handler, task_group)
+            await self._serve(handler, task_group)
+
+    async def _serve(
+        self, handler: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]], task_group: TaskGroup
+    ) -> NoReturn:
+        accepted: list[AsyncStreamTransport] = []
+
+        def connected(sock: _socket.socket) -> None:
+            accepted.append(self._new_transport(sock))
+
+        source = ConnectionSource(self._socket, connected)
+        try:
+            while True:
+                await wait_readable(self._socket)
+                delay = source.accept()
+                while accepted:
+                    task_group.start_soon(handler, accepted[0])
+                    del accepted[0]
+                if delay:
+                    await trio.sleep(delay)
+        finally:
+            for transport in accepted:  # the group has ended, for example
+                await aclose_forcefully(transport)

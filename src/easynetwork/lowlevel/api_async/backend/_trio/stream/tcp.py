@@ -1,0 +1,62 @@
+"""Opening TCP connections and listeners on trio."""
+
+from __future__ import annotations
+
+__all__ = ["connect", "new_transport", "open_listeners"]
+
+import socket as _socket
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+
+from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._sockets.inet import open_listener_sockets
+from easynetwork.lowlevel.api_async.backend._happy_eyeballs import connect_to_first
+from easynetwork.lowlevel.api_async.backend._resolving import resolve, resolve_listener_hosts
+from easynetwork.lowlevel.api_async.backend._trio.sockets import connect_socket
+from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.constants import HAPPY_EYEBALLS_DELAY
+from easynetwork.lowlevel.socket import set_tcp_nodelay
+
+from .listener import TrioStreamListener
+from .transport import TrioStreamTransport
+
+
+async def connect(
+    backend: AsyncBackend,
+    host: str,
+    port: int,
+    local_address: tuple[str, int] | None,
+    happy_eyeballs_delay: float | None,
+) -> TrioStreamTransport:
+    """Connects to the first address that answers. See `AsyncBackend.create_tcp_connection`.
+
+    Not by `trio.open_tcp_stream`: it binds to no port, takes no host that others have resolved, and keeps families
+    together.
+    """
+    addresses = await resolve(backend, host, port, _socket.SOCK_STREAM)
+    local_addresses = None if local_address is None else await resolve(backend, *local_address, _socket.SOCK_STREAM)
+    delay = HAPPY_EYEBALLS_DELAY if happy_eyeballs_delay is None else happy_eyeballs_delay
+    return new_transport(backend, await connect_to_first(backend, addresses, local_addresses, delay, connect_socket))
+
+
+def new_transport(backend: AsyncBackend, sock: _socket.socket) -> TrioStreamTransport:
+    """Makes a transport of *sock*, connected and non-blocking, which it owns from now on."""
+    with suppress(OSError):
+        set_tcp_nodelay(sock, True)  # packets are complete: nothing is gained by waiting for more
+    return TrioStreamTransport(backend, sock)
+
+
+async def open_listeners(
+    backend: AsyncBackend,
+    host: str | Sequence[str] | None,
+    port: int,
+    backlog: int,
+    *,
+    reuse_port: bool,
+) -> list[TrioStreamListener]:
+    """Opens listening sockets. See `AsyncBackend.create_tcp_listeners`."""
+    check_strictly_positive("backlog", backlog)
+    hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
+    sockets = open_listener_sockets(hosts, backlog=backlog, reuse_port=reuse_port)
+    return [TrioStreamListener(backend, sock, partial(new_transport, backend)) for sock in sockets]

@@ -1,0 +1,148 @@
+"""Byte streams over sockets."""
+
+from __future__ import annotations
+
+__all__ = ["TrioStreamTransport"]
+
+import errno
+import socket as _socket
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+
+from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel._core.errors import error_from_errno, stream_error
+from easynetwork.lowlevel._sockets.lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input
+from easynetwork.lowlevel.api_async.backend._trio.owner import SocketOwner
+from easynetwork.lowlevel.api_async.backend._trio.sockets import SocketReader, close_socket
+from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
+from easynetwork.lowlevel.api_async.transports._hooks import ChunkReceiver, WriteBatch, receive_chunk
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+
+from .driver import BatchingDriver
+from .writer import StreamWriter
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+
+_T = TypeVar("_T")
+
+
+class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
+    """A connected stream socket. Nothing is read before it is asked for."""
+
+    __slots__ = ("_error", "_expects_input", "_is_drained", "_lingering", "_reader", "_writer")
+
+    def __init__(self, backend: AsyncBackend, sock: _socket.socket) -> None:
+        super().__init__(backend, sock)
+        self._reader = SocketReader(sock)
+        self._writer = StreamWriter(sock)
+        self._is_drained = False  # the last call has received all there was
+        self._expects_input = False  # although there may be none in the socket
+        self._lingering: trio.Event | None = None  # set when a close has discarded the input
+        self._error: Exception | None = None  # the system tells it once, we each time
+
+    async def recv(self, bufsize: int) -> bytes:
+        if bufsize <= 0:
+            return await super().recv(bufsize)
+        data = await self._receive(partial(self._socket.recv, bufsize))
+        self._is_drained = 0 < len(data) < bufsize
+        return data
+
+    async def recv_into(self, buffer: WriteableBuffer) -> int:
+        with memoryview(buffer) as view:
+            if not view.nbytes:
+                return 0
+            nbytes = await self._receive(partial(self._socket.recv_into, view))
+            self._is_drained = 0 < nbytes < view.nbytes
+            return nbytes
+
+    async def _receive(self, call: Callable[[], _T]) -> _T:
+        """Returns the result of *call*, which receives something, as soon as there is something to receive."""
+        if self._writer.closing:
+            raise error_from_errno(errno.EBADF)
+        if self._error is not None:
+            raise self._error
+        is_drained, self._is_drained = self._is_drained, False
+        try:
+            return await self._reader.read(call, wait_first=is_drained)
+        except OSError as exc:
+            if self._writer.closing:
+                raise
+            self._error = stream_error(exc)
+            raise self._error
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._writer.write(data)
+
+    async def send_eof(self) -> None:
+        self._writer.end()
+
+    def is_closing(self) -> bool:
+        return self._writer.closing
+
+    async def aclose(self) -> None:
+        writer = self._writer
+        writer.closing = True
+        try:
+            if self._lingering is not None:
+                await self._lingering.wait()
+            elif self._must_linger():
+                await self._linger()
+            elif not writer.is_idle():
+                with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError):
+                    await writer.wait_sent()
+                if self._must_linger():  # meanwhile, the peer has sent something
+                    await self._linger()
+        finally:
+            close_socket(self._socket)
+        await trio.lowlevel.checkpoint()
+
+    def _hook_expect_input(self) -> None:
+        self._expects_input = True
+
+    def _must_linger(self) -> bool:
+        """Return whether the peer would lose what was sent, because there is input that nothing is going to read."""
+        fd = self._socket.fileno()
+        return fd >= 0 and self._error is None and (self._expects_input or has_unread_input(fd))
+
+    async def _linger(self) -> None:
+        """Send the rest and the end of the stream. Discard input until the peer ends it, too, or sends for too long."""
+        writer, reader, left = self._writer, SocketReader(self._socket), LINGER_BYTES
+        self._lingering = trio.Event()
+        try:
+            writer.end()
+            if writer.is_idle():
+                trio.lowlevel.notify_closing(self._socket)  # to tasks that receive
+            # At once, not when all is sent: the peer may not receive anything before it has sent everything.
+            with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError, BusyResourceError):
+                has_flushed = False
+                while left > 0 and not has_flushed:
+                    has_flushed = writer.is_idle()
+                    with trio.move_on_after(LINGER_TIMEOUT):
+                        left = await self._discard_input(reader, left)
+                await writer.wait_sent()
+        finally:
+            self._lingering.set()
+
+    async def _discard_input(self, reader: SocketReader, left: int) -> int:
+        """Discard *left* bytes, or all up to the end of the stream. Return 0."""
+        receive = partial(self._socket.recv, 1 << 16)
+        while left > 0 and (data := await reader.read(receive)):
+            left -= len(data)
+        return 0
+
+    def _hook_write_batch(self) -> WriteBatch:
+        return self._writer
+
+    def _hook_chunk_receiver(self) -> ChunkReceiver:
+        return partial(receive_chunk, self)
+
+    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+        return BatchingDriver(self, self._writer, dispatcher).run

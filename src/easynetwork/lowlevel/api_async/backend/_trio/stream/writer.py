@@ -1,0 +1,178 @@
+"""The sending side of a byte stream: packets that leave together."""
+
+from __future__ import annotations
+
+__all__ = ["StreamWriter"]
+
+import errno
+import socket as _socket
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import trio
+
+from easynetwork.lowlevel._core.errors import error_from_errno, raise_stream_error, stream_error
+from easynetwork.lowlevel._resource_guard import ResourceGuard
+from easynetwork.lowlevel.api_async.backend._trio.sockets import call_when_writable, wait_writable
+from easynetwork.lowlevel.api_async.transports._hooks import WriteBatch
+from easynetwork.lowlevel.constants import SC_IOV_MAX
+
+_T = TypeVar("_T")
+
+_BATCH_SIZE: Final = 64 * 1024
+"""So many bytes are sent in one piece at most, unless a packet has more."""
+
+
+class StreamWriter(WriteBatch):
+    """Sends what it is given at once as far as possible; corked, in one piece with what comes until it is uncorked.
+
+    What does not fit in the buffer of the system is sent by a task in the background, and others wait for that: at most
+    one batch is kept in memory.
+    """
+
+    __slots__ = ("_corked", "_drained", "_ended", "_guard", "_socket", "closing", "error")
+
+    def __init__(self, sock: _socket.socket) -> None:
+        super().__init__()
+        self._socket = sock
+        self._corked = False
+        self._drained: trio.Event | None = None  # while the task in the background is at work
+        self._guard = ResourceGuard("Another task is sending to this transport")
+        self._ended = False
+        self.closing = False
+        self.error: Exception | None = None
+        """Why nothing can be sent any more."""
+
+    def cork(self) -> None:
+        """Lets the batch grow until `uncork`. Nothing may be waited for in between."""
+        self._corked = True
+        if self._can_send():
+            self.room = _BATCH_SIZE
+
+    def uncork(self) -> None:
+        """Sends the batch."""
+        self._corked = False
+        self.room = 0
+        if self.parts:
+            self.flush()
+
+    def write_nowait(self, data: bytes) -> bool:
+        """Takes *data* if nobody has to wait for that; returns whether it did."""
+        if not self._can_send() or len(data) > _BATCH_SIZE:
+            return False
+        self.parts.append(data)
+        self.room -= len(data)
+        if self.room <= 0:
+            self.flush()
+        return self.error is None
+
+    def _can_send(self) -> bool:
+        return self._drained is None and not (self._guard.busy or self._ended or self.closing or self.error)
+
+    def flush(self) -> None:
+        """Sends the batch, or begins to."""
+        parts = self.parts
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self.room = _BATCH_SIZE if self._corked else 0
+        if not data or self.error is not None:
+            return
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as exc:
+            self.error = stream_error(exc)
+            self.room = 0
+            return
+        if sent < len(data):
+            self.room = 0
+            self._drained = trio.Event()
+            trio.lowlevel.spawn_system_task(self._drain, memoryview(data)[sent:], self._drained)
+
+    async def _drain(self, rest: memoryview, drained: trio.Event) -> None:
+        try:
+            await self._send(rest)
+        except OSError as exc:
+            self.error = stream_error(exc)
+        finally:
+            self._drained = None
+            drained.set()
+            self._shut_down_if_ended()
+
+    async def _send(self, rest: memoryview) -> None:
+        sent = 0
+        while sent < len(rest):
+            try:
+                sent += self._socket.send(rest[sent:])
+            except BlockingIOError:
+                await wait_writable(self._socket)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends the batch, then *data*. If cancelled, it is unknown how much of it was sent.
+
+        Raises:
+            BusyResourceError: another task is sending.
+            OSError: nothing can be sent any more.
+        """
+        with memoryview(data) as view, view.cast("B") as octets:
+            await self._send_alone(partial(self._send, octets))
+
+    async def write_message(self, parts: Sequence[bytes | bytearray | memoryview], ancillary_data: Any) -> None:
+        """Sends the batch, then *parts* with *ancillary_data*, in one call. If cancelled, nothing of it is sent.
+
+        Raises:
+            BusyResourceError: another task is sending.
+            OSError: nothing can be sent any more; or ``EMSGSIZE``: only a part of it was sent.
+        """
+        if 0 < SC_IOV_MAX < len(parts):
+            raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} pieces of data, more than {SC_IOV_MAX}")
+        send = partial(self._socket.sendmsg, parts, ancillary_data)
+        sent = await self._send_alone(partial(call_when_writable, self._socket, send))
+        size = sum(memoryview(part).nbytes for part in parts)
+        if sent < size:
+            raise error_from_errno(errno.EMSGSIZE, f"{sent} of {size} bytes were sent")
+
+    async def _send_alone(self, send: Callable[[], Awaitable[_T]]) -> _T:
+        self._guard.check()
+        if self._ended:
+            raise error_from_errno(errno.EPIPE)
+        self._guard.busy = True
+        try:
+            await self.wait_sent()
+            if self.closing:
+                raise error_from_errno(errno.EBADF)
+            return await send()
+        except OSError as exc:
+            raise_stream_error(exc)
+        finally:
+            self._guard.busy = False
+            self._shut_down_if_ended()
+
+    def end(self) -> None:
+        """Closes the sending direction, once all that was taken is sent."""
+        if not self._ended:
+            if self.parts:
+                self.flush()
+            self._ended = True
+            self._shut_down_if_ended()
+
+    def _shut_down_if_ended(self) -> None:
+        if self._ended and self.is_idle() and not self._guard.busy:
+            with suppress(OSError):  # the connection is lost, or closed
+                self._socket.shutdown(_socket.SHUT_WR)
+
+    def is_idle(self) -> bool:
+        """Returns whether all that was taken is sent."""
+        return not self.parts and self._drained is None
+
+    async def wait_sent(self) -> None:
+        """Waits until the batch is sent. Raises `OSError` if nothing can be sent any more."""
+        if self.parts:
+            self.flush()
+        if self._drained is not None:
+            await self._drained.wait()
+        if self.error is not None:
+            raise self.error

@@ -1,0 +1,163 @@
+"""What the asynchronous servers of datagrams share."""
+
+from __future__ import annotations
+
+__all__ = ["BaseAsyncDatagramServer", "DatagramSender"]
+
+import logging
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+from easynetwork.exceptions import ClientClosedError
+from easynetwork.lowlevel._core.datagram_codec import check_datagram_protocol
+from easynetwork.lowlevel._core.datagram_dispatch import Clients
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
+from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
+from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
+from easynetwork.protocol import DatagramProtocol
+from easynetwork.servers._logging import log_handler_error
+from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramRequestHandler
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel._core.faults import Origin
+    from easynetwork.lowlevel._core.stream_dispatch import HandlerGenerator
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+_T_Request = TypeVar("_T_Request")
+_T_Response = TypeVar("_T_Response")
+_T_Address = TypeVar("_T_Address")
+
+
+class BaseAsyncDatagramServer(
+    BaseAsyncNetworkServer[AsyncDatagramServer[Any, Any, Any], _T_Address], Generic[_T_Request, _T_Response, _T_Address]
+):
+    """Answers datagrams. On which listeners, and whose, is for subclasses to say.
+
+    Parameters:
+        protocol: what a packet is.
+        request_handler: handles the requests.
+        backend: the asynchronous library; None for the one that is running.
+        logger: gets all log records.
+        ancillary_bufsize: room for ancillary data in bytes, if handlers may ask for it.
+
+    Raises:
+        TypeError: wrong type of *protocol*, *request_handler* or *backend*.
+    """
+
+    __slots__ = ("_ancillary_bufsize", "_dropped", "_protocol")
+
+    def __init__(
+        self,
+        protocol: DatagramProtocol[_T_Response, _T_Request],
+        request_handler: AsyncDatagramRequestHandler[_T_Request, _T_Response],
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
+        logger: logging.Logger,
+        *,
+        ancillary_bufsize: int | None = None,
+    ) -> None:
+        check_datagram_protocol(protocol)
+        if not isinstance(request_handler, AsyncDatagramRequestHandler):
+            raise TypeError(f"Expected an AsyncDatagramRequestHandler object, got {request_handler!r}")
+        super().__init__(request_handler, backend, logger)
+        self._protocol = protocol
+        self._ancillary_bufsize = ancillary_bufsize
+        self._dropped = 0  # at sockets that are closed
+
+    @abstractmethod
+    async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:
+        """Opens the sockets. If it fails, none stays open."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _new_client(
+        self, lowlevel_server: AsyncDatagramServer[_T_Request, _T_Response, Any], address: Any
+    ) -> DatagramSender[_T_Response]:
+        """Returns what request handlers see of the sender at *address*."""
+        raise NotImplementedError
+
+    async def _open_servers(self) -> Sequence[AsyncDatagramServer[_T_Request, _T_Response, Any]]:
+        return [AsyncDatagramServer(listener, self._protocol) for listener in await self._open_listeners()]
+
+    async def _close_servers(self, servers: Sequence[AsyncDatagramServer[Any, Any, Any]]) -> None:
+        try:
+            await super()._close_servers(servers)
+        finally:
+            self._dropped += sum(server.dropped_datagrams for server in servers)
+
+    @property
+    def dropped_datagrams(self) -> int:
+        """How many datagrams have come and are lost, because handlers were too slow for them.
+
+        See `AsyncDatagramServer.dropped_datagrams`. The number stays when the server is closed.
+        """
+        return self._dropped + sum(server.dropped_datagrams for server in self._servers or ())
+
+    async def _serve(
+        self, server: AsyncDatagramServer[_T_Request, _T_Response, Any], client_tasks: TaskGroup
+    ) -> NoReturn:
+        def new_client(address: Any) -> DatagramSender[_T_Response]:
+            return self._new_client(server, address)
+
+        def log_error(address: Any, exc: BaseException, origin: Origin | None) -> None:
+            log_handler_error(self.logger, exc, new_client(address).address, origin)
+
+        await server._serve(
+            self._handle, Clients(new_client), log_error, client_tasks, ancillary_bufsize=self._ancillary_bufsize
+        )
+
+    def _handle(self, client: DatagramSender[_T_Response]) -> HandlerGenerator[_T_Request]:
+        assert isinstance(self._request_handler, AsyncDatagramRequestHandler)
+        return self._request_handler.handle(client)
+
+
+class DatagramSender(AsyncDatagramClient[_T_Response]):
+    """The sender of datagrams as a request handler sees it."""
+
+    __slots__ = ("__weakref__", "_address", "_lowlevel_server", "_server")
+
+    def __init__(
+        self,
+        server: BaseAsyncDatagramServer[Any, _T_Response, Any],
+        lowlevel_server: AsyncDatagramServer[Any, _T_Response, Any],
+        address: Any,
+    ) -> None:
+        self._server = server
+        self._lowlevel_server = lowlevel_server
+        self._address = address
+
+    def __hash__(self) -> int:
+        return hash((self._lowlevel_server, self._address))
+
+    def __eq__(self, other: object, /) -> bool:
+        if not isinstance(other, DatagramSender):
+            return NotImplemented
+        return self._lowlevel_server is other._lowlevel_server and self._address == other._address
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.address}>"
+
+    @property
+    @abstractmethod
+    def address(self) -> object:
+        """The address of the sender: what log records call the client."""
+        raise NotImplementedError
+
+    def backend(self) -> AsyncBackend:
+        return self._lowlevel_server.backend()
+
+    def is_closing(self) -> bool:
+        return not self._server._is_in_service or self._lowlevel_server.is_closing()
+
+    async def send_packet(self, packet: _T_Response, /) -> None:
+        self._check_can_send()
+        await self._lowlevel_server.send_packet_to(packet, self._address)
+
+    async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
+        self._check_can_send()
+        await self._lowlevel_server.send_packet_with_ancillary_to(packet, ancillary_data, self._address)
+
+    def _check_can_send(self) -> None:
+        if self.is_closing():
+            raise ClientClosedError("The server is not in service")

@@ -1,0 +1,225 @@
+"""The life cycle that all asynchronous servers share."""
+
+from __future__ import annotations
+
+__all__ = ["BaseAsyncNetworkServer"]
+
+import errno
+import logging
+import weakref
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
+
+from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
+from easynetwork.lowlevel._core.errors import error_from_errno
+from easynetwork.lowlevel._records import log
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
+from easynetwork.lowlevel.api_async.transports._closing import aclose_all
+from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
+from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
+from easynetwork.servers.abc import AbstractAsyncNetworkServer, SupportsEventSet
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, IEvent, TaskGroup
+
+
+class _RequestHandler(Protocol):
+    async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None: ...
+
+
+_T_LowLevelServer = TypeVar("_T_LowLevelServer", bound=AsyncBaseTransport)
+_T_Address = TypeVar("_T_Address")
+
+
+class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServer, _T_Address]):
+    """Opens low-level servers, serves them all, stops. What they are and how they serve is for subclasses to say."""
+
+    __slots__ = (
+        "_activation",
+        "_activation_lock",
+        "_backend",
+        "_closed",
+        "_is_in_service",
+        "_is_serving",
+        "_is_setting_up",
+        "_request_handler",
+        "_running",
+        "_servers",
+        "_serving",
+        "logger",
+    )
+
+    def __init__(
+        self,
+        request_handler: _RequestHandler,
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
+        logger: logging.Logger,
+    ) -> None:
+        self._backend = ensure_backend(backend)
+        self._request_handler = request_handler
+        self.logger = logger
+        """Gets all log records of the server and of its clients."""
+        self._closed = False
+        self._servers: Sequence[_T_LowLevelServer] | None = None  # once activated
+        self._activation_lock = self._backend.create_lock()
+        self._activation: CancelScope | None = None  # while the sockets are being opened
+        self._running: IEvent | None = None  # set at the end of serve_forever
+        self._serving: CancelScope | None = None  # what shutdown() cancels
+        self._is_setting_up = False  # in service_init
+        self._is_in_service = False  # from service_init to the end of the last client
+        self._is_serving = False
+
+    @abstractmethod
+    async def _open_servers(self) -> Sequence[_T_LowLevelServer]:
+        """Opens the sockets. If it fails, none stays open."""
+        raise NotImplementedError
+
+    async def _close_servers(self, servers: Sequence[_T_LowLevelServer]) -> None:
+        """Closes what `_open_servers` has opened. If cancelled, all is closed nevertheless."""
+        await aclose_all(servers)
+
+    @abstractmethod
+    async def _serve(self, server: _T_LowLevelServer, client_tasks: TaskGroup) -> NoReturn:
+        """Serves clients, each in a task of *client_tasks*."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _address(self, server: _T_LowLevelServer) -> _T_Address:
+        """Returns what the socket of *server* is bound to."""
+        raise NotImplementedError
+
+    def get_addresses(self) -> Sequence[_T_Address]:
+        """Returns the address of each open socket; none before the server is activated, or once it is closed."""
+        return tuple(self._address(server) for server in self._servers or () if not server.is_closing())
+
+    def get_sockets(self) -> Sequence[SocketProxy]:
+        """Returns a view of each open socket; none before the server is activated, or once it is closed."""
+        return tuple(
+            SocketProxy(server.extra(SocketAttribute.socket))
+            for server in self._servers or ()
+            if not server.is_closing()
+        )
+
+    def backend(self) -> AsyncBackend:
+        return self._backend
+
+    def is_listening(self) -> bool:
+        return bool(self._servers) and not any(server.is_closing() for server in self._servers or ())
+
+    def is_serving(self) -> bool:
+        return self._is_serving and self.is_listening()
+
+    async def server_activate(self) -> None:
+        """Opens the sockets. Idempotent; concurrent calls wait for each other.
+
+        Raises:
+            ServerClosedError: the server is closed, or was closed meanwhile.
+            ExceptionGroup: the `OSError` of each internet address that could not be bound to.
+            OSError: the path of the Unix socket could not be bound to, or there is nothing to listen on.
+        """
+        async with self._activation_lock:
+            self._check_open()
+            if self._servers is not None:
+                return
+            with self._backend.open_cancel_scope() as self._activation:
+                try:
+                    servers = await self._open_servers()
+                finally:
+                    self._activation = None
+                if self._closed:
+                    await self._close_servers(servers)
+                elif not servers:
+                    raise error_from_errno(errno.EADDRNOTAVAIL, "there is no host to listen on")
+                else:
+                    self._servers = servers
+            self._check_open()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ServerClosedError("The server is closed")
+
+    async def server_close(self) -> None:
+        """Closes the sockets for good. Idempotent. If cancelled, they are closed all the same.
+
+        Clients that are connected are served to their end; then `serve_forever` returns.
+
+        Raises:
+            BusyResourceError: the server is being set up, in ``service_init()``.
+        """
+        if self._is_setting_up:
+            raise BusyResourceError("The server cannot be closed while it is being set up")
+        self._closed = True
+        if self._activation is not None:
+            self._activation.cancel()
+        servers, self._servers = self._servers, ()
+        await self._close_servers(servers or ())
+
+    async def shutdown(self) -> None:
+        """Ends `serve_forever` and waits until it has returned. Not to be called from within."""
+        if self._running is None:
+            return
+        if self._serving is not None:
+            self._serving.cancel()
+        await self._running.wait()
+
+    async def serve_forever(self, *, is_up_event: SupportsEventSet | None = None) -> None:
+        """Serves clients until `shutdown` is called, this task is cancelled, or all clients have left a closed server.
+
+        The sockets stay open after `shutdown`, and can be served again.
+
+        Raises:
+            ServerAlreadyRunning: another task is serving.
+            ServerClosedError: the server is closed.
+        """
+        if self._running is not None:
+            raise ServerAlreadyRunning("The server is running already")
+        self._check_open()
+        self._running = running = self._backend.create_event()
+        try:
+            with self._backend.open_cancel_scope() as self._serving:
+                await self.server_activate()
+                await self._run(is_up_event)
+        finally:
+            self._running = self._serving = None
+            running.set()
+
+    async def _run(self, is_up_event: SupportsEventSet | None) -> None:
+        async with AsyncExitStack() as service:
+            # The first callback to be registered is the last to be called.
+            service.callback(log, self.logger, logging.INFO, "Server stopped")
+            self._is_setting_up = True
+            try:
+                await self._request_handler.service_init(service, weakref.proxy(self))
+            finally:
+                self._is_setting_up = False
+            self._is_in_service = True
+            try:
+                async with self._backend.create_task_group() as client_tasks:
+                    await self._accept_clients(client_tasks, is_up_event)
+                    # Closed, not shut down: what goes on is served to its end.
+            finally:
+                self._is_in_service = self._is_serving = False
+
+    async def _accept_clients(self, client_tasks: TaskGroup, is_up_event: SupportsEventSet | None) -> None:
+        try:
+            async with self._backend.create_task_group() as accept_tasks:
+                for server in self._servers or ():
+                    _ = await accept_tasks.start(self._accept, server, client_tasks)
+                assert self._serving is not None
+                if self._serving.cancel_called():
+                    return  # shutdown() came first, and its cancellation is on its way
+                self._is_serving = True
+                log(self.logger, logging.INFO, "Start serving at %s", ", ".join(map(str, self.get_addresses())))
+                if is_up_event is not None:
+                    is_up_event.set()
+        finally:
+            log(self.logger, logging.INFO, "Serving loop ended, cleaning up")
+
+    async def _accept(self, server: _T_LowLevelServer, client_tasks: TaskGroup) -> None:
+        try:
+            await self._serve(server, client_tasks)
+        except OSError:
+            if not server.is_closing():
+                raise

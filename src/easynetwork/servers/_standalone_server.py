@@ -1,0 +1,175 @@
+"""Servers that bring their own event loop."""
+
+from __future__ import annotations
+
+__all__ = ["BaseStandaloneNetworkServer"]
+
+import concurrent.futures
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
+from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
+from easynetwork.lowlevel.socket import SocketProxy
+from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers.abc import AbstractNetworkServer, SupportsEventSet
+
+if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, ThreadsPortal
+
+_T_Server = TypeVar("_T_Server", bound=BaseAsyncNetworkServer[Any, Any])
+_T_Result = TypeVar("_T_Result")
+
+
+class _Running(NamedTuple, Generic[_T_Server]):
+    """What other threads need of a server while it serves."""
+
+    server: _T_Server
+    portal: ThreadsPortal
+    serving: CancelScope
+    thread: int  # of the event loop
+
+    def call(self, function: Callable[[], _T_Result]) -> _T_Result:
+        """Call *function* in the thread of the event loop, which may be the current one: a handler may ask, too."""
+        return function() if threading.get_ident() == self.thread else self.portal.run_sync(function)
+
+
+class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
+    """Runs a new asynchronous server, in a new event loop, at each call of `serve_forever`. Thread-safe."""
+
+    __slots__ = (
+        "_backend",
+        "_closed",
+        "_finished",
+        "_is_shutdown_asked",
+        "_lock",
+        "_new_server",
+        "_runner_options",
+        "_running",
+    )
+
+    def __init__(
+        self,
+        backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
+        new_server: Callable[[AsyncBackend], _T_Server],
+        runner_options: Mapping[str, Any] | None,
+    ) -> None:
+        self._backend = ensure_backend("asyncio" if backend is None else backend)
+        self._new_server = new_server
+        if runner_options is not None and not isinstance(runner_options, Mapping):
+            raise TypeError(f"'runner_options' must be a mapping or None, got {runner_options!r}")
+        self._runner_options = dict(runner_options or {})
+        self._lock = threading.Lock()
+        self._closed = False
+        self._finished: threading.Event | None = None  # set when the present call of serve_forever returns
+        self._is_shutdown_asked = False
+        self._running: _Running[_T_Server] | None = None
+
+    def serve_forever(
+        self,
+        *,
+        is_up_event: SupportsEventSet | None = None,
+        runner_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Serves clients in this thread until `shutdown` is called from another one.
+
+        Parameters:
+            is_up_event: set once clients are accepted.
+            runner_options: options for the runner of the event loop, see `AsyncBackend.bootstrap`; they come before
+                those of the constructor. uvloop is used where it is installed, unless ``loop_factory`` says otherwise.
+
+        Raises:
+            ServerAlreadyRunning: another thread is serving.
+            ServerClosedError: the server is closed.
+            KeyboardInterrupt: Ctrl-C was pressed, and this is the main thread. The server has stopped.
+        """
+        with self._lock:
+            if self._closed:
+                raise ServerClosedError("The server is closed")
+            if self._finished is not None:
+                raise ServerAlreadyRunning("The server is running already")
+            self._finished = finished = threading.Event()
+            self._is_shutdown_asked = False
+        options = {**self._runner_options, **(runner_options or {})}
+        try:
+            # Not within the event loop: its runner has to see that Ctrl-C has cancelled the main task.
+            with suppress(self._backend.get_cancelled_exc_class()):
+                self._backend.bootstrap(partial(self._serve, is_up_event), runner_options=options or None)
+        finally:
+            with self._lock:
+                self._finished = None
+            finished.set()
+
+    async def _serve(self, is_up_event: SupportsEventSet | None) -> None:
+        server = self._new_server(self._backend)
+        async with server, self._backend.create_threads_portal() as portal:
+            # A scope around it, not server.shutdown(), which does nothing before serve_forever() has begun.
+            with self._backend.open_cancel_scope() as serving:
+                with self._lock:
+                    if self._closed or self._is_shutdown_asked:
+                        return
+                    self._running = _Running(server, portal, serving, threading.get_ident())
+                try:
+                    await server.serve_forever(is_up_event=is_up_event)
+                finally:
+                    with self._lock:
+                        self._running = None
+                        self._stopped_serving(server)
+
+    def _stopped_serving(self, server: _T_Server) -> None:
+        """Note what is to outlast *server*, at the moment from which it is asked for nothing more."""
+
+    def is_serving(self) -> bool:
+        return self._ask(lambda running: running.call(running.server.is_serving), False)
+
+    def shutdown(self, timeout: float | None = None) -> None:
+        """Ends `serve_forever`, from another thread, and waits at most *timeout* seconds until it has returned."""
+        with self._lock:
+            finished = self._finished
+            if finished is None:
+                return
+            self._is_shutdown_asked = True
+        _ = self._ask(lambda running: running.portal.run_sync_soon(running.serving.cancel), None)
+        finished.wait(timeout)
+
+    def server_close(self) -> None:
+        """Closes the server for good. Clients that are connected are served to their end.
+
+        Raises:
+            BusyResourceError: the server is being set up, in ``service_init()``. It does not run again, but goes on.
+        """
+        with self._lock:
+            self._closed = True
+        self._ask(lambda running: running.portal.run_coroutine(running.server.server_close), None)
+
+    def get_addresses(self) -> Sequence[Any]:
+        """Returns the addresses of the open sockets, none while the server is not running."""
+        return self._ask(lambda running: running.call(running.server.get_addresses), ())
+
+    def get_sockets(self) -> Sequence[SocketProxy]:
+        """Returns a view of each open socket, none while the server is not running.
+
+        Its calls run in the thread of the server, and raise `RuntimeError` once that is no more.
+        """
+
+        def get(running: _Running[Any]) -> Sequence[SocketProxy]:
+            sockets = running.call(running.server.get_sockets)
+            return tuple(SocketProxy(sock, runner=running.portal.run_sync) for sock in sockets)
+
+        return self._ask(get, ())
+
+    def _ask(self, question: Callable[[_Running[_T_Server]], _T_Result], default: _T_Result) -> _T_Result:
+        with self._lock:
+            running = self._running
+        if running is None:
+            return default
+        # The event loop may end at any time.
+        try:
+            return question(running)
+        except BusyResourceError:
+            raise
+        except (RuntimeError, concurrent.futures.CancelledError):
+            return default

@@ -1,0 +1,55 @@
+"""What the asynchronous servers of Unix sockets share: the socket file."""
+
+from __future__ import annotations
+
+__all__ = ["UnixServer"]
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from easynetwork.lowlevel._sockets.unix_files import SocketFile
+from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
+from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.socket import UnixSocketAddress, UNIXSocketAttribute
+from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers._unix_files import find_socket_file, remove_socket_file
+
+_T_LowLevelServer = TypeVar("_T_LowLevelServer", bound=AsyncBaseTransport)
+
+
+class UnixServer(BaseAsyncNetworkServer[_T_LowLevelServer, UnixSocketAddress]):
+    """Takes care of the file of its only socket. To be mixed into a class that opens it."""
+
+    _socket_file: SocketFile | None = None
+    """As long as it is there."""
+
+    async def server_close(self) -> None:
+        """Deletes the socket file and closes the socket, for good. Idempotent. If cancelled, it is done all the same.
+
+        A file that somebody else has put in the place of ours is left alone. Clients that are connected are served to
+        their end; then `serve_forever` returns.
+
+        Raises:
+            BusyResourceError: the server is being set up, in ``service_init()``.
+        """
+        await super().server_close()
+
+    async def _open_servers(self) -> Sequence[_T_LowLevelServer]:
+        [server] = servers = await super()._open_servers()  # type: ignore[safe-super] # that class has one
+        try:
+            self._socket_file = await find_socket_file(self._backend, self._address(server))
+        except BaseException:
+            await aclose_forcefully(server)
+            raise
+        return servers
+
+    async def _close_servers(self, servers: Sequence[_T_LowLevelServer]) -> None:
+        file, self._socket_file = self._socket_file, None
+        try:
+            if file is not None:
+                await remove_socket_file(self._backend, file, self.logger)
+        finally:
+            await super()._close_servers(servers)
+
+    def _address(self, server: Any) -> UnixSocketAddress:
+        return UnixSocketAddress.from_raw(server.extra(UNIXSocketAttribute.sockname))
