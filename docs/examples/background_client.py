@@ -1,4 +1,4 @@
-"""Asks the program that counts primes how far it is."""
+"""Ask the program that counts primes for its progress."""
 
 import argparse
 import asyncio

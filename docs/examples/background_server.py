@@ -1,4 +1,4 @@
-"""Counts primes, and tells how far it is to whoever asks: the server runs in a thread, beside the work."""
+"""Count primes, and report the progress to clients: the server runs in a thread, beside the work."""
 
 import argparse
 import logging
@@ -26,7 +26,7 @@ class Count:
 
 
 class Progress(AsyncStreamRequestHandler[object, dict[str, int]]):
-    """Answers whatever it is asked with the state of the count."""
+    """Answer every request with the progress of the count."""
 
     def __init__(self, count: Count) -> None:
         self.count = count

@@ -1,4 +1,4 @@
-"""Sends what is typed to a chat, and shows what the others say. Ctrl-D or Ctrl-C leaves."""
+"""Send typed lines to a chat, and show what the others say. Leave with Ctrl-D or Ctrl-C."""
 
 import argparse
 import asyncio
@@ -19,7 +19,7 @@ async def show(client: AsyncTCPNetworkClient[str, str]) -> None:
 
 
 async def say(client: AsyncTCPNetworkClient[str, str]) -> None:
-    # Not input() in a thread: nothing could interrupt that.
+    # Do not call input() in a thread: nothing could interrupt it.
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -31,7 +31,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9000)
-    parser.add_argument("name", help="how the others shall know you")
+    parser.add_argument("name", help="the name that the others see")
     options = parser.parse_args()
 
     async with AsyncTCPNetworkClient((options.host, options.port), PROTOCOL) as client:

@@ -1,4 +1,4 @@
-"""A chat: what one says, all others read. The first line that somebody sends is their name."""
+"""Run a chat: each line goes to all other clients. The first line of a client is its name."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ SECONDS_TO_READ = 5.0
 
 
 class Chat(AsyncStreamRequestHandler[str, str]):
-    """One room for all."""
+    """One room for all clients."""
 
     def __init__(self) -> None:
         self.names: dict[AsyncStreamClient[str], str] = {}
@@ -36,7 +36,7 @@ class Chat(AsyncStreamRequestHandler[str, str]):
         await self.tell_all(f"* {self.names.pop(client)} has left")
 
     async def tell_all(self, line: str, but: AsyncStreamClient[str] | None = None) -> None:
-        # All at the same time: who does not read keeps none of the others waiting.
+        # Send to all concurrently: a client that does not read must not delay the others.
         async with asyncio.TaskGroup() as group:
             for client in self.names.keys() - {but}:
                 group.create_task(self.tell(client, line))

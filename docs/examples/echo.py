@@ -1,4 +1,4 @@
-"""What the echo programs share: what a packet is, how it is answered, how one asks. None of it opens a socket."""
+"""The shared part of the echo programs: the packets, the handlers and the client's loop. It opens no socket."""
 
 from collections.abc import AsyncGenerator, Iterable
 
@@ -18,7 +18,7 @@ DATAGRAM_PROTOCOL: DatagramProtocol[str, str] = DatagramProtocol(LINES)
 
 
 class Echo(AsyncStreamRequestHandler[str, str]):
-    """Answers each line with the same line."""
+    """Answer each line with the same line."""
 
     async def handle(self, client: AsyncStreamClient[str]) -> AsyncGenerator[None, str]:
         line = yield
@@ -26,7 +26,7 @@ class Echo(AsyncStreamRequestHandler[str, str]):
 
 
 class DatagramEcho(AsyncDatagramRequestHandler[str, str]):
-    """The same for datagrams: a client is whoever sends from one address."""
+    """Do the same for datagrams: each sender address is a client."""
 
     async def handle(self, client: AsyncDatagramClient[str]) -> AsyncGenerator[None, str]:
         line = yield
@@ -34,7 +34,7 @@ class DatagramEcho(AsyncDatagramRequestHandler[str, str]):
 
 
 async def ask(client: AbstractAsyncNetworkClient[str, str], lines: Iterable[str]) -> None:
-    """Print the answer to each of the lines."""
+    """Send each line and print the answer."""
     for line in lines:
         await client.send_packet(line)
         print(await client.recv_packet())

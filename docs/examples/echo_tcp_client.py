@@ -1,4 +1,4 @@
-"""Sends lines of text over TCP and prints the answers."""
+"""Send lines of text over TCP and print the answers."""
 
 import argparse
 import asyncio

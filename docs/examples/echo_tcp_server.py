@@ -1,4 +1,4 @@
-"""Answers lines of text over TCP."""
+"""Answer lines of text over TCP."""
 
 import argparse
 import logging

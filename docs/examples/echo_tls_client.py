@@ -1,4 +1,4 @@
-"""Sends lines of text over TLS and prints the answers."""
+"""Send lines of text over TLS and print the answers."""
 
 import argparse
 import asyncio
@@ -11,9 +11,9 @@ from easynetwork.clients import AsyncTCPNetworkClient
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="localhost", help="what the certificate of the server has to be valid for")
+    parser.add_argument("--host", default="localhost", help="name for which the server's certificate must be valid")
     parser.add_argument("--port", type=int, default=9000)
-    parser.add_argument("--trust", metavar="FILE", help="certificate of an authority, in place of those of the system")
+    parser.add_argument("--trust", metavar="FILE", help="certificate of an authority to trust instead of the system's")
     parser.add_argument("lines", nargs="+")
     options = parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Sends lines of text over UDP and prints the answers."""
+"""Send lines of text over UDP and print the answers."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ async def main() -> None:
     options = parser.parse_args()
 
     async with AsyncUDPNetworkClient((options.host, options.port), DATAGRAM_PROTOCOL) as client:
-        # A datagram may get lost, and nobody would tell: never wait for one without a limit.
+        # A datagram may get lost without an error: never wait for one without a time limit.
         async with asyncio.timeout(options.patience):
             await ask(client, options.lines)
 

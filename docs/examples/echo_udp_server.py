@@ -1,4 +1,4 @@
-"""Answers lines of text over UDP."""
+"""Answer lines of text over UDP."""
 
 import argparse
 import logging

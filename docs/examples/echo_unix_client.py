@@ -1,4 +1,4 @@
-"""Sends lines of text over a Unix socket and prints the answers."""
+"""Send lines of text over a Unix socket and print the answers."""
 
 import argparse
 import asyncio

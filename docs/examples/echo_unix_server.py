@@ -1,4 +1,4 @@
-"""Answers lines of text over a Unix socket."""
+"""Answer lines of text over a Unix socket."""
 
 import argparse
 import logging
@@ -15,7 +15,7 @@ def main() -> None:
     options = parser.parse_args()
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    # Nobody but this user may connect.
+    # Only this user may connect.
     with StandaloneUnixStreamServer(options.path, PROTOCOL, Echo(), mode=0o600) as server:
         with suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -1,4 +1,4 @@
-"""Lists, fetches and stores the files of a file server."""
+"""List, fetch and store the files of a file server."""
 
 import argparse
 import asyncio
@@ -12,7 +12,7 @@ PROTOCOL: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer(encodin
 
 
 async def reply(client: AsyncTCPNetworkClient[str, str]) -> str:
-    """Return the text of the next reply, or end the program with it."""
+    """Return the text of the next reply. Exit with it if the server refused the command."""
     code, _, text = (await client.recv_packet()).partition(" ")
     if code >= "400":
         raise SystemExit(f"refused: {text}")
@@ -53,7 +53,7 @@ async def main() -> None:
     options = parser.parse_args()
 
     async with AsyncTCPNetworkClient((options.host, options.port), PROTOCOL) as client:
-        await reply(client)  # it asks for the password
+        await reply(client)  # the server asks for the password
         await client.send_packet(options.password)
         await reply(client)
         if options.store:

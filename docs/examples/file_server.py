@@ -1,12 +1,12 @@
-"""Keeps text files for those who know the password.
+"""Store text files for clients that know the password.
 
-Commands and replies are lines. A reply begins with a number, from 400 on if it is bad news. The very first line that
-a client sends is the password, then come commands:
+Commands and replies are lines. A reply begins with a number; 400 and above report an error. The first line that a client
+sends is the password. Commands follow:
 
     LIST                one reply with the names of all files
     FETCH name          a reply with the number of lines, then these lines
-    STORE name count    a reply to go on, then this many lines are awaited, then another reply
-    QUIT                one reply, and the server hangs up
+    STORE name count    a reply to continue; the server then reads this many lines and sends another reply
+    QUIT                one reply, then the server closes the connection
 """
 
 import argparse
@@ -26,12 +26,12 @@ from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHa
 
 PROTOCOL: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer(encoding="utf-8", limit=1024))
 PATIENCE = 60.0  # seconds
-NAME = re.compile(r"\w[\w.-]*")  # nothing that leads out of the folder
+NAME = re.compile(r"\w[\w.-]*")  # a name that cannot lead out of the folder
 COUNT = re.compile(r"\d{1,4}")
 
 
 class FileService(AsyncStreamRequestHandler[str, str]):
-    """Serves the files of one folder."""
+    """Serve the files of one folder."""
 
     def __init__(self, folder: Path, password: str) -> None:
         self.folder = folder
@@ -49,7 +49,7 @@ class FileService(AsyncStreamRequestHandler[str, str]):
             while True:
                 command = yield PATIENCE
                 match command.split():
-                    # Files may be slow, and other clients shall not wait for them: hence the threads.
+                    # File access may be slow and must not delay other clients, so it runs in a thread.
                     case ["LIST"]:
                         replies = await asyncio.to_thread(self.names)
                     case ["FETCH", name] if NAME.fullmatch(name):
@@ -69,7 +69,7 @@ class FileService(AsyncStreamRequestHandler[str, str]):
                     await client.send_packet(reply)
             await client.send_packet("221 goodbye")
         except (TimeoutError, StreamProtocolParseError) as error:
-            # The end: were lines of a file still to come, they would be taken for commands.
+            # Close the connection: the remaining lines of a file would be parsed as commands.
             await client.send_packet(f"421 {type(error).__name__}")
         await client.aclose()
 
@@ -92,7 +92,7 @@ class FileService(AsyncStreamRequestHandler[str, str]):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Keeps text files for those who know the password.")
+    parser = argparse.ArgumentParser(description="Store text files for clients that know the password.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9000)
     parser.add_argument("--password", default="sesame")
