@@ -37,7 +37,7 @@ def test_the_recipe_stops_a_server_in_good_order_with_idle_and_busy_clients(
             for connection in connections:
                 connection.close()
     log = (tmp_path / "server.log").read_text()
-    assert log.splitlines()[-1] == "INFO:root:stopped in good order"
+    assert log.splitlines()[-1] == "INFO:root:stopped cleanly"
     assert "Traceback" not in log
 
 

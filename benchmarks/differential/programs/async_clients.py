@@ -120,7 +120,7 @@ async def tcp_ends(t: Transcript, backend: Any) -> None:
     await t.wait("close", client.aclose())
 
 
-@program(*LOOPS, explained={"reader of a client that is closed": "a client that is closed while another reads"})
+@program(*LOOPS, explained={"reader of a client that is closed": "a client that is closed while another task or thread reads"})
 async def tcp_many_tasks(t: Transcript, backend: Any) -> None:
     """Several tasks read, send and close one client"""
     client, peer = await tcp_client(backend, lines())
@@ -452,8 +452,8 @@ async def tls_failures(t: Transcript, backend: Any) -> None:
 @program(
     *LOOPS,
     explained={
-        "asyncio/too large": "too large a datagram on asyncio",
-        "uvloop/too large": "too large a datagram on asyncio",
+        "asyncio/too large": "a datagram that is too large, on asyncio",
+        "uvloop/too large": "a datagram that is too large, on asyncio",
     },
 )
 async def udp_packets(t: Transcript, backend: Any) -> None:

@@ -48,14 +48,14 @@ from easynetwork.servers.handlers import (
 )
 
 ELSEWHERE = "a `ConnectionError` from elsewhere"
-BASE = "a `BaseException` of a handler's own"
+BASE = "a `BaseException` raised by a handler"
 HANDSHAKE = "a failed TLS handshake"
 LOGGED = "an error in a handler"
-ENDS = "connection whose handler has failed on trio"
+ENDS = "a connection whose handler failed, on trio"
 TIMEOUT = "`TimeoutError` at a `yield`"
 LIMIT = "the rest of a frame over its limit"
 ARGUMENTS = "wrong arguments"
-ERRNO = "an `OSError` that the library makes itself"
+ERRNO = "an `OSError` that the library creates"
 
 
 class Handler(AsyncStreamRequestHandler[Any, Any]):
@@ -285,8 +285,8 @@ async def requests(t: Transcript, backend: Any) -> None:
     "uvloop",
     "trio",
     explained={
-        "trio/answers": "peer that has sent its last packet and still reads",
-        "trio/end": "peer that has sent its last packet and still reads",
+        "trio/answers": "a peer that has sent its last packet and still reads",
+        "trio/end": "a peer that has sent its last packet and still reads",
     },
 )
 async def half_closed_peers(t: Transcript, backend: Any) -> None:
@@ -833,7 +833,7 @@ class UnixHandler(AsyncStreamRequestHandler[Any, Any]):
         self.gone = 1
 
 
-@program(*LOOPS, explained={"path taken by a dead server": "Unix server at the path of one that has died"})
+@program(*LOOPS, explained={"path taken by a dead server": "a Unix server at the path of a dead server"})
 async def unix_stream_server(t: Transcript, backend: Any) -> None:
     """AsyncUnixStreamServer: names, credentials, descriptors, the file of the socket"""
     with folder() as path:
@@ -931,10 +931,10 @@ class DatagramHandler(AsyncDatagramRequestHandler[Any, Any]):
 @program(
     *LOOPS,
     explained={
-        "asyncio/too large": "too large a datagram on asyncio",
-        "uvloop/too large": "too large a datagram on asyncio",
-        "asyncio/log": "too large a datagram on asyncio",
-        "uvloop/log": "too large a datagram on asyncio",
+        "asyncio/too large": "a datagram that is too large, on asyncio",
+        "uvloop/too large": "a datagram that is too large, on asyncio",
+        "asyncio/log": "a datagram that is too large, on asyncio",
+        "uvloop/log": "a datagram that is too large, on asyncio",
         "time-out warnings": "`yield 2.5` in a handler",
         "time-out": TIMEOUT,
         "*Error, log": LOGGED,

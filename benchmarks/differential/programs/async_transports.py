@@ -56,7 +56,7 @@ from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute, TLSAtt
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
 from easynetwork.servers.misc import build_lowlevel_datagram_server_handler, build_lowlevel_stream_server_handler
 
-CLOSED = "transports that are closed or busy"
+CLOSED = "closed or busy transports"
 
 
 async def stream_pair(backend: Any) -> tuple[Any, Peer]:

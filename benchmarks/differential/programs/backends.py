@@ -27,7 +27,7 @@ from easynetwork.lowlevel.api_async.backend.abc import (
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend, new_builtin_backend
 from easynetwork.lowlevel.futures import AsyncExecutor, unwrap_future
 
-ERRNO = "an `OSError` that the library makes itself"
+ERRNO = "an `OSError` that the library creates"
 ASYNCIO = ("asyncio", "uvloop")
 
 
@@ -377,7 +377,7 @@ async def groups(t: Transcript, backend: Any) -> None:
             group.start_soon(work, "x", delay=3)
 
 
-@program(*LOOPS, explained={"join raises": "waiting within a group for a task of it that fails"})
+@program(*LOOPS, explained={"join raises": "joining a failing task inside its own group"})
 async def tasks(t: Transcript, backend: Any) -> None:
     """Task: joining, cancelling, info"""
 

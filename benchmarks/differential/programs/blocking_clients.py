@@ -270,7 +270,7 @@ def tcp_crashes(t: Transcript) -> None:
     far.close()
 
 
-@program(explained={"reader": "a client that is closed while another reads"})
+@program(explained={"reader": "a client that is closed while another task or thread reads"})
 def tcp_threads(t: Transcript) -> None:
     """A blocking client used by several threads: closing, time-outs while another one reads"""
     near, far = tcp_pair()
@@ -464,7 +464,7 @@ def udp_arguments(t: Transcript) -> None:
             t.say("open", sock.fileno() != -1)
 
 
-@program(explained={"too long": "an `OSError` that the library makes itself", "bufsize 0": "wrong arguments"})
+@program(explained={"too long": "an `OSError` that the library creates", "bufsize 0": "wrong arguments"})
 def unix_stream_packets(t: Transcript) -> None:
     """UnixStreamClient: names, credentials, descriptors, errors"""
     with folder() as path:

@@ -556,7 +556,7 @@ class Polled(SelectorStreamTransport):
         return self.sock.fileno() == -1
 
 
-@program(explained={"closed": "transports that are closed or busy"})
+@program(explained={"closed": "closed or busy transports"})
 def selector_transports(t: Transcript) -> None:
     """Transports of one's own on selectors: retries, time-outs, bad descriptors"""
     near, far = tcp_pair()

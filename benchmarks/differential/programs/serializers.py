@@ -90,7 +90,7 @@ def line_limits(t: Transcript) -> None:
     t.call("limit str", lambda: StringLineSerializer(limit="8"))
 
 
-@program(explained={"LF 15 without an end": "a line that just fits in the buffer, and comes in pieces"})
+@program(explained={"LF 15 without an end": "a line that just fits the buffer and arrives in pieces"})
 def line_limits_in_a_buffer(t: Transcript) -> None:
     """Lines near the limit of the buffered parser, and the size of its buffer (compatibility: early refusal)"""
     for newline, end in (("LF", b"\n"), ("CRLF", b"\r\n")):
@@ -162,8 +162,8 @@ def json_framing(t: Transcript) -> None:
 
 @program(
     explained={
-        "deep *": "JSON nested too deeply, or with endless digits",
-        "digits*": "JSON nested too deeply, or with endless digits",
+        "deep *": "JSON with too deep nesting or too many digits",
+        "digits*": "JSON with too deep nesting or too many digits",
         "hook *": "an exception raised by a JSON hook",
     }
 )
@@ -313,13 +313,13 @@ def named_tuples(t: Transcript) -> None:
         t.make(f"endianness {endianness!r}", NamedTupleStructSerializer, Point, fields, endianness)
 
 
-CBOR2 = "errors of CBOR"
+CBOR2 = "CBOR errors"
 
 
 @program(
     explained={
-        "tag 35": "tags of CBOR",
-        "tag 36": "tags of CBOR",
+        "tag 35": "CBOR tags",
+        "tag 36": "CBOR tags",
         "debug=* empty": CBOR2,
         "debug=* cut": CBOR2,
         "debug=* junk": CBOR2,

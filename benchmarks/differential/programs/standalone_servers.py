@@ -92,7 +92,7 @@ def closed_while_serving(t: Transcript) -> None:
 @program(
     explained={
         "ssl True*": "`ssl=True` on a server",
-        "service_init, serving": "an error of `service_init()` on a standalone server",
+        "service_init, serving": "an error in `service_init()` of a standalone server",
     }
 )
 def arguments(t: Transcript) -> None:

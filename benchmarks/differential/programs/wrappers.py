@@ -85,7 +85,7 @@ def base64_errors(t: Transcript) -> None:
     t.make("limit 0", Base64EncoderSerializer, inner, limit=0)
 
 
-@program(explained={"BZ2CompressorSerializer * broken": "broken bz2 data"})
+@program(explained={"BZ2CompressorSerializer * broken": "corrupt bz2 data"})
 def compression(t: Transcript) -> None:
     """zlib and bz2: streams, truncated, trailing and broken data"""
     for cls in (ZlibCompressorSerializer, BZ2CompressorSerializer):
