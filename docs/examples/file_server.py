@@ -1,7 +1,7 @@
 """Store text files for clients that know the password.
 
-Commands and replies are lines. A reply begins with a number; 400 and above report an error. The first line that a client
-sends is the password. Commands follow:
+Commands and replies are lines. A reply begins with a number; 400 and above report an error. The first line that a
+client sends is the password. Commands follow:
 
     LIST                one reply with the names of all files
     FETCH name          a reply with the number of lines, then these lines

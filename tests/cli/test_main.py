@@ -30,8 +30,8 @@ from easynetwork.cli import main
         (["demo", "--payload", "0"], "--payload"),
         (["demo", "--payload", "2.5"], "'2.5'"),
         (["demo", "--loop", "trio"], "'trio'"),
-        (["demo", "--transport", "http"], "'http' is none of tcp"),
-        (["demo", "--transport", "tcp,"], "'' is none of tcp"),
+        (["demo", "--transport", "http"], "'http' is not one of tcp"),
+        (["demo", "--transport", "tcp,"], "'' is not one of tcp"),
         (["demo", "--client", "lazy"], "'lazy'"),
         (["demo", "a\nb"], "a b"),
     ],
@@ -57,7 +57,7 @@ def test_a_loop_that_is_not_installed_is_refused(
         main(["demo", "--loop", "uvloop"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err.splitlines() == [
-        "easynetwork demo: error: argument --loop: uvloop is not installed here; asyncio always is "
+        "easynetwork demo: error: argument --loop: uvloop is not installed; asyncio is always available "
         "(see easynetwork demo --help)"
     ]
 

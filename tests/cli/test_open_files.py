@@ -26,7 +26,7 @@ else:
     [
         (50, "(50, 100)"),
         (80, "(80, 100)"),
-        (101, "2 this system lets a process open 100 files, 101 are needed"),
+        (101, "2 101 open files are needed, but this system allows at most 100"),
     ],
 )
 def test_the_limit_of_open_files_is_raised_as_far_as_the_system_permits(needed: int, outcome: str) -> None:

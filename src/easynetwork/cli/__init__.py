@@ -20,26 +20,28 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the arguments *argv* (``None``: those of the process) and return its exit status.
 
-    0: done. 1: what was asked for did not succeed. 130: interrupted by Ctrl-C.
-    ``SystemExit`` is raised with 2 for wrong arguments, after one line on stderr, and with 0 by --help and --version.
+    0: success. 1: the command failed. 130: interrupted by Ctrl-C.
+
+    Raises:
+        SystemExit: with 2 for wrong arguments, after one line on stderr; with 0 for --help and --version.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without "µ" is no reason to fail
+        sys.stdout.reconfigure(errors="replace")  # do not fail on a terminal without "µ"
     try:
         try:
             options = _parser().parse_args(argv)
             status: int = options.run(options)
         finally:
-            sys.stdout.flush()  # now, not when the interpreter exits and can only complain
+            sys.stdout.flush()  # flush here: the interpreter cannot handle an error of the flush at exit
     except CommandError as error:
         print(f"easynetwork: error: {error}", file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
-        # A terminal has just echoed "^C": write over it.
+        # Overwrite the "^C" that a terminal has just echoed.
         print("\r" if sys.stderr.isatty() else "", "easynetwork: interrupted", sep="", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Who read our output has gone (`| head`). What is still buffered must go somewhere when the interpreter exits.
+        # The reader of our output has left (`| head`). Redirect stdout, so that the flush at exit does not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
@@ -49,7 +51,7 @@ def _parser() -> Parser:
     from easynetwork.cli import demo
     from easynetwork.cli.arguments import Parser
 
-    parser = Parser(prog="easynetwork", description="Clients and servers that exchange Python objects.")
+    parser = Parser(prog="easynetwork", description="Tools for clients and servers that exchange Python objects.")
     parser.add_argument("--version", action="version", version=f"easynetwork-uvloop {easynetwork.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     demo.add_command(commands)

@@ -1,4 +1,4 @@
-"""Command-line arguments: checked while they are parsed, refused in one line."""
+"""Types of command-line arguments, and a parser that refuses wrong ones in one line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from easynetwork.cli.loops import event_loops
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses wrong arguments in one line on stderr and with status 2; knows no abbreviated options."""
+    """Refuse wrong arguments in one line on stderr, with status 2. Abbreviated options are not allowed."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
-        one_line = " ".join(message.split())  # arguments are quoted in it, and may hold anything
+        one_line = " ".join(message.split())  # the message quotes arguments, which may contain newlines
         self.exit(2, f"{self.prog}: error: {one_line} (see {self.prog} --help)\n")
 
 
@@ -26,7 +26,7 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def integer(lowest: int, highest: int) -> Callable[[str], int]:
-    """The type of an option whose value is a whole number from *lowest* to *highest*."""
+    """Return the type of an option whose value is a whole number from *lowest* to *highest*."""
 
     def parse(text: str) -> int:
         try:
@@ -41,22 +41,25 @@ def integer(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def names_of(choices: Sequence[str]) -> Callable[[str], list[str]]:
-    """The type of an option whose value is one of *choices*, or several with commas between them. None counts twice."""
+    """Return the type of an option whose value is one or several of *choices*, separated by commas.
+
+    Duplicates are dropped.
+    """
 
     def parse(text: str) -> list[str]:
         names = list(dict.fromkeys(text.split(",")))
         for name in names:
             if name not in choices:
-                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(choices)}")
+                raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(choices)}")
         return names
 
     return parse
 
 
 def event_loop(text: str) -> str:
-    """The type of an option that names an event loop."""
+    """Return *text* if it names an available event loop: the type of an option."""
     if text not in ("asyncio", "uvloop"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither asyncio nor uvloop")
     if text not in event_loops():
-        raise argparse.ArgumentTypeError(f"{text} is not installed here; asyncio always is")
+        raise argparse.ArgumentTypeError(f"{text} is not installed; asyncio is always available")
     return text

@@ -1,4 +1,4 @@
-"""What ends a command with one line instead of a traceback."""
+"""The exception that ends a command with one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["CommandError"]
 
 
 class CommandError(Exception):
-    """The command cannot go on. The text is one line for the user; *status* is the exit status."""
+    """The command cannot continue. The message is one line for the user; *status* is the exit status."""
 
     def __init__(self, message: str, *, status: int = 1) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The event loops there are."""
+"""The available event loops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 def event_loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Name and factory of each event loop of this machine, the fastest first."""
+    """Return the name and factory of each available event loop, the fastest first."""
     loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {}
     try:
         import uvloop

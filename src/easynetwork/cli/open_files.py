@@ -1,4 +1,4 @@
-"""How many files, sockets among them, a process may have open."""
+"""The limit of open files, including sockets, of a process."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ try:
 except ImportError:  # not a POSIX system
 
     def allow_open_files(count: int) -> None:
-        """Do nothing: this system knows no such limit."""
+        """Do nothing: this system has no such limit."""
 
 else:
 
     def allow_open_files(count: int) -> None:
-        """Let this process and those that it starts have *count* files open.
+        """Raise the limit of open files to *count*, for this process and the processes that it starts.
 
-        Raises CommandError (status 2) if the system does not permit as many.
+        Raises:
+            CommandError: the system does not allow *count* open files (status 2).
         """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if _enough(soft, count):
             return
         if not _enough(hard, count):
-            raise CommandError(f"this system lets a process open {hard:,} files, {count:,} are needed", status=2)
+            raise CommandError(f"{count:,} open files are needed, but this system allows at most {hard:,}", status=2)
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
     def _enough(limit: int, count: int) -> bool:

@@ -1,4 +1,4 @@
-"""Output: live and framed on a terminal where `rich` is installed, plain lines everywhere else."""
+"""Print tables and progress: with `rich` on a terminal, as plain lines everywhere else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS_BETWEEN_LINES = 1.0
 
 
 def _console() -> Console | None:
-    """Where rich output may go, or None."""
+    """Return the console for rich output, or None if the output must be plain."""
     if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         return None
     try:
@@ -30,7 +30,7 @@ def _console() -> Console | None:
 
 @contextmanager
 def progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show how much of *total* is done: call what you get with the current count, as often as you like."""
+    """Show how much of *total* is done. Call the yielded function with the current count, as often as you like."""
     console = _console()
     with _lines(total, unit) if console is None else _bar(console, total, unit) as update:
         yield update
@@ -42,7 +42,7 @@ def _bar(console: Console, total: int, unit: str) -> Iterator[Callable[[int], No
 
     start = time.monotonic()
     columns = (BarColumn(bar_width=None), TaskProgressColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    # No refreshing thread: it would compete with the load for the interpreter.
+    # Without auto_refresh: its thread would compete with the load for the interpreter.
     with Progress(*columns, console=console, auto_refresh=False, expand=True, transient=True) as bar:
         task = bar.add_task("", total=total, rate="")
 
@@ -71,7 +71,7 @@ def _rate(done: int, start: float, unit: str) -> str:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, text_columns: int) -> None:
-    """Print *rows* below *header*; the first *text_columns* columns are text, the others figures."""
+    """Print *rows* below *header*. The first *text_columns* columns are text, the others are figures."""
     console = _console()
     if console is None:
         _print_plain_table([header, *rows], text_columns)

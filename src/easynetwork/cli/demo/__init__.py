@@ -1,4 +1,4 @@
-"""``easynetwork demo``: a server process under load, every answer checked, the cost shown."""
+"""``easynetwork demo``: put a server process under load, check every answer and show the cost."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _DATAGRAMS = ("udp", "unix-datagram")
 _CLIENTS = ("async", "blocking")
 
 _IN_FLIGHT_IN_STREAMS = 16
-_IN_FLIGHT_AS_DATAGRAMS = 4  # with 32 clients, these fit into the buffers of the system
+_IN_FLIGHT_AS_DATAGRAMS = 4  # with 32 clients, these fit into the system's buffers
 _MAX_DATAGRAM_PAYLOAD = 65_000
 _MAX_BLOCKING_CLIENTS = 1_000
 
 _DESCRIPTION = """\
-Start a server of JSON packets in a process of its own on this machine. Send it packets from many clients,
-check that each one is answered once, unaltered and in order, and tell what it cost."""
+Start a server of JSON packets in its own process on this machine. Send it packets from many clients,
+check that each one is answered once, unaltered and in order, and report the cost."""
 _EXIT_STATUS = "exit status: 0 if every answer was right, 1 if not, 2 for wrong arguments, 130 after Ctrl-C"
 
 
@@ -29,13 +29,13 @@ def add_command(commands: Commands) -> None:
     parser = commands.add_parser(
         "demo", help="run a server under load and show what it costs", description=_DESCRIPTION, epilog=_EXIT_STATUS
     )
-    _add_integer(parser, "--connections", 32, 20_000, "clients, each with a connection of its own")
-    _add_integer(parser, "--packets", 500_000, 10_000_000, "packets to send, all clients together")
+    _add_integer(parser, "--connections", 32, 20_000, "number of clients, each with its own connection")
+    _add_integer(parser, "--packets", 500_000, 10_000_000, "packets to send, by all clients together")
     parser.add_argument(
         "--in-flight",
         type=integer(1, 100_000),
         metavar="N",
-        help="packets that each client sends ahead of the answers; datagrams get lost if it is too many "
+        help="packets that each client sends ahead of the answers; if there are too many, datagrams get lost "
         f"(default: {_IN_FLIGHT_IN_STREAMS}, or {_IN_FLIGHT_AS_DATAGRAMS} datagrams; at most 100,000)",
     )
     _add_integer(parser, "--payload", 100, 1 << 20, "bytes of text in each packet")
@@ -51,13 +51,13 @@ def add_command(commands: Commands) -> None:
         type=names_of(transports),
         default=["tcp"],
         metavar="NAMES",
-        help=f"what to measure, a row for each: {', '.join(transports)}, or several with commas (default: tcp)",
+        help=f"transports to measure, separated by commas: {', '.join(transports)} (default: tcp)",
     )
     parser.add_argument(
         "--client",
         choices=_CLIENTS,
         default="async",
-        help="the kind of clients: in tasks of one event loop, or blocking, each in threads of its own "
+        help="kind of clients: async (tasks of one event loop) or blocking (two threads for each client) "
         "(default: %(default)s)",
     )
     parser.set_defaults(run=_run)
@@ -69,18 +69,24 @@ def _add_integer(parser: argparse.ArgumentParser, option: str, default: int, hig
 
 
 def _run(options: argparse.Namespace) -> int:
-    from easynetwork.cli.demo.run import run  # only now: `--help` need not wait for the whole library
+    from easynetwork.cli.demo.run import run  # import late: `--help` need not load the whole library
     from easynetwork.cli.demo.workload import Workload
 
     is_blocking = options.client == "blocking"
     if is_blocking and options.connections > _MAX_BLOCKING_CLIENTS:
-        raise CommandError(f"blocking clients need threads: at most {_MAX_BLOCKING_CLIENTS:,} connections", status=2)
+        raise CommandError(
+            f"blocking clients need threads: at most {_MAX_BLOCKING_CLIENTS:,} connections are allowed, "
+            f"not {options.connections:,}",
+            status=2,
+        )
     workloads: dict[str, Workload] = {}
     for transport in options.transport:
         is_stream = transport in _STREAMS
         if not is_stream and options.payload > _MAX_DATAGRAM_PAYLOAD:
             raise CommandError(
-                f"a packet has to fit into a datagram: at most {_MAX_DATAGRAM_PAYLOAD:,} B with {transport}", status=2
+                f"a payload of {options.payload:,} B does not fit into a datagram: "
+                f"at most {_MAX_DATAGRAM_PAYLOAD:,} B with {transport}",
+                status=2,
             )
         in_flight = options.in_flight or (_IN_FLIGHT_IN_STREAMS if is_stream else _IN_FLIGHT_AS_DATAGRAMS)
         workloads[transport] = Workload(options.connections, options.packets, in_flight, options.payload)

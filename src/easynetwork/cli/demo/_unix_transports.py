@@ -1,4 +1,4 @@
-"""Unix sockets in the demo. Cannot be imported where there are none."""
+"""Unix sockets in the demo. The import fails on systems without them."""
 
 from __future__ import annotations
 

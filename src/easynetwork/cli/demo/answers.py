@@ -1,4 +1,4 @@
-"""Whether the answers of an echo server are the right ones."""
+"""Check the answers of an echo server."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from easynetwork.cli.demo.workload import Packet
 
 @dataclass(slots=True)
 class Faults:
-    """How many answers were wrong, by what was wrong."""
+    """The number of wrong answers of each kind."""
 
     lost: int = 0
     """Packets without an answer."""
 
     doubled: int = 0
-    """Answers to packets that had been answered before."""
+    """Answers to packets that had already been answered."""
 
     altered: int = 0
-    """Answers that differ from the packet, or belong to none."""
+    """Answers that differ from the packet, or do not belong to a packet."""
 
     reordered: int = 0
-    """Answers that came after the answer to a later packet."""
+    """Answers that arrived after the answer to a later packet."""
 
     def __add__(self, other: Faults) -> Faults:
         return Faults(*map(sum, zip(astuple(self), astuple(other), strict=True)))
@@ -37,7 +37,7 @@ class Faults:
 
 
 class AnswerChecker:
-    """Compares the answers on one connection with the packets sent. Holds only the packets not answered yet."""
+    """Compare the answers on one connection with the packets sent. It stores only the unanswered packets."""
 
     __slots__ = ("_faults", "_last_answered", "_outstanding", "_planned", "_sent")
 
@@ -54,12 +54,12 @@ class AnswerChecker:
         return self._sent == self._planned and not self._outstanding
 
     def sending(self, packet: Packet, now: float) -> None:
-        """Take note of a packet before it is sent. Their numbers count from 0."""
+        """Record a packet before it is sent. Packets are numbered from 0."""
         self._outstanding[self._sent] = packet, now
         self._sent += 1
 
     def answered(self, answer: Any, now: float) -> float | None:
-        """Check an answer; return the seconds since its packet was sent, or None if no packet was waiting for it."""
+        """Check an answer. Return the seconds since its packet was sent, or None if no packet was waiting for it."""
         number = answer.get("number") if isinstance(answer, dict) else None
         if type(number) is not int or not 0 <= number < self._sent:  # 7.0 and True are not the integers we sent
             self._faults.altered += 1
@@ -77,9 +77,9 @@ class AnswerChecker:
         return now - sent_at
 
     def undecodable(self) -> None:
-        """Take note of an answer that was no packet at all."""
+        """Record an answer that is not a valid packet."""
         self._faults.altered += 1
 
     def faults(self) -> Faults:
-        """Return what was wrong, when no more answers are to come."""
+        """Return the faults. Call it when no more answers are expected."""
         return self._faults + Faults(lost=self._planned - self._sent + len(self._outstanding))

@@ -1,4 +1,4 @@
-"""Clients under load that run in tasks."""
+"""Asynchronous clients under load: each runs in tasks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ async def open_async_client(
 ) -> AsyncIterator[LoadClient]:
     """Connect a client, and disconnect it at the end of the context.
 
-    Raises OSError, or a group of them, if that is not possible.
+    Raises:
+        OSError: the client cannot connect. TCP and UDP raise a group of OSErrors.
     """
     async with transport.async_client(address, transport.protocol(workload.frame_limit)) as connection:
         yield _AsyncClient(transport, connection, make_packet, share, workload.in_flight, latencies)
@@ -36,8 +37,8 @@ class _AsyncClient(LoadClient):
     __slots__ = ()
 
     async def run(self) -> None:
-        # Two tasks: were there only one, a client that waits to send and a server that waits for it to read could
-        # wait for each other for ever.
+        # Send and receive in two tasks. In one task, a client that waits to send and a server that waits for the
+        # client to read would deadlock.
         window = asyncio.Semaphore(self._in_flight)
         try:
             async with asyncio.TaskGroup() as group:
@@ -73,4 +74,4 @@ class _AsyncClient(LoadClient):
         except TimeoutError:
             self._not_closed_in_time()
         except ConnectionError:
-            pass  # the end, as it should be
+            pass  # the expected end

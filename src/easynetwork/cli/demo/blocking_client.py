@@ -1,4 +1,4 @@
-"""Clients under load that block, each in two threads."""
+"""Blocking clients under load: each runs in two threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from easynetwork.cli.demo.workload import PacketMaker, Workload
 from easynetwork.exceptions import BaseProtocolParseError
 
 _SECONDS_BETWEEN_LOOKS = 0.1
-"""How long a thread waits before it looks whether it should end."""
+"""How long a thread waits before it checks whether to stop."""
 
 
 @asynccontextmanager
@@ -33,7 +33,8 @@ async def open_blocking_client(
 ) -> AsyncIterator[LoadClient]:
     """Connect a client, and disconnect it at the end of the context.
 
-    Raises OSError, or a group of them, if that is not possible.
+    Raises:
+        OSError: the client cannot connect. TCP and UDP raise a group of OSErrors.
     """
     protocol = transport.protocol(workload.frame_limit)
     with ThreadPoolExecutor(2) as threads, transport.blocking_client(address, protocol) as connection:
@@ -98,4 +99,4 @@ class _BlockingClient(LoadClient):
         except TimeoutError:
             self._not_closed_in_time()
         except ConnectionError:
-            pass  # the end, as it should be
+            pass  # the expected end

@@ -18,19 +18,20 @@ _SERVER = "server.pem"
 
 
 def make_certificates(folder: Path) -> None:
-    """Put the certificate of a new authority into *folder*, and one of a server with its key.
+    """Write the certificate of a new authority to *folder*, and a server certificate with its key.
 
-    Raises CommandError (status 2) if this Python has no TLS, or nothing to make certificates with.
+    Raises:
+        CommandError: this Python has no TLS, or trustme is not installed (status 2).
     """
     try:
         import ssl  # noqa: F401
     except ImportError:
-        raise CommandError("this Python has no TLS", status=2) from None
+        raise CommandError("the transport tls needs TLS, but this Python has no ssl module", status=2) from None
     try:
         import trustme
     except ImportError:
         raise CommandError(
-            "tls needs certificates, and trustme to make them: pip install 'easynetwork-uvloop[cli]'", status=2
+            "the transport tls needs trustme to create certificates: pip install 'easynetwork-uvloop[cli]'", status=2
         ) from None
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / _AUTHORITY))
@@ -39,7 +40,7 @@ def make_certificates(folder: Path) -> None:
 
 
 def server_context(folder: Path) -> SSLContext:
-    """Return the settings of a server with the certificate in *folder*."""
+    """Return the TLS context of a server with the certificate in *folder*."""
     import ssl
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -49,7 +50,7 @@ def server_context(folder: Path) -> SSLContext:
 
 @cache
 def client_context(folder: Path) -> SSLContext:
-    """Return the settings of all clients that trust nobody but the authority in *folder*."""
+    """Return the TLS context of all clients. It trusts only the authority in *folder*."""
     import ssl
 
     return ssl.create_default_context(cafile=folder / _AUTHORITY)

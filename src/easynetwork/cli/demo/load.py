@@ -1,4 +1,4 @@
-"""The clients: they keep a server busy, time its answers and check them."""
+"""The clients that keep a server busy, time its answers and check them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Load:
         """Seconds from sending to answer of each answered packet."""
 
     async def run(self, report: Callable[[int], None], patience: float) -> None:
-        """Send everything and wait for the answers, or until no client has got one for *patience* seconds.
+        """Send everything and wait for the answers. Give up if no client receives one for *patience* seconds.
 
-        *report* is called ten times a second with the number of packets answered so far.
+        Call *report* ten times a second with the number of packets answered so far.
         """
         tasks = pending = {asyncio.create_task(client.run()) for client in self._clients}
         answered, heard = 0, time.monotonic()
@@ -55,17 +55,17 @@ class Load:
                 task.result()
 
     async def finish(self) -> None:
-        """End the conversations, and take note of answers that come in spite of that."""
+        """End the conversations, and check answers that still arrive."""
         async with asyncio.TaskGroup() as group:
             for client in self._clients:
                 group.create_task(client.finish())
 
     def faults(self) -> Faults:
-        """Return what was wrong with the answers, all clients together."""
+        """Return the faults of the answers to all clients."""
         return sum((client.checker.faults() for client in self._clients), Faults())
 
     def failures(self) -> list[str]:
-        """Return why connections ended early, a text for each that did."""
+        """Return a reason for each connection that ended early."""
         return [client.failure for client in self._clients if client.failure is not None]
 
 
@@ -73,9 +73,10 @@ class Load:
 async def open_load(
     transport: Transport, address: Address, workload: Workload, *, blocking: bool = False
 ) -> AsyncIterator[Load]:
-    """Connect the clients of *workload*, *blocking* ones or asynchronous ones; disconnect them at the end.
+    """Connect the clients of *workload*, *blocking* or asynchronous ones, and disconnect them at the end.
 
-    Raises CommandError if one of them cannot connect.
+    Raises:
+        CommandError: a client cannot connect.
     """
     open_client = open_blocking_client if blocking else open_async_client
     clients: list[LoadClient] = []

@@ -1,4 +1,4 @@
-"""What all clients under load have in common, those in tasks and those in threads."""
+"""The common part of asynchronous and blocking clients under load."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _SECONDS_FOR_SURPLUS = 0.2
 
 
 class LoadClient(ABC):
-    """One client, the packets that it sends and the answers that it gets.
+    """One client, the packets that it sends and the answers that it receives.
 
     Parameters:
-        transport: what it is connected by.
+        transport: the transport of its connection.
         connection: a connected client of the library.
-        make_packet: makes its packets.
-        share: how many it sends.
-        in_flight: how many of them it sends ahead of the answers.
-        latencies: gets the seconds from sending to answer of each answered packet.
+        make_packet: creates its packets.
+        share: the number of packets to send.
+        in_flight: the number of packets to send ahead of the answers.
+        latencies: receives the seconds from sending to answer of each answered packet.
     """
 
     __slots__ = (
@@ -66,7 +66,7 @@ class LoadClient(ABC):
 
     @abstractmethod
     async def finish(self) -> None:
-        """End the conversation, and take note of answers that come in spite of that."""
+        """End the conversation, and check answers that still arrive."""
         raise NotImplementedError
 
     def _next_packet(self, number: int) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class LoadClient(ABC):
         return packet
 
     def _take(self, answer: object) -> bool:
-        """Check an answer; return whether a packet was waiting for it."""
+        """Check an answer. Return whether a packet was waiting for it."""
         latency = self.checker.answered(answer, time.perf_counter())
         if latency is None:
             return False
@@ -87,12 +87,13 @@ class LoadClient(ABC):
         return SECONDS_TO_CLOSE if self._has_half_close else _SECONDS_FOR_SURPLUS
 
     def _not_closed_in_time(self) -> None:
-        if self._has_half_close:  # who has it waits for the server to hang up, the others just for a while
+        # After a half-close the server must close the connection. Other clients only wait a while for surplus answers.
+        if self._has_half_close:
             self.failure = f"the server did not close the connection within {SECONDS_TO_CLOSE:g} s"
 
 
 def reason(error: BaseException) -> str:
-    """Return a line about what has gone wrong."""
+    """Return the message of *error*, or of the first error in a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return str(error) or type(error).__name__

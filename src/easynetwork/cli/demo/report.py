@@ -1,4 +1,4 @@
-"""The end of the demo: a table and a verdict."""
+"""The report at the end of the demo: a table and a verdict."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _FIGURES = ("Packets", "Packets/s", "p50", "p99", "Server CPU/packet")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What was measured with one transport."""
+    """The measurements of one transport."""
 
     transport: str
     loop: str
     packets: int
-    """How many were to be sent."""
+    """Number of packets to send."""
 
     seconds: float
     """From the first packet to the last answer."""
 
     server_cpu_seconds: float
     latencies: array[float]
-    """Of the packets answered, in seconds."""
+    """Latencies of the answered packets, in seconds."""
 
     faults: Faults
     failures: Sequence[str]
-    """Why connections ended early."""
+    """The reasons why connections ended early."""
 
     @property
     def good(self) -> bool:
-        """Whether every packet was answered as it should be."""
+        """Whether every packet was answered correctly."""
         return not self.faults and not self.failures
 
     def verdict(self) -> str:
-        """Say in one line how the answers were."""
+        """Return one line that says whether the answers were right."""
         if self.good:
             return f"{self.transport}: all {self.packets:,} packets were answered once, unaltered and in order."
         text = f"{self.transport}: of {self.packets:,} packets {self.faults}"

@@ -22,14 +22,16 @@ from easynetwork.cli.open_files import allow_open_files
 from easynetwork.cli.terminal import progress
 
 _SECONDS_OF_PATIENCE = 10.0
-_OTHER_FILES = 64  # what a process has open besides its connections
+_OTHER_FILES = 64  # files that a process has open besides its connections
 
 
 def run(workloads: Mapping[str, Workload], loop: str | None, *, blocking: bool = False) -> int:
     """Measure each transport with its workload, print the report, and return the exit status.
 
-    *loop* names the event loop; None is the fastest there is. *blocking* says what kind of clients there are.
-    Raises CommandError if something is missing for one of the transports.
+    *loop* names the event loop; None selects the fastest one available. *blocking* selects blocking clients.
+
+    Raises:
+        CommandError: a transport is not available, or lacks something that it needs.
     """
     if not workloads.keys() <= TRANSPORTS.keys():
         raise CommandError("this system has no Unix sockets", status=2)

@@ -1,7 +1,7 @@
 """The process of the demo's server: ``python -m easynetwork.cli.demo.server TRANSPORT LOOP FRAME_LIMIT FOLDER``.
 
-It tells its address in a line of JSON on stdout, and its CPU time so far for each line that it reads from stdin.
-It ends when stdin does, thus also when the demo dies without a word.
+It prints its address as a line of JSON on stdout, and its CPU time so far for each line that it reads from stdin.
+It ends when stdin ends, so also when the demo dies.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from easynetwork.servers.handlers import (
 
 
 class Echo(AsyncStreamRequestHandler[Any, Any]):
-    """Answers each packet with the same packet."""
+    """Answer each packet with the same packet."""
 
     async def handle(self, client: AsyncStreamClient[Any]) -> AsyncGenerator[None, Any]:
         """Serve one connection until it ends."""
@@ -38,7 +38,7 @@ class Echo(AsyncStreamRequestHandler[Any, Any]):
 
 
 class DatagramEcho(AsyncDatagramRequestHandler[Any, Any]):
-    """Answers each packet with the same packet."""
+    """Answer each packet with the same packet."""
 
     async def handle(self, client: AsyncDatagramClient[Any]) -> AsyncGenerator[None, Any]:
         """Serve one packet."""

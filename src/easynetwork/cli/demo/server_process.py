@@ -1,4 +1,4 @@
-"""The demo's server as the demo sees it: a process that is started, asked and ended."""
+"""The demo's view of its server: start the process, query it and end it."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """Its process number."""
+        """The process ID."""
         return self._process.pid
 
     async def cpu_seconds(self) -> float:
         """Return the CPU time, user and system, that the process has used so far.
 
-        Raises CommandError if it has ended.
+        Raises:
+            CommandError: the process has ended, or does not answer.
         """
         assert self._process.stdin is not None
-        if not self._process.stdin.is_closing():  # uvloop refuses to write to a pipe whose reader has gone
+        if not self._process.stdin.is_closing():  # uvloop refuses to write to a pipe without a reader
             self._process.stdin.write(b"cpu\n")
         seconds: float = (await _read_answer(self._process))["cpu_seconds"]
         return seconds
@@ -49,9 +50,10 @@ class ServerProcess:
 
 @asynccontextmanager
 async def running_server(transport: str, loop: str, frame_limit: int, folder: Path) -> AsyncIterator[ServerProcess]:
-    """Start a server, and end it at the end of the context, whatever happens in it. *folder* is for its files.
+    """Start a server, and end it at the end of the context, even after an error. *folder* is for its files.
 
-    Raises CommandError if the process does not come up.
+    Raises:
+        CommandError: the process does not start.
     """
     arguments = ("-m", "easynetwork.cli.demo.server", transport, loop, str(frame_limit), str(folder))
     process = await asyncio.create_subprocess_exec(
@@ -59,9 +61,9 @@ async def running_server(transport: str, loop: str, frame_limit: int, folder: Pa
         *arguments,
         stdin=PIPE,
         stdout=PIPE,
-        # The same modules as here, not those that may lie in the current directory.
+        # Import the same modules as this process, not those in the current directory.
         env={**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        # Ctrl-C in a terminal goes to a whole process group. The server is ours to end.
+        # Ctrl-C in a terminal goes to a whole process group, but this process must end the server.
         start_new_session=True,
     )
     try:
@@ -76,7 +78,7 @@ async def _read_answer(process: Process) -> dict[str, Any]:
         async with asyncio.timeout(_SECONDS_TO_ANSWER):
             line = await process.stdout.readline()
     except TimeoutError:
-        raise CommandError(f"the server process is silent for {_SECONDS_TO_ANSWER:g} s") from None
+        raise CommandError(f"the server process did not answer within {_SECONDS_TO_ANSWER:g} s") from None
     if not line:
         raise CommandError(f"the server process ended with status {await process.wait()}")
     answer: dict[str, Any] = json.loads(line)
@@ -88,9 +90,8 @@ async def _end(process: Process) -> None:
     process.stdin.close()
     try:
         async with asyncio.timeout(_SECONDS_TO_END):
-            with suppress(
-                OSError
-            ):  # the pipe to a server that has died is broken; asyncio complains if nothing hears it
+            # The pipe to a dead server is broken, and asyncio logs the error unless it is retrieved.
+            with suppress(OSError):
                 await process.stdin.wait_closed()
             await process.communicate()
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""What the demo needs to know of a transport. One row of the table for each."""
+"""The interface between the demo and a transport. Each transport is one row of the table."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from easynetwork.serializers import JSONSerializer
 from easynetwork.servers.abc import AbstractAsyncNetworkServer
 
 Address: TypeAlias = Any
-"""Where a server is reached: something that goes through JSON."""
+"""The address of a server: a value that JSON can encode."""
 
 
 class Transport(ABC):
-    """One way to get from the clients to the server.
+    """A transport between the clients and the server.
 
     Parameters:
-        folder: where server and clients keep the files that they need.
+        folder: the folder for the files of server and clients.
     """
 
     name: ClassVar[str]
     is_stream: ClassVar[bool] = True
-    """Whether it carries a stream of bytes, as opposed to datagrams."""
+    """Whether it carries a byte stream; otherwise it carries datagrams."""
 
     has_half_close: ClassVar[bool] = False
-    """Whether a client can say that it has sent all, and the server hangs up then."""
+    """Whether a client can end its sending direction, after which the server closes the connection."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def prepare(self) -> None:  # noqa: B027 - most need none
-        """Make the files that server and clients need.
+        """Create the files that server and clients need.
 
-        Raises CommandError if that is not possible.
+        Raises:
+            CommandError: the files cannot be created.
         """
 
     def protocol(self, frame_limit: int) -> Any:
@@ -52,7 +53,7 @@ class Transport(ABC):
 
     @abstractmethod
     def address(self, server: Any) -> Address:
-        """Return where a listening server is reached."""
+        """Return the address of a listening server."""
         raise NotImplementedError
 
     @abstractmethod

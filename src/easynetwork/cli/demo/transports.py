@@ -1,4 +1,4 @@
-"""The transports that the demo shows: how to serve and how to connect over each."""
+"""The transports of the demo: how to serve and how to connect over each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TCPTransport(_OnLoopback):
 
 
 class TLSTransport(_OnLoopback):
-    """TCP with TLS, whose certificates are made for the occasion and checked as usual."""
+    """TCP with TLS. The certificates are created for the run and verified as usual."""
 
     name = "TLS"
 

@@ -1,4 +1,4 @@
-"""What the clients of the demo send."""
+"""The packets that the clients of the demo send."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ _CHARACTERS = string.ascii_letters + string.digits
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """How much is sent, and how."""
+    """The number and size of the packets to send."""
 
     connections: int
     packets: int
     """Packets of all connections together."""
 
     in_flight: int
-    """How many packets a client sends ahead of the answers."""
+    """Number of packets that a client sends ahead of the answers."""
 
     payload: int
     """Size of the text in each packet, in bytes."""
 
     @property
     def frame_limit(self) -> int:
-        """Bytes that the JSON text of a packet may have, with room to spare for what surrounds the payload."""
+        """Largest size of the JSON text of a packet, in bytes, with enough room for the text around the payload."""
         return max(self.payload + 1024, 64 * 1024)
 
     def shares(self) -> list[int]:
-        """How many of the packets each connection sends."""
+        """Return the number of packets that each connection sends."""
         share, rest = divmod(self.packets, self.connections)
         return [share + (number < rest) for number in range(self.connections)]
 
 
 class PacketMaker:
-    """Makes the packets of one client. No two are alike, and neighbours differ in each byte of their payload."""
+    """Create the packets of one client. All packets differ, and neighbours differ in every byte of their payload."""
 
     __slots__ = ("_client", "_size", "_text")
 
