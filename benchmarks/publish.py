@@ -1,4 +1,4 @@
-"""Where the results go: `benchmarks/results/latest.*`, and the page of the documentation."""
+"""Write the results to `benchmarks/results/latest.*` and to the documentation page."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _BEGIN, _END = "<!-- benchmarks: generated from here -->", "<!-- benchmarks: to 
 _CHART = "![CPU per message, and memory]({})"
 _NEW_PAGE = f"""# Benchmarks
 
-In each group all programs do the same job, an echo of lines for the most part. The tables show what one message costs
-them in CPU time, and the ratio to what an expert writes by hand (higher is better). `python benchmarks/run.py --docs`
-measures again and rewrites this page; `benchmarks/README.md` describes the method.
+All programs of a group do the same job, mostly an echo of lines. The tables show the CPU time of one message, and its
+ratio to the program that an expert writes by hand (higher is better). `python benchmarks/run.py --docs` measures again
+and rewrites this page; `benchmarks/README.md` describes the method.
 
 {_BEGIN}
 {_END}
@@ -33,14 +33,14 @@ def save(results: Results, folder: Path = ROOT / "benchmarks" / "results") -> No
 
 
 def update_docs(results: Results, folder: Path = ROOT / "docs") -> None:
-    """Replace the generated part of benchmarks.md in *folder* (made if missing), and its chart."""
+    """Replace the generated part of benchmarks.md in *folder*, and its chart. Create a missing page."""
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "benchmarks.md"
     text = page.read_text() if page.exists() else _NEW_PAGE
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not (begin and end):
-        raise ValueError(f"{page} has lost the lines {_BEGIN!r} and {_END!r}, between which the tables belong")
+        raise ValueError(f"{page} must contain the lines {_BEGIN!r} and {_END!r}: the tables go between them")
     generated = f"{_CHART.format('benchmarks.svg')}\n\n{markdown(results)}"
     page.write_text(f"{before}{_BEGIN}\n\n{generated}\n{_END}{after}")
     (folder / "benchmarks.svg").write_text(svg(results))

@@ -1,4 +1,4 @@
-"""The results as Markdown tables, aligned so that they read well on a terminal too."""
+"""Format the results as Markdown tables, aligned so that they are readable on a terminal too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Row = tuple[float, list[str]]  # sorted by the figure
 
 
 def markdown(results: Results) -> str:
-    """All that a run says, as one Markdown text."""
+    """Return all results of a run as Markdown."""
     groups = {key.partition("/")[0] for key in results.programs()}
     verdicts = [verdict for verdict in evaluate(results) if verdict.target.group in groups]
     parts = [_machine(results), "## Bars", _verdict_table(verdicts)]
@@ -36,14 +36,14 @@ def _machine(results: Results) -> str:
     return (
         f"{machine['python']}, uvloop {machine['uvloop']}, {machine['cpu']} ({machine['cores']} cores), "
         f"{machine['system']}, {machine['date']}; medians of {rounds} rounds.\n\n"
-        "Ratio: the CPU that the first program of the group takes for a message on its first loop, divided by the CPU "
-        "that this one takes in the same round; the median of the rounds, higher is better. Rounds: where half of them "
-        "lie. Spread: how far apart that half is in CPU."
+        "Ratio: the CPU per message of the group's first program on its first loop, divided by that of this program in "
+        "the same round; the median of the rounds, higher is better. Rounds: the range of the middle half of the "
+        "rounds. Spread: the width of that range in CPU, as a share of the median."
     )
 
 
 def _group(results: Results, group: Group) -> list[str]:
-    """The tables of one group, or nothing if none of it was measured."""
+    """Return the tables of one group, or nothing if no program of it was measured."""
     parts: list[str] = []
     for workload in group.workloads:
         if rows := _rows(group, partial(_load_row, results, group, workload)):
@@ -59,7 +59,7 @@ def _group(results: Results, group: Group) -> list[str]:
 
 
 def _rows(group: Group, row: Callable[[str, str], _Row | None]) -> list[list[str]]:
-    """What *row* makes of each program and loop, the smallest figure first."""
+    """Return the rows that *row* makes for each program and loop, the smallest figure first."""
     keys = [group.key(program) for program in group.programs]
     found = [made for key in keys for loop in LOOPS if (made := row(key, loop)) is not None]
     return [cells for _, cells in sorted(found, key=lambda made: made[0])]
@@ -103,7 +103,7 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> str:
     for verdict in verdicts:
         target = verdict.target
         rows.append([target.title, _bound(target), number(verdict.value), _range(verdict.figures), _word(verdict)])
-    return table(["ratio of the CPU for a message, unless it says otherwise", "bar", "measured", "rounds", ""], rows)
+    return table(["ratio of CPU per message, unless stated otherwise", "bar", "measured", "rounds", ""], rows)
 
 
 def _bound(target: Target) -> str:
@@ -117,7 +117,7 @@ def _bound(target: Target) -> str:
 
 
 def _range(figures: Sequence[float]) -> str:
-    """Where the middle half of several lies; in words, since it may be below zero."""
+    """Return the quartiles of several figures, joined by "to": a dash would clash with a minus sign."""
     if len(figures) < 2:
         return ""
     low, _, high = quartiles(figures)
@@ -133,14 +133,14 @@ def _word(verdict: Verdict) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits that count."""
+    """Format *value* with about three significant digits."""
     if value is None:
         return "–"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; columns whose cells begin with a digit are aligned to the right."""
+    """Return a Markdown table. Columns whose cells all begin with a digit are aligned to the right."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(3, *map(len, column)) for column in columns]
     numeric = [bool(rows) and all(not cell or cell[0] in "0123456789–-" for cell in column[1:]) for column in columns]

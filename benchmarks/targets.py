@@ -1,4 +1,4 @@
-"""The bars that this project sets itself, as data, and whether a run clears them."""
+"""The bars that this project sets itself, as data, and the check whether a run clears them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["TARGETS", "Target", "Verdict", "evaluate"]
 
 @dataclass(frozen=True)
 class Target:
-    """A figure of a run and its bound; without a bound it is only told.
+    """A figure of a run and its bound. Without a bound, the figure is only reported.
 
-    *figures*: one for each round, a single one if it is read once, none if it was not measured. Their median counts.
-    *aim*: wished for, not required.
+    *figures* returns one figure for each round, a single one if it is read once, none if it was not measured. The bound
+    applies to their median. *aim*: the bound is a goal, not a requirement.
     """
 
     group: str
@@ -48,7 +48,7 @@ class Verdict:
 
     @property
     def failed(self) -> bool:
-        """Whether a bar is missed that is required."""
+        """Whether the run misses a required bar."""
         return self.passed is False and not self.target.aim
 
 
@@ -59,7 +59,7 @@ def evaluate(results: Results, targets: tuple[Target, ...] | None = None) -> lis
 def _cpu(
     group: str, workload: str, ours: str, peer: str, at_least: float | None = None, *, aim: bool = False
 ) -> Target:
-    """CPU of the peer / CPU of ours, for a message."""
+    """Return a target for the CPU of the peer / CPU of ours, per message."""
     ours, peer = f"{group}/{ours}", f"{group}/{peer}"
 
     def figures(results: Results) -> Sequence[float]:
@@ -70,7 +70,7 @@ def _cpu(
 
 
 def _rate(group: str, workload: str, ours: str, peer: str, at_least: float) -> Target:
-    """Rate of ours / rate of the peer."""
+    """Return a target for the rate of ours / rate of the peer."""
     ours, peer = f"{group}/{ours}", f"{group}/{peer}"
 
     def figures(results: Results) -> Sequence[float]:
@@ -88,18 +88,18 @@ def _bulk(group: str) -> tuple[Target, ...]:
 
 
 def _overhead(group: str, workload: str) -> Target:
-    """How many percent more CPU the network server takes than the low-level one, the handlers being alike."""
+    """Return a target for the extra CPU, in percent, of the network server over the low-level one (equal handlers)."""
     low, high = f"{group}/ours-bare", f"{group}/ours-full-loop"
 
     def figures(results: Results) -> Sequence[float]:
         return [(ratio - 1) * 100 for ratio in results.cpu_ratios(low, high, GROUPS[group].loops[0], workload)]
 
-    title = _title(group, workload, high, "over the low-level server")
+    title = _title(group, workload, high, "vs the low-level server")
     return Target(group, title, figures, at_most=15.0, unit="% more CPU")
 
 
 def _idle_memory(group: str, ours: str, at_most: float) -> Target:
-    """KiB for an idle connection, of the dearer kind."""
+    """Return a target for the KiB per idle connection: the larger of the readings for used and unused ones."""
     key = f"{group}/{ours}"
 
     def figures(results: Results) -> Sequence[float]:
@@ -133,8 +133,8 @@ def _own_title(key: str) -> str:
     return PROGRAMS[key].title.removeprefix("ours: ")
 
 
-# Where two servers of ours are named, the bar holds for the low-level one, and `_overhead` bounds what the network
-# server may add to it.
+# If a group has two servers of this project, the bar applies to the low-level one, and `_overhead` bounds what the
+# network server may add to it.
 TARGETS = (
     _cpu("tcp", "1x100", "ours-bare", "protocol", 0.80),
     _cpu("tcp", "16x100", "ours-bare", "protocol", 4.0),

@@ -49,7 +49,7 @@ def test_bars_show_how_far_the_rounds_lie_apart_where_there_are_several() -> Non
     found = {title: cells for title, _, *cells, _ in rows}
     tcp = "TCP, 1 in flight, 100 B: "
     assert found[f"{tcp}AsyncStreamServer vs hand-written Protocol"] == ["1.00", "0.90 to 1.10"]
-    overhead = f"{tcp}AsyncTCPNetworkServer, looping handler over the low-level server"
+    overhead = f"{tcp}AsyncTCPNetworkServer, looping handler vs the low-level server"
     assert found[overhead] == ["5.00", "-2.50 to 7.50"]
     assert found[f"{tcp}AsyncStreamServer vs EasyNetwork 1.2.0 AsyncTCPNetworkServer"] == ["2.00", ""]
     assert found["TCP, memory of an idle connection: AsyncStreamServer"] == ["3.00", ""]

@@ -28,7 +28,7 @@ def test_ratios_divide_the_peer_by_ours(results: Results) -> None:
 
 
 def test_overhead_is_told_in_percent_of_more_cpu(results: Results) -> None:
-    title = "TCP, 16 in flight, 100 B: AsyncTCPNetworkServer, looping handler over the low-level server"
+    title = "TCP, 16 in flight, 100 B: AsyncTCPNetworkServer, looping handler vs the low-level server"
     assert verdicts(results)[title].value == pytest.approx(10.0)
 
 
