@@ -1,4 +1,4 @@
-"""What the servers of this project cost beside hand-written ones: `python benchmarks/run.py`."""
+"""Compare the cost of this project's servers with hand-written ones: `python benchmarks/run.py`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    # Started as a script, Python looks for modules beside this file; the package is one level up.
+    # As a script, Python searches for modules beside this file, but the package is one level up.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from benchmarks.revisions import main
 

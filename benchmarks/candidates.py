@@ -45,7 +45,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Cores:
-    """Where the measured program and the load run; None where they cannot be kept apart."""
+    """The cores of the measured program and of the load; None if they cannot be separated."""
 
     program: int | None
     load: int | None
@@ -55,14 +55,14 @@ class Cores:
         available = sorted(os.sched_getaffinity(0))
         try:
             os.sched_setaffinity(0, available)
-        except OSError:  # some sandboxes allow to ask, and not to choose
+        except OSError:  # some sandboxes allow reading the affinity, but not setting it
             return cls(None, None)
-        # Core 0 serves most interrupts, so the measured side gets the other end.
+        # Core 0 serves most interrupts, so the program gets the last core.
         return cls(available[-1], available[0]) if len(available) > 1 else cls(None, None)
 
     @contextmanager
     def pin_load(self) -> Iterator[None]:
-        """Keep this process on its core meanwhile."""
+        """Pin this process to the load's core for the length of the context."""
         before = os.sched_getaffinity(0)
         if self.load is not None:
             os.sched_setaffinity(0, {self.load})

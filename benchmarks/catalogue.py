@@ -1,4 +1,4 @@
-"""What is measured, as data: groups of programs that do the same job, and the loads they do it under."""
+"""The measurements, as data: groups of programs that do the same job, and their workloads."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ __all__ = ["BLOB", "GROUPS", "LOOPS", "PROGRAMS", "READINGS", "RECEIPT", "Group"
 
 LOOPS = ("uvloop", "asyncio", "trio", "blocking")
 
-BLOB = 1 << 20  # bytes of a packet in bulk
-RECEIPT = 8  # bytes of it that a sink sends back
+BLOB = 1 << 20  # size of a bulk packet in bytes
+RECEIPT = 8  # number of its bytes that a sink sends back
 
 
 @dataclass(frozen=True)
 class Program:
-    """One way to do the job of a group: a script, its options, and whose packages it imports."""
+    """One way to do the job of a group: a script, its options, and the library that it imports."""
 
     name: str
     title: str
     module: str
     options: tuple[str, ...] = ()
     released: bool = False  # runs on the EasyNetwork release rather than on this project
-    default: bool = True  # measured without being asked for by name
+    default: bool = True  # whether it is measured when only its group is selected
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What each connection sends at once, and again when all is answered."""
+    """The frames that each connection sends at once, and again when all are answered."""
 
     name: str
     title: str
     depth: int  # frames
     frame: int  # bytes, newline included
-    answer: int | None = None  # bytes of the answer to a frame, where it is not the frame itself
+    answer: int | None = None  # bytes of the answer to a frame; None if the answer is the frame itself
     load: str = "echo"  # a name in benchmarks.loads
     connections: int = 32
     unit: str = "message"
@@ -42,26 +42,26 @@ class Workload:
 
 @dataclass(frozen=True)
 class Group:
-    """Programs that do the same job over the same transport. The first is what the others are compared with."""
+    """Programs that do the same job over the same transport. The others are compared with the first."""
 
     name: str
     title: str
     programs: tuple[Program, ...]
     workloads: tuple[Workload, ...] = ()
     transport: str = "tcp"
-    loops: tuple[str, ...] = ("uvloop",)  # measured unless others are asked for
-    readings: tuple[str, ...] = ()  # names in benchmarks.readings: what is measured once and not in rounds
+    loops: tuple[str, ...] = ("uvloop",)  # measured unless --loops selects others
+    readings: tuple[str, ...] = ()  # names in benchmarks.readings: figures that are measured once, not in rounds
 
     @property
     def baseline(self) -> str:
         return self.key(self.programs[0])
 
     def key(self, program: Program) -> str:
-        """How results name a program: that of another group is another one."""
+        """Return the name of a program in the results. It includes the group."""
         return f"{self.name}/{program.name}"
 
 
-# What a reading is called in the results, and what it says.
+# The name of each reading in the results, and its title.
 READINGS = {
     "idle-used": "KiB per idle connection, after a message",
     "idle-silent": "KiB per idle connection, never used",
@@ -80,7 +80,7 @@ _MANY = Workload("16x100", "16 in flight, 100 B", 16, 100)
 _LARGE = Workload("1x16k", "1 in flight, 16 KiB", 1, 16384)
 _MANY_LARGE = Workload("16x16k", "16 in flight, 16 KiB", 16, 16384)
 
-# What clients are told to do; `depth` packets for each command.
+# The commands to the clients; each command covers `depth` packets.
 _PING = Workload("ping", "ping-pong of 100 B", 1000, 100, load="client", connections=1, unit="packet")
 _SEND = Workload("send", "100,000 packets of 100 B, sent", 100_000, 100, load="client", connections=1, unit="packet")
 _RECEIVE = Workload(
@@ -97,7 +97,7 @@ _STREAMS = Program("streams", "asyncio streams", "servers.streams")
 def _both(
     shape: str, title: str, module: str, *options: str, released: bool = False, ours: bool = True
 ) -> tuple[Program, Program]:
-    """The same program on the EasyNetwork release and on this project; *released*, *ours*: measured by default."""
+    """Return a program for the EasyNetwork release and for this project; *released*, *ours*: measured by default."""
     return (
         Program(
             f"released-{shape}",
@@ -112,7 +112,7 @@ def _both(
 
 
 def _servers(low: str, high: str, bare: str = "servers.bare", full: str = "servers.full") -> tuple[Program, ...]:
-    """The low-level server named *low*, and the network server named *high* with the two kinds of handlers."""
+    """Return the low-level server named *low*, and the network server named *high* with both kinds of handlers."""
     return (
         *_both("bare", low, bare),
         *_both("full", high, full, released=True),
@@ -121,7 +121,7 @@ def _servers(low: str, high: str, bare: str = "servers.bare", full: str = "serve
 
 
 def _buffered(programs: tuple[Program, ...]) -> tuple[Program, ...]:
-    """The same with BufferedStreamProtocol, by request only."""
+    """Return *programs* with BufferedStreamProtocol. They are not measured by default."""
     return tuple(
         replace(
             program,
@@ -135,7 +135,7 @@ def _buffered(programs: tuple[Program, ...]) -> tuple[Program, ...]:
 
 
 def _usually(programs: tuple[Program, ...], *names: str) -> tuple[Program, ...]:
-    """The same, of which only *names* are measured by default."""
+    """Return *programs*, of which only *names* are measured by default."""
     return tuple(replace(program, default=program.name in names) for program in programs)
 
 
@@ -143,7 +143,7 @@ _TCP = _servers("AsyncStreamServer", "AsyncTCPNetworkServer")
 
 
 def _bulk(name: str, title: str, job: str, workload: str, answer: int) -> Group:
-    """Servers of packets so large that all depends on how often their bytes are copied."""
+    """Return a group of servers with large packets, where the number of copies decides the cost."""
     return Group(
         name,
         title,
@@ -214,7 +214,7 @@ GROUPS = {
         Group(
             "crowd",
             "Crowd of idle connections",
-            # EasyNetwork 1.2.0 would take gigabytes.
+            # Without EasyNetwork 1.2.0, which would take gigabytes.
             (_PROTOCOL, *_usually(_TCP, "ours-full")),
             readings=("crowd",),
         ),

@@ -1,4 +1,4 @@
-"""A throw-away certificate for the TLS servers, and the context of the clients that trust it."""
+"""A throw-away certificate for the TLS servers, and a client context that trusts it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ __all__ = ["certificate", "client_context"]
 @cache
 def _authority() -> trustme.CA:
     try:
-        import trustme  # only for TLS: the other groups do without
+        import trustme  # import late: only TLS needs it
     except ImportError as error:
-        raise ProgramError("TLS needs the package trustme, of the extra `benchmarks`") from error
+        raise ProgramError("TLS needs the package trustme: install the extra `benchmarks`") from error
     return trustme.CA()
 
 
 @cache
 def certificate() -> Path:
-    """A PEM file with the certificate chain and the key of 127.0.0.1; it lasts as long as this process."""
+    """Return a PEM file with the certificate chain and key for 127.0.0.1. This process deletes it at exit."""
     folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "server.pem"

@@ -1,4 +1,4 @@
-"""The results as one SVG picture: a panel for each workload and reading, a bar for each program and loop."""
+"""Draw the results as one SVG: a panel for each workload and reading, a bar for each program and loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BAR_HEIGHT = 10
 _GAP = 8
 _HEADER = 44
 _COLUMNS = 2
-# Ours in blue, all others in grey; the paler one is asyncio's own loop.
+# Blue: this project. Grey: all others. The paler shade is asyncio's own loop.
 _COLOURS = {(True, False): "#1f5fbf", (True, True): "#9dbfee", (False, False): "#6b6b6b", (False, True): "#c4c4c4"}
 
 
@@ -36,7 +36,7 @@ class _Panel:
 
 
 def svg(results: Results) -> str:
-    """A self-contained SVG document; shorter bars are better in every panel."""
+    """Return a self-contained SVG document. Shorter bars are better in every panel."""
     panels = [panel for panel in _panels(results) if panel.values]
     rows = [panels[start : start + _COLUMNS] for start in range(0, len(panels), _COLUMNS)]
     heights = [max(panel.height for panel in row) + 24 for row in rows]

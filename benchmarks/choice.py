@@ -1,4 +1,4 @@
-"""What to measure, as the options of a command line say it."""
+"""Command-line options that choose what to measure."""
 
 from __future__ import annotations
 
@@ -24,27 +24,29 @@ def add_choices(parser: argparse._ActionsContainer, default: Timing) -> None:
         "--only",
         nargs="+",
         metavar="NAME",
-        help="these groups, or programs by patterns as in a shell, such as 'tls/ours*' or '*bare'; commas do too. "
-        "A group asked for by name means its usual programs; the first program of a group always runs",
+        help="groups, or shell patterns for programs such as 'tls/ours*' or '*bare', separated by spaces or commas. "
+        "The name of a group selects its default programs; the first program of a group always runs",
     )
-    parser.add_argument("--workloads", nargs="+", metavar="PATTERN", help="these workloads")
-    parser.add_argument("--loops", type=_loops, metavar="A,B", help=f"these event loops, of {','.join(LOOPS)}")
-    parser.add_argument("--rounds", type=_count, metavar="N", help=f"how often (default {default.rounds})")
-    parser.add_argument("--window", type=_seconds, metavar="SECONDS", help=f"each time (default {default.window})")
-    parser.add_argument("--seed", type=int, default=1, help="of the order of the programs in each round")
+    parser.add_argument("--workloads", nargs="+", metavar="PATTERN", help="shell patterns for workloads")
+    parser.add_argument("--loops", type=_loops, metavar="A,B", help=f"event loops, out of {','.join(LOOPS)}")
+    parser.add_argument("--rounds", type=_count, metavar="N", help=f"number of rounds (default {default.rounds})")
+    parser.add_argument(
+        "--window", type=_seconds, metavar="SECONDS", help=f"length of a window (default {default.window})"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed for the order of the programs in each round")
     parser.add_argument("--python", default=sys.executable, help="interpreter of the programs (default: this one)")
 
 
 def check_choices(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Split the names, and end the command with a message if there is nothing of that name."""
+    """Split the names, and exit with an error if a pattern matches nothing."""
     if not hasattr(select, "epoll"):
-        parser.error("the load needs epoll, so Linux")
+        parser.error("the load needs epoll, which only Linux has")
     if options.only is not None:
         options.only = [name for word in options.only for name in word.split(",") if name]
     for chosen, names in ((options.only, [*GROUPS, *PROGRAMS]), (options.workloads, _WORKLOADS)):
         for pattern in chosen or ():
             if not any(fnmatch(name, pattern) for name in names):
-                parser.error(f"{pattern!r} is none of {', '.join(names)}")
+                parser.error(f"{pattern!r} does not match any of {', '.join(names)}")
 
 
 def chosen_workloads(options: argparse.Namespace) -> list[str]:
@@ -52,11 +54,11 @@ def chosen_workloads(options: argparse.Namespace) -> list[str]:
 
 
 def chosen_programs(options: argparse.Namespace, *, first_loop: bool = False) -> list[tuple[Group, Program, str]]:
-    """Return what is to run and on which loop. The first program of a group is always among them.
+    """Return the programs to run, with their loops. The first program of a group is always among them.
 
     Parameters:
-        options: as parsed.
-        first_loop: run each group on the first of its loops only, unless the options name loops.
+        options: the parsed options.
+        first_loop: run each group only on its first loop, unless the options name loops.
     """
     return [
         (group, program, loop)
@@ -69,7 +71,7 @@ def chosen_programs(options: argparse.Namespace, *, first_loop: bool = False) ->
 def _loops_of(group: Group, options: argparse.Namespace, first_loop: bool) -> list[str]:
     if options.loops is None:
         return list(group.loops[:1] if first_loop else group.loops)
-    # What runs on one loop of asyncio runs on the other.
+    # A program that runs on uvloop also runs on asyncio's own loop, and vice versa.
     able = {"uvloop", "asyncio"} if "uvloop" in group.loops else set(group.loops)
     return [loop for loop in options.loops if loop in able]
 
@@ -91,7 +93,7 @@ def _matches(name: str, patterns: Iterable[str]) -> bool:
 def _loops(text: str) -> list[str]:
     loops = text.split(",")
     if not set(loops) <= set(LOOPS):
-        raise argparse.ArgumentTypeError(f"{text!r}: choose from {', '.join(LOOPS)}")
+        raise argparse.ArgumentTypeError(f"{text!r} contains an unknown event loop: choose from {', '.join(LOOPS)}")
     return loops
 
 

@@ -1,4 +1,4 @@
-"""The command line of the benchmark: choose, measure, report."""
+"""The command line of the benchmark: choose programs, measure them, report the results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUICK = Timing(rounds=3, warmup=0.1, window=0.2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; 0 if all programs were measured (and with --check: no bar was missed)."""
+    """Run the benchmark. Return 0 if all programs were measured and, with --check, no bar was missed."""
     options = _parse(arguments)
     try:
         results = _measure(options) if options.replay is None else Results.from_json(options.replay.read_text())
@@ -60,14 +60,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     choose = parser.add_argument_group("what to measure (default: all groups, the programs that matter most)")
     add_choices(choose, FULL)
     choose.add_argument("--quick", action="store_true", help="one loop, three rounds")
-    choose.add_argument("--no-readings", action="store_true", help="leave out what is not measured in rounds")
-    choose.add_argument("--replay", type=Path, metavar="JSON", help="measure nothing, report what this file holds")
-    report = parser.add_argument_group("where it goes, besides the terminal")
-    report.add_argument("--json", type=Path, metavar="PATH", help="raw figures to this file")
+    choose.add_argument("--no-readings", action="store_true", help="skip the figures that are read once")
+    choose.add_argument("--replay", type=Path, metavar="JSON", help="do not measure, report the results in this file")
+    report = parser.add_argument_group("output besides the terminal")
+    report.add_argument("--json", type=Path, metavar="PATH", help="write the raw figures to this file")
     report.add_argument(
         "--save",
         action=argparse.BooleanOptionalAction,
-        help="write benchmarks/results/latest.* (default: if everything was measured, and not quickly)",
+        help="write benchmarks/results/latest.* (default: if everything was measured, without --quick)",
     )
     report.add_argument("--docs", action="store_true", help="rewrite the tables and the chart in docs/")
     report.add_argument("--check", action="store_true", help="exit status 1 if a bar is missed")
@@ -98,7 +98,7 @@ def _measure(options: argparse.Namespace) -> Results:
 def _candidates(
     options: argparse.Namespace, ours: Interpreter, results: Results, progress: Progress
 ) -> list[Candidate]:
-    """What to measure. Without the release (no network, say) the others are measured all the same."""
+    """Return the programs to measure. Leave out those of the release if it cannot be installed (without a network)."""
     chosen = chosen_programs(options, first_loop=options.quick)
     interpreters = {False: ours}
     if any(program.released for _, program, _ in chosen):

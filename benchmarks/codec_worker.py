@@ -1,6 +1,6 @@
-"""Times one installation of easynetwork, ours or the released one: `python codec_worker.py` prints JSON.
+"""Time one installation of easynetwork, this project or the release: `python codec_worker.py` prints JSON.
 
-Only public names are used of the released one: its generators are driven by the shortest loop there can be.
+For the release, use only public names, and drive its generators by the shortest possible loop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECONDS_PER_TIMING = 0.15
 
 
 class OwnLines(AutoSeparatedPacketSerializer[str, str]):
-    """What a user writes: two methods."""
+    """A serializer as a user writes it: two methods."""
 
     def serialize(self, packet: str, /) -> bytes:
         return packet.encode()
@@ -33,7 +33,7 @@ class OwnLines(AutoSeparatedPacketSerializer[str, str]):
 
 
 def document() -> dict[str, Any]:
-    """A JSON document of 1 KiB."""
+    """Return a JSON document of 1 KiB."""
     return {
         "id": 123456,
         "name": "somebody",
@@ -46,7 +46,7 @@ def document() -> dict[str, Any]:
 
 
 def workloads() -> dict[str, tuple[Any, Any, Callable[[Any], Any], Callable[[bytes], Any]]]:
-    """Name -> serializer, packet, plain encode, plain decode."""
+    """Return serializer, packet, plain encode and plain decode for each workload name."""
     import msgpack
 
     layout = struct.Struct("!IIIHBB")
@@ -66,7 +66,7 @@ def workloads() -> dict[str, tuple[Any, Any, Callable[[Any], Any], Callable[[byt
 
 
 def packets_per_second(function: Callable[[], object], packets: int) -> float:
-    """Returns the rate of the best of several timings."""
+    """Return the best rate of several timings."""
     best = float("inf")
     calls = 1
     deadline = time.perf_counter() + SECONDS_PER_TIMING
@@ -83,7 +83,7 @@ def packets_per_second(function: Callable[[], object], packets: int) -> float:
 
 
 def decode_by_generators(protocol: StreamProtocol[Any, Any], chunk: bytes) -> list[Any]:
-    """What an endpoint does that reads `READ_SIZE` bytes at a time."""
+    """Decode *chunk* like an endpoint that reads `READ_SIZE` bytes at a time."""
     packets = []
     generator = None
     for start in range(0, len(chunk), READ_SIZE):
@@ -104,7 +104,7 @@ def decode_by_generators(protocol: StreamProtocol[Any, Any], chunk: bytes) -> li
 
 
 def decode_function(protocol: StreamProtocol[Any, Any]) -> Callable[[bytes], list[Any]]:
-    """Returns what decodes a chunk the fastest way that this installation has."""
+    """Return the fastest chunk decoder of this installation."""
     try:
         from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
     except ImportError:
@@ -122,7 +122,7 @@ def decode_function(protocol: StreamProtocol[Any, Any]) -> Callable[[bytes], lis
 
 
 def encode_function(protocol: StreamProtocol[Any, Any]) -> Callable[[Any], bytes]:
-    """Returns what encodes a packet the fastest way that this installation has."""
+    """Return the fastest packet encoder of this installation."""
     try:
         from easynetwork.lowlevel._core.stream_decoders.choice import packet_encoder
     except ImportError:
@@ -136,7 +136,7 @@ def each(function: Callable[[Any], object], items: Iterable[Any]) -> None:
 
 
 def measure() -> dict[str, float]:
-    """Returns packets per second by "workload / what"."""
+    """Return the packets per second for each "workload / operation"."""
     rates: dict[str, float] = {}
     for name, (serializer, packet, plain_encode, plain_decode) in workloads().items():
         protocol: StreamProtocol[Any, Any] = StreamProtocol(serializer)
@@ -145,7 +145,7 @@ def measure() -> dict[str, float]:
         packets, frames = [packet] * PACKETS_PER_CHUNK, [serializer.serialize(packet)] * PACKETS_PER_CHUNK
         chunk = frame * PACKETS_PER_CHUNK
         if decode(chunk) != packets or decode_by_generators(protocol, chunk) != packets:
-            raise AssertionError(f"{name}: the packets are not those that were sent")
+            raise AssertionError(f"{name}: the decoded packets differ from those that were encoded")
         functions: dict[str, Callable[[], object]] = {
             "decode": partial(decode, chunk),
             "decode, generators": partial(decode_by_generators, protocol, chunk),
@@ -159,7 +159,7 @@ def measure() -> dict[str, float]:
 
 
 def drip() -> dict[str, float]:
-    """Returns nanoseconds per byte of a frame that arrives in pieces, by "pieces of N B / size of the frame"."""
+    """Return the nanoseconds per byte of a frame that arrives in pieces, by "size of a piece / size of the frame"."""
     costs: dict[str, float] = {}
     for piece_size in (1, 64):
         for size in (256 * 1024, 512 * 1024, 1024 * 1024):

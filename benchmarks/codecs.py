@@ -1,7 +1,7 @@
-"""What it costs to encode and decode packets: `python benchmarks/codecs.py --help`.
+"""Measure the cost of encoding and decoding packets: `python benchmarks/codecs.py --help`.
 
-Compares three things on the same packets: this library, EasyNetwork 1.2.0, and the plain codec called in a loop on
-frames that somebody else has cut (``json.loads(line)`` and so on).
+Compare, on the same packets, this library, EasyNetwork 1.2.0, and the plain codec (``json.loads(line)`` and so on)
+called in a loop on frames that are already split.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 if __name__ == "__main__":
-    # Started as a script, Python looks for modules beside this file; the package is one level up.
+    # As a script, Python searches for modules beside this file, but the package is one level up.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.machine import describe
@@ -34,13 +34,13 @@ BARS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 1 if a bar is missed."""
+    """Run the command. Return its exit status: 1 if a bar is missed."""
     options = _parser().parse_args(arguments)
     ours = our_interpreter(options.python)
     released = None if options.no_peer else peer_interpreter(ours, f"msgpack=={version('msgpack')}")
     own_rounds: list[dict[str, Any]] = []
     released_rounds: list[dict[str, Any]] = []
-    for _ in range(options.rounds):  # by turns: a machine that slows down slows both
+    for _ in range(options.rounds):  # alternate: a machine that slows down then slows both
         own_rounds.append(_work(ours))
         if released is not None:
             released_rounds.append(_work(released))
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", default=sys.executable, help="the interpreter to measure with")
-    parser.add_argument("--rounds", type=int, default=5, help="how many times all is measured; the median counts")
+    parser.add_argument("--rounds", type=int, default=5, help="number of measurements, of which the median is reported")
     parser.add_argument("--no-peer", action="store_true", help="leave EasyNetwork 1.2.0 out")
     return parser
 

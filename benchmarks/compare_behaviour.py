@@ -1,7 +1,7 @@
-"""Where this library behaves unlike EasyNetwork 1.2.0: `python benchmarks/compare_behaviour.py --help`.
+"""Find differences in behaviour from EasyNetwork 1.2.0: `python benchmarks/compare_behaviour.py --help`.
 
-Runs a table of small programs by both, each in a process of its own, and compares what they print. A difference is
-either explained in docs/migration.md, or a bug. The exit status is 1 if one is not explained.
+Run a table of small programs with both libraries, each in its own process, and compare what they print. A difference
+is either explained in docs/migration.md, or a bug. The exit status is 1 if a difference is not explained.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 if __name__ == "__main__":
-    # Started as a script, Python looks for modules beside this file; the packages are one level up.
+    # As a script, Python searches for modules beside this file, but the packages are one level up.
     sys.path[:1] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent.parent / "src")]
 
 from benchmarks.differential.comparison import Verdict, compare_all
@@ -22,7 +22,7 @@ from benchmarks.differential.report import report
 from benchmarks.differential.table import load
 from benchmarks.peers import InterpreterError, our_interpreter, peer_interpreter
 
-# What the programs import besides the package. The release does not work with the cbor2 that we use.
+# The programs' other imports. The release does not work with the cbor2 version of this project.
 _ALSO = ("cbor2==5.9.0", *(f"{name}=={version(name)}" for name in ("msgpack", "outcome", "trustme")))
 
 
@@ -49,11 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", metavar="PATTERN", help="these programs, as in a shell: 'serializers/*'")
-    parser.add_argument("--list", action="store_true", help="list the programs and run none")
-    parser.add_argument("--explained", action="store_true", help="show the lines of explained differences, too")
-    parser.add_argument("--transcripts", action="store_true", help="show all that this library did")
-    parser.add_argument("--processes", type=int, default=2, metavar="N", help="how many run at once (default 2)")
+    parser.add_argument("--only", nargs="+", metavar="PATTERN", help="shell patterns for programs: 'serializers/*'")
+    parser.add_argument("--list", action="store_true", help="list the programs without running them")
+    parser.add_argument("--explained", action="store_true", help="also show the lines of explained differences")
+    parser.add_argument("--transcripts", action="store_true", help="show everything that this library did")
+    parser.add_argument(
+        "--processes", type=int, default=2, metavar="N", help="number of concurrent processes (default 2)"
+    )
     parser.add_argument("--python", default=sys.executable, help="the interpreter to compare with (default: this one)")
     return parser
 

@@ -1,4 +1,4 @@
-"""Where and when a run took place."""
+"""The machine, versions and date of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["describe"]
 
 
 def describe(ours: Interpreter) -> dict[str, Any]:
-    """Machine, versions and date, as they go into the JSON."""
+    """Return the machine, versions and date for the JSON file."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": _cpu_model(),

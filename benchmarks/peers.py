@@ -1,4 +1,4 @@
-"""The interpreters that run the servers: the caller's own, and a venv with the EasyNetwork release to compare with."""
+"""The interpreters that run the programs: the caller's own, and a venv with the EasyNetwork release."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["EASYNETWORK_VERSION", "ROOT", "Interpreter", "InterpreterError", "ou
 ROOT = Path(__file__).resolve().parent.parent
 EASYNETWORK_VERSION = "1.2.0"
 
-# Not below the root: whoever searches the project must not come upon somebody else's source.
+# Keep the venvs out of the project, so that a search of the project does not find the release's source.
 _PEERS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "easynetwork-uvloop-benchmarks"
 _PROBE = """
 import json, platform
@@ -31,12 +31,12 @@ print(json.dumps({
 
 
 class InterpreterError(Exception):
-    """An interpreter could not be started, or its venv not be made."""
+    """An interpreter could not be started, or its venv could not be created."""
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python that runs server scripts, and what is installed in it."""
+    """A Python that runs program scripts, and the versions installed in it."""
 
     python: str
     environment: dict[str, str]
@@ -44,15 +44,15 @@ class Interpreter:
 
 
 def our_interpreter(python: str, source: Path = ROOT / "src") -> Interpreter:
-    """*python* with the project's *source* in front of everything else, installed there or not."""
+    """Return *python* with the project's *source* first on the module path, even if another version is installed."""
     path = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
     return _probe(python, {**os.environ, "PYTHONPATH": path})
 
 
 def peer_interpreter(ours: Interpreter, *also: str) -> Interpreter:
-    """A venv of the same Python, uvloop and trio as *ours*, with the released EasyNetwork; made once, then kept.
+    """Return a venv with the released EasyNetwork and the same Python, uvloop and trio as *ours*.
 
-    *also* are other requirements to install there.
+    The venv is created once and then kept. *also* are more requirements to install in it.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     loops = [f"{name}=={version}" for name in ("uvloop", "trio") if (version := ours.versions[name])]

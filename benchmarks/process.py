@@ -1,4 +1,4 @@
-"""A program in a process of its own: started, watched from outside (CPU, memory, descriptors), stopped."""
+"""Run a program in its own process, and observe its CPU time, memory and descriptors from outside."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class ProgramError(Exception):
 
 
 class ProgramProcess:
-    """Starts on construction and waits until it is ready; a context manager that stops it."""
+    """A process with a program. The constructor starts it and waits until it is ready; the context manager stops it."""
 
     __slots__ = ("_cpu_clock", "_errors", "_process", "_stdout", "address", "transport")
 
-    address: str  # what it said when it was ready: the port or the path where a server listens
+    address: str  # the first line it printed: the port or the path where a server listens
 
     def __init__(
         self, module: str, options: Sequence[str], interpreter: Interpreter, *, transport: str, core: int | None = None
@@ -63,15 +63,15 @@ class ProgramProcess:
         return self._process.pid
 
     def cpu_seconds(self) -> float:
-        """User and system time that the process has taken so far, all its threads together."""
+        """Return the user and system time of all threads of the process so far."""
         return time.clock_gettime(self._cpu_clock)
 
     def user_seconds(self) -> float:
-        """Return the user part of `cpu_seconds`, as getrusage(2) tells the program: /proc rounds it to 10 ms."""
+        """Return the user part of `cpu_seconds`. Ask the program for getrusage(2), because /proc rounds to 10 ms."""
         return float(self.ask("user"))
 
     def resident_bytes(self) -> int:
-        """Resident memory after a garbage collection, by smaps_rollup, which is exact where statm is not."""
+        """Return the resident memory after a garbage collection. Use smaps_rollup, because statm is not exact."""
         self.collect_garbage()
         with open(f"/proc/{self.pid}/smaps_rollup") as rollup:
             for line in rollup:
@@ -80,7 +80,7 @@ class ProgramProcess:
         raise ProgramError("smaps_rollup has no Rss line")
 
     def open_descriptors(self) -> int:
-        """Return how many there are, without /dev/null, which libuv opens as a reserve when it first accepts."""
+        """Return the number of open descriptors, except /dev/null: libuv opens it as a reserve at the first accept."""
         folder = f"/proc/{self.pid}/fd"
         count = 0
         for name in os.listdir(folder):
@@ -89,19 +89,19 @@ class ProgramProcess:
         return count
 
     def ask(self, command: str, timeout: float = _STOP_TIMEOUT) -> str:
-        """What the program answers to *command*, which is a word or some."""
+        """Send *command*, one or several words, and return the answer."""
         self.tell(command)
         return self.hear(timeout)
 
     def tell(self, command: str) -> None:
-        """Send a command, and let `hear` fetch the answer when `answers` is readable."""
+        """Send a command. Call `hear` for the answer when `answers` is readable."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{command}\n".encode())
 
     def hear(self, timeout: float = _STOP_TIMEOUT) -> str:
-        """The next line that the program prints."""
+        """Return the next line that the program prints."""
         if not select.select([self._stdout], [], [], timeout)[0]:
-            raise ProgramError(f"the program said nothing for {timeout:g} s; its last words: {self.error_output()}")
+            raise ProgramError(f"the program printed nothing for {timeout:g} s; its last error: {self.error_output()}")
         line = self._stdout.readline().decode().strip()
         if not line:
             self._process.wait(_STOP_TIMEOUT)
@@ -117,7 +117,7 @@ class ProgramProcess:
         self.ask("gc")
 
     def stop(self) -> None:
-        """Ask it to stop, then kill it; never raises because of what the program does."""
+        """Ask the program to stop, then kill it. Raise nothing, whatever the program does."""
         try:
             self.tell("stop")
             self._process.wait(_STOP_TIMEOUT)
@@ -129,7 +129,7 @@ class ProgramProcess:
                 pipe.close()
 
     def error_output(self) -> str:
-        """The last line that the program wrote to its standard error, without the frame of an exception group."""
+        """Return the last line on the program's standard error, without the frame of an exception group."""
         self._errors.seek(0)
         lines = [line.strip(" |+-") for line in self._errors.read().decode(errors="replace").splitlines()]
         return next(filter(None, reversed(lines)), "no message")

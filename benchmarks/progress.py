@@ -1,4 +1,4 @@
-"""What the benchmark is doing, on standard error: one live line on a terminal, a line for each stage elsewhere."""
+"""Progress on standard error: one live line on a terminal, one line for each stage elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Call it with the stage and the step in it."""
+    """A progress display. Call it with the stage and the step within the stage."""
 
     __slots__ = ("_live", "_stage")
 
@@ -24,7 +24,7 @@ class Progress:
         self._stage = stage
 
     def end(self, stage: str) -> None:
-        """The last words."""
+        """Show the last stage and end the live line."""
         self(stage)
         if self._live:
             print(file=sys.stderr)

@@ -1,8 +1,7 @@
-"""What a run has measured, and the arithmetic on it: medians over the rounds, of figures and of ratios.
+"""The results of a run, and the medians of figures and ratios over its rounds.
 
-The speed of a machine drifts from round to round. So two programs are compared within each round, where their samples
-lie seconds apart, and what counts is the median of these ratios: the ratio of two medians would compare one moment with
-another.
+The speed of a machine drifts from round to round. So compare two programs within each round, where their samples lie
+seconds apart, and take the median of these ratios. The ratio of two medians would compare different moments.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ __all__ = ["Failure", "Reading", "Results", "Sample", "median_or_none", "percent
 
 @dataclass(frozen=True)
 class Sample:
-    """One program under one workload, once."""
+    """One measurement of one program under one workload."""
 
     program: str  # group/name
     loop: str
@@ -33,12 +32,12 @@ class Sample:
 
     @property
     def cpu_us(self) -> float:
-        """Microseconds of the program's CPU for each message."""
+        """The program's CPU time for each message, in microseconds."""
         return self.cpu_seconds / self.messages * 1e6
 
     @property
     def user_us(self) -> float | None:
-        """Microseconds of the program's own code for each message: steadier than what the kernel adds."""
+        """The user CPU time for each message, in microseconds. It is steadier than the kernel's part."""
         return None if self.user_seconds is None else self.user_seconds / self.messages * 1e6
 
     @property
@@ -48,13 +47,13 @@ class Sample:
 
     @property
     def utilisation(self) -> float:
-        """Share of one core that the program took; near 1 the program was what limited the rate."""
+        """Share of one core that the program used. Near 1, the program limited the rate."""
         return self.cpu_seconds / self.seconds
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A figure that was measured once. *name*: a key of `catalogue.READINGS`, which tells the unit."""
+    """A figure that was measured once. *name* is a key of `catalogue.READINGS`, which contains the unit."""
 
     program: str
     loop: str
@@ -83,37 +82,37 @@ class Results:
         return [s for s in self.samples if (s.program, s.loop, s.workload) == (program, loop, workload)]
 
     def cpu_us(self, program: str, loop: str, workload: str) -> float | None:
-        """Microseconds of CPU for each message: the median over the rounds, None if it was not measured."""
+        """Return the median CPU time for each message in microseconds, or None if it was not measured."""
         return median_or_none([sample.cpu_us for sample in self.select(program, loop, workload)])
 
     def spread(self, program: str, loop: str, workload: str) -> float:
-        """How far the middle half of the rounds lies apart in CPU for each message, as a share of the median."""
+        """Return the interquartile range of the CPU for each message over the rounds, as a share of the median."""
         low, median, high = quartiles([sample.cpu_us for sample in self.select(program, loop, workload)])
         return (high - low) / median
 
     def cpu_ratio(
         self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
     ) -> float | None:
-        """The median of `cpu_ratios`, None if no round measured both."""
+        """Return the median of `cpu_ratios`, or None if no round measured both."""
         return median_or_none(self.cpu_ratios(program, peer, loop, workload, peer_loop))
 
     def cpu_ratios(
         self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
     ) -> list[float]:
-        """How many times the CPU of *program* its *peer* takes for a message: higher is better for *program*.
+        """Return the CPU of *peer* divided by that of *program* for a message: higher is better for *program*.
 
-        One for each round that measured both.
+        There is one ratio for each round that measured both.
         """
         pairs = self._pairs(program, peer, loop, workload, peer_loop)
         return [theirs.cpu_us / ours.cpu_us for ours, theirs in pairs]
 
     def user_ratios(self, program: str, peer: str, loop: str, workload: str) -> list[float]:
-        """Do the same with the user CPU alone."""
+        """Return the same ratios as `cpu_ratios`, of the user CPU alone."""
         pairs = ((ours.user_us, theirs.user_us) for ours, theirs in self._pairs(program, peer, loop, workload))
         return [theirs / ours for ours, theirs in pairs if ours and theirs]
 
     def rate_ratios(self, program: str, peer: str, loop: str, workload: str) -> list[float]:
-        """How many times the rate of *peer* *program* reaches, in each round that measured both."""
+        """Return the rate of *program* divided by that of *peer*, for each round that measured both."""
         return [ours.rate / theirs.rate for ours, theirs in self._pairs(program, peer, loop, workload)]
 
     def reading(self, program: str, loop: str, name: str) -> float | None:
@@ -121,7 +120,7 @@ class Results:
         return next(found, None)
 
     def programs(self) -> set[str]:
-        """All that the run was about, failures included."""
+        """Return the keys of all programs of the run, including those that failed."""
         return {made.program for kind in (self.samples, self.readings, self.failures) for made in kind}
 
     def has_failed(self, program: str, loop: str) -> bool:
@@ -130,7 +129,7 @@ class Results:
     def _pairs(
         self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
     ) -> list[tuple[Sample, Sample]]:
-        """The samples of both, from each round that has both."""
+        """Return the samples of both programs, from each round that has both."""
         theirs = {sample.round: sample for sample in self.select(peer, peer_loop or loop, workload)}
         return [(ours, theirs[ours.round]) for ours in self.select(program, loop, workload) if ours.round in theirs]
 
@@ -150,12 +149,12 @@ class Results:
 
 
 def median_or_none(values: Sequence[float]) -> float | None:
-    """The median; None for no values."""
+    """Return the median, or None if there are no values."""
     return statistics.median(values) if values else None
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """What a quarter, half, and three quarters of the values lie below of."""
+    """Return the lower quartile, the median and the upper quartile."""
     if len(values) == 1:
         return values[0], values[0], values[0]
     low, median, high = statistics.quantiles(values, method="inclusive")
@@ -163,7 +162,7 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The smallest value that *percent* of the values do not exceed (nearest rank); None for no values."""
+    """Return the smallest value that *percent* % of the values do not exceed (nearest rank), or None without values."""
     if not values:
         return None
     ordered = sorted(values)

@@ -1,4 +1,4 @@
-"""The sources of another revision of this project, measured beside those of the working tree."""
+"""Measure the sources of another revision of this project beside those of the working tree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BEFORE, _AGAIN, _NOW = "before", "again", "now"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure; 0 if no ratio lies below the bar."""
+    """Run the comparison. Return 0 if no ratio is below the bar."""
     parser = argparse.ArgumentParser(
         prog="python benchmarks/ab.py",
         description="Compare the working tree with a revision: user CPU per message, in interleaved rounds. "
@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=WHAT_THERE_IS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("revision", help="what git calls it")
+    parser.add_argument("revision", help="a git revision")
     parser.add_argument("--bar", type=float, default=0.0, help="exit status 1 if a ratio is below this")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="raw figures to this file")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the raw figures to this file")
     add_choices(parser, _TIMING)
     options = parser.parse_args(arguments)
     check_choices(parser, options)
@@ -105,7 +105,7 @@ def _rows(results: Results, group: Group, program: Program, loop: str) -> Iterat
 
 @contextmanager
 def _source(revision: str) -> Iterator[Path]:
-    """Unpack the sources of *revision* into a folder that is removed again; give the path of its packages."""
+    """Unpack the sources of *revision* into a temporary folder. Yield the path of its packages."""
     packed = subprocess.run(["git", "archive", revision, "src"], cwd=ROOT, capture_output=True)
     if packed.returncode:
         raise InterpreterError(packed.stderr.decode().strip())

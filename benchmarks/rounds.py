@@ -1,8 +1,8 @@
-"""The interleaved rounds: each measures every program once, so that a drift of the machine meets all alike.
+"""The interleaved rounds: each measures every program once, so that a drift of the machine affects all alike.
 
-Windows are short and rounds are many: the speed of a machine changes within seconds. Every window has a new process:
-what is chance about one, such as the places of its memory, is drawn anew each time, and no load finds the traces of
-another.
+Windows are short and rounds are many, because the speed of a machine changes within seconds. Every window has a new
+process: random properties of a process, such as its memory layout, vary from window to window, and no load finds
+traces of another load.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def run_rounds(
     seed: int,
     progress: Progress,
 ) -> None:
-    """Add a sample to *results* for each candidate, each of *workloads* that its group knows, and each round.
+    """Add a sample to *results* for each candidate, each of *workloads* that its group has, and each round.
 
-    A candidate that fails is not tried again.
+    Do not run a candidate again after a failure.
     """
     rng = random.Random(seed)
     for number in range(1, timing.rounds + 1):
@@ -63,8 +63,8 @@ def _run_workload(
     rng: random.Random,
     progress: Progress,
 ) -> None:
-    # All programs run side by side, idle but for the one under load: they cost the others nothing, and the samples lie
-    # seconds apart.
+    # All programs run side by side, and only the one under load is busy. The idle ones cost nothing, and the samples
+    # lie seconds apart.
     with ExitStack() as stack:
         processes: dict[Candidate, ProgramProcess] = {}
         for candidate in members:
@@ -85,7 +85,7 @@ def _run_workload(
 
 
 def measure(process: ProgramProcess, candidate: Candidate, workload: Workload, timing: Timing, number: int) -> Sample:
-    """Load *process* and take one sample of it."""
+    """Put *process* under load and return one sample."""
     with LOADS[workload.load](process, workload) as load:
         load.run(timing.warmup)
         user_before, before = process.user_seconds(), process.cpu_seconds()

@@ -1,4 +1,4 @@
-"""The measured clients: each does what the load tells it on its one connection, and runs in a process of its own."""
+"""The measured clients: each obeys the load on its one connection, and runs in its own process."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What every client script shares: its options, its loop, and the words it obeys.
+"""The common part of the client scripts: options, event loop and commands.
 
-A script prints `ready`, then obeys lines on its standard input, and answers each with `done`: `connect PORT`,
-`ping COUNT`, `send COUNT`, `receive COUNT`, `gc`. It answers `user` with the user CPU time it has taken, in seconds. It
-ends at `stop`, and at the end of its input.
+A script prints `ready`, then executes commands from its standard input, and answers each with `done`: `connect PORT`,
+`ping COUNT`, `send COUNT`, `receive COUNT`, `gc`. It answers `user` with its user CPU time in seconds. It ends at
+`stop`, and at the end of its input.
 
-Between two commands nothing happens on the connection, so the event loop may well be blocked by waiting for the next.
+The wait for the next command blocks the event loop. This is safe, because the connection is silent between commands.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from benchmarks.servers.harness import loop_factory, user_seconds
 __all__ = ["HOST", "LINE", "AsyncClient", "Client", "check", "main", "main_async"]
 
 HOST = "127.0.0.1"
-LINE = ("0123456789" * 10)[:99]  # and a newline: 100 bytes, as the load expects them
+LINE = ("0123456789" * 10)[:99]  # with a newline 100 bytes, as the load expects
 
 
 class Client(Protocol):
     """A connection to the load."""
 
     def ping(self, count: int) -> object:
-        """Send a line and wait for the same line, so many times."""
+        """Send a line and wait for the same line, *count* times."""
 
     def send(self, count: int) -> object:
-        """Send so many lines, then wait for one line that says that all have arrived."""
+        """Send *count* lines, then wait for one line that confirms their arrival."""
 
     def receive(self, count: int) -> object:
-        """Receive so many lines."""
+        """Receive *count* lines."""
 
 
 class AsyncClient(Protocol):
-    """The same for the other kind."""
+    """An asynchronous connection to the load."""
 
     def ping(self, count: int) -> Awaitable[object]: ...
     def send(self, count: int) -> Awaitable[object]: ...
@@ -47,7 +47,7 @@ class AsyncClient(Protocol):
 
 
 def main(connect: Callable[[int], AbstractContextManager[Client]]) -> None:
-    """Obey with blocking calls. *connect* gets the port."""
+    """Execute the commands with blocking calls. *connect* takes the port."""
     _options()
     with ExitStack() as stack:
         for word, number in _commands():
@@ -59,7 +59,7 @@ def main(connect: Callable[[int], AbstractContextManager[Client]]) -> None:
 
 
 def main_async(connect: Callable[[int], AbstractAsyncContextManager[AsyncClient]]) -> None:
-    """Obey in an event loop."""
+    """Execute the commands in an event loop. *connect* takes the port."""
 
     async def obey() -> None:
         async with AsyncExitStack() as stack:
@@ -75,9 +75,9 @@ def main_async(connect: Callable[[int], AbstractAsyncContextManager[AsyncClient]
 
 
 def check(answer: object, expected: object) -> None:
-    """Once for each command, so that it costs nothing."""
+    """Raise RuntimeError for a wrong *answer*. Call it once for each command, so that its cost does not matter."""
     if answer != expected:
-        raise RuntimeError(f"{answer!r} is not {expected!r}")
+        raise RuntimeError(f"wrong answer: {answer!r}, expected {expected!r}")
 
 
 def _options() -> Any:

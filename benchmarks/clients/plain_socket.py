@@ -1,4 +1,4 @@
-"""What an expert writes by hand for blocking calls: a socket, and a buffer that is searched for newlines."""
+"""The hand-written client with blocking calls: a socket, and a buffer that it searches for newlines."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""Small programs that both this library and the EasyNetwork release run, to compare what they do."""
+"""Small programs that run with this library and with the EasyNetwork release, to compare their behaviour."""
 
 from __future__ import annotations

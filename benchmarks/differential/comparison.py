@@ -1,4 +1,4 @@
-"""Runs programs in two interpreters and says where they differ."""
+"""Run programs in two interpreters and compare their transcripts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Difference:
-    """A line that only one of the two wrote."""
+    """A line that only one of the two libraries wrote."""
 
     sign: str  # "-": the release, "+": ours
     line: str
@@ -40,7 +40,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A program on one loop (the empty string: synchronous), run by both."""
+    """The comparison of one program on one loop (the empty string: synchronous)."""
 
     program: Program
     loop: str
@@ -62,7 +62,7 @@ class Comparison:
 def compare_all(
     programs: Sequence[Program], released: Interpreter, ours: Interpreter, *, processes: int = 2
 ) -> list[Comparison]:
-    """Run each program by both, in a process of its own each time, a few at once."""
+    """Run each program with both libraries, each time in its own process, and *processes* of them at once."""
     with ThreadPoolExecutor(max_workers=processes) as pool:
         runs = [
             pool.submit(transcripts, program, interpreter) for program in programs for interpreter in (released, ours)
@@ -91,7 +91,7 @@ def compare(program: Program, released: Transcripts, ours: Transcripts) -> list[
 
 
 def transcripts(program: Program, interpreter: Interpreter) -> dict[tuple[str, str], list[str]]:
-    """Run *program* in a process; a run that does not come to its end is a line of the transcript."""
+    """Run *program* in a process. Record a run that does not end as a line of the transcript."""
     command = [interpreter.python, "-m", "benchmarks.differential.worker", program.name]
     try:
         done = subprocess.run(

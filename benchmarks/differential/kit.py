@@ -1,4 +1,4 @@
-"""What programs share: generators driven by hand, raw peers, servers that run for the length of a block."""
+"""Helpers for the programs: drivers for generators, raw peers, servers that run for the length of a block."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = [
     "until",
 ]
 
-PATIENCE = 5.0  # seconds until a program stops waiting for what should have come
+PATIENCE = 5.0  # seconds that a program waits for something expected
 
 
 def lines(**options: Any) -> StreamProtocol[str, str]:
@@ -56,7 +56,7 @@ def datagrams(**options: Any) -> DatagramProtocol[str, str]:
 
 
 def drive(t: Transcript, label: str, new_generator: Callable[[], Any], *chunks: bytes) -> None:
-    """Feed an incremental parser, and start a new one with the rest after each packet or error, as endpoints do."""
+    """Feed an incremental parser. After each packet or error, start a new one with the rest, as endpoints do."""
     rest = b""
     waiting: Any = None
     for chunk in chunks:
@@ -138,7 +138,7 @@ def folder() -> Iterator[Path]:
 
 @contextmanager
 def refuse_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> Iterator[int]:
-    """Give a port of 127.0.0.1 at which nothing listens during the block."""
+    """Yield a port of 127.0.0.1 that no server listens on during the block."""
     with socket.socket(socket.AF_INET, kind) as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
@@ -183,7 +183,7 @@ class Peer:
     async def connect(cls, backend: Any, address: Any, family: int = socket.AF_INET) -> Peer:
         """Connect to a stream server."""
         sock = socket.socket(family, socket.SOCK_STREAM)
-        # Without a time-out: with one, a reset right after the connection is an error of connect().
+        # Set no time-out: with one, connect() raises the error of a reset that follows right after the connection.
         await backend.run_in_thread(sock.connect, address)
         return cls(backend, sock)
 
@@ -192,19 +192,19 @@ class Peer:
         await self.backend.run_in_thread(self.socket.sendall, data)
 
     async def receive(self, size: int = 65536) -> bytes:
-        """Return what the next read brings; empty at the end of the stream."""
+        """Return the bytes of the next read, or no bytes at the end of the stream."""
         data: bytes = await self.backend.run_in_thread(self.socket.recv, size)
         return data
 
     async def line(self) -> bytes:
-        """Return the next line, or what came before the end of the stream."""
+        """Return the next line, or the bytes before the end of the stream."""
         received = b""
         while not received.endswith(b"\n") and (data := await self.receive(1)):
             received += data
         return received
 
     async def end(self) -> str:
-        """Say how the stream ends, and drop what comes before."""
+        """Return how the stream ends. Drop the bytes before the end."""
         try:
             while await self.receive():
                 pass
@@ -213,15 +213,15 @@ class Peer:
         return "EOF"
 
     def half_close(self) -> None:
-        """Send the end of the stream."""
+        """Shut down the sending direction."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Leave with a reset."""
+        """Reset the connection."""
         reset(self.socket)
 
     def close(self) -> None:
-        """Leave."""
+        """Close the socket."""
         self.socket.close()
 
 

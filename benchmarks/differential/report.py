@@ -1,4 +1,4 @@
-"""What the comparison found, for readers."""
+"""Format the results of the comparison."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["report", "unused_explanations"]
 
 
 def report(comparisons: Sequence[Comparison], *, explained: bool = False, transcripts: bool = False) -> str:
-    """Return one line for each program, then the lines that differ for no known reason.
+    """Return one line for each program, then the differing lines without a known reason.
 
-    Loops on which a program does the same are taken together. With *explained*, the lines that differ for a reason
-    are shown, too; with *transcripts*, everything that this library did.
+    Loops with the same differences are grouped. With *explained*, also show the lines that differ for a known reason.
+    With *transcripts*, also show everything that this library did.
     """
     grouped = list(_grouped(comparisons))
     lines = [f"{loops[0].verdict.value:<9}  {_heading(loops)}" for loops in grouped]
@@ -54,7 +54,7 @@ def _heading(loops: Sequence[Comparison]) -> str:
 
 
 def unused_explanations(comparisons: Sequence[Comparison]) -> Iterator[tuple[str, str]]:
-    """Yield the program and the pattern of explanations that explain nothing, on no loop."""
+    """Yield the program and the pattern of each explanation that no loop needs."""
     used = {
         (comparison.program.name, difference.reason)
         for comparison in comparisons

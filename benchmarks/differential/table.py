@@ -1,4 +1,4 @@
-"""The table of programs: what is run, on which loops, and which differences are known and why."""
+"""The table of programs, their loops and their known differences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _programs: dict[str, Program] = {}
 
 @dataclass(frozen=True)
 class Program:
-    """A function that writes a transcript; its name is that of its module and its own."""
+    """A function that writes a transcript. Its name consists of the module's name and the function's name."""
 
     name: str
     function: Callable[..., Any]
@@ -38,13 +38,13 @@ class Program:
 def program(
     *loops: str, explained: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter a function into the table. With *loops*, it is a coroutine function and runs on each of them."""
+    """Add a function to the table. With *loops*, it is a coroutine function and runs on each of them."""
 
     def enter(function: Callable[..., Any]) -> Callable[..., Any]:
         subject = function.__module__.rpartition(".")[2]
         name = f"{subject}/{function.__name__.replace('_', '-')}"
         if name in _programs:
-            raise ValueError(f"two programs are called {name}")
+            raise ValueError(f"there are two programs with the name {name}")
         _programs[name] = Program(name, function, loops, dict(explained or {}))
         return function
 
@@ -52,7 +52,7 @@ def program(
 
 
 def load(subjects: Collection[str] = ()) -> dict[str, Program]:
-    """Return the programs of these subjects by name; all if there are none. Imports them, and the package they use."""
+    """Import the programs of *subjects* (default: all) and return them by name. They import the package in turn."""
     package = importlib.import_module("benchmarks.differential.programs")
     for module in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
         if not subjects or module in subjects:

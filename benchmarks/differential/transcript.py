@@ -1,4 +1,4 @@
-"""What a program observed, as lines of text that two runs can be compared by."""
+"""The observations of a program, as lines of text, so that two runs can be compared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["LOGGERS", "Transcript", "describe_error", "without_incidentals"]
 
 LOGGERS = ("easynetwork", "asyncio", "program")
 
-# Of the errors of EasyNetwork; of others, only the class and errno belong to the contract.
+# Compare these attributes of EasyNetwork's errors. Of other errors, only the class and errno are part of the contract.
 _ATTRIBUTES = ("error_info", "remaining_data", "consumed", "error")
 _INCIDENTALS = (
     (re.compile(r"/\S*?differential-[^/\s'\"]+"), "<folder>"),
@@ -26,7 +26,7 @@ _INCIDENTALS = (
 
 
 class Transcript:
-    """The lines of one run. Each is a label, a colon, and what came out: a value or an error."""
+    """The lines of one run. Each is a label, a colon, and the outcome: a value or an error."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -34,15 +34,15 @@ class Transcript:
         self._warnings: list[warnings.WarningMessage] = []
 
     def say(self, label: str, value: object = "") -> None:
-        """Note *value*, which is data: its `repr()` is compared."""
+        """Record the `repr()` of *value*."""
         self.lines.append(f"{label}: {without_incidentals(_shown(value))}")
 
     def failed(self, label: str, error: BaseException) -> None:
-        """Note *error*: classes, errno, causes, notes and attributes are compared, and texts are not."""
+        """Record the classes, errno, causes, notes and attributes of *error*, but not its text."""
         self.lines.append(f"{label}: raises {without_incidentals(describe_error(error))}")
 
     def call(self, label: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Note what the call returns or raises, and return it; None after an error."""
+        """Record what the call returns or raises. Return its result, or None after an error."""
         with self.errors(label):
             result = function(*args, **kwargs)
             self.say(label, result)
@@ -50,7 +50,7 @@ class Transcript:
         return None
 
     def make(self, label: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Note only the class of what the call returns: for objects without a `repr()` that is promised."""
+        """Do the same as `call`, but record only the class of the result: for objects with an unspecified `repr()`."""
         with self.errors(label):
             result = function(*args, **kwargs)
             self.say(label, type(result))
@@ -58,7 +58,7 @@ class Transcript:
         return None
 
     async def wait(self, label: str, awaitable: Awaitable[Any]) -> Any:
-        """Note what *awaitable* gives or raises, and return it; None after an error."""
+        """Record what *awaitable* returns or raises. Return its result, or None after an error."""
         with self.errors(label):
             result = await awaitable
             self.say(label, result)
@@ -67,7 +67,7 @@ class Transcript:
 
     @contextmanager
     def errors(self, label: str) -> Iterator[None]:
-        """Note an exception that leaves the block, and swallow it; cancellations go on."""
+        """Record an exception that leaves the block, and swallow it. Cancellations propagate."""
         try:
             yield
         except BaseException as error:
@@ -76,7 +76,7 @@ class Transcript:
                 raise
 
     def logs(self, label: str = "log", *, at_least: int = logging.WARNING) -> None:
-        """Note the records since the last time: level, logger and class of the exception."""
+        """Record the log records since the last call: level, logger and class of the exception."""
         records, self._records.records = self._records.records, []
         for record in records:
             if record.levelno >= at_least:
@@ -85,13 +85,13 @@ class Transcript:
                 self.lines.append(f"{label}: {record.levelname} {record.name}{without_incidentals(about)}")
 
     def count_logs(self, label: str) -> None:
-        """Note how many records of each level there were since the last time."""
+        """Record the number of log records of each level since the last call."""
         records, self._records.records = self._records.records, []
         levels = [record.levelname for record in records]
         self.say(label, {level: levels.count(level) for level in ("DEBUG", "INFO", "WARNING", "ERROR")})
 
     def warned(self, label: str = "warnings") -> None:
-        """Note the classes of the warnings since the last time."""
+        """Record the classes of the warnings since the last call."""
         classes = [warning.category.__name__ for warning in self._warnings]
         self._warnings.clear()
         self.say(label, classes)
@@ -118,7 +118,7 @@ class Transcript:
 
 
 class _Records(logging.Handler):
-    """Keeps the records that loggers emit."""
+    """Store the records that loggers emit."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class _Records(logging.Handler):
 
 
 def describe_error(error: BaseException) -> str:
-    """Return class, errno, members of a group, attributes, notes and causes, but no text."""
+    """Return the class, errno, group members, attributes, notes and causes of *error*, without texts."""
     parts = [type(error).__name__]
     if isinstance(error, OSError) and error.errno is not None:
         parts.append(f"[{errno.errorcode.get(error.errno, error.errno)}]")
@@ -145,7 +145,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def _cause(error: BaseException) -> BaseException | None:
-    """Return what caused *error*, without those that only add words or belong to trio's own machinery."""
+    """Return the cause of *error*. Skip causes that only repeat the error, and trio's internal ones."""
     cause = error.__cause__
     while cause is not None:
         repeated = isinstance(cause, OSError) and isinstance(error, OSError) and cause.errno == error.errno
@@ -156,7 +156,7 @@ def _cause(error: BaseException) -> BaseException | None:
 
 
 def without_incidentals(text: str) -> str:
-    """Replace what differs from run to run: ports, temporary folders, addresses of objects, automatic names."""
+    """Replace the parts that differ from run to run: ports, temporary folders, object addresses, automatic names."""
     for pattern, replacement in _INCIDENTALS:
         text = pattern.sub(replacement, text)
     return text

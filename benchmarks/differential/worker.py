@@ -1,4 +1,4 @@
-"""Runs programs in one interpreter: `python -m benchmarks.differential.worker NAME...`, one JSON line for each run."""
+"""Run programs in one interpreter: `python -m benchmarks.differential.worker NAME...` prints a JSON line per run."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from benchmarks.differential.transcript import Transcript
 __all__ = ["PATIENCE", "main", "run_program"]
 
 PATIENCE = 10.0  # seconds for one run on one loop
-_LAST_PATIENCE = 12.0  # until a run is ended that neither ends nor can be cancelled
+_LAST_PATIENCE = 12.0  # seconds until a run that cannot be cancelled is ended
 
 
 def main(names: Sequence[str]) -> None:
-    """Run the programs of these names on each of their loops, each time in a process of its own."""
+    """Run the programs of these names on each of their loops, each time in its own process."""
     programs = load({name.partition("/")[0] for name in names})
     for name in names:
         for loop in programs[name].loops or ("",):
@@ -36,7 +36,7 @@ def _run_in_child(program: Program, loop: str) -> NoReturn:
         signal.setitimer(signal.ITIMER_REAL, 0)
         run = {"program": program.name, "loop": loop, "lines": transcript.lines}
         os.write(1, f"{json.dumps(run)}\n".encode())
-        os._exit(0)  # threads that hang must not keep the process
+        os._exit(0)  # a hanging thread must not keep the process alive
 
     def give_up(*_: object) -> NoReturn:
         transcript.say("(the program)", "did not end")
@@ -50,7 +50,7 @@ def _run_in_child(program: Program, loop: str) -> NoReturn:
 
 
 def run_program(program: Program, loop: str, transcript: Transcript) -> None:
-    """Let the program write *transcript*; if it fails, that comes last."""
+    """Run the program, which writes *transcript*. If it fails, record the error as the last line."""
     try:
         if loop:
             _run(loop, lambda: program.function(transcript, _backend(loop)))

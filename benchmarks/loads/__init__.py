@@ -1,4 +1,4 @@
-"""The loads: each keeps a program busy from outside, and counts what it does."""
+"""The loads: each keeps a program busy from outside, and counts its messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["LOADS", "Load"]
 
 class Load(Protocol):
     def run(self, seconds: float) -> Window:
-        """Keep the program busy for at least so long."""
+        """Keep the program busy for at least *seconds*."""
 
 
 LOADS: dict[str, Callable[[ProgramProcess, Workload], AbstractContextManager[Load]]] = {

@@ -1,4 +1,4 @@
-"""The other end of a measured client: it tells the client what to do, and does its own part without ever sleeping."""
+"""The peer of a measured client: it sends commands to the client, and does its own part without sleeping."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT = 10.0
 
 
 class ClientLoad:
-    """One connection of the client in *process*. The name of the workload is what the client is told to do."""
+    """One connection of the client in *process*. The name of the workload is the command to the client."""
 
     __slots__ = ("_buffer", "_connection", "_process", "_stream", "_workload")
 
@@ -27,7 +27,7 @@ class ClientLoad:
         self._process = process
         self._workload = workload
         self._buffer = bytearray(BUFFER_SIZE)
-        # What clients send and get is one line over and over, by all of them the same: see benchmarks.clients.harness.
+        # All clients send and receive the same line over and over: see benchmarks.clients.harness.
         line = (b"0123456789" * (workload.frame // 10 + 1))[: workload.frame - 1] + b"\n"
         self._stream = line * workload.depth
         with socket.create_server((HOST, 0)) as listener:
@@ -47,7 +47,7 @@ class ClientLoad:
         self._connection.close()
 
     def run(self, seconds: float) -> Window:
-        """Have the client do its part, `depth` packets at a time, until the time is over."""
+        """Send commands for `depth` packets each, until the time is over."""
         clock = time.perf_counter
         begin = now = clock()
         turns = 0
@@ -61,10 +61,10 @@ class ClientLoad:
 
     def _hear_done(self) -> None:
         if (answer := self._process.hear(_TIMEOUT)) != "done":
-            raise ProgramError(f"the client says {answer!r}")
+            raise ProgramError(f"the client answered {answer!r}, expected 'done'")
 
     def _serve(self) -> None:
-        """The peer of one command: until the client says something."""
+        """Do the peer's part of one command, until the client prints its answer."""
         job = self._workload.name
         connection, buffer, stream = self._connection, memoryview(self._buffer), self._stream
         unsent = memoryview(stream if job == "receive" else b"")
@@ -94,10 +94,10 @@ class ClientLoad:
                     received += count
                     if job == "ping":
                         connection.send(buffer[:count])
-                    elif received == len(stream):  # all has arrived: say so
+                    elif received == len(stream):  # confirm the arrival of all packets
                         connection.send(stream[: self._workload.frame])
             else:
                 continue
             break
         if job != "receive" and received != len(stream):
-            raise ProgramError(f"{received} of {len(stream)} bytes were sent")
+            raise ProgramError(f"the client sent {received} of {len(stream)} bytes")

@@ -1,4 +1,4 @@
-"""The load of short connections: connect, send one line, get it back, close; 32 of them at any time."""
+"""The load of short connections: connect, send one line, receive it, close; 32 connections at any time."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from benchmarks.process import ProgramError, ProgramProcess
 
 __all__ = ["ConnectionLoad"]
 
-# A closed connection keeps its pair of ports busy for a minute (TIME_WAIT), so one address of our own would run out of
-# ports; 127.0.0.0/8 has plenty of addresses. The option, which Python names from 3.12 on, leaves the choice of the
-# port to connect(), which knows the other end: see ip(7).
+# A closed connection occupies its pair of ports for a minute (TIME_WAIT), so a single source address would run out of
+# ports; use many addresses of 127.0.0.0/8. With this option, which Python names from 3.12 on, connect() chooses the
+# port instead of bind(), because it knows the other end: see ip(7).
 _SOURCES = [f"127.0.{third}.{fourth}" for third in range(1, 5) for fourth in range(1, 251)]
 _IP_BIND_ADDRESS_NO_PORT = 24
 
 
 class ConnectionLoad:
-    """Each answer is compared with what was sent. The message that it counts is a whole connection."""
+    """Open short connections and compare each answer with the line sent. One message is a whole connection."""
 
     __slots__ = ("_address", "_count", "_epoll", "_line", "_open", "_sources")
 
@@ -50,7 +50,7 @@ class ConnectionLoad:
             sock.close()
 
     def run(self, seconds: float) -> Window:
-        """Open and close connections for so long. Calls follow one another without a pause in the traffic."""
+        """Open and close connections for *seconds*. The traffic does not pause between two calls."""
         poll, clock = self._epoll.poll, time.perf_counter_ns
         latencies: list[float] = []
         now = begin = heard = clock()
@@ -67,7 +67,7 @@ class ConnectionLoad:
                 answer = sock.recv(BUFFER_SIZE)
                 sock.close()
                 if answer != self._line:
-                    raise ProgramError("the answer differs from what was sent")
+                    raise ProgramError("the answer differs from the line sent")
                 latencies.append((clock() - started) / 1e3)
                 self._connect()
         return Window(len(latencies), (clock() - begin) / 1e9, latencies)
@@ -78,7 +78,7 @@ class ConnectionLoad:
         self._open[sock.fileno()] = sock, started
         sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         sock.bind((next(self._sources), 0))
-        # On loopback neither blocks, as long as the backlog of the server is longer than the number of connections.
+        # On loopback neither call blocks while the server's backlog is longer than the number of connections.
         sock.connect(self._address)
         sock.send(self._line)
         self._epoll.register(sock, select.EPOLLIN)

@@ -1,7 +1,7 @@
-"""Raw sockets in one process that never sleeps, sends ready-made batches and counts the bytes it gets back.
+"""Raw sockets in one process that never sleeps, sends ready-made batches and counts the bytes that come back.
 
-Cheaper per message than any server measured here, so that the server's core is the busy one. Answers are compared
-byte by byte before and after the measured time; in between only their length is.
+The load costs less per message than any measured server, so the server is the bottleneck. It compares answers byte by
+byte before and after the measured time; in between it checks only their length.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Connection:
 
 
 class EchoLoad:
-    """Connections to one server; a context manager that opens and checks them, and checks and closes them."""
+    """Connections to one server. The constructor opens and checks them; the context manager checks and closes them."""
 
     __slots__ = ("_buffer", "_connections", "_epoll", "_workload")
 
@@ -71,7 +71,7 @@ class EchoLoad:
             self._close()
 
     def run(self, seconds: float) -> Window:
-        """Keep the connections busy for so long. Calls follow one another without a pause in the traffic."""
+        """Keep the connections busy for *seconds*. The traffic does not pause between two calls."""
         return self._run(seconds, send_more=True)
 
     def _run(self, seconds: float, *, send_more: bool) -> Window:
@@ -97,7 +97,7 @@ class EchoLoad:
                         continue
                 try:
                     count = connection.socket.recv_into(buffer)
-                except BlockingIOError:  # TLS: less than a record
+                except BlockingIOError:  # TLS: an incomplete record
                     continue
                 received += count
                 awaited = connection.awaited - count
@@ -106,7 +106,7 @@ class EchoLoad:
                     continue
                 if awaited or not count:
                     raise ProgramError(
-                        "more bytes than were sent" if awaited < 0 else "the server closed the connection"
+                        "server sent more bytes than expected" if awaited < 0 else "the server closed the connection"
                     )
                 latencies.append(clock() - connection.started)
                 if send_more:

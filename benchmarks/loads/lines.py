@@ -1,4 +1,4 @@
-"""What the load sends."""
+"""The lines that the load sends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def make_lines(frame: int, count: int, *, seed: int) -> bytes:
-    """*count* lines of *frame* bytes each, newline included; no two alike, and none like those of another seed."""
+    """Return *count* different lines of *frame* bytes each, newline included. Each *seed* gives other lines."""
     rng = random.Random(seed)
     texts = (f"{seed}:{number}:" + "".join(rng.choices(_ALPHABET, k=min(frame, 512))) for number in range(count))
     return b"".join((text * (frame // len(text) + 1))[: frame - 1].encode("ascii") + b"\n" for text in texts)

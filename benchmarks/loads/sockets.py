@@ -1,4 +1,4 @@
-"""The sockets of the load: one for each transport, all with `send`, `recv_into`, `fileno` and `close`."""
+"""The sockets of the load: one kind for each transport, all with `send`, `recv_into`, `fileno` and `close`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LARGEST_RECORD = 16384  # of TLS, in bytes: RFC 8446, section 5.1
 
 
 class LoadSocket(Protocol):
-    """What the load needs of a socket. Nothing blocks: BlockingIOError says that there is nothing to do yet."""
+    """A non-blocking socket. Its methods raise BlockingIOError if the socket is not ready."""
 
     def fileno(self) -> int: ...
     def send(self, data: bytes | memoryview, /) -> int: ...
@@ -31,17 +31,17 @@ class LoadSocket(Protocol):
 
 
 class TLSSocket:
-    """Encrypts in memory rather than on the socket: one system call for all records that have arrived."""
+    """A TLS socket that encrypts in memory: it reads all records that have arrived with one system call."""
 
     __slots__ = ("_incoming", "_outgoing", "_read", "_socket", "_tls")
 
     def __init__(self, sock: socket.socket) -> None:
-        """Shakes hands at once; *sock* is blocking."""
+        """Do the handshake at once. *sock* must be blocking."""
         self._socket = sock
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = client_context().wrap_bio(self._incoming, self._outgoing, server_hostname=HOST)
-        # With a buffer it gives a number, which the type stubs do not know.
+        # With a buffer, read() returns a number; the type stubs do not know this.
         self._read = cast("Callable[[int, memoryview], int]", self._tls.read)
         while not self._is_shaken():
             sock.sendall(self._outgoing.read())
@@ -60,7 +60,7 @@ class TLSSocket:
         return self._socket.fileno()
 
     def send(self, data: bytes | memoryview, /) -> int:
-        """Takes all of it: what is in flight here fits into the buffers of the sockets, or nearly."""
+        """Send all of *data*, waiting if necessary: the data in flight nearly fits into the socket buffers."""
         count = self._tls.write(data)
         unsent = memoryview(self._outgoing.read())
         while unsent := unsent[self._socket.send(unsent) :]:
@@ -68,7 +68,7 @@ class TLSSocket:
         return count
 
     def recv_into(self, buffer: bytearray, /) -> int:
-        received = self._socket.recv(len(buffer) - _LARGEST_RECORD)  # so that all of it fits, decrypted
+        received = self._socket.recv(len(buffer) - _LARGEST_RECORD)  # the decrypted data must fit into the buffer
         if not received:
             return 0
         self._incoming.write(received)
@@ -92,7 +92,7 @@ def _closed() -> bytes:
 
 
 def dial(transport: str, address: str) -> LoadSocket:
-    """A connected socket to what a server calls its *address*: a port, or the path of a Unix socket."""
+    """Return a socket connected to a server's *address*: a port, or the path of a Unix socket."""
     if transport == "unix":
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(address)
@@ -113,7 +113,7 @@ def dial(transport: str, address: str) -> LoadSocket:
 
 
 def exchange(sock: LoadSocket, data: bytes, expected: bytes | None = None, timeout: float = _TIMEOUT) -> None:
-    """Send *data*, whatever its size, and insist on the *expected* answer (None: the same bytes)."""
+    """Send *data* of any size, and check that the answer is *expected* (None: the same bytes)."""
     expected = data if expected is None else expected
     unsent = memoryview(data)
     answer = bytearray()
@@ -122,7 +122,7 @@ def exchange(sock: LoadSocket, data: bytes, expected: bytes | None = None, timeo
     while len(answer) < len(expected):
         ready = _wait(sock, select.POLLIN | select.POLLOUT if unsent else select.POLLIN, end - time.monotonic())
         if not ready:
-            raise ProgramError(f"{len(answer)} of {len(expected)} bytes answered in {timeout:g} s")
+            raise ProgramError(f"received {len(answer)} of {len(expected)} bytes of the answer in {timeout:g} s")
         if ready & select.POLLOUT:
             unsent = unsent[sock.send(unsent) :]
         if ready & ~select.POLLOUT:
@@ -131,15 +131,15 @@ def exchange(sock: LoadSocket, data: bytes, expected: bytes | None = None, timeo
             except BlockingIOError:
                 continue
             if not count:
-                raise ProgramError(f"closed by the server after {len(answer)} of {len(expected)} bytes")
+                raise ProgramError(f"the server closed the connection after {len(answer)} of {len(expected)} bytes")
             answer += buffer[:count]
     if answer != expected:
-        raise ProgramError("the answer differs from what was sent")
+        raise ProgramError("the answer differs from the expected bytes")
 
 
 def _wait(sock: LoadSocket, events: int, seconds: float) -> int:
-    """Which of *events* came true, errors included; 0 if none did in time."""
-    poll = select.poll()  # select() knows no descriptors above 1023
+    """Return the *events* that occurred, including errors, or 0 after the time-out."""
+    poll = select.poll()  # select() does not support descriptors above 1023
     poll.register(sock, events)
     for _, ready in poll.poll(max(seconds, 0) * 1000):
         return ready

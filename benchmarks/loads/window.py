@@ -1,4 +1,4 @@
-"""What a load reports."""
+"""The report of a load."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 __all__ = ["STALL_NS", "Window"]
 
-STALL_NS = 10_000_000_000  # a program silent for so long while it has something to do is at fault
+STALL_NS = 10_000_000_000  # a program that is silent for this long while it has work to do has failed
 
 
 @dataclass(frozen=True)
 class Window:
-    """What happened while the load ran."""
+    """The messages, time and latencies of one run of the load."""
 
     messages: float
     seconds: float

@@ -1,4 +1,4 @@
-"""The readings: what is measured once for a program, and not in rounds."""
+"""The readings: figures that are measured once for a program, not in rounds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.results import Reading, Results
 
 __all__ = ["READINGS", "run_readings"]
 
-# Each gives names of `catalogue.READINGS` and figures.
+# Each function returns figures by their names in `catalogue.READINGS`.
 READINGS: dict[str, Callable[[Candidate, Cores], dict[str, float]]] = {
     "idle": idle_connections,
     "crowd": crowd,
@@ -23,7 +23,7 @@ READINGS: dict[str, Callable[[Candidate, Cores], dict[str, float]]] = {
 
 
 def run_readings(candidates: Sequence[Candidate], cores: Cores, results: Results, *, progress: Progress) -> None:
-    """Add to *results* the readings that the group of each candidate asks for."""
+    """Add the readings of each candidate's group to *results*."""
     for candidate in candidates:
         for name in candidate.group.readings:
             if results.has_failed(candidate.key, candidate.loop):

@@ -1,4 +1,4 @@
-"""A server with ten thousand idle connections: the memory of each, and what they do to the one that is active."""
+"""A server with ten thousand idle connections: the memory of each, and their effect on one active connection."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _WINDOW = 0.4
 
 
 def crowd(candidate: Candidate, cores: Cores, count: int = CROWD, window: float = _WINDOW) -> dict[str, float]:
-    """The active client asks a crowded server and an empty one by turns: a machine that slows down slows both."""
+    """Measure one active client on a crowded server and on an empty one, by turns: a slower machine slows both."""
     allow_descriptors(count + 200)
     with candidate.start(cores.program) as empty, candidate.start(cores.program) as crowded:
         for process in (empty, crowded):
-            with EchoLoad(process, _ACTIVE) as load:  # what the first connection allocates
+            with EchoLoad(process, _ACTIVE) as load:  # leave out the allocations of the first connection
                 load.run(window)
         before = crowded.resident_bytes()
         with hold_connections(crowded, count, talk=True):

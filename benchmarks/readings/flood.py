@@ -1,4 +1,4 @@
-"""50,000 datagrams for handlers that do not take them: what the server keeps, and whether it can account for all."""
+"""50,000 datagrams for stalled handlers: the memory that the server keeps, and whether it accounts for all of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BURST = 50
 
 
 def flood(candidate: Candidate, cores: Cores, datagrams: int = _DATAGRAMS, senders: int = _SENDERS) -> dict[str, float]:
-    """Two fresh servers: one flooded by a single sender, one by many."""
+    """Flood two new servers, one from a single sender, one from many."""
     allow_descriptors(senders + 200)
     growth, lost = _flood(candidate, cores.program, datagrams, 1)
     growth_many, lost_many = _flood(candidate, cores.program, datagrams, senders)
@@ -29,13 +29,13 @@ def _flood(candidate: Candidate, core: int | None, datagrams: int, senders: int)
     with candidate.start(core) as process:
         sockets = [dial("udp", process.address) for _ in range(senders)]
         try:
-            sockets[0].send(_DATAGRAM)  # what the first conversation imports and allocates
+            sockets[0].send(_DATAGRAM)  # leave out the imports and allocations of the first datagram
             await_idle(process)
             before = process.resident_bytes()
             for number in range(datagrams):
                 sockets[number % senders].send(_DATAGRAM)
                 if number % _BURST == 0:
-                    time.sleep(0.001)  # so that the server, if it wants to, can keep up
+                    time.sleep(0.001)  # give the server time to receive
             await_idle(process)
             growth = process.resident_bytes() - before
             process.ask("release")

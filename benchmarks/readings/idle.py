@@ -1,4 +1,4 @@
-"""KiB of resident memory for each idle connection: what a thousand of them add to the server, divided by a thousand."""
+"""KiB of resident memory per idle connection: the growth of the server by 1,000 connections, divided by 1,000."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MESSAGE = make_lines(100, 1, seed=0)
 
 
 def idle_connections(candidate: Candidate, cores: Cores, count: int = IDLE_CONNECTIONS) -> dict[str, float]:
-    """Two fresh servers, one whose connections stay silent, one whose connections have exchanged a message."""
+    """Measure two new servers: one whose connections have exchanged a message, one whose connections stay silent."""
     allow_descriptors(count + 200)
     return {
         "idle-used": _kib_per_connection(candidate, count, cores.program, talk=True),
@@ -30,17 +30,17 @@ def idle_connections(candidate: Candidate, cores: Cores, count: int = IDLE_CONNE
 
 
 def allow_descriptors(count: int) -> None:
-    """Raise the limit of open descriptors, here and for the processes started from now on."""
+    """Raise the limit of open descriptors, for this process and for the processes that it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
-        raise ProgramError(f"this needs {count} open files, and the hard limit (ulimit -Hn) is {hard}")
+        raise ProgramError(f"{count} open files are needed, but the hard limit (ulimit -Hn) is {hard}")
     if soft != resource.RLIM_INFINITY and soft < count:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 def _kib_per_connection(candidate: Candidate, count: int, core: int | None, *, talk: bool) -> float:
     with candidate.start(core) as process:
-        # What the first connections import and allocate once is not what a connection costs.
+        # Leave out the one-off imports and allocations of the first connections.
         with hold_connections(process, 20, talk=True):
             pass
         await_idle(process)
@@ -51,7 +51,7 @@ def _kib_per_connection(candidate: Candidate, count: int, core: int | None, *, t
 
 @contextmanager
 def hold_connections(process: ProgramProcess, count: int, *, talk: bool) -> Iterator[None]:
-    """So many connections, all accepted, and idle once they have talked."""
+    """Hold *count* connections that are all accepted and idle; with *talk*, each exchanges a message before."""
     descriptors = process.open_descriptors()
     sockets: list[LoadSocket] = []
     try:

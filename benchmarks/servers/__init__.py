@@ -1,4 +1,4 @@
-"""The measured servers: each answers every line with the same line, and runs in a process of its own."""
+"""The measured servers: each answers every line with the same line, and runs in its own process."""
 
 from __future__ import annotations
 

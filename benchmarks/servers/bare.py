@@ -29,7 +29,7 @@ async def serve(options: argparse.Namespace, ready: Ready) -> None:
 
 
 async def listen(options: argparse.Namespace) -> tuple[AsyncListener[Any], object]:
-    """A listener on the transport that the options name, and its address."""
+    """Return a listener on the transport in *options*, and its address."""
     backend = new_builtin_backend(options.backend)
     if options.transport == "unix":
         return await backend.create_unix_stream_listener(options.path, BACKLOG), options.path

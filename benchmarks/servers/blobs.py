@@ -1,4 +1,4 @@
-"""The packets of the bulk servers: 1 MiB of bytes, answered by the same or by the first bytes of it."""
+"""The packets of the bulk servers: 1 MiB of bytes. The answer is the whole packet or its first bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["blob_protocol"]
 
 
 class BlobSerializer(FixedSizePacketSerializer[bytes, bytes]):
-    """Bytes as they are."""
+    """Pass bytes through unchanged."""
 
     def serialize(self, packet: bytes) -> bytes:
         return packet
@@ -22,6 +22,6 @@ class BlobSerializer(FixedSizePacketSerializer[bytes, bytes]):
 
 
 def blob_protocol(received: int, sent: int) -> BufferedStreamProtocol[bytes, bytes, Any]:
-    """Packets of *received* bytes and answers of *sent* bytes."""
+    """Return a protocol for packets of *received* bytes and answers of *sent* bytes."""
     serializer = StapledPacketSerializer(BlobSerializer(sent), BlobSerializer(received))
     return BufferedStreamProtocol(serializer)

@@ -1,4 +1,4 @@
-"""The servers that most users of EasyNetwork run: `AsyncTCPNetworkServer` and its like, with a request handler."""
+"""The servers that most EasyNetwork users run: `AsyncTCPNetworkServer` or `AsyncUnixStreamServer` with a handler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHa
 
 
 class EchoOnce(AsyncStreamRequestHandler[str, str]):
-    """As the documentation teaches it: a new generator for each request."""
+    """Start a new generator for each request, as the documentation teaches."""
 
     async def handle(self, client: AsyncStreamClient[str]) -> AsyncGenerator[None, str]:
         request = yield
@@ -20,7 +20,7 @@ class EchoOnce(AsyncStreamRequestHandler[str, str]):
 
 
 class EchoLoop(AsyncStreamRequestHandler[str, str]):
-    """One generator for the whole connection."""
+    """Use one generator for the whole connection."""
 
     async def handle(self, client: AsyncStreamClient[str]) -> AsyncGenerator[None, str]:
         while True:

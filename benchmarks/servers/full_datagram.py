@@ -1,4 +1,4 @@
-"""The UDP server that most users of EasyNetwork run: `AsyncUDPNetworkServer`, with a request handler."""
+"""The UDP server that most EasyNetwork users run: `AsyncUDPNetworkServer` with a handler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramReque
 
 
 class EchoOnce(AsyncDatagramRequestHandler[str, str]):
-    """As the documentation teaches it: a new generator for each datagram."""
+    """Start a new generator for each datagram, as the documentation teaches."""
 
     async def handle(self, client: AsyncDatagramClient[str]) -> AsyncGenerator[None, str]:
         request = yield
@@ -20,7 +20,7 @@ class EchoOnce(AsyncDatagramRequestHandler[str, str]):
 
 
 class EchoLoop(AsyncDatagramRequestHandler[str, str]):
-    """One generator for all datagrams of a sender."""
+    """Use one generator for all datagrams of a sender."""
 
     async def handle(self, client: AsyncDatagramClient[str]) -> AsyncGenerator[None, str]:
         while True:

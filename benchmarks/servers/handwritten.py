@@ -1,4 +1,4 @@
-"""What an expert writes by hand for this one job: an asyncio.Protocol that splits lines, and keeps bytes as bytes."""
+"""The hand-written server: an asyncio.Protocol that splits lines and keeps bytes as bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.servers.stdlib import serve_stdlib
 
 
 class EchoProtocol(asyncio.Protocol):
-    """Writes each answer by itself."""
+    """Write each answer separately."""
 
     __slots__ = ("partial", "transport")
 
@@ -21,7 +21,7 @@ class EchoProtocol(asyncio.Protocol):
         self.partial = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by isinstance()
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports fail isinstance()
 
     def data_received(self, data: bytes) -> None:
         lines = (self.partial + data).split(b"\n")
@@ -32,7 +32,7 @@ class EchoProtocol(asyncio.Protocol):
 
 
 class BatchEchoProtocol(EchoProtocol):
-    """Writes the answers to all that one read brought at once: the least that a server on this loop can cost."""
+    """Write all the answers to one read at once: the lowest possible cost of a server on this loop."""
 
     __slots__ = ()
 

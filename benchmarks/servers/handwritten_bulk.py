@@ -1,4 +1,4 @@
-"""What an expert writes by hand for large packets of one size: an asyncio.BufferedProtocol with such a buffer."""
+"""The hand-written server for large packets of one size: an asyncio.BufferedProtocol with a buffer of that size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BlobProtocol(asyncio.BufferedProtocol):
         self.filled = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are none by isinstance()
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transports fail isinstance()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self.buffer[self.filled :]

@@ -1,4 +1,4 @@
-"""What an expert writes by hand for datagrams: an asyncio.DatagramProtocol that sends each one back."""
+"""The hand-written server for datagrams: an asyncio.DatagramProtocol that sends each one back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class EchoProtocol(asyncio.DatagramProtocol):
     transport: asyncio.DatagramTransport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.DatagramTransport, transport)  # uvloop's are none by isinstance()
+        self.transport = cast(asyncio.DatagramTransport, transport)  # uvloop's transports fail isinstance()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.transport.sendto(data, addr)

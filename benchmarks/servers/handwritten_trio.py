@@ -1,4 +1,4 @@
-"""What an expert writes by hand on trio: a loop for each connection that splits lines, and keeps bytes as bytes."""
+"""The hand-written server on trio: a loop for each connection that splits lines and keeps bytes as bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.servers.harness import BACKLOG, HOST, Ready, main
 
 
 async def echo(stream: trio.SocketStream) -> None:
-    """Writes each answer by itself."""
+    """Write each answer separately."""
     partial_line = b""
     try:
         while data := await stream.receive_some():

@@ -1,8 +1,8 @@
-"""What every server script shares: its options, its loop, and the few words it exchanges with the benchmark.
+"""The common part of the server scripts: options, event loop and commands.
 
-A script prints its address as one line, then obeys words on its standard input and answers each with a line: `gc`
-collects garbage, `user` tells the user CPU time the script has taken, in seconds. It stops at `stop`, and at the end of
-its input, so that it never outlives the benchmark.
+A script prints its address as one line, then executes commands from its standard input and answers each with a line:
+`gc` collects garbage, `user` reports the user CPU time of the script in seconds. It ends at `stop`, and at the end of
+its input, so it never outlives the benchmark.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BACKLOG = 1024
 
 
 class Ready(Protocol):
-    """To be called once the server listens, with its address, and the commands that it obeys beside `gc` and `user`."""
+    """Call it when the server listens, with its address and its commands other than `gc` and `user`."""
 
     def __call__(self, address: object, **commands: Callable[[], object]) -> None: ...
 
@@ -34,9 +34,9 @@ Serve = Callable[[argparse.Namespace, Ready], Coroutine[Any, Any, object]]
 
 
 def main(serve: Serve, **choices: list[str]) -> None:
-    """Run *serve* until the benchmark says `stop`; it serves for ever, until it is cancelled.
+    """Run *serve* until the benchmark sends `stop`. *serve* must serve until it is cancelled.
 
-    Each keyword names an option `--keyword` of the script and the values it may take, the default first.
+    Each keyword defines an option `--keyword` of the script and its allowed values, the default first.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--loop", choices=["asyncio", "uvloop", "trio"], default="asyncio")
@@ -58,7 +58,7 @@ def main(serve: Serve, **choices: list[str]) -> None:
 
 
 def server_context(options: argparse.Namespace) -> ssl.SSLContext | None:
-    """What the server encrypts with, None if it does not."""
+    """Return the TLS context of the server, or None without TLS."""
     if options.transport != "tls":
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -75,12 +75,12 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def user_seconds() -> float:
-    """Return the CPU time of this process outside of the kernel."""
+    """Return the user CPU time of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_utime
 
 
 def _obey(commands: dict[str, Callable[[], object]]) -> bool:
-    """Carry out what stands on the standard input; whether to go on."""
+    """Execute the commands on the standard input. Return whether to continue."""
     words = os.read(sys.stdin.fileno(), 4096).decode().split()
     for word in words:
         if word == "stop":

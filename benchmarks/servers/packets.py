@@ -1,4 +1,4 @@
-"""What all EasyNetwork programs speak: lines as `str`, by any kind of protocol object."""
+"""The protocols of all EasyNetwork programs: lines as `str`, with each kind of protocol object."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def line_protocol(kind: str) -> StreamProtocol[str, str] | BufferedStreamProtoco
 
 
 def line_datagrams() -> DatagramProtocol[str, str]:
-    # A serializer adds no newline to a datagram, so it may take none away.
+    # The serializer adds no newline to a datagram, so it must not remove one either.
     return DatagramProtocol(StringLineSerializer(keep_end=True))

@@ -1,7 +1,7 @@
-"""`AsyncDatagramServer` with a handler that takes one datagram of each sender, and the others only when it is told to.
+"""`AsyncDatagramServer` with a handler that takes one datagram of each sender, and the others only after `release`.
 
-Beside `gc` it obeys `release`, which lets the handlers go on, and `report`, which tells how many datagrams they got,
-and how many the server has counted as dropped.
+Two more commands: `release` lets the handlers continue. `report` prints the number of datagrams that they received, and
+the number that the server has counted as dropped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ async def serve(options: argparse.Namespace, ready: Ready) -> None:
     [listener] = await backend.create_udp_listeners(HOST, 0)
 
     def report() -> str:
-        # EasyNetwork 1.2.0 does not count.
+        # EasyNetwork 1.2.0 does not count drops.
         return f"{delivered} {getattr(server, 'dropped_datagrams', 0)}"
 
     async with AsyncDatagramServer(listener, line_datagrams()) as server:

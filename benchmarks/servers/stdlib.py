@@ -1,4 +1,4 @@
-"""How a server of the standard library listens: on TCP, with its own TLS, or on a Unix socket."""
+"""Run a server of the standard library: on TCP, with asyncio's own TLS, or on a Unix socket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def serve_stdlib(
     options: argparse.Namespace,
     ready: Ready,
 ) -> None:
-    """Serve by `loop.create_server` and `create_unix_server`, or `asyncio.start_server` and `start_unix_server`."""
+    """Serve with `loop.create_server` and `create_unix_server`, or `asyncio.start_server` and `start_unix_server`."""
     if options.transport == "unix":
         server: Any = await listen_unix(each, options.path, backlog=BACKLOG)
         ready(options.path)

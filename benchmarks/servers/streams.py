@@ -1,4 +1,4 @@
-"""The ordinary way in the standard library: `asyncio.start_server`, a coroutine for each connection."""
+"""The ordinary server of the standard library: `asyncio.start_server`, a coroutine for each connection."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""One module for each subject. A program is a function under `@program`, and uses only the public interface."""
+"""The programs, with one module per subject. A program is a function with `@program` that uses only the public API."""
 
 from __future__ import annotations

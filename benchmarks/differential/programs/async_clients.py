@@ -50,7 +50,7 @@ async def receive(t: Transcript, backend: Any, label: str, client: Any, timeout:
 
 @program(*LOOPS)
 async def tcp_packets(t: Transcript, backend: Any) -> None:
-    """AsyncTCPNetworkClient: packets, kept bytes, cancellations, the end, closing"""
+    """AsyncTCPNetworkClient: packets, buffered bytes, cancellations, the end of the stream, closing"""
     for protocol in (lines(limit=50), buffered_lines(limit=50)):
         client, peer = await tcp_client(backend, protocol)
         name = type(protocol).__name__
@@ -100,7 +100,7 @@ async def tcp_packets(t: Transcript, backend: Any) -> None:
     },
 )
 async def tcp_ends(t: Transcript, backend: Any) -> None:
-    """AsyncTCPNetworkClient: the stream ends inside of a packet, or with a reset"""
+    """AsyncTCPNetworkClient: the stream ends inside a packet, or with a reset"""
     client, peer = await tcp_client(backend, lines())
     await peer.send(b"one\nincompl")
     peer.close()
@@ -120,7 +120,10 @@ async def tcp_ends(t: Transcript, backend: Any) -> None:
     await t.wait("close", client.aclose())
 
 
-@program(*LOOPS, explained={"reader of a client that is closed": "a client that is closed while another task or thread reads"})
+@program(
+    *LOOPS,
+    explained={"reader of a client that is closed": "a client that is closed while another task or thread reads"},
+)
 async def tcp_many_tasks(t: Transcript, backend: Any) -> None:
     """Several tasks read, send and close one client"""
     client, peer = await tcp_client(backend, lines())
@@ -195,7 +198,7 @@ async def tcp_iterator(t: Transcript, backend: Any) -> None:
     },
 )
 async def tcp_connecting(t: Transcript, backend: Any) -> None:
-    """AsyncTCPNetworkClient with an address: before, refused, unknown, cancelled"""
+    """AsyncTCPNetworkClient with an address: before the connection, refused, unknown, cancelled"""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()
         client: Any = AsyncTCPNetworkClient(address, lines(), backend, local_address=("127.0.0.1", 0))
@@ -250,7 +253,7 @@ async def tcp_connecting(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS)
 async def tcp_connecting_is_cancelled(t: Transcript, backend: Any) -> None:
-    """Connecting that hangs: cancelled, or the client is closed meanwhile"""
+    """A connection attempt that hangs: cancelled, or the client is closed meanwhile"""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -280,7 +283,7 @@ async def tcp_connecting_is_cancelled(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS, explained={"* SOCK_STREAM": "wrong arguments", "* SOCK_DGRAM": "wrong arguments"})
 async def client_arguments(t: Transcript, backend: Any) -> None:
-    """Asynchronous clients: arguments that cannot be, and whether the socket survives"""
+    """Asynchronous clients: wrong arguments, and whether the socket stays open"""
     cases: dict[str, dict[str, Any]] = {
         "max_recv_size 0": {"max_recv_size": 0},
         "max_recv_size 1.5": {"max_recv_size": 1.5},
@@ -336,7 +339,7 @@ async def client_arguments(t: Transcript, backend: Any) -> None:
 
 @program()
 def clients_outside_of_a_loop(t: Transcript) -> None:
-    """Asynchronous clients and servers made without a backend where no event loop runs"""
+    """Asynchronous clients and servers created without a backend outside of an event loop"""
     t.make("TCP", AsyncTCPNetworkClient, ("127.0.0.1", 1), lines())
     t.make("UDP", AsyncUDPNetworkClient, ("127.0.0.1", 1), datagrams())
     t.make("Unix stream", AsyncUnixStreamClient, "a", lines())
@@ -485,7 +488,7 @@ async def udp_packets(t: Transcript, backend: Any) -> None:
             try:
                 await client.recv_packet()
             except ConnectionRefusedError:
-                continue  # the error of the last send, which may come here as well
+                continue  # the error of the last send may also be raised here
             except BaseException as error:
                 t.failed("reader of a client that is closed", error)
                 if not isinstance(error, Exception):
@@ -597,7 +600,7 @@ async def unix_datagram_packets(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS)
 async def forgotten_clients(t: Transcript, backend: Any) -> None:
-    """Asynchronous clients that are forgotten while they are open"""
+    """Asynchronous clients that are garbage-collected while they are open"""
     client, peer = await tcp_client(backend, lines())
     del client
     gc.collect()

@@ -59,7 +59,7 @@ ERRNO = "an `OSError` that the library creates"
 
 
 class Handler(AsyncStreamRequestHandler[Any, Any]):
-    """Notes what happens to it, and does what the first word of a request says."""
+    """Record the calls, and execute the first word of each request as a command."""
 
     def __init__(self, t: Transcript) -> None:
         self.t = t
@@ -186,7 +186,7 @@ async def life_cycle(t: Transcript, backend: Any) -> None:
     },
 )
 async def server_arguments(t: Transcript, backend: Any) -> None:
-    """Servers: arguments that cannot be, at once or at activation"""
+    """Servers: wrong arguments, refused at once or at activation"""
     handler = Handler(t)
 
     class Datagrams(AsyncDatagramRequestHandler[Any, Any]):
@@ -290,7 +290,7 @@ async def requests(t: Transcript, backend: Any) -> None:
     },
 )
 async def half_closed_peers(t: Transcript, backend: Any) -> None:
-    """Peers that half-close, leave inside of a packet, or reset"""
+    """Peers that half-close, leave inside a packet, or reset"""
     handler = Handler(t)
     async with serving(tcp(handler, lines(), backend)) as server:
         peer = await connected(backend, server)
@@ -324,7 +324,7 @@ async def half_closed_peers(t: Transcript, backend: Any) -> None:
     },
 )
 async def handlers_that_fail(t: Transcript, backend: Any) -> None:
-    """Errors of handlers: what is logged, how the connection ends"""
+    """Errors of handlers: the log records and the end of the connection"""
     for name in ERRORS:
         if name == "BaseException":
             continue
@@ -339,7 +339,7 @@ async def handlers_that_fail(t: Transcript, backend: Any) -> None:
 
 
 class QuietHandler(Handler):
-    """Does the same without notes."""
+    """Do the same without recording."""
 
     gone = 0
 
@@ -349,7 +349,7 @@ class QuietHandler(Handler):
 
 @program(*LOOPS, explained={"*": BASE})
 async def base_exceptions(t: Transcript, backend: Any) -> None:
-    """A handler raises a BaseException of its own"""
+    """A handler that raises its own BaseException"""
     handler = QuietHandler(t)
     with t.errors("serve_forever"):
         async with serving(tcp(handler, lines(), backend)) as server:
@@ -378,7 +378,7 @@ async def long_requests(t: Transcript, backend: Any) -> None:
 
 
 class Hooks(AsyncStreamRequestHandler[Any, Any]):
-    """Fails, or does something special, in the hook that it is made for."""
+    """Fail, or do something special, in one hook."""
 
     def __init__(self, t: Transcript, mode: str) -> None:
         self.t, self.mode, self.done, self.handled = t, mode, 0, 0
@@ -443,7 +443,7 @@ class Hooks(AsyncStreamRequestHandler[Any, Any]):
     },
 )
 async def hooks(t: Transcript, backend: Any) -> None:
-    """Hooks that fail, return at once, time out, yield nonsense"""
+    """Hooks that fail, return at once, time out, or yield a wrong object"""
     for mode in (
         "plain",
         "on_connection fails",
@@ -482,7 +482,7 @@ async def hooks(t: Transcript, backend: Any) -> None:
 
 
 class Generator(AsyncStreamRequestHandler[Any, Any]):
-    """on_connection is a generator here."""
+    """A handler whose on_connection is a generator."""
 
     def __init__(self, t: Transcript) -> None:
         self.t, self.gone = t, 0
@@ -627,7 +627,7 @@ async def service(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS)
 async def shutdown_during_the_setup(t: Transcript, backend: Any) -> None:
-    """shutdown() called in the turn in which serve_forever() was started"""
+    """shutdown() called in the same loop iteration in which serve_forever() was started"""
     from functools import partial
 
     handler = QuietHandler(t)
@@ -668,7 +668,7 @@ class Attributes(AsyncStreamRequestHandler[Any, Any]):
 
 @program(*LOOPS)
 async def client_attributes(t: Transcript, backend: Any) -> None:
-    """What a stream client tells about itself"""
+    """The attributes of a stream client"""
     handler = Attributes(t)
     async with serving(tcp(handler, lines(), backend)) as server:
         peer = await connected(backend, server)
@@ -680,7 +680,7 @@ async def client_attributes(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS)
 async def logging_of_connections(t: Transcript, backend: Any) -> None:
-    """Log records of connections, by level, and a logger of one's own"""
+    """Log records of connections, by level, and a custom logger"""
     for options in ({}, {"log_client_connection": False}, {"logger": logging.getLogger("program")}):
         handler = QuietHandler(t)
         async with serving(tcp(handler, lines(), backend, **options)) as server:
@@ -1059,7 +1059,7 @@ async def unix_datagram_server(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS, explained={"ssl bool": "`ssl=True` on a server", "ssl *": "`ssl=True` on a server"})
 async def tls_context_is_checked(t: Transcript, backend: Any) -> None:
-    """Servers with something else than a TLS context"""
+    """Servers with an object that is not a TLS context"""
     for value in (True, False, "context", ssl.create_default_context()):
         with t.errors(f"ssl {type(value).__name__}"):
             server = tcp(QuietHandler(t), lines(), backend, ssl=value)

@@ -163,7 +163,7 @@ async def slow_readers(t: Transcript, backend: Any) -> None:
 
 
 class Memory(AsyncStreamTransport):
-    """A transport of a user's own with nothing but the abstract methods."""
+    """A user-defined transport with only the abstract methods."""
 
     def __init__(self, backend: Any, log: list[str], incoming: bytes = b"") -> None:
         self._backend, self.log, self.incoming, self.closed = backend, log, incoming, False
@@ -193,7 +193,7 @@ class Memory(AsyncStreamTransport):
 
 
 class Chunks(Memory):
-    """Implements the methods that have a default, too."""
+    """Also implement the methods that have a default."""
 
     async def recv(self, bufsize: int) -> bytes:
         self.log.append(f"recv {bufsize}")
@@ -224,7 +224,7 @@ class Chunks(Memory):
     },
 )
 async def own_transport(t: Transcript, backend: Any) -> None:
-    """A transport of one's own: what the base classes add, and what an endpoint calls"""
+    """A user-defined transport: what the base classes add, and what an endpoint calls"""
     for cls in (Memory, Chunks):
         log: list[str] = []
         transport: Any = cls(backend, log, b"abc")
@@ -448,7 +448,7 @@ async def unix_transports(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS)
 async def listeners(t: Transcript, backend: Any) -> None:
-    """Listeners: serving, twice, closed, handlers that fail"""
+    """Listeners: serving, serving twice, closed, handlers that fail"""
     (listener,) = await backend.create_tcp_listeners("127.0.0.1", 0, 5)
     address = listener.extra(SocketAttribute.sockname)
     t.call("peername", listener.extra, SocketAttribute.peername)
@@ -809,7 +809,7 @@ async def lowlevel_handlers(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS)
 async def forgotten_transports(t: Transcript, backend: Any) -> None:
-    """Asynchronous transports, endpoints and servers that are forgotten while they are open"""
+    """Asynchronous transports, endpoints and servers that are garbage-collected while they are open"""
     transport, peer = await stream_pair(backend)
     del transport
     gc.collect()

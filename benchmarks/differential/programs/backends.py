@@ -421,7 +421,7 @@ async def tasks(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS)
 async def gathering(t: Transcript, backend: Any) -> None:
-    """gather: order, nothing, twice the same, failures"""
+    """gather: order, no arguments, the same argument twice, failures"""
 
     async def work(value: Any, delay: float = 0.0) -> Any:
         if isinstance(value, BaseException):
@@ -597,7 +597,7 @@ async def portals(t: Transcript, backend: Any) -> None:
 
 @program(*LOOPS)
 async def portal_cancellations(t: Transcript, backend: Any) -> None:
-    """Futures of a portal: cancelled before, during and against the will of the coroutine"""
+    """Futures of a portal: cancelled before the coroutine starts, while it runs, and although it refuses"""
     import time
 
     cancelled = backend.get_cancelled_exc_class()
@@ -664,7 +664,7 @@ async def portal_cancellations(t: Transcript, backend: Any) -> None:
 
 @program(*ASYNCIO, explained={"log": "a failing task in a group whose first task has ended"})
 async def groups_across_tasks(t: Transcript, backend: Any) -> None:
-    """A task group that one task enters and another one leaves (asyncio)"""
+    """A task group that one task enters and another leaves (asyncio)"""
     log: list[str] = []
 
     async def work(delay: float, error: Exception | None = None) -> None:
@@ -786,7 +786,7 @@ async def names(t: Transcript, backend: Any) -> None:
     },
 )
 async def connections(t: Transcript, backend: Any) -> None:
-    """Connections and sockets by the backend: failures and wrong arguments"""
+    """Connections and sockets created by the backend: failures and wrong arguments"""
     with refuse_port() as port:
         await t.wait("refused", backend.create_tcp_connection("127.0.0.1", port))
         await t.wait("refused, local", backend.create_tcp_connection("127.0.0.1", port, local_address=("192.0.2.1", 0)))

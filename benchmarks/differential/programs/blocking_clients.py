@@ -37,7 +37,7 @@ from easynetwork.serializers import StringLineSerializer
 
 @program()
 def tcp_packets(t: Transcript) -> None:
-    """TCPNetworkClient: packets both ways, kept bytes, time-outs, errors, the end"""
+    """TCPNetworkClient: packets both ways, buffered bytes, time-outs, errors, the end of the stream"""
     for protocol in (lines(limit=50), buffered_lines(limit=50)):
         near, far = tcp_pair()
         name = type(protocol).__name__
@@ -86,7 +86,7 @@ def tcp_packets(t: Transcript) -> None:
     }
 )
 def tcp_ends(t: Transcript) -> None:
-    """TCPNetworkClient: the stream ends inside of a packet, or with a reset"""
+    """TCPNetworkClient: the stream ends inside a packet, or with a reset"""
     near, far = tcp_pair()
     with TCPNetworkClient(near, lines()) as client:
         far.sendall(b"one\nincompl")
@@ -183,7 +183,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 @program(explained={"address ('127.0.0.1', 70000)": "wrong arguments"})
 def tcp_arguments(t: Transcript) -> None:
-    """TCPNetworkClient: arguments that cannot be, and whether the socket survives"""
+    """TCPNetworkClient: wrong arguments, and whether the socket stays open"""
     for name, options in ARGUMENTS.items():
         near, far = tcp_pair()
         with near, far:
@@ -209,7 +209,7 @@ def tcp_arguments(t: Transcript) -> None:
 
 @program(explained={"* client, * socket": "wrong arguments"})
 def refused_sockets(t: Transcript) -> None:
-    """Clients that are given sockets of the wrong kind, and whether these are closed"""
+    """Clients with sockets of the wrong kind, and whether the sockets are closed"""
     kinds = {
         "TCP": (socket.AF_INET, socket.SOCK_STREAM),
         "UDP": (socket.AF_INET, socket.SOCK_DGRAM),
@@ -272,7 +272,7 @@ def tcp_crashes(t: Transcript) -> None:
 
 @program(explained={"reader": "a client that is closed while another task or thread reads"})
 def tcp_threads(t: Transcript) -> None:
-    """A blocking client used by several threads: closing, time-outs while another one reads"""
+    """A blocking client used by several threads: closing and time-outs while another thread reads"""
     near, far = tcp_pair()
     client: Any = TCPNetworkClient(near, lines(), retry_interval=0.05)
     with thread(lambda: t.call("reader", client.recv_packet)):
@@ -299,7 +299,7 @@ def tcp_threads(t: Transcript) -> None:
 
 @program()
 def tcp_forgotten(t: Transcript) -> None:
-    """Clients that are forgotten, used by `with`, subclassed"""
+    """Clients that are garbage-collected, used in a `with` statement, subclassed"""
     near, far = tcp_pair()
     TCPNetworkClient(near, lines())
     gc.collect()
@@ -439,7 +439,7 @@ def udp_packets(t: Transcript) -> None:
 
 @program()
 def udp_arguments(t: Transcript) -> None:
-    """UDPNetworkClient: arguments that cannot be"""
+    """UDPNetworkClient: wrong arguments"""
     address = ("127.0.0.1", 9)
     for name, options in {
         "family Unix": {"family": socket.AF_UNIX},

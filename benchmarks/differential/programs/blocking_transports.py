@@ -345,7 +345,7 @@ def _quietly(function: Any, *args: Any) -> None:
 
 @program(explained={"* end *": "a stream that ends in the middle of a packet"})
 def stream_endpoints(t: Transcript) -> None:
-    """Blocking stream endpoints: packets, kept bytes, errors, the end"""
+    """Blocking stream endpoints: packets, buffered bytes, errors, the end of the stream"""
     for protocol in (lines(limit=100), buffered_lines(limit=100)):
         near, far = tcp_pair()
         name = type(protocol).__name__
@@ -379,7 +379,7 @@ def stream_endpoints(t: Transcript) -> None:
 
 @program(explained={"closed": REFUSED})
 def one_way_endpoints(t: Transcript) -> None:
-    """Endpoints that only read or only write, and the wrong arguments of all"""
+    """Endpoints that only read or only write, and wrong arguments of all endpoints"""
     near, far = tcp_pair()
     with SocketStreamTransport(near, 1.0) as one, SocketStreamTransport(far, 1.0) as other:
         sender: Any = StreamSenderEndpoint(one, lines())
@@ -433,7 +433,7 @@ def long_packets(t: Transcript) -> None:
 
 
 class Memory(StreamTransport):
-    """A transport of a user's own with nothing but the abstract methods."""
+    """A user-defined transport with only the abstract methods."""
 
     def __init__(self, log: list[str], incoming: bytes = b"") -> None:
         self.log, self.incoming, self.closed = log, incoming, False
@@ -464,7 +464,7 @@ class Memory(StreamTransport):
 
 @program(explained={"end": "a stream that ends in the middle of a packet"})
 def own_blocking_transport(t: Transcript) -> None:
-    """A transport of one's own: what the base classes add, and what an endpoint calls"""
+    """A user-defined transport: what the base classes add, and what an endpoint calls"""
     log: list[str] = []
     transport: Any = Memory(log, b"abc\n")
     t.call("recv", transport.recv, 2, 1)
@@ -505,7 +505,7 @@ def own_blocking_transport(t: Transcript) -> None:
 
 @program()
 def forgotten_blocking_endpoints(t: Transcript) -> None:
-    """Transports and endpoints that are forgotten while they are open"""
+    """Transports and endpoints that are garbage-collected while they are open"""
     near, far = tcp_pair()
     SocketStreamTransport(near, 1.0)
     gc.collect()
@@ -558,7 +558,7 @@ class Polled(SelectorStreamTransport):
 
 @program(explained={"closed": "closed or busy transports"})
 def selector_transports(t: Transcript) -> None:
-    """Transports of one's own on selectors: retries, time-outs, bad descriptors"""
+    """User-defined transports on selectors: retries, time-outs, bad descriptors"""
     near, far = tcp_pair()
     log: list[str] = []
     with near, far:

@@ -17,7 +17,7 @@ from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
 
 
 class Numbers(AbstractPacketConverter[int, str]):
-    """Refuses what is no number, and has its moods at 13 and 14."""
+    """Refuse packets that are not numbers, and fail on purpose at 13 and 14."""
 
     def create_from_dto_packet(self, packet: str, /) -> int:
         try:
@@ -36,7 +36,7 @@ class Numbers(AbstractPacketConverter[int, str]):
 
 @program(explained={"IncompletePacketError bases": "a stream that ends in the middle of a packet"})
 def exception_classes(t: Transcript) -> None:
-    """Exceptions: bases, attributes, texts given by the caller"""
+    """Exceptions: base classes, attributes, messages from the caller"""
     for name in sorted(exceptions.__all__):
         cls = getattr(exceptions, name)
         t.say(f"{name} bases", [base.__name__ for base in cls.__mro__[1:-1]])

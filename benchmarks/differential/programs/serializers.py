@@ -28,7 +28,7 @@ from easynetwork.serializers.struct import AbstractStructSerializer
 
 
 def both_ways(t: Transcript, name: str, serializer: Any, *packets: object) -> None:
-    """Note how packets are encoded, at once and in chunks, and what is decoded from that."""
+    """Record how packets are encoded, at once and in chunks, and how the bytes are decoded."""
     for packet in packets:
         data = t.call(f"{name} serialize", serializer.serialize, packet)
         if data is not None:
@@ -92,7 +92,7 @@ def line_limits(t: Transcript) -> None:
 
 @program(explained={"LF 15 without an end": "a line that just fits the buffer and arrives in pieces"})
 def line_limits_in_a_buffer(t: Transcript) -> None:
-    """Lines near the limit of the buffered parser, and the size of its buffer (compatibility: early refusal)"""
+    """Lines near the limit of the buffered parser, and the size of its buffer"""
     for newline, end in (("LF", b"\n"), ("CRLF", b"\r\n")):
         serializer = StringLineSerializer(newline, limit=16)
         for sizehint in (1, 16, 100):
@@ -123,7 +123,7 @@ def json_round_trip(t: Transcript) -> None:
 
 @program(explained={"debug=True lines=False": "whitespace around a JSON document"})
 def json_errors(t: Transcript) -> None:
-    """Invalid JSON: error_info and what remains"""
+    """Invalid JSON: error_info and the remaining data"""
     for debug in (False, True):
         for use_lines in (True, False):
             serializer = JSONSerializer(debug=debug, use_lines=use_lines)
@@ -168,7 +168,7 @@ def json_framing(t: Transcript) -> None:
     }
 )
 def json_configs(t: Transcript) -> None:
-    """JSON configurations, hooks that fail, documents that are too much for the parser"""
+    """JSON configurations, hooks that fail, documents beyond the limits of the parser"""
     encoder = JSONEncoderConfig(skipkeys=True, ensure_ascii=False, allow_nan=False, default=str)
     serializer = JSONSerializer(encoder)
     t.call("skipkeys", serializer.serialize, {(1, 2): 3, "é": datetime.date(2024, 1, 2)})
@@ -214,7 +214,7 @@ class Evil:
 
 @program()
 def pickles(t: Transcript) -> None:
-    """Pickle: options, classes of one's own, bad data"""
+    """Pickle: options, user-defined classes, bad data"""
     for debug in (False, True):
         serializer = PickleSerializer(debug=debug)
         both_ways(t, f"debug={debug}", serializer, {"a": [1, 2, (3,)]})
@@ -269,7 +269,7 @@ class Own(AbstractStructSerializer[Any, Any]):
 
 @program()
 def structures(t: Transcript) -> None:
-    """Structures: byte orders, tuples, classes of one's own"""
+    """Structures: byte orders, tuples, user-defined classes"""
     for fmt in ("HB", "<HB", "!I", "@HI", "=I", ">3s"):
         serializer = StructSerializer(fmt)
         t.say(fmt, (serializer.struct.format, serializer.packet_size))
@@ -401,7 +401,7 @@ def message_pack(t: Transcript) -> None:
 
 @program()
 def configurations_are_keyword_only(t: Transcript) -> None:
-    """Configurations take keywords only, and unknown ones are refused"""
+    """Configurations take only keyword arguments and refuse unknown ones"""
     classes: tuple[Any, ...] = (
         JSONEncoderConfig,
         JSONDecoderConfig,

@@ -132,7 +132,7 @@ def socket_options(t: Transcript) -> None:
 
 @program()
 def proxies(t: Transcript) -> None:
-    """SocketProxy: lock, runner, what it does not offer"""
+    """SocketProxy: lock, runner, missing methods"""
     log: list[object] = []
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Stand-alone servers, threads that run them, and what they do on signals and errors."""
+"""Standalone servers, threads that run them, and their behaviour on signals and errors."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def closed_while_serving(t: Transcript) -> None:
     }
 )
 def arguments(t: Transcript) -> None:
-    """Stand-alone servers: bad arguments, at once or when they serve"""
+    """Standalone servers: wrong arguments, refused at once or when serving"""
     cases: dict[str, Any] = {
         "backend": lambda: StandaloneTCPNetworkServer("127.0.0.1", 0, lines(), Echo(), "nothing"),
         "backend int": lambda: StandaloneTCPNetworkServer("127.0.0.1", 0, lines(), Echo(), 3),
@@ -157,7 +157,7 @@ def server_threads(t: Transcript) -> None:
 
 @program()
 def other_servers(t: Transcript) -> None:
-    """UDP, Unix stream and Unix datagram stand-alone servers"""
+    """UDP, Unix stream and Unix datagram standalone servers"""
     with folder() as path:
         made: list[tuple[Any, Any]] = [
             (StandaloneUDPNetworkServer("127.0.0.1", 0, datagrams(), EchoDatagrams()), UDPNetworkClient),
@@ -181,7 +181,7 @@ def other_servers(t: Transcript) -> None:
 
 @program()
 def bootstrap_calls(t: Transcript) -> None:
-    """How a stand-alone server calls AsyncBackend.bootstrap"""
+    """How a standalone server calls AsyncBackend.bootstrap"""
     backend: Any = new_builtin_backend("asyncio")
     cls = type(backend)
 

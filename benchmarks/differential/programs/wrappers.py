@@ -1,4 +1,4 @@
-"""Serializers around serializers: base64, compression, stapling; base classes for serializers of one's own."""
+"""Wrapping serializers: base64, compression, stapling; base classes for user-defined serializers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def base64_round_trip(t: Transcript) -> None:
 
 @program()
 def base64_errors(t: Transcript) -> None:
-    """Base64: what is no base64, wrong checksums, bad arguments"""
+    """Base64: invalid data, wrong checksums, wrong arguments"""
     inner = JSONSerializer(debug=True)
     for debug in (False, True):
         plain = Base64EncoderSerializer(inner, debug=debug)
@@ -112,7 +112,7 @@ def compression(t: Transcript) -> None:
 
 @program(explained={"bomb*": "decompression"})
 def decompression_bombs(t: Transcript) -> None:
-    """A small packet that becomes a large one"""
+    """A small packet that expands to a large one"""
     serializer = ZlibCompressorSerializer(StringLineSerializer())
     bomb = zlib.compress(b"x" * (20 << 20))
     with t.errors("bomb"):
@@ -138,7 +138,7 @@ class Decompressor:
         self.unused_data = b""
 
     def decompress(self, data: Any, /) -> Any:
-        data = bytes(data)  # it may be a view
+        data = bytes(data)  # data may be a memoryview
         if b"!" in data:
             raise ArithmeticError("broken")
         if b"?" in data:
@@ -161,7 +161,7 @@ class OwnCompression(AbstractCompressorSerializer[Any, Any]):
 
 @program()
 def own_compression(t: Transcript) -> None:
-    """A compressor of one's own: which methods are called, which errors are expected"""
+    """A user-defined compressor: the methods called and the expected errors"""
     serializer = OwnCompression(JSONSerializer(), ArithmeticError, debug=True)
     data = t.call("serialize", serializer.serialize, [1, 2])
     t.call("chunks", lambda: list(serializer.incremental_serialize([1])))
@@ -188,7 +188,7 @@ def own_compression(t: Transcript) -> None:
     }
 )
 def stapled(t: Transcript) -> None:
-    """Stapled serializers: which class comes out, and which side does what"""
+    """Stapled serializers: the resulting class, and the role of each side"""
     line, json_, pickle_ = StringLineSerializer(), JSONSerializer(), PickleSerializer()
     struct_ = StructSerializer("B")
     for name, sent, received in (
@@ -239,7 +239,7 @@ class OwnLines(AutoSeparatedPacketSerializer[Any, Any]):
 
 @program()
 def separated(t: Transcript) -> None:
-    """Separated packets of one's own: separators inside, at the end, and alone; errors"""
+    """User-defined separated packets: separators inside, at the end, and alone; errors"""
     for check in (True, False):
         serializer: Any = OwnLines(b"--", incremental_serialize_check_separator=check, limit=16, debug=True)
         for packet in ("a", "", "a--", "a----", "a--b", "--", "a-", "a---"):
@@ -357,7 +357,7 @@ class Minimal(AbstractIncrementalPacketSerializer[Any, Any]):
 
 @program()
 def incremental_interface(t: Transcript) -> None:
-    """What the abstract incremental serializer makes of its two generators"""
+    """The methods that the abstract incremental serializer derives from its two generators"""
     serializer = Minimal()
     t.call("serialize", serializer.serialize, b"z")
     for mode in ("good", "no yield", "hungry", "not a tuple", "yields something", "fails"):
