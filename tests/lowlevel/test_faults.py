@@ -9,14 +9,8 @@ from typing import Any
 
 import pytest
 
-from easynetwork.lowlevel._core.faults import (
-    Origin,
-    close_generator,
-    closes_coroutine,
-    no_async_generator,
-    partition,
-    split_fault,
-)
+from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, partition, split_fault
+from easynetwork.lowlevel._core.handler_generators import close_generator, not_a_generator
 
 
 class Panic(BaseException):
@@ -160,7 +154,7 @@ def test_error_at_the_end_of_a_generator_propagates_without_its_exit() -> None:
 
 def test_coroutine_instead_of_a_generator_is_closed() -> None:
     coroutine = wait()
-    assert "<coroutine object wait" in str(no_async_generator(coroutine))
+    assert "<coroutine object wait" in str(not_a_generator(coroutine))
     with pytest.raises(RuntimeError, match="cannot reuse"):
         coroutine.send(None)
 

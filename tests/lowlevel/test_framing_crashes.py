@@ -133,8 +133,8 @@ def test_a_batch_ends_before_a_crash_which_is_reported_next() -> None:
 def test_a_crash_of_a_lone_packet_costs_that_packet() -> None:
     decoder = new_decoder(StreamProtocol(Line(b"\n")))
     with pytest.raises(RuntimeError):
-        decoder.next_lone_packet(b"?\n")
-    assert decoder.next_lone_packet(b"ok\n") == b"ok"
+        decoder.take_single(b"?\n")
+    assert decoder.take_single(b"ok\n") == b"ok"
 
 
 def fail_for_13(number: str) -> int:

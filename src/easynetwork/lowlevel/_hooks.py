@@ -29,7 +29,7 @@ STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     # stream transports
     "_hook_write_batch": _SENDING,
     "_hook_chunk_receiver": (*_RECEIVING, "recv_noblock", "recv_noblock_into"),
-    "_hook_request_runner": (*_RECEIVING, *_RECEIVING_ANCILLARY, "is_closing"),
+    "_hook_driver": (*_RECEIVING, *_RECEIVING_ANCILLARY, "is_closing"),
     "_hook_expect_input": (),
     "_hook_close_soon": ("aclose",),
     "_hook_keep_names": ("extra_attributes",),

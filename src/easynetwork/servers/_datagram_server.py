@@ -22,7 +22,7 @@ from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramReque
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel._core.faults import Origin
-    from easynetwork.lowlevel._core.stream_dispatch import HandlerGenerator
+    from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _T_Request = TypeVar("_T_Request")

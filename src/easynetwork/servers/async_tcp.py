@@ -27,8 +27,7 @@ from easynetwork.lowlevel.socket import (
 )
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._inet_address import inet_address
-from easynetwork.servers._stream_client import ConnectedClient
-from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer
+from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer, ConnectedClient
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute
 
 if TYPE_CHECKING:

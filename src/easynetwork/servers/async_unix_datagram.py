@@ -26,7 +26,7 @@ from easynetwork.servers._unix_server import UnixServer
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler, UNIXClientAttribute
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel._core.stream_dispatch import HandlerGenerator
+    from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T_Request = TypeVar("_T_Request")

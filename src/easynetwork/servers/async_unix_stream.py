@@ -18,8 +18,7 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncSt
 from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
 from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType
-from easynetwork.servers._stream_client import ConnectedClient
-from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer
+from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer, ConnectedClient
 from easynetwork.servers._unix_files import check_mode, listening_address
 from easynetwork.servers._unix_server import UnixServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute

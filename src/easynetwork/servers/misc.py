@@ -12,19 +12,20 @@ from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack
 
-from easynetwork.lowlevel._core.faults import close_generator, no_async_generator, refuse_nothing
-from easynetwork.lowlevel._core.stream_dispatch import (
-    NEVER_YIELDED,
-    RETURNED,
-    Ending,
+from easynetwork.lowlevel._core.handler_generators import (
     HandlerGenerator,
     NextGenerator,
-    RequestRunner,
+    close_generator,
+    not_a_generator,
+    refuse_none,
 )
+from easynetwork.lowlevel._core.requirements import BYTES, TURN, Wait
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, NeedData, StreamDecoder
+from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, Ending, StreamDispatcher
 from easynetwork.lowlevel.api_async.servers.datagram import DatagramClientContext
-from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient
+from easynetwork.lowlevel.api_async.servers.stream import ConnectedStreamClient, ConnectionHandler
 from easynetwork.lowlevel.request_handler import RecvParams
-from easynetwork.servers._stream_handler import run_handler
+from easynetwork.servers._stream_server import RequestRunner, run_request_handler
 from easynetwork.servers.handlers import (
     AsyncDatagramClient,
     AsyncDatagramRequestHandler,
@@ -106,10 +107,8 @@ def build_lowlevel_datagram_server_handler(
     return handle
 
 
-class _StreamServerHandler(Generic[_T_Request, _T_Response]):
-    """The life of a connection with its handler, for any server, and in a quicker way for ours (`run_connection`)."""
-
-    client_type = ConnectedStreamClient
+class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
+    """Handles connections: those of our servers as a `ConnectionHandler`, those of any other as a plain callback."""
 
     def __init__(
         self,
@@ -123,56 +122,76 @@ class _StreamServerHandler(Generic[_T_Request, _T_Response]):
         self._request_handler = request_handler
         self._logger = logger
 
-    def run_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> Coroutine[Any, Any, None]:
-        """Has the server feed the handler's own generators."""
-        return self._run(lowlevel_client, lowlevel_client._drive, self._handle)
+    def handle_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> Coroutine[Any, Any, None]:
+        return self._handle(lowlevel_client, lowlevel_client._driver.run)
 
-    async def _run(
-        self,
-        lowlevel_client: ConnectedStreamClient[_T_Response],
-        drive: RequestRunner,
-        new_generator: Callable[[AsyncStreamClient[_T_Response]], HandlerGenerator[_T_Request] | None],
-    ) -> None:
+    async def _handle(self, lowlevel_client: ConnectedStreamClient[_T_Response], run: RequestRunner) -> None:
         async with self._new_client(lowlevel_client) as client:
             if client is not None:
-                await run_handler(
-                    self._request_handler, client, lowlevel_client, drive, lambda: new_generator(client), self._logger
+
+                def next_generator() -> HandlerGenerator[_T_Request] | None:
+                    if client.is_closing():
+                        return None
+                    # Looked up for each generator: a handler may be changed while it is in use.
+                    made: Any = self._request_handler.handle(client)
+                    generator: HandlerGenerator[_T_Request] = made or refuse_none()
+                    return generator
+
+                await run_request_handler(
+                    self._request_handler, client, lowlevel_client, run, next_generator, self._logger
                 )
 
     async def __call__(
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
-        """Hands requests on to the handler's generators, for whoever drives this generator instead."""
-        run = self._run(lowlevel_client, _drive_by_hand, self._handle_unless_closed)
-        step: Callable[[], Any] = partial(run.send, None)
+        """Be one generator for all requests of a connection, and relay them to the generators of the handler."""
+        dispatcher = StreamDispatcher(_RelayDecoder(), 1, ancillary_bufsize=1)
+
+        async def run(next_generator: NextGenerator[Any]) -> Ending:
+            ending = await dispatcher.run(next_generator)
+            if ending is DISCONNECTED:
+                raise GeneratorExit  # the generator below is being closed
+            return ending
+
+        connection = self._handle(lowlevel_client, run)
+        step: Callable[[], Any] = partial(connection.send, None)
         while True:
             try:
-                item = step()
+                required = step()
             except StopIteration:
                 return
             answer: Any = None
             try:
-                if isinstance(item, _RequestWanted):
-                    answer = yield item.yielded
-                else:
-                    answer = await _PassedOn(item)
+                if required is BYTES:
+                    answer = [(yield None)]
+                elif isinstance(required, Wait):
+                    answer = [(yield required.as_yielded())]
+                elif required is not TURN:
+                    answer = await _PassedOn(required)
+            except GeneratorExit:
+                answer = b""  # the end of the stream: unlike a closed coroutine, the handler may still await something
             except BaseException as exc:
-                if not isinstance(item, _RequestWanted):
-                    step = partial(run.throw, exc)
-                    continue
-                # Not thrown: GeneratorExit would close each coroutine in turn, and forbid it to await anything.
-                item.error = exc
-            step = partial(run.send, answer)
+                step = partial(connection.throw, exc)
+                continue
+            step = partial(connection.send, answer)
 
-    def _handle_unless_closed(self, client: AsyncStreamClient[_T_Response]) -> HandlerGenerator[_T_Request] | None:
-        """For who does not know, as our servers do, when the client is closed."""
-        return None if client.is_closing() else self._handle(client)
 
-    def _handle(self, client: AsyncStreamClient[_T_Response]) -> HandlerGenerator[_T_Request]:
-        # Not kept: a handler may be changed while it is in use.
-        made: Any = self._request_handler.handle(client)
-        generator: HandlerGenerator[_T_Request] = made or refuse_nothing()
-        return generator
+class _RelayDecoder(StreamDecoder[Any]):
+    """Takes requests that another dispatcher has decoded. What it "receives" is a list of one request."""
+
+    __slots__ = ()
+
+    pending = 0
+    holds_input = False
+
+    def take_single(self, received: Any) -> Any:
+        return received[0]
+
+    def next_packet(self) -> NeedData:
+        return NEED_DATA
+
+    def clear(self) -> None:
+        pass
 
 
 class _closing(AbstractAsyncContextManager[AsyncGenerator[Any, Any]]):
@@ -182,7 +201,7 @@ class _closing(AbstractAsyncContextManager[AsyncGenerator[Any, Any]]):
 
     def __init__(self, agen: AsyncGenerator[Any, Any]) -> None:
         if not isinstance(agen, AsyncGenerator):
-            raise no_async_generator(agen)
+            raise not_a_generator(agen)
         self._agen = agen
 
     async def __aenter__(self) -> AsyncGenerator[Any, Any]:
@@ -195,51 +214,10 @@ class _closing(AbstractAsyncContextManager[AsyncGenerator[Any, Any]]):
 class _PassedOn:
     """Awaits what a coroutine that is stepped by hand has yielded for the event loop."""
 
-    __slots__ = ("yielded",)
+    __slots__ = ("_yielded",)
 
     def __init__(self, yielded: Any) -> None:
-        self.yielded = yielded
+        self._yielded = yielded
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return (yield self.yielded)
-
-
-class _RequestWanted:
-    """What a handler's generator has yielded, on its way to who has the requests. Gives one, or raises *error*."""
-
-    __slots__ = ("error", "yielded")
-
-    def __init__(self, yielded: float | RecvParams | None) -> None:
-        self.yielded = yielded
-        self.error: BaseException | None = None
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        request = yield self
-        if self.error is not None:
-            raise self.error
-        return request
-
-
-async def _drive_by_hand(next_generator: NextGenerator[Any]) -> Ending:
-    while (agen := next_generator()) is not None:
-        ending = NEVER_YIELDED
-        async with _closing(agen):
-            try:
-                yielded = await anext(agen)
-                ending = RETURNED
-                while True:
-                    try:
-                        request = await _RequestWanted(yielded)
-                    except GeneratorExit:
-                        raise
-                    except BaseException as exc:
-                        error = exc
-                    else:
-                        yielded = await agen.asend(request)
-                        continue
-                    yielded = await agen.athrow(error)
-            except StopAsyncIteration:
-                pass
-        if ending is NEVER_YIELDED:
-            return ending
-    return RETURNED
+        return (yield self._yielded)

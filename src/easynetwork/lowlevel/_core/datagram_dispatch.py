@@ -6,10 +6,8 @@ driver, which knows the event loop, hands received datagrams to conversations an
 
 from __future__ import annotations
 
-__all__ = ["OVER", "SILENCE", "TURN", "Backlog", "Clients", "Conversation", "DatagramDispatcher"]
+__all__ = ["Backlog", "Clients", "Conversation", "DatagramDispatcher"]
 
-import enum
-import sys
 import types
 import weakref
 from collections import deque
@@ -21,23 +19,12 @@ from easynetwork.lowlevel._sockets.ancillary import TruncatedMessages, close_des
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 
 from .datagram_codec import DatagramCodec
-from .faults import Origin, close_generator, closes_coroutine, no_async_generator, split_fault
+from .faults import Origin, closes_coroutine, split_fault
+from .handler_generators import HandlerGenerator, close_generator, generator_starter, parse_yielded
 from .incoming_packets import hand_over
-from .stream_dispatch import STEPS_PER_TURN, HandlerGenerator, parse_yielded
+from .requirements import DATAGRAM, IDLE, STEPS_PER_TURN, TURN
 
 _T_Client = TypeVar("_T_Client")
-
-
-class _Token(enum.Enum):
-    OVER = "the generator has ended"
-    SILENCE = "the generator waits for a datagram, and there is none"
-    TURN = "others are to run before it goes on"
-
-
-# Constants: looking a member up in its enumeration takes as long as calling a function.
-OVER: Final = _Token.OVER
-SILENCE: Final = _Token.SILENCE
-TURN: Final = _Token.TURN
 
 
 class Backlog:
@@ -160,11 +147,11 @@ class Conversation:
         "_claim",
         "_client",
         "_dispatcher",
-        "_hooks",
         "_origin",
         "_queue",
         "_queue_size",
         "_refused",
+        "_start_generator",
         "_steps",
         "_yielded",
         "address",
@@ -173,11 +160,11 @@ class Conversation:
     )
 
     always_waits: bool = False
-    """Whether to yield `SILENCE` even if a datagram is there: the driver, which takes it, may have to say otherwise."""
+    """Whether to yield `DATAGRAM` even if a datagram is there: the driver may have to raise something first."""
 
     def __init__(self, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
         self._dispatcher = dispatcher
-        self._hooks = sys.get_asyncgen_hooks()
+        self._start_generator = generator_starter()
         self._origin: Origin | None = None  # of the errors that were thrown
         self._client: Any = None
         self._agen: Any = None
@@ -192,13 +179,13 @@ class Conversation:
         self.ancillary_data: Any = None
         """What has come with the datagram that the coroutine is resumed with, if anything; set before."""
         self.timeout: float | None = None
-        """Longest time to wait in `SILENCE`, in seconds; None for ever."""
+        """Longest time to wait in `DATAGRAM`, in seconds; None for ever."""
 
     @types.coroutine
     def run(self) -> Generator[Any, Any, NoReturn]:
-        """Runs one generator after the other, and yields `OVER` before each, to be resumed with a datagram.
+        """Runs one generator after the other, and yields `IDLE` before each, to be resumed with a datagram.
 
-        Yields also `SILENCE`, to be resumed with a datagram, an exception for the handler, or None if no more will
+        Yields also `DATAGRAM`, to be resumed with a datagram, an exception for the handler, or None if no more will
         come, and `TURN`. Anything else comes from a handler that has suspended. What is not a fault (see
         :mod:`._faults`) propagates.
         """
@@ -209,7 +196,7 @@ class Conversation:
             if self._steps >= STEPS_PER_TURN:
                 self._steps = 0
                 yield TURN
-            datagram: bytes | None = yield OVER
+            datagram: bytes | None = yield IDLE
             resume: Callable[[Any], Any] = start
             asend: Callable[[Any], Any] | None = None
             packet: Any = None
@@ -229,7 +216,7 @@ class Conversation:
                                 self._steps = 0
                                 yield TURN
                             if not self._queue or self.always_waits or (datagram := self.take()) is None:
-                                datagram = None if self._dispatcher.ended and not self._queue else (yield SILENCE)
+                                datagram = None if self._dispatcher.ended and not self._queue else (yield DATAGRAM)
                                 if datagram is None:
                                     resume = self._close
                                     continue
@@ -261,15 +248,7 @@ class Conversation:
         """Begins a generator. Returns what to wait for until its first yield."""
         self._client = client = self._dispatcher.clients.at(self.address)
         self._agen = agen = self._dispatcher.handler(client)
-        # Begun without the hooks of the event loop, which would keep a list of all generators, for those that are
-        # forgotten half-way. Each of these is brought to its end here.
-        sys.set_asyncgen_hooks(None, None)
-        try:
-            return agen.__anext__()
-        except AttributeError:
-            raise no_async_generator(agen) from None
-        finally:
-            sys.set_asyncgen_hooks(*self._hooks)
+        return self._start_generator(agen)
 
     async def _close(self, _: None) -> NoReturn:
         """Closes the generator, which waits for what will not come."""
@@ -295,7 +274,7 @@ class Conversation:
             self._dispatcher.clients.keep(self.address, client)
 
     def _wait_as(self, yielded: object) -> None:
-        self._yielded = OVER  # nothing that a handler could yield, in case of an error
+        self._yielded = IDLE  # nothing that a handler could yield, in case of an error
         try:
             self.timeout, self._claim = parse_yielded(yielded)
         except ValueError:

@@ -15,17 +15,14 @@ from __future__ import annotations
 
 __all__ = [
     "Origin",
-    "close_generator",
     "closes_coroutine",
-    "no_async_generator",
     "partition",
     "raise_without_generator_exit",
-    "refuse_nothing",
     "split_fault",
 ]
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from typing import Any, Final, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Final
 
 _ENDS_EVERYTHING: Final = (SystemExit, KeyboardInterrupt)
 
@@ -105,14 +102,6 @@ def closes_coroutine(exc: BaseException) -> bool:
     return exc.__traceback__ is None or exc.__traceback__.tb_next is None
 
 
-async def close_generator(agen: AsyncGenerator[Any, Any]) -> None:
-    """Close *agen*. What it raises propagates, without the `GeneratorExit` that task groups have put into a group."""
-    try:
-        await agen.aclose()
-    except BaseExceptionGroup as group:
-        raise_without_generator_exit(group)
-
-
 def raise_without_generator_exit(group: BaseExceptionGroup[BaseException]) -> None:
     """Raise what *group*, by a generator that was closed, has besides `GeneratorExit`; nothing if that is all."""
     _, error = partition(group, lambda item: isinstance(item, GeneratorExit))
@@ -121,21 +110,6 @@ def raise_without_generator_exit(group: BaseExceptionGroup[BaseException]) -> No
             raise error
         finally:
             del error  # no cycle of an exception and its own traceback
-
-
-def no_async_generator(made: object) -> TypeError:
-    """Return the error for a handler that has *made* something else than an asynchronous generator."""
-    if isinstance(made, Coroutine):
-        made.close()  # else Python would warn that it was never awaited
-    return TypeError(
-        "A request handler must be an asynchronous generator function ('async def' with a 'yield' in it), "
-        f"but the call has returned {made!r}"
-    )
-
-
-def refuse_nothing() -> NoReturn:
-    """Raise that error for None, which means "no more generators" to a dispatcher."""
-    raise no_async_generator(None)
 
 
 # ------------------------------------------------------------------------------------------------- origins of errors

@@ -9,7 +9,7 @@ import pytest
 from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
-from easynetwork.lowlevel._core.stream_dispatch import STEPS_PER_TURN
+from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.watermarks import HIGH_WATER
 

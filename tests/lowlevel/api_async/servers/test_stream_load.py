@@ -16,7 +16,8 @@ from tests.lowlevel.api_async.servers.pulling import PullingTransport
 from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
 
 from easynetwork.exceptions import StreamProtocolParseError
-from easynetwork.lowlevel._core.stream_dispatch import STEPS_PER_TURN, RequestDispatcher
+from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
+from easynetwork.lowlevel._core.stream_dispatch import StreamDispatcher
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.driver import InlineDriver
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import StreamCallbacks
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
@@ -210,7 +211,7 @@ async def test_thousand_connections_leave_no_descriptor_no_task_and_no_object(dr
         trio.lowlevel.Task,
         StreamCallbacks,
         InlineDriver,
-        RequestDispatcher,
+        StreamDispatcher,
         ConnectedStreamClient,
         AsyncioStreamTransport,
         TrioStreamTransport,

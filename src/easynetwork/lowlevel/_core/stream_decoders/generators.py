@@ -228,6 +228,13 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
         """Says that *nbytes* were written at the beginning of what `get_buffer` returned."""
         self._written += nbytes
 
+    def take_single(self, received: bytes | int) -> NeedData:
+        if isinstance(received, int):
+            self.buffer_updated(received)
+        else:
+            self.input.append(received)
+        return NEED_DATA
+
     def next_packet(self) -> _T_Packet | NeedData:
         while self._written or self._copy_fed_bytes():
             assert self._generator is not None

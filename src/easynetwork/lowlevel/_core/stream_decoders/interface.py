@@ -92,12 +92,15 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
         packet = self.next_packet()
         return [] if packet is NEED_DATA else [packet]
 
-    def next_lone_packet(self, chunk: bytes) -> _T_Packet | NeedData:
-        """Takes *chunk*, and returns the packet in it if there is nothing else: a short way for the most common case.
+    def take_single(self, received: bytes) -> _T_Packet | NeedData:
+        """Take *received* bytes. Return the packet if they are exactly one: a shortcut for the most common case.
 
-        If it returns `NEED_DATA`, `next_packets` has to be asked. Raises as `next_packet`.
+        Call `next_packets` if the result is `NEED_DATA`. Raises what `next_packet` raises.
+
+        Parameters:
+            received: the chunk; a decoder that is `buffered` also takes the number of bytes in its buffer.
         """
-        self.input.append(chunk)
+        self.input.append(received)
         return NEED_DATA
 
     @property

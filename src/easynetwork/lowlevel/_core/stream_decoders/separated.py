@@ -52,7 +52,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
             if not received and not self._tail:
                 return NEED_DATA
             if len(received) == 1 and not self._tail:
-                packet = self.next_lone_packet(received.pop())
+                packet = self.take_single(received.pop())
                 if packet is not NEED_DATA:
                     return packet
             frames = self._split_received()
@@ -90,7 +90,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
             self._chunk = b""
         return packets
 
-    def next_lone_packet(self, chunk: bytes) -> _T_Packet | NeedData:
+    def take_single(self, chunk: bytes) -> _T_Packet | NeedData:
         if not (self._received or self._frames or self._tail):
             frame, separator, rest = chunk.partition(self._separator)
             if separator and not rest and len(frame) <= self._limit:

@@ -13,8 +13,8 @@ from easynetwork._checks import check_strictly_positive
 from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
 from easynetwork.lowlevel._core.datagram_dispatch import Backlog, Clients, DatagramDispatcher
 from easynetwork.lowlevel._core.faults import Origin
+from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
 from easynetwork.lowlevel._core.incoming_packets import encoding_crash
-from easynetwork.lowlevel._core.stream_dispatch import HandlerGenerator
 from easynetwork.lowlevel._records import log_fault
 from easynetwork.lowlevel.api_async.backend._hooks import cancellation_detector
 from easynetwork.lowlevel.api_async.transports._hooks import nowait_sender, run_conversations

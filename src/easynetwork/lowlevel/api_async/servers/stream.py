@@ -5,17 +5,19 @@ from __future__ import annotations
 __all__ = ["AsyncStreamServer", "ConnectedStreamClient"]
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, final
 
 from easynetwork._checks import check_strictly_positive
-from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, refuse_nothing, split_fault
+from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
+from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
-from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, HandlerGenerator, RequestDispatcher
+from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, StreamDispatcher
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.backend._hooks import cancellation_detector
-from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, expect_input, request_runner
+from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_of, expect_input
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -24,8 +26,6 @@ from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol
 from ._server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
 
 _logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ _T_Response = TypeVar("_T_Response")
 class ServedClient(PacketSender[_T_Response]):
     """One client of a server: its requests, and the way to answer them."""
 
-    __slots__ = ("_dispatcher", "_drive")
+    __slots__ = ("_dispatcher", "_driver")
 
     _transport: AsyncStreamTransport
 
@@ -45,12 +45,11 @@ class ServedClient(PacketSender[_T_Response]):
         self,
         transport: AsyncStreamTransport,
         encode: Callable[[_T_Response], bytes],
-        dispatcher: RequestDispatcher[Any],
+        dispatcher: StreamDispatcher[Any],
     ) -> None:
         super().__init__(transport, encode)
         self._dispatcher = dispatcher
-        self._drive: Final = request_runner(transport, dispatcher)
-        """Feeds requests to the generators that a function makes, until it makes none or the connection ends."""
+        self._driver: Final = driver_of(transport, dispatcher)
 
     async def aclose(self) -> None:
         """Sends what is to be sent, then closes the connection. A cancelled call closes abruptly.
@@ -86,18 +85,19 @@ class ConnectedStreamClient(ServedClient[_T_Response]):
     __slots__ = ()
 
 
-class ConnectionRunner(Protocol):
-    """A `client_connected_cb` that knows a shorter way: it says by itself which generators get the requests.
+class ConnectionHandler(ABC):
+    """Handles connections from their first to their last moment. `AsyncStreamServer.serve` takes one as its callback.
 
-    A generator around another generator costs as much as the rest of a packet's way. This one stays off that way.
+    It decides by itself which generators get the requests. A generator around another generator would cost as much as
+    the rest of a packet's way.
     """
 
-    @property
-    def client_type(self) -> type[ServedClient[Any]]:
-        """What represents a client."""
+    client_type: type[ServedClient[Any]] = ConnectedStreamClient
+    """What represents a client."""
 
-    def run_connection(self, client: Any, /) -> Awaitable[None]:
-        """Does what ``client_connected_cb(client)`` would do, by awaiting `ServedClient._drive`."""
+    @abstractmethod
+    def handle_connection(self, client: Any, /) -> Coroutine[Any, Any, None]:
+        """Handle one connection by awaiting `client._driver.run()`. Its task ends with this coroutine."""
         raise NotImplementedError
 
 
@@ -166,11 +166,20 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         """
         if ancillary_bufsize is not None:
             check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
-        runner: Any = client_connected_cb
-        if not hasattr(runner, "run_connection"):
-            runner = _PlainCallback(client_connected_cb)
+        if isinstance(client_connected_cb, ConnectionHandler):
+            handler: ConnectionHandler = client_connected_cb
+        else:
+            handler = _OneGenerator(client_connected_cb)
+        await self._serve(handler, task_group, disconnect_error_filter, ancillary_bufsize)
 
-        client_type = runner.client_type
+    async def _serve(
+        self,
+        handler: ConnectionHandler,
+        task_group: TaskGroup | None,
+        disconnect_error_filter: Callable[[Exception], bool] | None,
+        ancillary_bufsize: int | None,
+    ) -> NoReturn:
+        client_type = handler.client_type
         make_decoder, make_buffer_decoder = self._make_decoder, self._make_buffer_decoder
         max_recv_size, encode = self._max_recv_size, self._encode
 
@@ -189,18 +198,20 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
             make = make_decoder
             if make_buffer_decoder is not None and chunk_receiver(transport) is None:
                 make = make_buffer_decoder
-            dispatcher = RequestDispatcher(make(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
-            return _run_connection(runner, client_type(transport, encode, dispatcher), transport)
+            dispatcher = StreamDispatcher(make(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
+            return _handle_connection(handler, client_type(transport, encode, dispatcher), transport)
 
         with self._serve_guard:
             await self._transport.serve(serve_client, task_group)
 
 
-async def _run_connection(runner: ConnectionRunner, client: ServedClient[Any], transport: AsyncStreamTransport) -> None:
-    """The life of one connection, in a task of its own."""
+async def _handle_connection(
+    handler: ConnectionHandler, client: ServedClient[Any], transport: AsyncStreamTransport
+) -> None:
+    """Handle one connection, and close it. This is its task."""
     try:
-        await runner.run_connection(client)
-        if not client._dispatcher.disconnected and client._dispatcher.is_interrupting():
+        await handler.handle_connection(client)
+        if not client._dispatcher.has_ended and client._dispatcher.is_interrupting():
             expect_input(transport)
         if not close_soon(transport):
             await _close(transport, client._dispatcher)
@@ -208,7 +219,7 @@ async def _run_connection(runner: ConnectionRunner, client: ServedClient[Any], t
         await end_abruptly(transport, exc, lambda fault: log_fault(_logger, transport, fault, client.error_origin))
 
 
-async def _close(transport: AsyncStreamTransport, dispatcher: RequestDispatcher[Any]) -> None:
+async def _close(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]) -> None:
     try:
         await transport.aclose()
     except Exception as exc:
@@ -241,30 +252,15 @@ async def end_abruptly(
         raise ending
 
 
-class _PlainCallback:
-    """An ordinary `client_connected_cb`: one generator gets all requests."""
-
-    client_type = ConnectedStreamClient
+class _OneGenerator(ConnectionHandler):
+    """Gives all requests of a connection to the one generator of an ordinary `client_connected_cb`."""
 
     def __init__(self, client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]]) -> None:
         self._client_connected_cb = client_connected_cb
 
-    async def run_connection(self, client: ConnectedStreamClient[Any], /) -> None:
+    async def handle_connection(self, client: ConnectedStreamClient[Any], /) -> None:
         generator: Any = self._client_connected_cb(client)
-        if await client._drive(SingleGenerator(generator or refuse_nothing())) is NEVER_YIELDED:
+        if await client._driver.run(single_generator(generator or refuse_none())) is NEVER_YIELDED:
             await aclose_forcefully(client)
         elif cut := client._dispatcher.describe_cut():
             log(_logger, logging.INFO, "%r: %s", client._transport, cut)
-
-
-class SingleGenerator(Generic[_T_Request]):
-    """A function that returns one generator, and None afterwards."""
-
-    __slots__ = ("_generator",)
-
-    def __init__(self, generator: HandlerGenerator[_T_Request]) -> None:
-        self._generator: HandlerGenerator[_T_Request] | None = generator
-
-    def __call__(self) -> HandlerGenerator[_T_Request] | None:
-        generator, self._generator = self._generator, None
-        return generator

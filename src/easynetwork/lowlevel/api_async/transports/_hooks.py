@@ -8,12 +8,12 @@ __all__ = [
     "WriteBatch",
     "chunk_receiver",
     "close_soon",
+    "driver_of",
     "expect_input",
     "keep_names",
     "nowait_sender",
     "read_names",
     "receive_chunk",
-    "request_runner",
     "run_conversations",
     "start_tls",
     "write_batch",
@@ -31,7 +31,7 @@ from . import _pull, _pull_datagrams
 if TYPE_CHECKING:
     from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
     from easynetwork.lowlevel._core.datagram_dispatch import DatagramDispatcher
-    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
     from easynetwork.lowlevel._core.tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
 
@@ -103,16 +103,16 @@ async def receive_chunk(transport: AsyncStreamReadTransport, queue: SupportsAppe
     return bool(chunk)
 
 
-def request_runner(transport: AsyncStreamTransport, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
-    """Return what awaits ``dispatcher.run()``, and feeds it with what *transport* receives. Called once per connection.
+def driver_of(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]) -> Driver:
+    """Return the driver that runs *dispatcher* on what *transport* receives. Called once per connection.
 
-    How that is done is the transport's own business. The default pulls the received bytes.
+    The default pulls the bytes out of ``recv()``.
     """
-    hook = getattr(type(transport), "_hook_request_runner", None)
+    hook = getattr(type(transport), "_hook_driver", None)
     if hook is None:
-        return _pull.PullingDriver(transport, dispatcher).run
-    runner: RequestRunner = hook(transport, dispatcher)
-    return runner
+        return _pull.PullingDriver(transport, dispatcher)
+    driver: Driver = hook(transport, dispatcher)
+    return driver
 
 
 # ------------------------------------------------------------------------------------------------ the life of a stream

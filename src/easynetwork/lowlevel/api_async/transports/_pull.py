@@ -1,104 +1,109 @@
-"""The driver for any stream transport: ``await transport.recv()`` when a handler waits for a request."""
+"""The driver of any stream transport: it pulls what the dispatcher requires out of ``recv()``."""
 
 from __future__ import annotations
 
-__all__ = ["PullingDriver", "receive"]
+__all__ = ["PullingDriver", "receive", "receive_until"]
 
-from collections.abc import Generator
+import types
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._core.errors import raise_stream_error
-from easynetwork.lowlevel._core.stream_dispatch import Ending, NextGenerator, RequestDispatcher
+from easynetwork.lowlevel._core.handler_generators import NextGenerator
+from easynetwork.lowlevel._core.requirements import BYTES, MORE, TURN, Wait
+from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher
 
 if TYPE_CHECKING:
     from .abc import AsyncStreamReadTransport
 
 
 class PullingDriver:
-    """Awaits ``recv()`` of any stream transport."""
+    """Awaits the receiving methods of a transport whenever the dispatcher requires bytes."""
 
-    __slots__ = ("_dispatcher", "_transport")
+    __slots__ = ("_deadline", "_dispatcher", "_transport")
 
-    def __init__(self, transport: AsyncStreamReadTransport, dispatcher: RequestDispatcher[Any]) -> None:
+    _deadline: float
+    """When the time of the last `Wait` is over, on the clock of the backend."""
+
+    def __init__(self, transport: AsyncStreamReadTransport, dispatcher: StreamDispatcher[Any]) -> None:
         self._transport = transport
         self._dispatcher = dispatcher
 
-    async def run(self, next_generator: NextGenerator[Any]) -> Ending:
-        """Runs the dispatcher until its generators or the stream end."""
-        return await self._dispatcher.run(next_generator, self)
+    @types.coroutine
+    def run(self, next_generator: NextGenerator[Any]) -> Generator[Any, Any, Ending]:
+        """Run the dispatcher until there are no more generators or the stream ends."""
+        transport, dispatcher = self._transport, self._dispatcher
+        requests: Generator[Any, Any, Ending] = dispatcher.run(next_generator)
+        resume: Callable[[Any], Any] = requests.send
+        answer: Any = None
+        try:
+            while True:
+                required = self._step(resume, answer)
+                resume, answer = requests.send, None  # a dispatcher that waits keeps no bytes alive
+                try:
+                    if required is BYTES:
+                        answer = yield from receive(transport, dispatcher).__await__()
+                    elif required is MORE or isinstance(required, Wait):
+                        answer = yield from self._receive_in_time(required).__await__()
+                    elif required is TURN:
+                        yield from transport.backend().cancel_shielded_coro_yield().__await__()
+                    else:  # the handler awaits something
+                        answer = yield required
+                except GeneratorExit:
+                    requests.close()
+                    raise
+                except BaseException as exc:
+                    resume, answer = requests.throw, exc
+        except StopIteration as stop:
+            ending: Ending = stop.value
+            return ending
 
-    def more(self) -> Generator[Any, Any, bool]:
-        """Waits for bytes."""
-        return receive(self._transport, self._dispatcher).__await__()
+    def _step(self, resume: Callable[[Any], Any], answer: Any) -> Any:
+        """Resume the dispatcher with *answer*. Return what it requires."""
+        return resume(answer)
 
-    def pass_turn(self) -> Generator[Any, Any, None]:
-        """Lets others run."""
-        return self._transport.backend().cancel_shielded_coro_yield().__await__()
+    async def _receive_in_time(self, required: Any) -> Any:
+        if required is not MORE:
+            if required.timeout is None:
+                return await receive(self._transport, self._dispatcher, required.ancillary is not None)
+            self._deadline = self._transport.backend().current_time() + required.timeout
+        with_ancillary = required is not MORE and required.ancillary is not None
+        return await receive_until(self._transport, self._dispatcher, self._deadline, with_ancillary)
 
 
-async def receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispatcher[Any]) -> bool:
-    """Waits for bytes as the current ``yield`` wants them, and feeds *dispatcher*. Notes the end of the stream.
+async def receive_until(
+    transport: AsyncStreamReadTransport, dispatcher: StreamDispatcher[Any], deadline: float, with_ancillary: bool
+) -> Any:
+    """Return what `receive` returns; None if that takes until *deadline*, on the clock of the backend."""
+    with transport.backend().move_on_at(deadline):
+        return await receive(transport, dispatcher, with_ancillary)
+    return None
+
+
+async def receive(
+    transport: AsyncStreamReadTransport, dispatcher: StreamDispatcher[Any], with_ancillary: bool = False
+) -> Any:
+    """Wait for bytes, and return them as *dispatcher* takes them.
 
     Returns:
-        True: it may not have let others run.
+        ``bytes``, or how many bytes there are in the buffer of the dispatcher; empty at the end of the stream.
+        With ancillary data, a pair of that and the ancillary data.
 
     Raises:
-        TimeoutError: no request came in time.
-        EOFError: a request was to come together with ancillary data, in one read, and is incomplete.
-        UnsupportedOperation: the transport, or the server, carries no ancillary data.
-        RuntimeError: the callback for ancillary data has failed.
+        UnsupportedOperation: the transport carries no ancillary data.
         OSError: the connection broke.
     """
+    if transport.is_closing():
+        return b""
+    bufsize, buffered = dispatcher.max_recv_size, dispatcher.buffered
     try:
-        if transport.is_closing():
-            received = False
-        elif dispatcher.timeout is None:
-            received = await _receive(transport, dispatcher)
-        else:
-            backend = transport.backend()
-            if dispatcher.deadline is None:
-                dispatcher.deadline = backend.current_time() + dispatcher.timeout
-            with backend.timeout_at(dispatcher.deadline):
-                received = await _receive(transport, dispatcher)
-    except Exception as exc:
-        # Closed from this side meanwhile: the transport says so by whatever it raises then.
-        if not (dispatcher.stopped or dispatcher.is_disconnection(exc)):
-            raise
-        received = False
-    if not received:
-        dispatcher.disconnected = True
-    return True
-
-
-async def _receive(transport: AsyncStreamReadTransport, dispatcher: RequestDispatcher[Any]) -> bool:
-    bufsize, ancillary_bufsize = dispatcher.max_recv_size, dispatcher.ancillary_bufsize
-    buffered = dispatcher.buffered
-    received: bytes | int
-    ancillary_data: Any = None
-    try:
-        if dispatcher.ancillary is None:
+        if with_ancillary:
+            assert dispatcher.ancillary_bufsize is not None
             if buffered is None:
-                received = await transport.recv(bufsize)
-            else:
-                received = await transport.recv_into(buffered.get_buffer())
-        else:
-            if dispatcher.spent:
-                raise EOFError("The data received with ancillary data does not hold a whole request")
-            assert ancillary_bufsize is not None
-            if buffered is None:
-                received, ancillary_data = await transport.recv_with_ancillary(bufsize, ancillary_bufsize)
-            else:
-                buffer = buffered.get_buffer()
-                received, ancillary_data = await transport.recv_with_ancillary_into(buffer, ancillary_bufsize)
+                return await transport.recv_with_ancillary(bufsize, dispatcher.ancillary_bufsize)
+            return await transport.recv_with_ancillary_into(buffered.get_buffer(), dispatcher.ancillary_bufsize)
+        if buffered is None:
+            return await transport.recv(bufsize)
+        return await transport.recv_into(buffered.get_buffer())
     except OSError as exc:
         raise_stream_error(exc)
-    if not received:
-        return False
-    if dispatcher.ancillary is not None:
-        dispatcher.take_ancillary_data(ancillary_data)
-    if isinstance(received, int):
-        assert buffered is not None
-        buffered.buffer_updated(received)
-    else:
-        dispatcher.input.append(received)
-    return True

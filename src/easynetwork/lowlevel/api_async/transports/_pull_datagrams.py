@@ -9,7 +9,8 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from easynetwork.lowlevel._core.datagram_dispatch import OVER, SILENCE, TURN, Conversation, DatagramDispatcher
+from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
+from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, TURN
 from easynetwork.lowlevel.api_async.backend._hooks import is_cancelled
 
 if TYPE_CHECKING:
@@ -89,10 +90,10 @@ class _PulledConversation(Conversation):
         while datagram is not None:
             context = self._context.copy()
             yielded = context.run(coroutine.send, datagram)
-            while yielded is not OVER:
+            while yielded is not IDLE:
                 sent: Any = None
                 try:
-                    if yielded is SILENCE:
+                    if yielded is DATAGRAM:
                         sent = yield from self._wait().__await__()
                     elif yielded is TURN:
                         yield from self._backend.coro_yield().__await__()

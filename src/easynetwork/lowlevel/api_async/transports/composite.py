@@ -25,7 +25,7 @@ from .abc import (
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T_SendStreamTransport = TypeVar("_T_SendStreamTransport", bound=AsyncStreamWriteTransport)
@@ -124,10 +124,10 @@ class AsyncStapledStreamTransport(
     def _hook_chunk_receiver(self) -> _hooks.ChunkReceiver | None:
         return _hooks.chunk_receiver(self.receive_transport)
 
-    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+    def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
         if isinstance(self.receive_transport, AsyncStreamTransport):  # it may know a shorter way
-            return _hooks.request_runner(self.receive_transport, dispatcher)
-        return _pull.PullingDriver(self, dispatcher).run
+            return _hooks.driver_of(self.receive_transport, dispatcher)
+        return _pull.PullingDriver(self, dispatcher)
 
 
 @final

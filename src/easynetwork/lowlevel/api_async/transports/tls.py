@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
-    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _logger = logging.getLogger(__name__)
@@ -215,8 +215,8 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         self._expect_tickets()
         return _hooks.close_soon(self._plain)
 
-    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
-        return _hooks.request_runner(self._plain, dispatcher)
+    def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
+        return _hooks.driver_of(self._plain, dispatcher)
 
 
 class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):

@@ -11,8 +11,9 @@ from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 from weakref import getweakrefcount
 
-from easynetwork.lowlevel._core.datagram_dispatch import OVER, SILENCE, TURN, Conversation, DatagramDispatcher
-from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import WAITING, Carrier
+from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
+from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, TURN
+from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import PARKED, Steppable
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
@@ -56,7 +57,7 @@ class InlineReception:
         if (carrier := self.carriers.get(address)) is not None:
             if carrier.is_parked():
                 carrier.conversation.ancillary_data = ancillary_data
-                if carrier.step(datagram) is OVER:
+                if carrier.step(datagram) is IDLE:
                     carrier.retire()
             else:
                 carrier.conversation.keep(datagram, ancillary_data)
@@ -93,7 +94,7 @@ class InlineReception:
             self._spare = None
 
 
-class _ConversationCarrier(Carrier):
+class _ConversationCarrier(Steppable):
     """The task of one conversation."""
 
     __slots__ = (
@@ -126,7 +127,7 @@ class _ConversationCarrier(Carrier):
         self.context = self._reception.context.copy()
         self.conversation.address = address
         self.conversation.ancillary_data = ancillary_data
-        if self.step(datagram) is not OVER:
+        if self.step(datagram) is not IDLE:
             self._reception.carriers[address] = self
             return False
         if getrefcount(task) == references and getweakrefcount(task) == weak_references:
@@ -149,10 +150,10 @@ class _ConversationCarrier(Carrier):
             return None
         finally:
             _leave_task(self._loop, self._task)
-        if yielded is SILENCE:
+        if yielded is DATAGRAM:
             if self.conversation.timeout is not None:
                 self._deadline = self._begin_timeout(self.conversation.timeout)
-        elif yielded is not OVER:
+        elif yielded is not IDLE:
             self._suspended = None if yielded is TURN else yielded
             self.wake_now()
         return yielded
@@ -173,7 +174,7 @@ class _ConversationCarrier(Carrier):
         return self._deadline
 
     def _time_out(self) -> None:
-        if self.is_parked() and self.step(None, TimeoutError("No datagram was received in time")) is OVER:
+        if self.is_parked() and self.step(None, TimeoutError("No datagram was received in time")) is IDLE:
             self.retire()
 
     # ------------------------------------------------------------------------------------------------- in the carrier
@@ -185,13 +186,16 @@ class _ConversationCarrier(Carrier):
         finally:
             self.close()
 
-    def _begin(self) -> Any:
-        return WAITING if self._reception.is_spare(self) else self._settle(OVER)
+    def _start(self) -> Any:
+        return PARKED if self._reception.is_spare(self) else self._settle(IDLE)
 
-    def _resume(self) -> Any:
+    def _look(self) -> Any:
         if self._is_retired:
             raise StopIteration
-        return self._settle(self.context.run(self._send, None))
+        return self._resume(None)
+
+    def _resume(self, answer: Any) -> Any:
+        return self._settle(self.context.run(self._send, answer))
 
     def _throw(self, exc: BaseException) -> Any:
         return self._settle(self.context.run(self._coroutine.throw, exc))
@@ -199,14 +203,14 @@ class _ConversationCarrier(Carrier):
     def _settle(self, yielded: Any) -> Any:
         """Returns what the task does about what the conversation has *yielded*."""
         self._deadline = None
-        while yielded is OVER:
+        while yielded is IDLE:
             # A task that is cancelled begins no other generator.
             if self._task.cancelling() or (datagram := self.conversation.take()) is None:
                 raise StopIteration
             self.context = self._reception.context.copy()
             yielded = self.context.run(self._send, datagram)
-        if yielded is SILENCE:
+        if yielded is DATAGRAM:
             if self.conversation.timeout is not None:
                 self._deadline = self._begin_timeout(self.conversation.timeout)
-            return WAITING
+            return PARKED
         return None if yielded is TURN else yielded  # None as in ``asyncio.sleep(0)``

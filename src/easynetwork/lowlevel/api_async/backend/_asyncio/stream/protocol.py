@@ -113,6 +113,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         queue, self._queue = self._queue, None
         if queue is None:
             self.keep(data)
+            self._wake_reader()
             return
         queue.append(data)
         self._wrote_alone = False
@@ -154,17 +155,14 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
 
     # ------------------------------------------------------------------------------------------------------- reading
 
-    def keep(self, data: bytes | None) -> None:
-        """Keeps received bytes for who is going to ask for them."""
-        if not data:
-            return
+    def keep(self, data: bytes) -> None:
+        """Keep received bytes for the next call that receives."""
         if self.received is _EMPTY:
             self.received = BytesQueue()
         self.received.append(data)
         self._wrote_alone = False
         if self.received.nbytes > HIGH_WATER:
             self.pause_reading()
-        self._wake_reader()
 
     def deliver_to(self, receiver: StreamReceiver) -> None:
         """Has the loop call *receiver* from now on, as the protocol of the transport.

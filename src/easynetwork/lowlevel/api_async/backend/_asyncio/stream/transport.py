@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
-    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
     from easynetwork.lowlevel._core.tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
@@ -150,6 +150,6 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     def _hook_write_batch(self) -> WriteBatch:
         return self._callbacks
 
-    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+    def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
         driver_type = SharedBufferDriver if dispatcher.buffered is None else OwnBufferDriver
-        return driver_type(self, self._callbacks, dispatcher).run
+        return driver_type(self, self._callbacks, dispatcher)

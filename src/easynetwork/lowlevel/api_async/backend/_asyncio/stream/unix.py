@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
-    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 
@@ -194,12 +194,12 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         # Those of the socket: loops remember that a peer had no name, which it may get.
         return socket_attributes(lambda: self._callbacks.sock)
 
-    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
+    def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
         callbacks = self._callbacks
         # Not a byte ahead of a handler that may want ancillary data next.
         callbacks.reads_ahead = dispatcher.ancillary_bufsize is None
         callbacks.hands_over = not isinstance(callbacks.loop, asyncio.SelectorEventLoop)
-        return super()._hook_request_runner(dispatcher)
+        return super()._hook_driver(dispatcher)
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -1,14 +1,14 @@
-"""Tasks in whose name callbacks run the code of handlers.
+"""Coroutines that callbacks of the event loop step on behalf of a task.
 
-A *carrier* is a task of asyncio that is parked while a coroutine of handlers waits for the network. The callback that
-brings something resumes that coroutine itself, as if it were the carrier: the same current task, the same context. Only
-when a handler suspends (or fails, or there is something else to do) is the carrier woken, and goes on from there as an
+The task is the *carrier* of the coroutine. It is parked while the coroutine waits for the network. The callback that
+brings what the coroutine waits for resumes it directly, as the carrier would: with the same current task and the same
+context. The callback wakes the carrier only if a handler suspends or fails. From there on, the carrier goes on as an
 ordinary task. See "Extending asyncio" in Python's documentation.
 """
 
 from __future__ import annotations
 
-__all__ = ["WAITING", "Carrier"]
+__all__ = ["PARKED", "Steppable"]
 
 import asyncio
 import enum
@@ -20,62 +20,68 @@ from typing import Any, Final
 from .waiter import Waiter
 
 
-class _Token(enum.Enum):
-    WAITING = "what a coroutine yields when it waits for a callback, or for its turn"
+class _State(enum.Enum):
+    PARKED = "the carrier waits for a callback"
 
 
-# A constant: looking a member up in its enumeration takes as long as calling a function.
-WAITING: Final = _Token.WAITING
+# A constant: looking up a member of an enumeration costs as much as a function call.
+PARKED: Final = _State.PARKED
 
 
-class Carrier(Waiter):
-    """A carrier, and what it and the callbacks that stand in for it tell each other. Parked, it waits for this."""
+class Steppable(Waiter):
+    """Base of a coroutine that both a carrier and callbacks step. The parked carrier waits for this object.
+
+    Subclasses define how to start and resume the coroutine. Their methods return what the carrier does next: `PARKED`,
+    a coroutine to await, or what an event loop expects of a task (a future, or None for one turn of the loop).
+    """
 
     __slots__ = ("_armed_for", "_failure", "_suspended", "_task", "_timer")
 
     _armed_for: float
-    """When the timer fires. It need not know: uvloop makes no timer of what is due at once."""
+    """When the timer is due. Kept here because uvloop returns a plain `Handle` for a deadline that has passed."""
     _task: asyncio.Task[Any]
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        # What a callback leaves for the carrier.
-        self._suspended: Any = WAITING  # what a handler has suspended with: a future, or None for ``sleep(0)``
-        self._failure: BaseException | None = None  # how the coroutine ended; StopIteration if well
-        self._timer: asyncio.Handle | None = None  # fires at the deadline or before
+        # What a callback leaves for the carrier:
+        self._suspended: Any = PARKED  # what the coroutine has yielded, unless that was for the callback
+        self._failure: BaseException | None = None  # how the coroutine ended: StopIteration if it returned
+        self._timer: asyncio.Handle | None = None  # due at the deadline or before
 
     # ------------------------------------------------------------------------------------------------- in the carrier
 
     @types.coroutine
     def carry(self) -> Generator[Any, Any, Any]:
-        """What the task runs: the coroutine from its first step to its end, except for what callbacks do.
+        """Run the coroutine from its start to its end, except for the steps that callbacks take.
 
-        Returns what the coroutine returns.
+        Return what the coroutine returns.
         """
         task = asyncio.current_task(self._loop)
         assert task is not None
         self._task = task
         try:
-            yielded = self._begin()
+            state = self._start()
             while True:
-                if yielded is WAITING:
+                if state is PARKED:
                     try:
                         yield self.renew()
                         self.result()
                     except asyncio.CancelledError as exc:
-                        yielded = self._unpark_cancelled(exc)
+                        state = self._unpark_cancelled(exc)
                     else:
-                        is_as_it_was = self._suspended is WAITING and self._failure is None
-                        yielded = self._resume() if is_as_it_was else self._unpark()
+                        state = self._unpark()
+                    continue
+                try:
+                    if isinstance(state, types.CoroutineType):
+                        answer = yield from state.__await__()
+                    else:
+                        answer = yield state
+                except GeneratorExit:
+                    raise  # the coroutine is closed together with this one, in its own frame
+                except BaseException as exc:
+                    state = self._throw(exc)
                 else:
-                    try:
-                        yield yielded
-                    except GeneratorExit:
-                        raise  # the coroutine is closed together with this one, in its own frame
-                    except BaseException as exc:
-                        yielded = self._throw(exc)
-                    else:
-                        yielded = self._resume()
+                    state = self._resume(answer)
         except StopIteration as stop:
             return stop.value
         finally:
@@ -85,71 +91,83 @@ class Carrier(Waiter):
                 self._timer = None
 
     @abstractmethod
-    def _begin(self) -> Any:
-        """Begins the coroutine. Returns what it yields, or raises `StopIteration`."""
+    def _start(self) -> Any:
+        """Start the coroutine. Raise `StopIteration` if it returns."""
         raise NotImplementedError
 
     @abstractmethod
-    def _resume(self) -> Any:
-        """Resumes the coroutine. Returns what it yields, or raises `StopIteration`."""
+    def _look(self) -> Any:
+        """See what has come for the coroutine, which is parked. Raise `StopIteration` if it returns."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _resume(self, answer: Any) -> Any:
+        """Resume the coroutine with *answer*. Raise `StopIteration` if it returns."""
         raise NotImplementedError
 
     @abstractmethod
     def _throw(self, exc: BaseException) -> Any:
-        """Resumes the coroutine with *exc*. Returns what it yields, or raises `StopIteration`."""
+        """Throw *exc* into the coroutine. Raise `StopIteration` if it returns."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def _settle(self, yielded: Any) -> Any:
+        """Return what to do about what the coroutine has *yielded*. Raise `StopIteration` if it returns meanwhile."""
         raise NotImplementedError
 
     def _unpark(self) -> Any:
-        """Goes on with what a callback has left: returns what a handler has suspended with, or raises."""
+        """Go on with what a callback has left."""
         if self._failure is not None:
             failure, self._failure = self._failure, None
             try:
                 raise failure
             finally:
                 del failure  # no cycle of an exception and its own traceback
-        suspended, self._suspended = self._suspended, WAITING
-        return suspended
+        suspended, self._suspended = self._suspended, PARKED
+        return self._look() if suspended is PARKED else self._settle(suspended)
 
     def _unpark_cancelled(self, exc: asyncio.CancelledError) -> Any:
-        """Does what `asyncio.Task.cancel` does: it goes to what is waited for first."""
+        """Do what `asyncio.Task.cancel` does: cancel what the coroutine waits for, if it can be cancelled."""
         if self._failure is not None:
             # The coroutine has ended before: that comes first. The request stays in force for the next await.
             self._task.uncancel()
             self._task.cancel(*exc.args)
             return self._unpark()
-        suspended, self._suspended = self._suspended, WAITING
-        if suspended in (WAITING, None) or not suspended.cancel(*exc.args):
+        suspended, self._suspended = self._suspended, PARKED
+        if isinstance(suspended, types.CoroutineType):
+            suspended.close()
+        if not asyncio.isfuture(suspended) or not suspended.cancel(*exc.args):
             return self._throw(exc)
         return suspended
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
     def is_parked(self) -> bool:
-        """Whether a callback may resume the coroutine, and the carrier is not about to."""
+        """Return whether a callback may step the coroutine. Otherwise the carrier runs, or is about to."""
         return self._wakeup is not None
 
     # ------------------------------------------------------------------------------------------------------- time-outs
 
     def _begin_timeout(self, timeout: float) -> float:
-        """Has `_time_out` called after that many seconds. Returns the deadline, which `_get_deadline` is to return."""
+        """Call `_time_out` in *timeout* seconds. Return the deadline, which `_get_deadline` is to return."""
         deadline = self._loop.time() + timeout
         self._arm_timer(deadline, is_due=timeout <= 0)
         return deadline
 
     @abstractmethod
     def _get_deadline(self) -> float | None:
-        """Returns the end of the current wait; None if it has none, or that was told already."""
+        """Return when the current wait ends; None if it has no end."""
         raise NotImplementedError
 
     @abstractmethod
     def _time_out(self) -> None:
-        """Has the coroutine resumed with `TimeoutError`, if it waits for nothing but bytes."""
+        """Resume the coroutine because its time is over, if it still waits for the network."""
         raise NotImplementedError
 
     def _arm_timer(self, deadline: float, *, is_due: bool = False) -> None:
         if self._timer is not None:
             if self._armed_for <= deadline and not is_due:
-                return  # it will be armed again when it fires: cheaper than a new timer for each packet
+                return  # when it is due it is armed again: cheaper than a new timer for each packet
             self._timer.cancel()
         self._armed_for = deadline
         if is_due:
@@ -158,14 +176,14 @@ class Carrier(Waiter):
             self._timer = self._loop.call_at(deadline, self._check_deadline)
 
     def _wait_another_turn(self) -> None:
-        # The loop looks at the socket in between, so that what has arrived is not "too late".
+        # The loop looks at the socket in between: bytes that have arrived are not late.
         self._timer = self._loop.call_soon(self._check_deadline)
 
     def _check_deadline(self) -> None:
         self._timer = None
         deadline = self._get_deadline()
-        if deadline is None or not self.is_parked():  # who waits until the same deadline again arms it again
-            return
+        if deadline is None or not self.is_parked():
+            return  # the next wait arms the timer
         if self._loop.time() < deadline:
             self._arm_timer(deadline)
         else:

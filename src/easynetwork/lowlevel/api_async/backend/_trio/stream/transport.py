@@ -28,7 +28,7 @@ from .writer import StreamWriter
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._core.stream_dispatch import RequestDispatcher, RequestRunner
+    from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 _T = TypeVar("_T")
@@ -144,5 +144,5 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
     def _hook_chunk_receiver(self) -> ChunkReceiver:
         return partial(receive_chunk, self)
 
-    def _hook_request_runner(self, dispatcher: RequestDispatcher[Any]) -> RequestRunner:
-        return BatchingDriver(self, self._writer, dispatcher).run
+    def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
+        return BatchingDriver(self, self._writer, dispatcher)

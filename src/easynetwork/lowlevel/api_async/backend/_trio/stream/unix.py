@@ -72,7 +72,7 @@ class TrioUnixStreamTransport(TrioStreamTransport):
             return nbytes, messages
 
     _hook_chunk_receiver = TrioStreamTransport._hook_chunk_receiver
-    _hook_request_runner = TrioStreamTransport._hook_request_runner
+    _hook_driver = TrioStreamTransport._hook_driver
 
     async def send_all_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any

@@ -1,0 +1,108 @@
+"""The generators of request handlers: how they start and end, and what they may yield."""
+
+from __future__ import annotations
+
+__all__ = [
+    "HandlerGenerator",
+    "NextGenerator",
+    "close_generator",
+    "generator_starter",
+    "not_a_generator",
+    "parse_yielded",
+    "refuse_none",
+    "single_generator",
+]
+
+import math
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
+
+from .faults import raise_without_generator_exit
+
+_T_Request = TypeVar("_T_Request")
+
+HandlerGenerator: TypeAlias = AsyncGenerator[float | RecvParams | None, _T_Request]
+
+NextGenerator: TypeAlias = Callable[[], HandlerGenerator[_T_Request] | None]
+"""Make the generator for the next requests, or return None to end."""
+
+
+def single_generator(generator: HandlerGenerator[_T_Request]) -> NextGenerator[_T_Request]:
+    """Return a function that returns *generator* once, and None afterwards."""
+    generators: list[HandlerGenerator[_T_Request]] = [generator]
+    return lambda: generators.pop() if generators else None
+
+
+def generator_starter() -> Callable[[HandlerGenerator[Any]], Awaitable[float | RecvParams | None]]:
+    """Return a function that starts a generator: await its result to run the generator to its first ``yield``.
+
+    It starts generators without the asyncgen hooks of the event loop (:func:`sys.set_asyncgen_hooks`). With them, the
+    loop would register each generator in order to finalize it at shutdown; a dispatcher finalizes its own. Call this
+    in the thread of the event loop.
+
+    Raises (the returned function):
+        TypeError: the handler did not make an asynchronous generator.
+    """
+    firstiter, finalizer = sys.get_asyncgen_hooks()
+    set_hooks = sys.set_asyncgen_hooks
+
+    def start(agen: HandlerGenerator[Any]) -> Awaitable[float | RecvParams | None]:
+        set_hooks(None, None)
+        try:
+            return agen.__anext__()
+        except AttributeError:
+            raise not_a_generator(agen) from None
+        finally:
+            set_hooks(firstiter, finalizer)
+
+    return start
+
+
+async def close_generator(agen: AsyncGenerator[Any, Any]) -> None:
+    """Close *agen*. Its errors propagate, without the `GeneratorExit` that task groups put into a group."""
+    try:
+        await agen.aclose()
+    except BaseExceptionGroup as group:
+        raise_without_generator_exit(group)
+
+
+def not_a_generator(made: object) -> TypeError:
+    """Return the error for a handler that made something else than an asynchronous generator."""
+    if isinstance(made, Coroutine):
+        made.close()  # prevents the warning that it was never awaited
+    return TypeError(
+        "A request handler must be an asynchronous generator function ('async def' with a 'yield' in it), "
+        f"but the call has returned {made!r}"
+    )
+
+
+def refuse_none() -> NoReturn:
+    """Raise that error for a handler that returned None, which would tell a dispatcher that there is no more to do."""
+    raise not_a_generator(None)
+
+
+def parse_yielded(yielded: object) -> tuple[float | None, RecvAncillaryDataParams | None]:
+    """Return the timeout and the request for ancillary data that a handler has *yielded*.
+
+    Raises:
+        TypeError: *yielded* is not None, a number or `RecvParams`, or has a field of a wrong type.
+        ValueError: the timeout is negative or NaN, and everything else is valid.
+    """
+    params = RecvParams(timeout=yielded) if isinstance(yielded, (int, float)) else yielded
+    if params is None:
+        return None, None
+    if not isinstance(params, RecvParams):
+        raise TypeError(f"A request handler may yield None, a number or RecvParams, got {yielded!r}")
+    timeout, ancillary = params.timeout, params.recv_with_ancillary
+    try:
+        is_valid = timeout is None or timeout >= 0
+    except TypeError:
+        raise TypeError(f"The timeout of a yield must be None or a number, got {timeout!r}") from None
+    if ancillary is not None and not callable(getattr(ancillary, "data_received", None)):
+        raise TypeError(f"'recv_with_ancillary' must be None or RecvAncillaryDataParams, got {ancillary!r}")
+    if not is_valid:
+        raise ValueError(f"The timeout of a yield must not be negative or NaN, got {timeout!r}")
+    return None if timeout == math.inf else timeout, ancillary
