@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, stream_pair
+from tests.support.blocking import PATIENCE, stream_pair
 
 from easynetwork.clients import TCPNetworkClient, UDPNetworkClient
 from easynetwork.clients.abc import AbstractNetworkClient

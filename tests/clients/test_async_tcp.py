@@ -14,10 +14,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.background import results, sleep, spawn, spawn_in_order
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer, turns_of_the_loop
-from tests.slow_backend import slow_backend
-from tests.socket_calls import socket_calls
+from tests.support.background import results, sleep, spawn, spawn_in_order
+from tests.support.peers import PATIENCE, Peer, turns_of_the_loop
+from tests.support.slow_backend import slow_backend
+from tests.support.socket_calls import socket_calls
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.background import sleep, spawn
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import PATIENCE, TLSPeer, sockets, until_closed
-from tests.servers.serving import Handler, line_protocol, serving, until
-from tests.socket_calls import socket_calls
-from tests.tls import Certificates, the_certificates
+from tests.support.background import sleep, spawn
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.peers import turns_of_the_loop
+from tests.support.socket_calls import socket_calls
+from tests.support.stream_servers import Handler, line_protocol, serving, until
+from tests.support.tls_connections import PATIENCE, TLSPeer, sockets, until_closed
 
 from easynetwork.clients import _tls
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
 
 from easynetwork.clients.async_unix_datagram import AsyncUnixDatagramClient
 from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError

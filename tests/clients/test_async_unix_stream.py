@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import results, settle, sleep, spawn, spawn_in_order
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer, turns_of_the_loop
+from tests.support.background import results, settle, sleep, spawn, spawn_in_order
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.peers import PATIENCE, Peer, turns_of_the_loop
 
 from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient
 from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError

@@ -11,8 +11,8 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from tests.blocking import open_descriptors
 from tests.clients.blocking_connections import KINDS, Kind, kinds, stream_kinds
+from tests.support.blocking import open_descriptors
 
 from easynetwork.protocol import DatagramProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer

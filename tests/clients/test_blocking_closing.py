@@ -13,9 +13,9 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, open_descriptors
 from tests.clients.blocking_connections import Kind, kinds, stream_kinds
-from tests.forks import in_child_process, needs_fork
+from tests.support.blocking import PATIENCE, InThread, open_descriptors
+from tests.support.forks import in_child_process, needs_fork
 
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.serializers.line import StringLineSerializer

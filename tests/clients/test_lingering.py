@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, stream_pair
-from tests.tls import the_certificates
+from tests.support.blocking import PATIENCE, InThread, stream_pair
+from tests.support.certificates import the_certificates
 
 from easynetwork.clients import AsyncTCPNetworkClient, TCPNetworkClient
 from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient

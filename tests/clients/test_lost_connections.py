@@ -10,10 +10,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, stream_pair
-from tests.blocking_tls import shakes_hands
-from tests.faulty_sockets import give_up_soon
-from tests.tls import the_certificates
+from tests.support.blocking import PATIENCE, InThread, stream_pair
+from tests.support.blocking_tls import shakes_hands
+from tests.support.certificates import the_certificates
+from tests.support.faulty_sockets import give_up_soon
 
 from easynetwork.clients import AsyncTCPNetworkClient, TCPNetworkClient
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

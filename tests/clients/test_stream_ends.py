@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import stream_pair
-from tests.blocking_tls import cut as cut_tls
-from tests.blocking_tls import send_closing_alert, shakes_hands
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.lowlevel.api_async.transports.tls_connections import TLSPeer
-from tests.lowlevel.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
-from tests.tls import the_certificates
+from tests.support.blocking import stream_pair
+from tests.support.blocking_tls import cut as cut_tls
+from tests.support.blocking_tls import send_closing_alert, shakes_hands
+from tests.support.certificates import the_certificates
+from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
+from tests.support.peers import PATIENCE
+from tests.support.tls_connections import TLSPeer
 
 from easynetwork.clients import AsyncTCPNetworkClient, TCPNetworkClient
 from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient

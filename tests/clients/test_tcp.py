@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, open_descriptors
 from tests.clients.blocking_connections import KINDS
-from tests.tls import Certificates
+from tests.support.blocking import PATIENCE, InThread, open_descriptors
+from tests.support.certificates import Certificates
 
 from easynetwork.clients import TCPNetworkClient
 from easynetwork.lowlevel.socket import IPv4SocketAddress, IPv6SocketAddress

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, open_descriptors, stream_pair
-from tests.blocking_tls import cut, raw, send_closing_alert, shake_hands, shakes_hands
-from tests.forks import in_child_process, needs_fork
-from tests.openssl import needs_openssl, s_server
-from tests.tls import Certificates, the_certificates
+from tests.support.blocking import PATIENCE, InThread, open_descriptors, stream_pair
+from tests.support.blocking_tls import cut, raw, send_closing_alert, shake_hands, shakes_hands
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.forks import in_child_process, needs_fork
+from tests.support.openssl import needs_openssl, s_server
 
 from easynetwork.clients import TCPNetworkClient
 from easynetwork.exceptions import ClientClosedError, UnsupportedOperation

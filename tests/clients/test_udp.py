@@ -7,8 +7,8 @@ import socket
 from typing import Any
 
 import pytest
-from tests.blocking import open_descriptors
 from tests.clients.blocking_connections import KINDS
+from tests.support.blocking import open_descriptors
 
 from easynetwork.clients import UDPNetworkClient
 from easynetwork.lowlevel.socket import IPv4SocketAddress

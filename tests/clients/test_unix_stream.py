@@ -10,9 +10,9 @@ import sys
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, open_descriptors
 from tests.clients.blocking_connections import KINDS
-from tests.descriptors import Gift, receive_message, received_text, send_message
+from tests.support.blocking import PATIENCE, InThread, open_descriptors
+from tests.support.descriptors import Gift, receive_message, received_text, send_message
 
 from easynetwork.clients.unix_stream import UnixStreamClient
 from easynetwork.exceptions import ClientClosedError

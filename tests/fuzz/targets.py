@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cbor2
-from tests.serializers.drivers import comparable, pieces, receive, receive_buffered, receive_decoded, send
+from tests.support.serializer_drivers import comparable, pieces, receive, receive_buffered, receive_decoded, send
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.serializers import (

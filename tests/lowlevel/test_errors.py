@@ -7,7 +7,7 @@ import os
 import ssl
 
 import pytest
-from tests.faulty_sockets import LOST
+from tests.support.faulty_sockets import LOST
 
 from easynetwork.lowlevel._core.errors import error_from_errno, is_stream_end, stream_error, too_late
 

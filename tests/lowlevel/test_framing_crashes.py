@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.lowlevel.framing_cases import (
+from tests.support.framing_cases import (
     Block,
     BufferedProtocolByGenerators,
     LengthPrefix,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.lowlevel.framing_cases import BufferedProtocolByGenerators, LengthPrefix, cut, drain
+from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, cut, drain
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from tests.lowlevel.framing_cases import Block, LengthPrefix, Line, decode
+from tests.support.framing_cases import Block, LengthPrefix, Line, decode
 
 from easynetwork.converter import AbstractPacketConverter
 from easynetwork.exceptions import IncrementalDeserializeError, PacketConversionError, StreamProtocolParseError

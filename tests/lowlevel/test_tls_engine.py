@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.lowlevel.tls_duplex import Duplex, cut, records
-from tests.tls import VERSIONS, Certificates
+from tests.support.certificates import VERSIONS, Certificates
 
 from easynetwork.lowlevel._core.tls_engine import TLSEngine
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from tests.lowlevel.tls_duplex import cut
-from tests.openssl import OpenSSL, needs_openssl, s_server
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
+from tests.support.openssl import OpenSSL, needs_openssl, s_server
 
 from easynetwork.lowlevel._core.tls_engine import TLSEngine
 

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
 
 from easynetwork.lowlevel._core.tls_engine import TLSEngine
 

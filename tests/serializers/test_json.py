@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, receive_decoded, send
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, receive_decoded, send
 
 from easynetwork.exceptions import (
     DeserializeError,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.serializers.catalogue import CASES, Case, OwnFixedSize, OwnSeparated
-from tests.serializers.drivers import comparable, cut, receive, receive_buffered, receive_decoded, send
+from tests.support.serializer_drivers import comparable, cut, receive, receive_buffered, receive_decoded, send
 
 from easynetwork.exceptions import (
     DeserializeError,

@@ -11,11 +11,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from tests.background import new_event, results, spawn
-from tests.lowlevel.api_async.servers.peers import PATIENCE, turns_of_the_loop
-from tests.servers.serving import Client, Handler, Requests, line_protocol, run, serving, until
-from tests.slow_backend import slow_backend
-from tests.socket_calls import socket_calls
+from tests.support.background import new_event, results, spawn
+from tests.support.peers import PATIENCE, turns_of_the_loop
+from tests.support.slow_backend import slow_backend
+from tests.support.socket_calls import socket_calls
+from tests.support.stream_servers import Client, Handler, Requests, line_protocol, run, serving, until
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend

@@ -9,12 +9,12 @@ import ssl
 from typing import Any
 
 import pytest
-from tests.background import new_event, sleep, spawn
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import TLSPeer
-from tests.servers.serving import Client, Handler, Requests, line_protocol, run, serving, until
-from tests.servers.tls_serving import TLSClient, connect
-from tests.tls import Certificates, the_certificates
+from tests.support.background import new_event, sleep, spawn
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.peers import turns_of_the_loop
+from tests.support.stream_servers import Client, Handler, Requests, line_protocol, run, serving, until
+from tests.support.tls_connections import TLSPeer
+from tests.support.tls_servers import TLSClient, connect
 
 from easynetwork.exceptions import ClientClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import IEvent, TaskInfo

@@ -7,8 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift
-from tests.servers.datagram_serving import (
+from tests.support.datagram_servers import (
     Client,
     Handler,
     Recorder,
@@ -17,6 +16,7 @@ from tests.servers.datagram_serving import (
     serving,
     text_protocol,
 )
+from tests.support.descriptors import Gift
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

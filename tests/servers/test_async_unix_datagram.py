@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import Queue, until
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.datagram_serving import (
+from tests.support.background import Queue, until
+from tests.support.datagram_servers import (
     Client,
     DatagramPeer,
     Handler,
@@ -28,6 +26,8 @@ from tests.servers.datagram_serving import (
     run,
     text_protocol,
 )
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.peers import PATIENCE
 
 from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

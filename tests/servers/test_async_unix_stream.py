@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import results, settle, sleep, spawn, spawn_in_order
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.servers.serving import Client, Handler, Requests, line_protocol, run, until
+from tests.support.background import results, settle, sleep, spawn, spawn_in_order
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.stream_servers import Client, Handler, Requests, line_protocol, run, until
 
 from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

@@ -10,9 +10,6 @@ from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from typing import Any
 
 import pytest
-from tests.background import settle, spawn, until
-from tests.lowlevel.api_async.servers.datagram_serving import WrappedListener
-from tests.servers.datagram_serving import Client, DatagramPeer, Handler, Requests, Server, Serving, run, text_protocol
 from tests.servers.test_faults import (
     FAULTS,
     GROUPS,
@@ -24,6 +21,9 @@ from tests.servers.test_faults import (
     problems,
     stray_cancellation,
 )
+from tests.support.background import settle, spawn, until
+from tests.support.datagram_servers import Client, DatagramPeer, Handler, Requests, Server, Serving, run, text_protocol
+from tests.support.lowlevel_datagram_servers import WrappedListener
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 import pytest
 import sniffio
-from tests.background import Queue, until
-from tests.servers.datagram_serving import (
+from tests.support.background import Queue, until
+from tests.support.datagram_servers import (
     Client,
     Handler,
     Recorder,

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 
 import pytest
 import sniffio
-from tests.background import settle, sleep, spawn
-from tests.lowlevel.api_async.servers import serving as lowlevel
 from tests.lowlevel.api_async.servers.pulling import PullingTransport
-from tests.servers.serving import Client, Handler, Requests, Serving, line_protocol, run, serving, until
+from tests.support import lowlevel_stream_servers as lowlevel
+from tests.support.background import settle, sleep, spawn
+from tests.support.stream_servers import Client, Handler, Requests, Serving, line_protocol, run, serving, until
 
 from easynetwork.converter import AbstractPacketConverterComposite
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.background import Running, settle, spawn, until
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.datagram_serving import (
+from tests.support.background import Running, settle, spawn, until
+from tests.support.datagram_servers import (
     Requests,
     has_ipv6,
     has_unix_datagrams,
     run_in_task,
     text_protocol,
 )
+from tests.support.peers import PATIENCE
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

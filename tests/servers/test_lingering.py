@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 import pytest
-from tests.background import sleep, spawn
-from tests.lowlevel.api_async.servers.peers import Peer
-from tests.servers.serving import Client, Handler, Requests, Serving, serving, until
-from tests.servers.tls_serving import connect
-from tests.tls import Certificates
+from tests.support.background import sleep, spawn
+from tests.support.certificates import Certificates
+from tests.support.peers import Peer
+from tests.support.stream_servers import Client, Handler, Requests, Serving, serving, until
+from tests.support.tls_servers import connect
 
 EVERY_BACKEND = True
 

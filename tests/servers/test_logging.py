@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
-from tests.background import sleep
-from tests.servers.serving import Client, Handler, Requests, serving, until
+from tests.support.background import sleep
+from tests.support.stream_servers import Client, Handler, Requests, serving, until
 
 from easynetwork.exceptions import ClientClosedError, IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel.socket import new_socket_address

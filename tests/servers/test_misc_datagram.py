@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-from tests.background import spawn, until
-from tests.servers.datagram_serving import Client, DatagramPeer, Handler, Requests, text_protocol
+from tests.support.background import spawn, until
+from tests.support.datagram_servers import Client, DatagramPeer, Handler, Requests, text_protocol
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

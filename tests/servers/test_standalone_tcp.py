@@ -15,11 +15,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.datagram_serving import Handler as DatagramHandler
-from tests.servers.datagram_serving import text_protocol
-from tests.servers.serving import Handler, line_protocol
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
+from tests.support.datagram_servers import Handler as DatagramHandler
+from tests.support.datagram_servers import text_protocol
+from tests.support.peers import PATIENCE
+from tests.support.stream_servers import Handler, line_protocol
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError

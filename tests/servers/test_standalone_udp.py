@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.datagram_serving import Client, Handler, Requests, text_protocol
+from tests.support.datagram_servers import Client, Handler, Requests, text_protocol
+from tests.support.peers import PATIENCE
 
 from easynetwork.exceptions import ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.socket import UnixSocketAddress

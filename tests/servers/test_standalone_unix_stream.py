@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift, received_text, send_message
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.serving import Client, Handler, Requests, line_protocol
+from tests.support.descriptors import Gift, received_text, send_message
+from tests.support.peers import PATIENCE
+from tests.support.stream_servers import Client, Handler, Requests, line_protocol
 
 from easynetwork.exceptions import ServerClosedError
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
@@ -109,8 +109,8 @@ def test_unknown_arguments_are_refused(path: str) -> None:
 PROGRAM = """
 import sys
 from easynetwork.servers.standalone_unix_stream import StandaloneUnixStreamServer
-from tests.descriptors import Gift, received_text, send_message
-from tests.servers.serving import Client, Handler, Requests, line_protocol
+from tests.support.descriptors import Gift, received_text, send_message
+from tests.support.stream_servers import Client, Handler, Requests, line_protocol
 
 class Up:
     def set(self):

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lowlevel.framing_cases import LengthPrefix
-from tests.servers.serving import Client, Handler, Requests, line_protocol, run, serving, until
-from tests.servers.tls_serving import connect
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
+from tests.support.framing_cases import LengthPrefix
+from tests.support.stream_servers import Client, Handler, Requests, line_protocol, run, serving, until
+from tests.support.tls_servers import connect
 
 from easynetwork.lowlevel.socket import new_socket_address
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import new_event, sleep, spawn
-from tests.descriptors import Gift, all_closed, received_text, send_message
-from tests.lowlevel.api_async.servers.peers import Peer
-from tests.servers.serving import Client, Handler, Requests, run, until
+from tests.support.background import new_event, sleep, spawn
+from tests.support.descriptors import Gift, all_closed, received_text, send_message
+from tests.support.peers import Peer
+from tests.support.stream_servers import Client, Handler, Requests, run, until
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams

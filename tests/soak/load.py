@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.tls import the_certificates
+from tests.support.certificates import the_certificates
 
 from benchmarks.peers import our_interpreter
 from benchmarks.process import ProgramProcess

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.fuzz.mutations import mutate
 from tests.fuzz.targets import Target, make_targets
-from tests.serializers.drivers import comparable, pieces, receive
+from tests.support.serializer_drivers import comparable, pieces, receive
 
 from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

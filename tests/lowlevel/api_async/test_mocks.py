@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import ANY, AsyncMock, Mock, call
 
 import pytest
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
 
 from easynetwork.exceptions import IncompletePacketError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

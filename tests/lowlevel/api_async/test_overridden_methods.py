@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, NoReturn
 
 import pytest
-from tests.background import new_event, spawn
-from tests.socket_calls import socket_calls
-from tests.tls import Certificates
+from tests.support.background import new_event, spawn
+from tests.support.certificates import Certificates
+from tests.support.socket_calls import socket_calls
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint

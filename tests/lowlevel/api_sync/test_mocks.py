@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import ANY, Mock, call
 
 import pytest
-from tests.blocking import stream_pair
+from tests.support.blocking import stream_pair
 
 from easynetwork.exceptions import IncompletePacketError
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint

@@ -7,7 +7,7 @@ import zlib
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import StreamReceiver, pieces, receive, receive_buffered, send
+from tests.support.serializer_drivers import StreamReceiver, pieces, receive, receive_buffered, send
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 from easynetwork.protocol import StreamProtocol

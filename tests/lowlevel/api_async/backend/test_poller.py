@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.descriptors import all_closed, open_descriptors
-from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.support.descriptors import all_closed, open_descriptors
+from tests.support.peers import PATIENCE
 
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.poller import Poller, poller_of
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from tests.descriptors import all_closed
+from tests.support.descriptors import all_closed
 
 from easynetwork.lowlevel.api_async.backend import _resolving
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
 
 import pytest
-from tests.background import Queue, Running, settle, spawn, until
+from tests.support.background import Queue, Running, settle, spawn, until
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend._asyncio.datagram import listener as asyncio_module

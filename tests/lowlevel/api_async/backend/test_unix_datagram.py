@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from tests.background import Queue, spawn
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.background import Queue, spawn
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener, AsyncDatagramTransport

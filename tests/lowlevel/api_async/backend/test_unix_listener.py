@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.descriptors import all_closed
+from tests.support.descriptors import all_closed
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
 from easynetwork.lowlevel._sockets import accepting

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.unix_loop_transport import SocketTransport

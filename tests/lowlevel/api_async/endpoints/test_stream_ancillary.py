@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

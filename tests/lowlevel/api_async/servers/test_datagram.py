@@ -10,14 +10,14 @@ import weakref
 from typing import Any
 
 import pytest
-from tests.background import until
-from tests.lowlevel.api_async.servers.datagram_serving import (
+from tests.support.background import until
+from tests.support.lowlevel_datagram_servers import (
     TEXT,
     Client,
     Requests,
     serving,
 )
-from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.support.peers import PATIENCE
 
 from easynetwork.exceptions import BusyResourceError, DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.lowlevel.api_async.servers.datagram_serving import TEXT, Client, Handler, Requests, WrappedListener
-from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.lowlevel_datagram_servers import TEXT, Client, Handler, Requests, WrappedListener
+from tests.support.peers import PATIENCE
 
 from easynetwork.exceptions import DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel._core.datagram_dispatch import Backlog

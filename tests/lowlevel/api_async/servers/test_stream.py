@@ -9,10 +9,10 @@ import math
 from typing import Any
 
 import pytest
-from tests.background import spawn
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.pulling import PullingListener
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.background import spawn
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
+from tests.support.peers import turns_of_the_loop
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend

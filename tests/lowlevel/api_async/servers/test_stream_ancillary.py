@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import new_event, sleep, spawn
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
-from tests.lowlevel.api_async.servers.serving import Client, Requests, nothing_reported
+from tests.support.background import new_event, sleep, spawn
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.lowlevel_stream_servers import Client, Requests, nothing_reported
+from tests.support.peers import PATIENCE, Peer
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.background import sleep
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.background import sleep
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
 
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol

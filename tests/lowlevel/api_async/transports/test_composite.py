@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NoReturn
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
+from tests.support.peers import PATIENCE, Peer
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup

@@ -13,15 +13,15 @@ import warnings
 from collections.abc import Callable
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import (
+from tests.support.certificates import Certificates
+from tests.support.peers import turns_of_the_loop
+from tests.support.tls_connections import (
     TLSPeer,
     connected,
     sockets,
     until_closed,
     wrap,
 )
-from tests.tls import Certificates
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel._core.tls_engine import TLSEngine

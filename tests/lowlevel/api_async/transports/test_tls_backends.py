@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.background import new_event, spawn, until
-from tests.lowlevel.api_async.transports.tls_connections import sockets
-from tests.servers.serving import Handler, line_protocol
-from tests.tls import Certificates
+from tests.support.background import new_event, spawn, until
+from tests.support.certificates import Certificates
+from tests.support.stream_servers import Handler, line_protocol
+from tests.support.tls_connections import sockets
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

@@ -9,9 +9,9 @@ import random
 import ssl
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import Hidden, TLSPeer, connected, sockets, until_closed
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
+from tests.support.peers import turns_of_the_loop
+from tests.support.tls_connections import Hidden, TLSPeer, connected, sockets, until_closed
 
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport

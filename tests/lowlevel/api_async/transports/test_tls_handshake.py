@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import (
+from tests.support.certificates import Certificates
+from tests.support.peers import turns_of_the_loop
+from tests.support.tls_connections import (
     PATIENCE,
     Hidden,
     TLSPeer,
@@ -21,7 +22,6 @@ from tests.lowlevel.api_async.transports.tls_connections import (
     until_closed,
     wrap,
 )
-from tests.tls import Certificates
 
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport

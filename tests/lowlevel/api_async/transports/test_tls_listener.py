@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE
 from tests.lowlevel.api_async.servers.pulling import PullingListener
-from tests.lowlevel.api_async.transports.tls_connections import TLSPeer
-from tests.tls import Certificates, the_certificates
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.peers import PATIENCE
+from tests.support.tls_connections import TLSPeer
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.tls_engine import TLSEngine

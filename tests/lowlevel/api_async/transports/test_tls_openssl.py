@@ -9,9 +9,9 @@ import ssl
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.lowlevel.api_async.transports.tls_connections import PATIENCE, until_closed, wrap
-from tests.openssl import OpenSSL, needs_openssl, s_client, s_server
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
+from tests.support.openssl import OpenSSL, needs_openssl, s_client, s_server
+from tests.support.tls_connections import PATIENCE, until_closed, wrap
 
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits
+from tests.support.blocking import PATIENCE, InThread, Waits
 
 from easynetwork.exceptions import DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.endpoints.datagram import (

@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits
-from tests.lowlevel.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
+from tests.support.blocking import PATIENCE, InThread, Waits
+from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
 
 from easynetwork.exceptions import StreamProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.endpoints.stream import (

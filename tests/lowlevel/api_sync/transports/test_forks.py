@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.blocking import stream_pair
-from tests.forks import in_child_process, needs_fork
+from tests.support.blocking import stream_pair
+from tests.support.forks import in_child_process, needs_fork
 
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint, DatagramReceiverEndpoint
 from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint, StreamReceiverEndpoint, StreamSenderEndpoint

@@ -16,7 +16,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits, open_descriptors, stream_pair
+from tests.support.blocking import PATIENCE, InThread, Waits, open_descriptors, stream_pair
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport, SocketStreamTransport

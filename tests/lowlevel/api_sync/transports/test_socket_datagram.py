@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits
+from tests.support.blocking import PATIENCE, InThread, Waits
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits, open_descriptors, stream_pair
-from tests.blocking_tls import cut, raw, send_closing_alert, shakes_hands
-from tests.tls import Certificates, the_certificates
+from tests.support.blocking import PATIENCE, InThread, Waits, open_descriptors, stream_pair
+from tests.support.blocking_tls import cut, raw, send_closing_alert, shakes_hands
+from tests.support.certificates import Certificates, the_certificates
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.blocking import PATIENCE, InThread
-from tests.openssl import OpenSSL, needs_openssl, s_client, s_server
-from tests.tls import Certificates
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.certificates import Certificates
+from tests.support.openssl import OpenSSL, needs_openssl, s_client, s_server
 
 from easynetwork.lowlevel.api_sync.transports.socket import SSLStreamTransport
 

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
 import sniffio
-from tests.background import Running, background_tasks
-from tests.lowlevel.api_async.servers.peers import Peer
 from tests.lowlevel.api_async.servers.pulling import PullingListener
+from tests.support.background import Running, background_tasks
+from tests.support.peers import Peer
 
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient

@@ -10,9 +10,9 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tests.background import background_tasks, until
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
-from tests.tls import the_certificates
+from tests.support.background import background_tasks, until
+from tests.support.certificates import the_certificates
+from tests.support.peers import PATIENCE, Peer
 
 from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend

@@ -24,9 +24,9 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
-from tests.background import Running, background_tasks, until
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.lowlevel.api_async.servers.serving import nothing_reported
+from tests.support.background import Running, background_tasks, until
+from tests.support.lowlevel_stream_servers import nothing_reported
+from tests.support.peers import PATIENCE
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvParams

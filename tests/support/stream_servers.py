@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, TypeAlias
 
-from tests.background import Running, background_tasks, until
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
-from tests.lowlevel.api_async.servers.serving import Requests, nothing_reported
+from tests.support.background import Running, background_tasks, until
+from tests.support.lowlevel_stream_servers import Requests, nothing_reported
+from tests.support.peers import PATIENCE, Peer
 
 from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import StreamProtocol

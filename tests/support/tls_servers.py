@@ -7,10 +7,10 @@ __all__ = ["TLSClient", "connect"]
 import socket
 import ssl
 
-from tests.lowlevel.api_async.servers.peers import Peer
-from tests.lowlevel.api_async.transports.tls_connections import TLSPeer
-from tests.servers.serving import Serving
-from tests.tls import the_certificates
+from tests.support.certificates import the_certificates
+from tests.support.peers import Peer
+from tests.support.stream_servers import Serving
+from tests.support.tls_connections import TLSPeer
 
 
 class TLSClient(Peer):

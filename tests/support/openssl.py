@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import IO
 
 import pytest
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the program openssl")
 

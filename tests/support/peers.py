@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Any
 
-from tests.socket_calls import socket_calls
+from tests.support.socket_calls import socket_calls
 
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 

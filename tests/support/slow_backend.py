@@ -6,7 +6,7 @@ __all__ = ["Slow", "slow_backend"]
 
 from typing import Any
 
-from tests.background import new_event
+from tests.support.background import new_event
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend

@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from tests.blocking import PATIENCE, InThread
+from tests.support.blocking import PATIENCE, InThread
 
 
 def shake_hands(sock: socket.socket, context: ssl.SSLContext, *, server_side: bool = True) -> ssl.SSLSocket:

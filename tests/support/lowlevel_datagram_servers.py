@@ -10,7 +10,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, NoReturn, TypeAlias
 
-from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.support.peers import PATIENCE
 
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
