@@ -176,6 +176,12 @@ def background(backend: AsyncBackend) -> contextlib.AbstractAsyncContextManager[
 
 
 @pytest.fixture
+def path(tmp_path: pathlib.Path) -> str:
+    """A path for a Unix socket, which does not exist yet."""
+    return str(tmp_path / "socket")
+
+
+@pytest.fixture
 def rng(request: pytest.FixtureRequest) -> random.Random:
     """A generator seeded by the name of the test: random, and the same in every run."""
     node: Any = request.node

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.support.blocking import PATIENCE, stream_pair
+from tests.support.blocking import PATIENCE
+from tests.support.sockets import stream_pair
 
 from easynetwork.clients import TCPNetworkClient, UDPNetworkClient
 from easynetwork.clients.abc import AbstractNetworkClient

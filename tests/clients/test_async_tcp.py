@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 from tests.support.background import results, sleep, spawn, spawn_in_order
+from tests.support.lines import line_protocol
 from tests.support.peers import PATIENCE, Peer, turns_of_the_loop
 from tests.support.slow_backend import slow_backend
 from tests.support.socket_calls import socket_calls
+from tests.support.sockets import tcp_pair
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError
@@ -73,13 +75,7 @@ async def connected(
 
 
 def new_client(arg: Any = ("127.0.0.1", 9), protocol: Any = None, **options: Any) -> Client:
-    return AsyncTCPNetworkClient(arg, protocol or StreamProtocol(StringLineSerializer()), **options)
-
-
-def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        ours = socket.create_connection(listener.getsockname())
-        return ours, listener.accept()[0]
+    return AsyncTCPNetworkClient(arg, protocol or line_protocol(), **options)
 
 
 # --------------------------------------------------------------------------------------------------------- arguments

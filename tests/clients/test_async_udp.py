@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 from tests.support.background import results, settle, sleep, spawn, spawn_in_order
+from tests.support.lines import line_protocol
+from tests.support.sockets import PATIENCE
 
 from easynetwork.clients.async_udp import AsyncUDPNetworkClient
 from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError
 from easynetwork.lowlevel.socket import IPv4SocketAddress, IPv6SocketAddress
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers import StringLineSerializer
 
 EVERY_BACKEND = True
 
 Client = AsyncUDPNetworkClient[str, str]
-PATIENCE = 10.0
 
 
 class Remote:
@@ -69,7 +70,7 @@ def connected_socket(remote: Remote, type_: int = socket.SOCK_DGRAM) -> socket.s
 # --------------------------------------------------------------------------------------------------------- arguments
 
 
-@pytest.mark.parametrize("protocol", [12, "x", StreamProtocol(StringLineSerializer()), StringLineSerializer()])
+@pytest.mark.parametrize("protocol", [12, "x", line_protocol(), StringLineSerializer()])
 async def test_wrong_protocol_is_refused(protocol: Any) -> None:
     with pytest.raises(TypeError):
         new_client(protocol=protocol)

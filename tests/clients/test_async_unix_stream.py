@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,9 @@ from typing import Any
 import pytest
 from tests.support.background import results, settle, sleep, spawn, spawn_in_order
 from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.lines import line_protocol
 from tests.support.peers import PATIENCE, Peer, turns_of_the_loop
+from tests.support.platforms import needs_abstract_names
 
 from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient
 from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError
@@ -22,20 +23,13 @@ from easynetwork.lowlevel.socket import SocketAncillary, SocketProxy, UnixCreden
 from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
-
 EVERY_BACKEND = True
 
 Client = AsyncUnixStreamClient[str, str]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
-
-
 def new_client(arg: Any, protocol: Any = None, **options: Any) -> Client:
-    return AsyncUnixStreamClient(arg, protocol or StreamProtocol(StringLineSerializer()), **options)
+    return AsyncUnixStreamClient(arg, protocol or line_protocol(), **options)
 
 
 @contextlib.contextmanager
@@ -55,12 +49,6 @@ async def connected(protocol: Any = None, **options: Any) -> AsyncIterator[tuple
         with contextlib.closing(Peer(theirs)) as peer:
             async with new_client(ours, protocol, **options) as client:
                 yield client, peer
-
-
-def container(gift: Gift) -> SocketAncillary:
-    ancillary = SocketAncillary()
-    ancillary.add_fds([gift.fd])
-    return ancillary
 
 
 # --------------------------------------------------------------------------------------------------------- arguments
@@ -149,7 +137,7 @@ async def test_it_connects_to_any_kind_of_path(path: str, kind: Any) -> None:
                 assert await client.recv_packet() == "answer"
 
 
-@LINUX
+@needs_abstract_names
 async def test_it_connects_to_an_abstract_name(path: str) -> None:
     address = UnixSocketAddress.from_abstract_name(path)
     with listening(address.as_raw()):
@@ -189,7 +177,7 @@ async def test_it_is_bound_to_the_local_path_which_it_never_deletes(path: str) -
     assert os.path.exists(path + ".client")
 
 
-@LINUX
+@needs_abstract_names
 async def test_an_empty_local_path_is_chosen_by_the_system(path: str) -> None:
     with listening(path):
         async with new_client(path, local_path="") as client:
@@ -315,7 +303,7 @@ async def test_nothing_is_possible_once_it_is_closed() -> None:
         with Gift() as gift:
             for attempt in (
                 client.send_packet("x"),
-                client.send_packet("x", ancillary_data=container(gift)),
+                client.send_packet("x", ancillary_data=gift.ancillary),
                 client.recv_packet(),
                 client.recv_packet(ancillary_data=SocketAncillary()),
                 client.wait_connected(),
@@ -337,7 +325,7 @@ async def test_iteration_ends_with_the_stream() -> None:
 async def test_descriptors_are_sent_with_a_packet_and_stay_in_the_container() -> None:
     async with connected() as (client, peer):
         with Gift("text") as gift:
-            ancillary = container(gift)
+            ancillary = gift.ancillary
             await client.send_packet("packet", ancillary_data=ancillary)
             assert list(ancillary.iter_fds()) == [gift.fd]
         assert receive_message(peer.sock) == (b"packet\n", "text")
@@ -348,7 +336,7 @@ async def test_senders_with_and_without_descriptors_keep_their_order() -> None:
         with Gift() as gift:
             sending = await spawn_in_order(
                 client.send_packet("one"),
-                client.send_packet("two", ancillary_data=container(gift)),
+                client.send_packet("two", ancillary_data=gift.ancillary),
                 client.send_packet("three"),
             )
             await results(*sending)
@@ -359,7 +347,7 @@ async def test_senders_with_and_without_descriptors_keep_their_order() -> None:
 async def test_a_packet_too_big_for_one_call_is_refused() -> None:
     async with connected() as (client, _):
         with pytest.raises(OSError) as info, Gift() as gift:
-            await client.send_packet("x" * (1 << 22), ancillary_data=container(gift))
+            await client.send_packet("x" * (1 << 22), ancillary_data=gift.ancillary)
         assert info.value.errno == errno.EMSGSIZE
 
 
@@ -459,7 +447,7 @@ async def test_a_sender_cut_off_by_a_cancelled_close_is_told_that_the_client_was
         async def flood() -> None:
             with Gift() as gift:
                 while True:
-                    await client.send_packet("x" * 10_000, ancillary_data=container(gift))
+                    await client.send_packet("x" * 10_000, ancillary_data=gift.ancillary)
 
         sending = spawn(flood())
         await sleep(0.02)

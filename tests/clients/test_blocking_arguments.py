@@ -12,12 +12,13 @@ from unittest.mock import Mock
 
 import pytest
 from tests.clients.blocking_connections import KINDS, Kind, kinds, stream_kinds
-from tests.support.blocking import open_descriptors
+from tests.support.descriptors import open_descriptors
+from tests.support.lines import line_protocol
 
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
-PROTOCOLS = [StreamProtocol(StringLineSerializer()), DatagramProtocol(StringLineSerializer())]
+PROTOCOLS = [line_protocol(), DatagramProtocol(StringLineSerializer())]
 ADDRESS_OPTIONS: dict[str, dict[str, Any]] = {
     "tcp": {"local_address": ("127.0.0.1", 0), "connect_timeout": 1.0},
     "udp": {"local_address": ("127.0.0.1", 0), "family": socket.AF_INET},

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from tests.clients.blocking_connections import Kind, kinds, stream_kinds
-from tests.support.blocking import PATIENCE, InThread, open_descriptors
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.descriptors import open_descriptors
 from tests.support.forks import in_child_process, needs_fork
 
 from easynetwork.exceptions import ClientClosedError

@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from tests.support.blocking import stream_pair
 from tests.support.blocking_tls import cut as cut_tls
 from tests.support.blocking_tls import send_closing_alert, shakes_hands
 from tests.support.certificates import the_certificates
 from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
 from tests.support.peers import PATIENCE
+from tests.support.sockets import stream_pair
 from tests.support.tls_connections import TLSPeer
 
 from easynetwork.clients import AsyncTCPNetworkClient, TCPNetworkClient

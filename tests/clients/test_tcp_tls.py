@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.support.blocking import PATIENCE, InThread, open_descriptors, stream_pair
+from tests.support.blocking import PATIENCE, InThread
 from tests.support.blocking_tls import cut, raw, send_closing_alert, shake_hands, shakes_hands
 from tests.support.certificates import Certificates, the_certificates
+from tests.support.descriptors import open_descriptors
 from tests.support.forks import in_child_process, needs_fork
+from tests.support.lines import line_protocol
 from tests.support.openssl import needs_openssl, s_server
+from tests.support.sockets import stream_pair
 
 from easynetwork.clients import TCPNetworkClient
 from easynetwork.exceptions import ClientClosedError, UnsupportedOperation
@@ -27,7 +30,7 @@ Client = TCPNetworkClient[str, str]
 
 
 def new_client(arg: Any, protocol: Any = None, **options: Any) -> Client:
-    return TCPNetworkClient(arg, protocol or StreamProtocol(StringLineSerializer()), **options)
+    return TCPNetworkClient(arg, protocol or line_protocol(), **options)
 
 
 class Remote:

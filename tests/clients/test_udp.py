@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.clients.blocking_connections import KINDS
-from tests.support.blocking import open_descriptors
+from tests.support.descriptors import open_descriptors
 
 from easynetwork.clients import UDPNetworkClient
 from easynetwork.lowlevel.socket import IPv4SocketAddress

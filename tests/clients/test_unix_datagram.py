@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from tests.clients.blocking_connections import KINDS
-from tests.support.blocking import PATIENCE, InThread, open_descriptors
-from tests.support.descriptors import Gift, receive_message, received_text, send_message
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.descriptors import Gift, open_descriptors, receive_message, received_text, send_message
 
 from easynetwork.clients.unix_datagram import UnixDatagramClient
 from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError

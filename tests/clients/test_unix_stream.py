@@ -11,20 +11,19 @@ from typing import Any
 
 import pytest
 from tests.clients.blocking_connections import KINDS
-from tests.support.blocking import PATIENCE, InThread, open_descriptors
-from tests.support.descriptors import Gift, receive_message, received_text, send_message
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.descriptors import Gift, open_descriptors, receive_message, received_text, send_message
+from tests.support.lines import line_protocol
 
 from easynetwork.clients.unix_stream import UnixStreamClient
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel.socket import SocketAncillary, UnixCredentials, UnixSocketAddress
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 
 UNIX = KINDS["unix stream"]
 
 
 def new_client(arg: Any, **options: Any) -> UnixStreamClient[str, str]:
-    return UnixStreamClient(arg, StreamProtocol(StringLineSerializer()), **options)
+    return UnixStreamClient(arg, line_protocol(), **options)
 
 
 # ---------------------------------------------------------------------------------------------------------- connecting

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.lines import line_protocol
 
 from easynetwork.exceptions import DatagramProtocolParseError, DeserializeError, PacketConversionError
 from easynetwork.lowlevel._core.datagram_codec import DatagramCodec, check_datagram_protocol
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.abc import AbstractPacketSerializer
 from easynetwork.serializers.line import StringLineSerializer
 
@@ -22,7 +23,7 @@ class Failing(AbstractPacketSerializer[Any, Any]):
         raise self.error
 
 
-@pytest.mark.parametrize("bad", [None, StringLineSerializer(), StreamProtocol(StringLineSerializer())])
+@pytest.mark.parametrize("bad", [None, StringLineSerializer(), line_protocol()])
 def test_anything_but_a_datagram_protocol_is_refused(bad: Any) -> None:
     for function in (check_datagram_protocol, DatagramCodec):
         with pytest.raises(TypeError, match="DatagramProtocol"):

@@ -12,15 +12,9 @@ import pytest
 import sniffio
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.futures import AsyncExecutor, unwrap_future
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
-
-
-@pytest.fixture
-def backend() -> AsyncBackend:
-    return new_builtin_backend("asyncio")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import resource
 import socket
 import sys
@@ -10,6 +9,8 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from tests.support.descriptors import open_descriptors
+from tests.support.sockets import udp_socket
 
 from easynetwork.lowlevel._sockets.inet import (
     AddressInfo,
@@ -43,10 +44,6 @@ def listening(addresses: Sequence[AddressInfo], **options: Any) -> Iterator[list
     finally:
         for sock in sockets:
             sock.close()
-
-
-def open_descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
 
 
 @pytest.fixture
@@ -276,9 +273,7 @@ def test_sharing_where_it_does_not_exist_is_a_value_error(monkeypatch: pytest.Mo
 
 @pytest.fixture
 def peer() -> Iterator[socket.socket]:
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        sock.settimeout(5)
+    with udp_socket() as sock:
         yield sock
 
 

@@ -14,10 +14,11 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from tests.support.blocking import PATIENCE, stream_pair
+from tests.support.blocking import PATIENCE
 from tests.support.blocking_tls import shakes_hands
 from tests.support.certificates import Certificates, the_certificates
 from tests.support.faulty_sockets import LOST, FaultySocket, faulty
+from tests.support.sockets import stream_pair
 
 from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend

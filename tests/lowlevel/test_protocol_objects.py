@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from tests.support.blocking import stream_pair
+from tests.support.sockets import stream_pair
 
 from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder

@@ -19,11 +19,6 @@ def sock() -> Iterator[socket.socket]:
         yield sock
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
-
-
 def bound(path: str, sock: socket.socket) -> SocketFile:
     file = bind_to_path(sock, path)
     assert file is not None

@@ -11,11 +11,12 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from tests.support.background import new_event, results, spawn
+from tests.support.background import new_event, results, spawn, until
+from tests.support.lines import buffered_line_protocol, line_protocol
 from tests.support.peers import PATIENCE, turns_of_the_loop
 from tests.support.slow_backend import slow_backend
 from tests.support.socket_calls import socket_calls
-from tests.support.stream_servers import Client, Handler, Requests, line_protocol, run, serving, until
+from tests.support.stream_servers import Client, Handler, Requests, run, serving
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
@@ -95,7 +96,7 @@ async def test_tls_arguments_need_a_tls_context(options: dict[str, Any]) -> None
 
 
 async def test_buffered_protocol_is_served() -> None:
-    protocol: BufferedStreamProtocol[str, str, Any] = BufferedStreamProtocol(StringLineSerializer())
+    protocol: BufferedStreamProtocol[str, str, Any] = buffered_line_protocol()
     async with run(AsyncTCPNetworkServer("127.0.0.1", 0, protocol, Handler(), max_recv_size=3)) as it:
         assert await (await it.connect()).ask(b"longer than three") == b"longer than three"
 

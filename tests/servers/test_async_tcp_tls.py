@@ -9,10 +9,11 @@ import ssl
 from typing import Any
 
 import pytest
-from tests.support.background import new_event, sleep, spawn
+from tests.support.background import new_event, sleep, spawn, until
 from tests.support.certificates import Certificates, the_certificates
+from tests.support.lines import line_protocol
 from tests.support.peers import turns_of_the_loop
-from tests.support.stream_servers import Client, Handler, Requests, line_protocol, run, serving, until
+from tests.support.stream_servers import Client, Handler, Requests, run, serving
 from tests.support.tls_connections import TLSPeer
 from tests.support.tls_servers import TLSClient, connect
 

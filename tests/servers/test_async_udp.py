@@ -14,14 +14,13 @@ from tests.support.datagram_servers import (
     Requests,
     has_ipv6,
     serving,
-    text_protocol,
 )
 from tests.support.descriptors import Gift
+from tests.support.lines import line_protocol, text_protocol
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.socket import IPv4SocketAddress, IPv6SocketAddress, SocketAttribute, SocketProxy
-from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute
@@ -45,7 +44,7 @@ class Streams(AsyncStreamRequestHandler[str, str]):
 # --------------------------------------------------------------------------------------------------------- arguments
 
 
-@pytest.mark.parametrize("protocol", [None, "x", StreamProtocol(StringLineSerializer()), StringLineSerializer()])
+@pytest.mark.parametrize("protocol", [None, "x", line_protocol(), StringLineSerializer()])
 def test_wrong_protocol_is_refused(protocol: Any) -> None:
     with pytest.raises(TypeError):
         AsyncUDPNetworkServer("127.0.0.1", 0, protocol, Handler(), "asyncio")

@@ -18,29 +18,27 @@ import pytest
 from tests.support.background import Queue, until
 from tests.support.datagram_servers import (
     Client,
-    DatagramPeer,
     Handler,
     Recorder,
     Requests,
     has_unix_datagrams,
     run,
-    text_protocol,
 )
 from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.support.peers import PATIENCE
+from tests.support.lines import line_protocol, text_protocol
+from tests.support.network_servers import problems
+from tests.support.peers import PATIENCE, DatagramPeer
+from tests.support.platforms import needs_abstract_names
 
 from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute, SocketProxy, UnixSocketAddress
-from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
 
 EVERY_BACKEND = True
-
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
 
 Server = AsyncUnixDatagramServer[str, str]
 
@@ -51,24 +49,15 @@ def _skip_where_there_are_none(request: pytest.FixtureRequest) -> None:
         pytest.skip("this backend has no Unix datagram sockets")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
-
-
 def new_server(backend: Any, path: Any, handler: Handler | None = None, **options: Any) -> Server:
     return AsyncUnixDatagramServer(path, text_protocol(), handler or Handler(), backend, **options)
-
-
-def problems(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.levelno > logging.INFO]
 
 
 # --------------------------------------------------------------------------------------------------------- arguments
 # By whatever backend: here, it is not asked for anything.
 
 
-@pytest.mark.parametrize("protocol", [None, "x", StreamProtocol(StringLineSerializer()), StringLineSerializer()])
+@pytest.mark.parametrize("protocol", [None, "x", line_protocol(), StringLineSerializer()])
 def test_wrong_protocol_is_refused(path: str, protocol: Any) -> None:
     with pytest.raises(TypeError):
         AsyncUnixDatagramServer(path, protocol, Handler(), "trio")
@@ -150,7 +139,7 @@ async def test_any_kind_of_path_is_received_on(backend: AsyncBackend, path: str,
     assert server.get_sockets() == ()
 
 
-@LINUX
+@needs_abstract_names
 @pytest.mark.parametrize("name", [b"", b"\0easynetwork-test-%d" % os.getpid()], ids=["automatic", "abstract"])
 async def test_abstract_names_leave_no_file(backend: AsyncBackend, name: bytes) -> None:
     async with run(new_server(backend, name)) as it:
@@ -191,7 +180,7 @@ async def test_a_file_that_has_gone_already_is_no_error(
 ) -> None:
     async with new_server(backend, path):
         os.unlink(path)
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 async def test_a_file_that_cannot_be_deleted_is_logged_and_the_server_closed(
@@ -203,7 +192,7 @@ async def test_a_file_that_cannot_be_deleted_is_logged_and_the_server_closed(
     async with new_server(backend, path) as server:
         monkeypatch.setattr(os, "unlink", unlink)
     assert not server.is_listening()
-    [record] = problems(caplog)
+    [record] = problems(caplog.records)
     assert record.levelno == logging.ERROR
     assert record.name == server.logger.name
     assert path in record.getMessage()
@@ -276,7 +265,7 @@ async def test_client_has_the_names_of_both_ends(backend: AsyncBackend, path: st
         assert client.extra(UNIXClientAttribute.peer_name) == peer_name
 
 
-@LINUX
+@needs_abstract_names
 async def test_client_with_an_abstract_name_is_handled_like_any_other(backend: AsyncBackend, path: str) -> None:
     handler = Recorder()
     async with run(new_server(backend, path, handler)) as it:
@@ -322,7 +311,7 @@ async def test_sender_without_a_name_is_not_handled(
         nameless.send(b"\xff")
         assert await peer.ask(b"a") == b"a"
     assert handler.diary == ["a"]
-    records = problems(caplog)
+    records = problems(caplog.records)
     assert [record.levelno for record in records] == [logging.WARNING] * (2 if behavior == "warn" else 0)
     assert not any(record.exc_info for record in records)
 
@@ -368,8 +357,8 @@ async def test_error_for_a_sender_without_a_name_is_logged_like_any_other(
         nameless, peer = it.peer(is_named=False), it.peer()
         nameless.send(b"guess who")
         assert await peer.ask(b"a") == b"a"
-        await until(lambda: len(problems(caplog)) == 1)
-        [record] = problems(caplog)
+        await until(lambda: len(problems(caplog.records)) == 1)
+        [record] = problems(caplog.records)
         assert "<unnamed>" in record.getMessage()
         assert record.exc_info is not None
         assert isinstance(record.exc_info[1], OSError)

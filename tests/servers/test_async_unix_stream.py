@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.background import results, settle, sleep, spawn, spawn_in_order
+from tests.support.background import results, settle, sleep, spawn, spawn_in_order, until
 from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.support.stream_servers import Client, Handler, Requests, line_protocol, run, until
+from tests.support.lines import buffered_line_protocol, line_protocol
+from tests.support.platforms import needs_abstract_names
+from tests.support.stream_servers import Client, Handler, Requests, run
 
 from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -29,21 +31,14 @@ from easynetwork.lowlevel.socket import (
     UnixCredentials,
     UnixSocketAddress,
 )
-from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 from easynetwork.servers.handlers import UNIXClientAttribute
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
-
 EVERY_BACKEND = True
 
 Server = AsyncUnixStreamServer[str, str]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
 
 
 def new_server(path: Any, handler: Handler | None = None, **options: Any) -> Server:
@@ -114,7 +109,7 @@ async def test_any_kind_of_path_is_listened_on(path: str, kind: Callable[[str], 
     assert server.get_sockets() == ()
 
 
-@LINUX
+@needs_abstract_names
 @pytest.mark.parametrize("name", [b"", b"\0easynetwork-test-%d" % os.getpid()], ids=["automatic", "abstract"])
 async def test_abstract_names_leave_no_file(name: bytes) -> None:
     async with run(new_server(name)) as it:
@@ -255,7 +250,7 @@ async def test_a_server_closed_while_it_is_activated_leaves_nothing(path: str) -
 
 @pytest.mark.parametrize("kind", ["stream", "buffered"])
 async def test_clients_are_served(path: str, kind: str) -> None:
-    protocol: Any = line_protocol() if kind == "stream" else BufferedStreamProtocol(StringLineSerializer())
+    protocol: Any = line_protocol() if kind == "stream" else buffered_line_protocol()
     handler = Handler()
     async with all_closed():
         async with run(AsyncUnixStreamServer(path, protocol, handler, max_recv_size=3)) as it:

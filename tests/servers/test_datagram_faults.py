@@ -18,12 +18,14 @@ from tests.servers.test_faults import (
     RaisingSerializer,
     broken_logger,
     one_error,
-    problems,
     stray_cancellation,
 )
 from tests.support.background import settle, spawn, until
-from tests.support.datagram_servers import Client, DatagramPeer, Handler, Requests, Server, Serving, run, text_protocol
+from tests.support.datagram_servers import Client, Handler, Requests, Server, Serving, run
+from tests.support.lines import text_protocol
 from tests.support.lowlevel_datagram_servers import WrappedListener
+from tests.support.network_servers import problems
+from tests.support.peers import DatagramPeer
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
@@ -102,7 +104,7 @@ async def test_generator_with_a_task_group_is_closed_with_the_server_without_a_w
         await it.task.wait()
         assert it.task.error is None
     assert endings == ["end"] * 2
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 class Faulty(Handler):
@@ -283,6 +285,6 @@ async def test_invalid_datagram_of_another_origin_is_an_error_like_any_other(
     async with run(make_server(Confusing())) as it, another_peer(it) as peer:
         peer.send(b"\xff")
         error = await one_error(caplog)
-        [record] = problems(caplog)
+        [record] = problems(caplog.records)
         assert record.levelno == logging.ERROR
     assert error is not caught[0]

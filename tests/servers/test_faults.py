@@ -12,8 +12,10 @@ import pytest
 import sniffio
 from tests.lowlevel.api_async.servers.pulling import PullingTransport
 from tests.support import lowlevel_stream_servers as lowlevel
-from tests.support.background import settle, sleep, spawn
-from tests.support.stream_servers import Client, Handler, Requests, Serving, line_protocol, run, serving, until
+from tests.support.background import settle, sleep, spawn, until
+from tests.support.lines import line_protocol
+from tests.support.network_servers import problems
+from tests.support.stream_servers import Client, Handler, Requests, Serving, run, serving
 
 from easynetwork.converter import AbstractPacketConverterComposite
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -46,16 +48,11 @@ def make_fault(request: pytest.FixtureRequest) -> Callable[[], BaseException]:
     return FAULTS[request.param]
 
 
-def problems(caplog: pytest.LogCaptureFixture) -> list[Any]:
-    """Returns the records above ``INFO``."""
-    return [record for record in caplog.records if record.levelno > logging.INFO]
-
-
 async def one_error(caplog: pytest.LogCaptureFixture) -> BaseException:
     """Waits for a record, and returns the exception in it. It is the only one, and an error."""
-    await until(lambda: problems(caplog))
+    await until(lambda: problems(caplog.records))
     await settle()
-    [record] = problems(caplog)
+    [record] = problems(caplog.records)
     assert record.levelno == logging.ERROR
     error: BaseException = record.exc_info[1]
     return error
@@ -118,7 +115,7 @@ async def test_client_of_a_handler_with_a_task_group_leaves_without_a_word(
         assert await peer.ask(b"a") == b"a"
         getattr(peer, how)()
         await until(lambda: "disconnected" in handler.diary)
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 @pytest.mark.parametrize("new_group", GROUPS)
@@ -140,7 +137,7 @@ async def test_client_leaves_in_a_login_with_a_task_group(new_group: Any, caplog
         peer.close()
         await until(lambda: any("disconnected" in record.getMessage() for record in caplog.records))
         handler.logins = 0
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 @pytest.mark.parametrize("new_group", GROUPS)
@@ -181,7 +178,7 @@ async def test_low_level_server_closes_a_generator_with_a_task_group(
         peer.close()
         await sleep(0.02)
         assert not it.task.done()
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
     if is_built:
         assert set(endings) == {"GeneratorExit"}
 
@@ -488,11 +485,11 @@ async def test_fault_of_a_transport_ends_no_server(
                 peer.half_close()  # it is within the method already
                 await (await it.connect()).gone()
             assert await peer.gone()
-            await until(lambda: problems(caplog))
+            await until(lambda: problems(caplog.records))
         assert await (await it.connect()).ask(b"c") == b"c"
         assert not it.task.done()
-    assert problems(caplog)[0].levelno == logging.ERROR
-    assert problems(caplog)[0].exc_info[1] is error
+    assert problems(caplog.records)[0].levelno == logging.ERROR
+    assert problems(caplog.records)[0].exc_info[1] is error
 
 
 # -------------------------------------------------------------------------------------------------- what propagates
@@ -557,7 +554,7 @@ async def test_shutdown_logs_no_cancellation(caplog: pytest.LogCaptureFixture) -
     async with serving(Grouped(native_group, 2)) as it:
         peer = await it.connect()
         assert await peer.ask(b"a") == b"a"
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 async def stray_cancellation() -> None:

@@ -25,15 +25,13 @@ from tests.support.datagram_servers import (
     Requests,
     has_ipv6,
     has_unix_datagrams,
-    run_in_task,
-    text_protocol,
 )
+from tests.support.lines import line_protocol, text_protocol
+from tests.support.network_servers import run_in_task
 from tests.support.peers import PATIENCE
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers._network_server import BaseAsyncNetworkServer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
@@ -114,7 +112,7 @@ class Kind:
     def new_server(self, service: Service | None = None, *address: Any, **options: Any) -> Server:
         if not address:
             address = ("127.0.0.1", 0) if self.is_inet else (self.path,)
-        protocol = StreamProtocol(StringLineSerializer()) if self.is_stream else text_protocol()
+        protocol = line_protocol() if self.is_stream else text_protocol()
         return self._new_server(*address, protocol, service or self.new_service(), self.backend, **options)
 
     def connect(self, server: Server, index: int = 0) -> socket.socket:

@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 import pytest
-from tests.support.background import sleep, spawn
+from tests.support.background import sleep, spawn, until
 from tests.support.certificates import Certificates
 from tests.support.peers import Peer
-from tests.support.stream_servers import Client, Handler, Requests, Serving, serving, until
+from tests.support.stream_servers import Client, Handler, Requests, Serving, serving
 from tests.support.tls_servers import connect
 
 EVERY_BACKEND = True

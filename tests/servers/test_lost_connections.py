@@ -6,9 +6,10 @@ import logging
 from typing import Any
 
 import pytest
+from tests.support.background import until
 from tests.support.certificates import Certificates
 from tests.support.faulty_sockets import give_up_soon
-from tests.support.stream_servers import Client, Handler, Requests, serving, until
+from tests.support.stream_servers import Client, Handler, Requests, serving
 from tests.support.tls_servers import connect
 
 from easynetwork.lowlevel.socket import SocketAttribute

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from tests.support.certificates import Certificates
 from tests.support.datagram_servers import Handler as DatagramHandler
-from tests.support.datagram_servers import text_protocol
+from tests.support.lines import line_protocol, text_protocol
 from tests.support.peers import PATIENCE
-from tests.support.stream_servers import Handler, line_protocol
+from tests.support.stream_servers import Handler
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.background import until
 from tests.support.certificates import Certificates
 from tests.support.framing_cases import LengthPrefix
-from tests.support.stream_servers import Client, Handler, Requests, line_protocol, run, serving, until
+from tests.support.lines import line_protocol
+from tests.support.stream_servers import Client, Handler, Requests, run, serving
 from tests.support.tls_servers import connect
 
 from easynetwork.lowlevel.socket import new_socket_address

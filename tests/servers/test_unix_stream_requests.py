@@ -9,38 +9,25 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.background import new_event, sleep, spawn
-from tests.support.descriptors import Gift, all_closed, received_text, send_message
-from tests.support.peers import Peer
-from tests.support.stream_servers import Client, Handler, Requests, run, until
+from tests.support.background import new_event, sleep, spawn, until
+from tests.support.descriptors import Gift, all_closed, asking_for, give, text_in
+from tests.support.lines import LINE_PROTOCOLS, line_protocol
+from tests.support.stream_servers import Client, Handler, Requests, run
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAncillary
-from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 
 EVERY_BACKEND = True
 
-PROTOCOLS: dict[str, Callable[[StringLineSerializer], AnyStreamProtocolType[str, str]]] = {
-    "stream": StreamProtocol,
-    "buffered": BufferedStreamProtocol,
-}
 
-
-@pytest.fixture(params=PROTOCOLS)
+@pytest.fixture(params=LINE_PROTOCOLS)
 def protocol(request: pytest.FixtureRequest) -> AnyStreamProtocolType[str, str]:
-    return PROTOCOLS[request.param](StringLineSerializer())
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
+    return LINE_PROTOCOLS[request.param]()
 
 
 @contextlib.asynccontextmanager
@@ -53,30 +40,14 @@ async def serving(
         def handle(self, client: Client, /) -> Requests:
             return handle(client)
 
-    server: AsyncUnixStreamServer[str, str] = AsyncUnixStreamServer(
-        path, protocol or StreamProtocol(StringLineSerializer()), Handling()
-    )
+    server: AsyncUnixStreamServer[str, str] = AsyncUnixStreamServer(path, protocol or line_protocol(), Handling())
     async with all_closed(), run(server) as it:
         yield it.connect
-
-
-def asking_for(ancillary: SocketAncillary, timeout: float | None = None) -> RecvParams:
-    return RecvParams(timeout=timeout, recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
-
-
-def text_in(ancillary: SocketAncillary) -> str:
-    """Returns the text of the file that was received, and closes that; ``"-"`` if there is none."""
-    return received_text(ancillary) if list(ancillary.iter_fds()) else "-"
 
 
 async def ask(client: Client, ancillary: SocketAncillary, request: str) -> None:
     """Answers a request that was asked for together with ancillary data."""
     await client.send_packet(f"{request} {text_in(ancillary)}")
-
-
-def give(peer: Peer, data: bytes, text: str = "gift") -> None:
-    with Gift(text) as gift:
-        send_message(peer.sock, data, gift)
 
 
 async def alternating(client: Client) -> Requests:
@@ -97,9 +68,9 @@ async def test_a_descriptor_comes_with_the_very_first_bytes(
 
     async with serving(path, handle, protocol) as connect:
         peer = await connect()
-        give(peer, b"one\n", "first")
+        give(peer.sock, b"one\n", "first")
         assert await peer.line() == b"one first"
-        give(peer, b"two\n", "second")
+        give(peer.sock, b"two\n", "second")
         assert await peer.line() == b"two second"
         assert await peer.ask(b"three") == b"three -"
 
@@ -111,7 +82,7 @@ async def test_a_descriptor_comes_after_the_answer_to_a_plain_request(
         for _ in range(3):
             peer = await connect()
             assert await peer.ask(b"plain") == b"plain"
-            give(peer, b"asked\n", "after the answer")
+            give(peer.sock, b"asked\n", "after the answer")
             assert await peer.line() == b"asked after the answer"
 
 
@@ -122,7 +93,7 @@ async def test_plain_requests_and_others_take_turns(path: str, protocol: AnyStre
             for peer in peers:
                 assert await peer.ask(b"plain") == b"plain"
             for peer in peers:
-                give(peer, b"asked\n", f"turn {turn}")
+                give(peer.sock, b"asked\n", f"turn {turn}")
             for peer in peers:
                 assert await peer.line() == b"asked turn %d" % turn
 
@@ -145,7 +116,7 @@ async def test_descriptors_at_plain_requests_are_closed(path: str) -> None:
         assert await peer.ask(b"hello") == b"hello"
         async with all_closed():
             for _ in range(3):
-                give(peer, b"unclaimed\n")
+                give(peer.sock, b"unclaimed\n")
                 assert await peer.line() == b"unclaimed"
 
 
@@ -161,7 +132,7 @@ async def test_descriptors_that_are_never_read_are_closed_with_the_connection(pa
     async with serving(path, handle) as connect:
         peer = await connect()
         assert await peer.ask(b"hello") == b"busy"
-        give(peer, b"unread\n")
+        give(peer.sock, b"unread\n")
         busy.set()
         assert await peer.gone()
 
@@ -175,7 +146,7 @@ async def test_a_handler_that_sleeps_before_its_first_yield_loses_nothing(path: 
 
     async with serving(path, handle) as connect:
         peer = await connect()
-        give(peer, b"early\n", "kept")
+        give(peer.sock, b"early\n", "kept")
         assert await peer.line() == b"early kept"
 
 
@@ -196,7 +167,7 @@ async def test_a_handler_that_is_busy_after_a_plain_request_loses_nothing(
         for _ in range(2):
             peer = await connect()
             assert await peer.ask(b"plain") == b"plain"
-            give(peer, b"asked\n", "kept")
+            give(peer.sock, b"asked\n", "kept")
             go_on.set()
             assert await peer.line() == b"asked kept"
 
@@ -214,7 +185,7 @@ async def test_a_handler_that_asks_in_the_step_after_a_sleep_loses_nothing(path:
         peer = await connect()
         for turn in range(3):
             assert await peer.ask(b"plain") == b"plain"
-            give(peer, b"asked\n", f"turn {turn}")
+            give(peer.sock, b"asked\n", f"turn {turn}")
             assert await peer.line() == b"asked turn %d" % turn
 
 
@@ -238,7 +209,7 @@ async def test_a_timeout_of_a_plain_request_reads_nothing_ahead(path: str, first
         if not first:
             assert await peer.ask(b"plain") == b"plain"
         assert await peer.line() == b"timeout"
-        give(peer, b"late\n", "kept")
+        give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
 
 
@@ -264,7 +235,7 @@ async def test_a_scope_cancelled_around_a_plain_request_reads_nothing_ahead(
         if not first:
             assert await peer.ask(b"plain") == b"plain"
         assert await peer.line() == b"gave up"
-        give(peer, b"late\n", "kept")
+        give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
 
 
@@ -282,7 +253,7 @@ async def test_a_plain_request_given_up_while_its_bytes_are_there_reads_nothing_
 
     async with serving(path, handle) as connect:
         peer = await connect()
-        give(peer, b"early\n", "kept")
+        give(peer.sock, b"early\n", "kept")
         assert await peer.line() in (b"early kept", b"early")
 
 
@@ -301,7 +272,7 @@ async def test_a_timeout_of_asking_loses_nothing(path: str) -> None:
         peer = await connect()
         assert await peer.ask(b"plain") == b"plain"
         assert await peer.line() == b"timeout"
-        give(peer, b"late\n", "kept")
+        give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
         assert await peer.ask(b"plain again") == b"plain again"
 
@@ -317,14 +288,12 @@ async def test_the_greeting_of_a_connection_may_ask_for_plain_requests(path: str
             request = yield asking_for(ancillary)
             await ask(client, ancillary, request)
 
-    server: AsyncUnixStreamServer[str, str] = AsyncUnixStreamServer(
-        path, StreamProtocol(StringLineSerializer()), Greeting()
-    )
+    server: AsyncUnixStreamServer[str, str] = AsyncUnixStreamServer(path, line_protocol(), Greeting())
     async with all_closed(), run(server) as it:
         peer = await it.connect()
         assert await peer.line() == b"name?"
         assert await peer.ask(b"Ann") == b"hello Ann"
-        give(peer, b"asked\n", "gift")
+        give(peer.sock, b"asked\n", "gift")
         assert await peer.line() == b"asked gift"
 
 
@@ -384,7 +353,7 @@ async def test_answers_keep_their_order_with_descriptors_among_them(path: str) -
         for _ in range(2):
             assert await peer.ask(b"plain") == b"plain"
             assert await peer.line() == b"with"
-            give(peer, b"asked\n")
+            give(peer.sock, b"asked\n")
             assert await peer.line() == b"asked gift"
 
 
@@ -411,7 +380,7 @@ async def test_a_task_cancelled_at_a_plain_request_reads_nothing_ahead(path: str
         assert await peer.ask(b"plain") == b"plain"
         await sleep(0.01)
         tasks[0].cancel()
-        give(peer, b"late\n", "kept")
+        give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
 
 
@@ -469,7 +438,7 @@ async def test_a_descriptor_of_a_peer_that_has_left_is_received_after_an_answer_
         peer = await connect()
         await peer.send(b"one\n")
         await busy.wait()
-        give(peer, b"two\n", "gift")
+        give(peer.sock, b"two\n", "gift")
         peer.close()
         go_on.set()
         await ended.wait()
@@ -497,7 +466,7 @@ async def test_a_handler_that_asks_hears_a_peer_that_takes_no_more_answers(path:
         with contextlib.suppress(OSError):  # asyncio finds out behind this call
             await clients[0].send_packet("too late")
         await sleep(0.01)
-        give(peer, b"asked\n")
+        give(peer.sock, b"asked\n")
         await ended.wait()
     assert diary == ["asked gift"]
 

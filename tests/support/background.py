@@ -1,4 +1,4 @@
-"""Tasks that run beside a test, and what they leave for it, on every backend."""
+"""Tasks that run beside a test, on every backend, and what a test uses to wait for them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ __all__ = [
     "background_tasks",
     "new_event",
     "results",
+    "running_task",
     "settle",
     "sleep",
     "spawn",
@@ -28,29 +29,29 @@ _T = TypeVar("_T")
 
 
 def new_event() -> IEvent:
-    """Returns an event of the backend that is running."""
+    """Return an event of the running backend."""
     return ensure_backend(None).create_event()
 
 
 async def sleep(delay: float) -> None:
-    """Sleeps, on the backend that is running."""
+    """Sleep, on the running backend."""
     await ensure_backend(None).sleep(delay)
 
 
 async def settle() -> None:
-    """Lets all tasks run that are ready, and those that were just spawned: they may come after this one in a turn."""
+    """Let all ready tasks run, and those just spawned, which may come after this one in a turn of the event loop."""
     for _ in range(2):
         await ensure_backend(None).coro_yield()
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Waits until *condition* holds."""
+    """Wait until *condition* holds."""
     while not condition():
         await sleep(0.001)
 
 
 class Running(Generic[_T]):
-    """A task. However it ends, nobody else is disturbed."""
+    """A task. Its error is kept: it does not cancel the tasks beside it."""
 
     _result: _T
 
@@ -78,11 +79,11 @@ class Running(Generic[_T]):
         return self._scope.cancelled_caught()
 
     async def wait(self) -> None:
-        """Waits for its end."""
+        """Wait until it has ended."""
         await self._ended.wait()
 
     async def result(self) -> _T:
-        """Waits for its end, and returns what it has returned, or raises what it has raised."""
+        """Wait until it has ended. Return its result, or raise its error."""
         await self.wait()
         if self.error is not None:
             raise self.error
@@ -91,12 +92,12 @@ class Running(Generic[_T]):
 
 
 async def results(*running: Running[_T]) -> list[_T]:
-    """Waits for the ends of all, and returns what they have returned, or raises what the first has raised."""
+    """Wait until all have ended. Return their results, or raise the error of the first that failed."""
     return [await task.result() for task in running]
 
 
 class Queue(Generic[_T]):
-    """What is put in one task is got in another one."""
+    """A queue between two tasks."""
 
     def __init__(self, backend: AsyncBackend | None = None) -> None:
         self._backend = ensure_backend(backend)
@@ -112,7 +113,7 @@ class Queue(Generic[_T]):
 
 
 class Background:
-    """Starts tasks that are cancelled at the end of the test."""
+    """Starts tasks and cancels them at the end of the test."""
 
     def __init__(self, backend: AsyncBackend, tasks: TaskGroup) -> None:
         self._backend = backend
@@ -120,14 +121,14 @@ class Background:
         self.running: list[Running[Any]] = []
 
     def spawn(self, awaitable: Awaitable[_T]) -> Running[_T]:
-        """Has *awaitable* awaited in a task."""
+        """Await *awaitable* in a task."""
         running: Running[_T] = Running(self._backend)
         self.running.append(running)
         self._tasks.start_soon(running.run, awaitable)
         return running
 
     async def start(self, coro_func: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> Running[_T]:
-        """Has ``coro_func(*args)`` run in a task, and waits until it has begun."""
+        """Run ``coro_func(*args)`` in a task, and wait until it has begun."""
         running: Running[_T] = Running(self._backend)
         self.running.append(running)
         _ = await self._tasks.start(running.run, coro_func(*args))
@@ -138,12 +139,12 @@ _current: ContextVar[Background] = ContextVar("_current")
 
 
 def spawn(awaitable: Awaitable[_T]) -> Running[_T]:
-    """Has *awaitable* awaited in a task beside the test, whose module has ``EVERY_BACKEND``."""
+    """Await *awaitable* in a task beside the test. The module has to set ``EVERY_BACKEND``."""
     return _current.get().spawn(awaitable)
 
 
 async def spawn_in_order(*awaitables: Awaitable[_T]) -> list[Running[_T]]:
-    """Has each awaited in a task of its own, that begins after those before it. Trio starts tasks in any order."""
+    """Await each in a task of its own, and begin them in order. Trio starts tasks in any order."""
     running = []
     for awaitable in awaitables:
         running.append(spawn(awaitable))
@@ -153,7 +154,7 @@ async def spawn_in_order(*awaitables: Awaitable[_T]) -> list[Running[_T]]:
 
 @contextlib.asynccontextmanager
 async def background_tasks(backend: AsyncBackend) -> AsyncIterator[Background]:
-    """Cancels the tasks at the end."""
+    """Let `spawn` start tasks during the block. Cancel them at the end."""
     async with backend.create_task_group() as tasks:
         background = Background(backend, tasks)
         token = _current.set(background)
@@ -163,3 +164,17 @@ async def background_tasks(backend: AsyncBackend) -> AsyncIterator[Background]:
             _current.reset(token)
             for running in background.running:
                 running.cancel()
+
+
+@contextlib.asynccontextmanager
+async def running_task(
+    backend: AsyncBackend, coro_func: Callable[[], Coroutine[Any, Any, _T]]
+) -> AsyncIterator[Running[_T]]:
+    """Run ``coro_func()`` in a task during the block. Cancel it at the end, and wait until it has ended."""
+    async with background_tasks(backend) as background:
+        task = await background.start(coro_func)
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await task.wait()

@@ -1,25 +1,18 @@
-"""Blocking calls under test: in threads, with an eye on when they wait, and never for ever."""
+"""Blocking calls under test: in threads, with a record of their waits, and with a limit on their duration."""
 
 from __future__ import annotations
 
-__all__ = ["PATIENCE", "InThread", "Waits", "open_descriptors", "stream_pair"]
+__all__ = ["PATIENCE", "InThread", "Waits"]
 
-import os
 import selectors
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from tests.support.sockets import PATIENCE
+
 _T = TypeVar("_T")
-
-PATIENCE = 20.0
-"""Seconds after which something that should have happened is said not to."""
-
-
-_SMALL = 1 << 14
-"""Bytes. With much less, TCP itself stands still for a while whenever the window was full."""
 
 
 class InThread(Generic[_T]):
@@ -98,29 +91,3 @@ class _ObservedSelector(selectors.BaseSelector):
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
         return self._selector.get_map()
-
-
-def stream_pair(family: socket.AddressFamily, *, small_buffers: bool = False) -> tuple[socket.socket, socket.socket]:
-    """Returns two connected stream sockets, ours and that of the peer; the latter is patient, not for ever."""
-    if family == getattr(socket, "AF_UNIX", None):
-        ours, peer = socket.socketpair(family)
-        if small_buffers:
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL)
-    else:
-        with socket.socket(family) as listener:
-            if small_buffers:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
-            listener.bind(("localhost", 0))
-            listener.listen()
-            ours = socket.socket(family)
-            if small_buffers:
-                ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL)
-            ours.connect(listener.getsockname())
-            peer, _ = listener.accept()
-    peer.settimeout(PATIENCE)
-    return ours, peer
-
-
-def open_descriptors() -> int:
-    """Returns how many files this process has open."""
-    return len(os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"))

@@ -1,10 +1,11 @@
-"""A server of datagrams with its request handler for the length of a test, and plain sockets to talk to it."""
+"""A network server of datagrams for the length of a test, its request handlers, and plain sockets to talk to it."""
 
 from __future__ import annotations
 
+from tests.support.lines import text_protocol
+
 __all__ = [
     "Client",
-    "DatagramPeer",
     "Handler",
     "Recorder",
     "Requests",
@@ -13,9 +14,7 @@ __all__ = [
     "has_ipv6",
     "has_unix_datagrams",
     "run",
-    "run_in_task",
     "serving",
-    "text_protocol",
 ]
 
 import contextlib
@@ -24,27 +23,19 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
-from tests.support.background import Running, background_tasks, until
-from tests.support.lowlevel_stream_servers import nothing_reported
-from tests.support.peers import PATIENCE
+from tests.support.background import Running
+from tests.support.network_servers import run_in_task
+from tests.support.peers import DatagramPeer
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvParams
-from easynetwork.protocol import DatagramProtocol
-from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers._datagram_server import BaseAsyncDatagramServer
-from easynetwork.servers._network_server import BaseAsyncNetworkServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramRequestHandler
 
 Client: TypeAlias = AsyncDatagramClient[str]
 Requests: TypeAlias = AsyncGenerator[float | RecvParams | None, str]
 Server: TypeAlias = BaseAsyncDatagramServer[str, str, Any]
-
-
-def text_protocol() -> DatagramProtocol[str, str]:
-    """One datagram is one text, in ASCII."""
-    return DatagramProtocol(StringLineSerializer(encoding="ascii"))
 
 
 class Handler(AsyncDatagramRequestHandler[str, str]):
@@ -55,7 +46,7 @@ class Handler(AsyncDatagramRequestHandler[str, str]):
 
 
 class Recorder(Handler):
-    """Answers as well, and keeps the clients and a diary."""
+    """Answers each datagram with itself, and keeps the clients and a diary of the requests."""
 
     def __init__(self) -> None:
         self.clients: list[Client] = []
@@ -68,47 +59,8 @@ class Recorder(Handler):
         await client.send_packet(request)
 
 
-class DatagramPeer:
-    """A client without any of our code."""
-
-    def __init__(self, backend: AsyncBackend, sock: socket.socket) -> None:
-        sock.setblocking(False)
-        self.sock = sock
-        self._backend = backend
-
-    @property
-    def address(self) -> Any:
-        return self.sock.getsockname()
-
-    def send(self, *datagrams: bytes) -> None:
-        for datagram in datagrams:
-            self.sock.send(datagram)
-
-    async def receive(self) -> bytes:
-        with self._backend.timeout(PATIENCE):
-            while True:
-                try:
-                    return self.sock.recv(1 << 16)
-                except BlockingIOError:
-                    await self._backend.sleep(0.0005)
-
-    async def answers(self, count: int) -> list[bytes]:
-        return [await self.receive() for _ in range(count)]
-
-    async def ask(self, request: bytes) -> bytes:
-        self.send(request)
-        return await self.receive()
-
-    def has_received(self) -> bool:
-        try:
-            self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        return True
-
-
 class Serving:
-    """A server that is up, and those who send to it."""
+    """A server that is up, and the peers that send to it."""
 
     def __init__(self, server: Server, task: Running[None], directory: str) -> None:
         self.server = server
@@ -117,10 +69,10 @@ class Serving:
         self._peers: list[DatagramPeer] = []
 
     def peer(self, index: int = 0, *, is_named: bool = True) -> DatagramPeer:
-        """Returns a new one that is connected to the socket at *index* of the server."""
+        """Return a new one that is connected to the socket at *index* of the server."""
         server = self.server.get_sockets()[index]
         sock = socket.socket(server.family, socket.SOCK_DGRAM)
-        peer = DatagramPeer(self.server.backend(), sock)
+        peer = DatagramPeer(sock)
         self._peers.append(peer)
         address = server.getsockname()
         if server.family in (socket.AF_INET, socket.AF_INET6):
@@ -132,30 +84,12 @@ class Serving:
 
     def hang_up(self) -> None:
         for peer in self._peers:
-            peer.sock.close()
-
-
-@contextlib.asynccontextmanager
-async def run_in_task(server: BaseAsyncNetworkServer[Any, Any]) -> AsyncIterator[Running[None]]:
-    """Serves until the end of the context, and closes the server."""
-    backend = server.backend()
-    is_up = backend.create_event()
-    async with nothing_reported(), background_tasks(backend) as background:
-        task = background.spawn(server.serve_forever(is_up_event=is_up))
-        try:
-            await until(lambda: is_up.is_set() or task.done())
-            assert is_up.is_set(), task.error
-            yield task
-        finally:
-            await server.shutdown()
-            await server.server_close()
-            await task.wait()
-    assert task.error is None
+            peer.close()
 
 
 @contextlib.asynccontextmanager
 async def run(server: Server) -> AsyncIterator[Serving]:
-    """Serves until the end of the context."""
+    """Serve until the end of the context."""
     with tempfile.TemporaryDirectory() as directory:
         async with run_in_task(server) as task:
             it = Serving(server, task, directory)
@@ -169,7 +103,7 @@ async def run(server: Server) -> AsyncIterator[Serving]:
 async def serving(
     backend: AsyncBackend, handler: AsyncDatagramRequestHandler[str, str], host: Any = "127.0.0.1", **options: Any
 ) -> AsyncIterator[Serving]:
-    """Serves text over UDP on a free port of the loopback interface."""
+    """Serve text over UDP on a free port of the loopback interface."""
     server: AsyncUDPNetworkServer[str, str] = AsyncUDPNetworkServer(
         host, 0, text_protocol(), handler, backend, **options
     )
@@ -178,13 +112,14 @@ async def serving(
 
 
 def has_unix_datagrams(backend: AsyncBackend) -> bool:
+    """Return whether *backend* has Unix datagram sockets."""
     # The base class has the method only where the platform has such sockets.
     inherited = getattr(AsyncBackend, "create_unix_datagram_listener", None)
     return getattr(type(backend), "create_unix_datagram_listener", None) is not inherited
 
 
 def has_ipv6() -> bool:
-    """Whether the loopback interface has it."""
+    """Return whether the loopback interface has IPv6."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         sock.bind(("::1", 0))
         return True

@@ -1,19 +1,21 @@
-"""A server of datagrams of text for the length of a test, by either of the two drivers."""
+"""A low-level server of datagrams of text, for the length of a test, stepped by either of the two drivers."""
 
 from __future__ import annotations
 
-__all__ = ["Client", "DatagramPeer", "Handler", "Requests", "RunningServer", "WrappedListener", "serving"]
+__all__ = ["TEXT", "Client", "Handler", "Requests", "RunningServer", "WrappedListener", "run", "serving"]
 
-import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
-from tests.support.peers import PATIENCE
+from tests.support.background import Running, running_task
+from tests.support.loop_errors import nothing_reported
+from tests.support.peers import DatagramPeer
+from tests.support.sockets import udp_socket
 
-from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer, DatagramClientContext
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -25,44 +27,6 @@ Client: TypeAlias = DatagramClientContext[str, Any]
 Requests: TypeAlias = AsyncGenerator[float | RecvParams | None, str]
 Handler: TypeAlias = Callable[[Client], Requests]
 TEXT: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer(encoding="ascii"))
-
-
-class DatagramPeer:
-    """A client without any of our code."""
-
-    def __init__(self, sock: socket.socket, server: Any) -> None:
-        sock.connect(server)
-        sock.setblocking(False)
-        self.sock = sock
-
-    @property
-    def address(self) -> Any:
-        return self.sock.getsockname()
-
-    def send(self, *datagrams: bytes) -> None:
-        for datagram in datagrams:
-            self.sock.send(datagram)
-
-    async def receive(self) -> bytes:
-        readable = asyncio.Event()
-        asyncio.get_running_loop().add_reader(self.sock.fileno(), readable.set)
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while True:
-                    try:
-                        return self.sock.recv(1 << 16)
-                    except BlockingIOError:
-                        readable.clear()
-                        await readable.wait()
-        finally:
-            asyncio.get_running_loop().remove_reader(self.sock.fileno())
-
-    async def ask(self, request: bytes) -> bytes:
-        self.send(request)
-        return await self.receive()
-
-    async def answers(self, count: int) -> list[bytes]:
-        return [await self.receive() for _ in range(count)]
 
 
 class WrappedListener(AsyncDatagramListener[Any]):
@@ -113,28 +77,28 @@ class WrappedListener(AsyncDatagramListener[Any]):
 class RunningServer:
     """A server with the peers that talk to it."""
 
-    def __init__(self, server: AsyncDatagramServer[str, str, Any], task: asyncio.Task[NoReturn]) -> None:
+    def __init__(self, server: AsyncDatagramServer[str, str, Any], task: Running[NoReturn]) -> None:
         self.server = server
         self.task = task
         self.address = server.extra(SocketAttribute.sockname)
         self._peers: list[DatagramPeer] = []
 
     def peer(self) -> DatagramPeer:
-        sock = socket.socket(type=socket.SOCK_DGRAM)
-        sock.bind(("127.0.0.1", 0))
-        peer = DatagramPeer(sock, self.address)
+        """Return a new one, for a server of UDP."""
+        sock = udp_socket()
+        sock.connect(self.address)
+        peer = DatagramPeer(sock)
         self._peers.append(peer)
         return peer
 
     async def stop(self) -> None:
-        """Cancels ``serve()``, and waits until all handlers have ended."""
+        """Cancel ``serve()``, and wait until all handlers have ended."""
         self.task.cancel()
-        await asyncio.wait([self.task], timeout=PATIENCE)
-        assert self.task.done()
+        await self.task.wait()
 
     def hang_up(self) -> None:
         for peer in self._peers:
-            peer.sock.close()
+            peer.close()
 
 
 @contextlib.asynccontextmanager
@@ -145,7 +109,7 @@ async def serving(
     protocol: DatagramProtocol[str, str] = TEXT,
     task_group: TaskGroup | None = None,
 ) -> AsyncIterator[RunningServer]:
-    """Serves *handler* on a loopback port. At the end, nothing may have been reported to the event loop as an error.
+    """Serve *handler* on a loopback port. Nothing may be reported to the event loop as an error.
 
     Parameters:
         handler: the request handler.
@@ -153,20 +117,27 @@ async def serving(
         protocol: ASCII text by default.
         task_group: given to ``serve()``.
     """
-    [listener] = await AsyncIOBackend().create_udp_listeners("127.0.0.1", 0)
-    reported: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    [listener] = await ensure_backend(None).create_udp_listeners("127.0.0.1", 0)
     server: AsyncDatagramServer[str, str, Any] = AsyncDatagramServer(
         WrappedListener(listener) if driver == "pull" else listener, protocol
     )
-    async with server:
-        running = RunningServer(server, asyncio.create_task(server.serve(handler, task_group)))
-        try:
-            await asyncio.sleep(0)
-            yield running
-        finally:
-            is_stopped_by_the_test = server.is_closing() or running.task.done()
-            await running.stop()
-            running.hang_up()
-    assert running.task.cancelled() or (is_stopped_by_the_test and running.task.exception() is not None)
-    assert reported == []
+    async with run(server, partial(server.serve, handler, task_group)) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def run(
+    server: AsyncDatagramServer[str, str, Any], serve: Callable[[], Coroutine[Any, Any, NoReturn]]
+) -> AsyncIterator[RunningServer]:
+    """Await ``serve()`` during the block, and close *server*. Nothing may be reported as an error."""
+    async with nothing_reported(), server:
+        async with running_task(server.backend(), serve) as task:
+            running = RunningServer(server, task)
+            try:
+                await server.backend().coro_yield()
+                yield running
+            finally:
+                is_stopped_by_the_test = server.is_closing() or running.task.done()
+                await running.stop()
+                running.hang_up()
+    assert running.task.cancelled() or (is_stopped_by_the_test and running.task.error is not None)

@@ -1,19 +1,18 @@
-"""A server of lines of text for the length of a test, by either of the two drivers."""
+"""A low-level server of lines of text, for the length of a test, stepped by either of the two drivers."""
 
 from __future__ import annotations
 
-__all__ = ["Client", "Handler", "Requests", "RunningServer", "nothing_reported", "serving"]
+__all__ = ["Client", "Handler", "Requests", "RunningServer", "run", "serving"]
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
 
-import sniffio
 from tests.lowlevel.api_async.servers.pulling import PullingListener
-from tests.support.background import Running, background_tasks
+from tests.support.background import Running, running_task
+from tests.support.loop_errors import nothing_reported
 from tests.support.peers import Peer
 
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
@@ -32,14 +31,14 @@ Handler: TypeAlias = Callable[[Client], Requests]
 class RunningServer:
     """A server with the peers that have connected to it."""
 
-    def __init__(self, server: AsyncStreamServer[str, str], address: tuple[str, int], task: Running[NoReturn]) -> None:
+    def __init__(self, server: AsyncStreamServer[str, str], address: Any, task: Running[NoReturn]) -> None:
         self.server = server
         self.address = address
         self.task = task
         self._peers: list[Peer] = []
 
     async def connect(self, *, receive_buffer: int | None = None) -> Peer:
-        sock = socket.socket()
+        sock = socket.socket(socket.AF_INET if isinstance(self.address, tuple) else socket.AF_UNIX)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         peer = Peer(sock)
@@ -48,7 +47,7 @@ class RunningServer:
         return peer
 
     def connect_and_send(self, data: bytes) -> Peer:
-        """Connects and sends *data* before the server can accept the connection."""
+        """Connect and send *data* before the server can accept the connection."""
         peer = Peer(socket.create_connection(self.address))
         self._peers.append(peer)
         peer.sock.sendall(data)
@@ -68,7 +67,7 @@ async def serving(
     max_recv_size: int = 1 << 16,
     **options: Any,
 ) -> AsyncIterator[RunningServer]:
-    """Serves *handler* on a loopback port. At the end, nothing may have been reported to the event loop as an error.
+    """Serve *handler* on a loopback port. Nothing may be reported to the event loop as an error.
 
     Parameters:
         handler: the request handler.
@@ -77,35 +76,38 @@ async def serving(
         max_recv_size: of the server.
         options: keyword arguments of ``serve()``.
     """
-    backend = ensure_backend(None)
     listener, address = await _listen(driver)
     server: AsyncStreamServer[str, str] = AsyncStreamServer(
         listener, protocol or StreamProtocol(StringLineSerializer()), max_recv_size
     )
-    async with nothing_reported(), server, background_tasks(backend) as background:
-        task = await background.start(partial(server.serve, handler, **options))
-        running = RunningServer(server, address, task)
-        try:
-            await backend.coro_yield()
-            yield running
-        finally:
-            is_closed_by_the_test = server.is_closing()
-            task.cancel()
-            await task.wait()
-            running.hang_up()
-    assert task.cancelled() or (is_closed_by_the_test and isinstance(task.error, OSError))
+    async with run(server, address, handler, **options) as running:
+        yield running
 
 
 @contextlib.asynccontextmanager
-async def nothing_reported() -> AsyncIterator[None]:
-    """Checks that nothing is reported to the event loop as an error. (Trio has nothing to report to.)"""
-    if sniffio.current_async_library() != "asyncio":
-        yield
-        return
-    reported: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
-    yield
-    assert reported == []
+async def run(
+    server: AsyncStreamServer[str, str], address: Any, handler: Handler, **options: Any
+) -> AsyncIterator[RunningServer]:
+    """Serve *handler* with *server*, which listens at *address*, and close it. Nothing may be reported as an error.
+
+    Parameters:
+        server: owned by the context.
+        address: for the peers that connect.
+        handler: the request handler.
+        options: keyword arguments of ``serve()``.
+    """
+    async with nothing_reported(), server:
+        async with running_task(server.backend(), partial(server.serve, handler, **options)) as task:
+            running = RunningServer(server, address, task)
+            try:
+                await server.backend().coro_yield()
+                yield running
+            finally:
+                is_closed_by_the_test = server.is_closing()
+                task.cancel()
+                await task.wait()
+                running.hang_up()
+    assert task.cancelled() or (is_closed_by_the_test and isinstance(task.error, OSError))
 
 
 async def _listen(driver: str) -> tuple[AsyncListener[AsyncStreamTransport], tuple[str, int]]:

@@ -1,23 +1,21 @@
-"""The other side of a connection: a plain socket, so that a test decides what is read, and when."""
+"""The other side of a connection: plain sockets, so that a test decides what is read, and when."""
 
 from __future__ import annotations
 
-__all__ = ["PATIENCE", "Peer", "turns_of_the_loop"]
+from tests.support.sockets import PATIENCE, reset
+
+__all__ = ["PATIENCE", "DatagramPeer", "Peer", "turns_of_the_loop"]
 
 import socket
-import struct
 from typing import Any
 
 from tests.support.socket_calls import socket_calls
 
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 
-PATIENCE = 10.0
-"""Seconds after which a test that hangs has failed. Nothing is expected to take as long."""
-
 
 class Peer:
-    """A client without any of our code."""
+    """One end of a stream, without any code of the library."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -33,7 +31,7 @@ class Peer:
             await socket_calls().send_all(self.sock, data)
 
     async def send_until_it_blocks(self, line: bytes) -> int:
-        """Sends *line* again and again until nothing moves for some time; returns how many bytes went."""
+        """Send *line* again and again until nothing moves for some time. Return the number of bytes sent."""
         data = memoryview(line * 1000)
         sent = 0
         quiet = 0
@@ -47,7 +45,7 @@ class Peer:
         return sent
 
     async def line(self) -> bytes:
-        """Returns the next line, without its end; raises EOFError at the end of the stream."""
+        """Return the next line, without its end. Raise `EOFError` at the end of the stream."""
         while b"\n" not in self._kept:
             if not (data := await self._receive()):
                 raise EOFError(f"the stream ended after {self._kept[-100:]!r}")
@@ -63,7 +61,7 @@ class Peer:
         return await self.line()
 
     async def rest(self) -> bytes:
-        """Returns everything up to the end of the stream."""
+        """Return everything up to the end of the stream."""
         received = [self._kept]
         self._kept = b""
         while data := await self._receive():
@@ -71,7 +69,7 @@ class Peer:
         return b"".join(received)
 
     async def gone(self) -> bool:
-        """Waits until the server has closed, in an orderly way or by a reset; what is received is ignored."""
+        """Wait until the server has closed, in an orderly way or by a reset. Ignore what it sends."""
         try:
             await self.rest()
         except ConnectionError:
@@ -82,8 +80,7 @@ class Peer:
         self.sock.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.sock.close()
+        reset(self.sock)
 
     def close(self) -> None:
         self.sock.close()
@@ -93,7 +90,45 @@ class Peer:
             return await socket_calls().receive(self.sock)
 
 
+class DatagramPeer:
+    """A datagram socket without any code of the library. Connect it before use."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+
+    @property
+    def address(self) -> Any:
+        return self.sock.getsockname()
+
+    def send(self, *datagrams: bytes) -> None:
+        for datagram in datagrams:
+            self.sock.send(datagram)
+
+    async def receive(self) -> bytes:
+        with ensure_backend(None).timeout(PATIENCE):
+            return await socket_calls().receive(self.sock)
+
+    async def answers(self, count: int) -> list[bytes]:
+        return [await self.receive() for _ in range(count)]
+
+    async def ask(self, request: bytes) -> bytes:
+        self.send(request)
+        return await self.receive()
+
+    def has_received(self) -> bool:
+        """Return whether a datagram waits to be received."""
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.sock.close()
+
+
 async def turns_of_the_loop(count: int) -> None:
-    """Lets everything else run *count* times."""
+    """Let everything else run *count* times."""
     for _ in range(count):
         await ensure_backend(None).coro_yield()

@@ -1,22 +1,22 @@
-"""A server with its request handler for the length of a test, and plain sockets to talk to it."""
+"""A network server of streams for the length of a test, its request handlers, and plain sockets to talk to it."""
 
 from __future__ import annotations
 
-__all__ = ["Client", "Handler", "Requests", "Serving", "line_protocol", "run", "serving", "until"]
+from tests.support.lines import line_protocol
+
+__all__ = ["Client", "Handler", "Requests", "Serving", "run", "serving"]
 
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any, TypeAlias
 
-from tests.support.background import Running, background_tasks, until
-from tests.support.lowlevel_stream_servers import Requests, nothing_reported
-from tests.support.peers import PATIENCE, Peer
+from tests.support.background import Running
+from tests.support.lowlevel_stream_servers import Requests
+from tests.support.network_servers import run_in_task
+from tests.support.peers import Peer
 
 from easynetwork.lowlevel.socket import UnixSocketAddress
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers._stream_server import BaseAsyncStreamServer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
@@ -25,12 +25,8 @@ Client: TypeAlias = AsyncStreamClient[str]
 Server: TypeAlias = BaseAsyncStreamServer[str, str, Any]
 
 
-def line_protocol() -> StreamProtocol[str, str]:
-    return StreamProtocol(StringLineSerializer())
-
-
 class Handler(AsyncStreamRequestHandler[str, str]):
-    """Answers each line with itself, and keeps a diary of what was called. ``client`` is the last that came."""
+    """Answers each line with itself, and keeps a diary of the hooks called. ``client`` is the last one connected."""
 
     client: Client
 
@@ -49,7 +45,7 @@ class Handler(AsyncStreamRequestHandler[str, str]):
 
 
 class Serving:
-    """A server that is up, and those who connect to it."""
+    """A server that is up, and the peers that connect to it."""
 
     def __init__(self, server: Server, task: Running[None]) -> None:
         self.server = server
@@ -74,28 +70,19 @@ class Serving:
 
 @contextlib.asynccontextmanager
 async def run(server: Server) -> AsyncIterator[Serving]:
-    """Serves until the end of the context. Nothing may have been reported to the event loop as an error."""
-    backend = server.backend()
-    is_up = backend.create_event()
-    async with nothing_reported(), background_tasks(backend) as background:
-        task = await background.start(partial(server.serve_forever, is_up_event=is_up))
-        serving = Serving(server, task)
+    """Serve until the end of the context. Nothing may be reported to the event loop as an error."""
+    async with run_in_task(server) as task:
+        it = Serving(server, task)
         try:
-            with backend.timeout(PATIENCE):
-                await until(lambda: is_up.is_set() or task.done())
-            assert not task.done()
-            yield serving
+            yield it
         finally:
-            await server.shutdown()
-            serving.hang_up()
-            await server.server_close()
-            await task.wait()
-    assert task.cancelled() or task.error is None
+            await server.shutdown()  # while the peers are connected
+            it.hang_up()
 
 
 @contextlib.asynccontextmanager
 async def serving(handler: AsyncStreamRequestHandler[str, str], **options: Any) -> AsyncIterator[Serving]:
-    """Serves lines of text on a free port of the loopback interface."""
+    """Serve lines of text on a free port of the loopback interface."""
     server: AsyncTCPNetworkServer[str, str] = AsyncTCPNetworkServer("127.0.0.1", 0, line_protocol(), handler, **options)
     async with run(server) as it:
         yield it

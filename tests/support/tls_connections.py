@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["PATIENCE", "Hidden", "TLSPeer", "connected", "sockets", "until_closed", "wrap"]
+from tests.support.sockets import tcp_pair
+
+__all__ = ["PATIENCE", "Hidden", "TLSPeer", "connected", "until_closed", "wrap"]
 
 import contextlib
 import socket
@@ -104,20 +106,6 @@ class TLSPeer(Peer):
         await self.flush()
 
 
-def sockets(*, small_buffers: bool = False) -> tuple[socket.socket, socket.socket]:
-    """Returns both ends of a TCP connection."""
-    with socket.socket() as listener:
-        if small_buffers:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        ours = socket.socket()
-        if small_buffers:
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
-        ours.connect(listener.getsockname())
-        return ours, listener.accept()[0]
-
-
 async def wrap(sock: socket.socket, mode: str, context: ssl.SSLContext, **options: Any) -> AsyncTLSStreamTransport:
     """Does the handshake over *sock*, by callbacks or by pulling. As the client, unless the options say otherwise."""
     transport = await ensure_backend(None).wrap_stream_socket(sock)
@@ -150,7 +138,7 @@ async def connected(
     """
     client = client or the_certificates().client_context(version)
     server = server or the_certificates().server_context(version)
-    ours, theirs = sockets(small_buffers=small_buffers)
+    ours, theirs = tcp_pair(small_buffers=small_buffers)
     if server_side:
         peer = TLSPeer(theirs, client, server_side=False, server_hostname="localhost")
     else:

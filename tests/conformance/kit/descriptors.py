@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 SPACE: Final = 4096
@@ -28,22 +28,26 @@ def many(token: Token) -> list[tuple[int, int, bytes]]:
 
 
 @contextlib.contextmanager
-def few_descriptors_left() -> Iterator[None]:
-    """This process can open two files more, and no third one."""
+def few_descriptors_left(count: int) -> Iterator[Callable[[], None]]:
+    """Let this process open *count* files more, and no other. Give what raises the limit again."""
     if sys.platform == "win32":
         raise NotImplementedError
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.dup(0)
-    second = os.dup(0)
-    os.close(second)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (second + 1, hard))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def restore() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    # The limit is for the numbers of descriptors, and the free numbers need not follow each other.
+    free = [os.dup(0) for _ in range(count + 1)]
+    for descriptor in free:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], limits[1]))
     try:
-        yield
+        yield restore
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        restore()
 
 
 class Token:

@@ -10,6 +10,7 @@ from unittest.mock import ANY, AsyncMock, Mock, call
 
 import pytest
 from tests.support.certificates import Certificates
+from tests.support.lines import buffered_line_protocol, line_protocol
 
 from easynetwork.exceptions import IncompletePacketError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -40,8 +41,8 @@ EVERY_BACKEND = True
 
 ROOM = 1024
 
-CHUNKS: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer())
-BUFFER: BufferedStreamProtocol[str, str, Any] = BufferedStreamProtocol(StringLineSerializer())
+CHUNKS: StreamProtocol[str, str] = line_protocol()
+BUFFER: BufferedStreamProtocol[str, str, Any] = buffered_line_protocol()
 DATAGRAM: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer())
 
 Received = list[bytes]

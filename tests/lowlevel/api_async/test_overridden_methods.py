@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import pytest
 from tests.support.background import new_event, spawn
 from tests.support.certificates import Certificates
+from tests.support.lines import buffered_line_protocol, line_protocol
 from tests.support.socket_calls import socket_calls
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
@@ -24,8 +25,8 @@ from easynetwork.serializers.line import StringLineSerializer
 
 EVERY_BACKEND = True
 
-CHUNKS: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer())
-BUFFER: BufferedStreamProtocol[str, str, Any] = BufferedStreamProtocol(StringLineSerializer())
+CHUNKS: StreamProtocol[str, str] = line_protocol()
+BUFFER: BufferedStreamProtocol[str, str, Any] = buffered_line_protocol()
 DATAGRAM: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer())
 
 either_protocol = pytest.mark.parametrize("protocol", [CHUNKS, BUFFER], ids=["chunks", "buffer"])

@@ -97,7 +97,7 @@ async def too_little_room_for_descriptors_is_emsgsize_and_loses_no_datagram(stag
 async def too_few_free_descriptors_are_emsgsize_and_lose_no_datagram(stage: DatagramStage) -> None:
     for asked in (True, False):
         assert stage.far_socket().sendmsg([b"abc"], many(Token(stage.cleanup))) == 3
-        with few_descriptors_left():
+        with few_descriptors_left(2):
             if asked:
                 with pytest.raises(OSError) as info:
                     await stage.transport.recv_with_ancillary(SPACE)

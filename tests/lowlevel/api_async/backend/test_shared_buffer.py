@@ -9,7 +9,8 @@ import threading
 import tracemalloc
 from collections.abc import AsyncIterator
 
-from tests.support.blocking import PATIENCE, stream_pair
+from tests.support.blocking import PATIENCE
+from tests.support.sockets import stream_pair
 
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport

@@ -6,12 +6,13 @@ import gc
 import os
 import socket
 import ssl
-import struct
 import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
+from tests.support.descriptors import open_descriptors
+from tests.support.sockets import reset, unused_address
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -40,10 +41,8 @@ def leaves(exc: BaseException) -> list[BaseException]:
 
 @pytest.fixture
 def no_server() -> int:
-    """A port that nobody listens to."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
+    """A port without a listener."""
+    return unused_address()[1]
 
 
 @pytest.fixture
@@ -73,11 +72,6 @@ async def pair(backend: AsyncBackend) -> AsyncIterator[Pair]:
     with peer:
         yield transport, peer
         await aclose_forcefully(transport)
-
-
-def reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 # --- connecting
@@ -185,10 +179,6 @@ async def test_a_local_address_of_another_family_is_an_oserror_in_a_group(backen
         with pytest.raises(ExceptionGroup) as info:
             await backend.create_tcp_connection(*server.getsockname(), local_address=("::1", 0))
     assert all(isinstance(exc, OSError) for exc in leaves(info.value))
-
-
-def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc")

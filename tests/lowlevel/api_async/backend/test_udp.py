@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.background import settle, spawn
+from tests.support.sockets import udp_socket, unused_address
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -20,15 +21,11 @@ from easynetwork.lowlevel.socket import ISocket, SocketAttribute
 
 EVERY_BACKEND = True
 
-PATIENCE = 10.0
-
 
 @pytest.fixture
 def peer() -> Iterator[socket.socket]:
     """A blocking socket without any of our code."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
-        sock.bind(("127.0.0.1", 0))
+    with udp_socket() as sock:
         yield sock
 
 
@@ -44,11 +41,8 @@ async def transport(backend: AsyncBackend, peer: socket.socket) -> AsyncIterator
 
 @pytest.fixture
 def nobody() -> tuple[str, int]:
-    """An address where nobody receives."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        host, port = sock.getsockname()
-        return host, port
+    """An address without a receiver."""
+    return unused_address(socket.SOCK_DGRAM)
 
 
 def addresses(port: int, *hosts: str) -> list[Any]:

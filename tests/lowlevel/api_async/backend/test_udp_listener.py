@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 from tests.support.background import Queue, Running, settle, spawn, until
+from tests.support.sockets import PATIENCE, udp_socket
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend._asyncio.datagram import listener as asyncio_module
@@ -23,17 +24,13 @@ from easynetwork.lowlevel.socket import SocketAttribute
 
 EVERY_BACKEND = True
 
-PATIENCE = 10.0
-
 Listener: TypeAlias = AsyncDatagramListener[tuple[Any, ...]]
 
 
 @pytest.fixture
 def peer() -> Iterator[socket.socket]:
     """A blocking socket without any of our code."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
-        sock.bind(("127.0.0.1", 0))
+    with udp_socket() as sock:
         yield sock
 
 

@@ -9,14 +9,13 @@ import gc
 import itertools
 import os
 import socket
-import sys
 import warnings
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.platforms import needs_abstract_names
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.unix_loop_transport import SocketTransport
@@ -26,15 +25,8 @@ from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.constants import SC_IOV_MAX
 from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute, UNIXSocketAttribute
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
-
 Pair = tuple[AsyncStreamTransport, socket.socket]
 ANCILLARY = 1024
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
 
 
 @pytest.fixture
@@ -94,7 +86,7 @@ async def test_it_connects_to_a_path(backend: AsyncBackend, path: str) -> None:
                 assert transport.backend() is backend
 
 
-@LINUX
+@needs_abstract_names
 async def test_it_connects_to_an_abstract_name(backend: AsyncBackend) -> None:
     name = b"\0easynetwork-test-%d" % os.getpid()
     with listening(name):
@@ -128,7 +120,7 @@ async def test_it_binds_to_a_local_path_and_never_deletes_it(backend: AsyncBacke
         assert os.path.exists(path + ".client")
 
 
-@LINUX
+@needs_abstract_names
 async def test_an_empty_local_path_is_chosen_by_the_system(backend: AsyncBackend, path: str) -> None:
     with listening(path):
         async with await backend.create_unix_stream_connection(path, local_path="") as transport:

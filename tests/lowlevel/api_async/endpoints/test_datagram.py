@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 import pytest
+from tests.support.lines import line_protocol, text_protocol
+from tests.support.sockets import PATIENCE, udp_socket
 
 from easynetwork.exceptions import BusyResourceError, DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.api_async.endpoints.datagram import (
     AsyncDatagramEndpoint,
     AsyncDatagramReceiverEndpoint,
@@ -26,26 +27,17 @@ from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncDatagramWriteTransport,
 )
 from easynetwork.lowlevel.socket import SocketAttribute
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
-PATIENCE = 10.0
-
 Endpoint: TypeAlias = AsyncDatagramEndpoint[str, str]
-TEXT: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer(encoding="ascii"))
-
-
-@pytest.fixture
-def backend() -> AsyncBackend:
-    return new_builtin_backend("asyncio")
+TEXT: DatagramProtocol[str, str] = text_protocol()
 
 
 @pytest.fixture
 def peer() -> Iterator[socket.socket]:
     """A blocking socket without any of our code."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
-        sock.bind(("127.0.0.1", 0))
+    with udp_socket() as sock:
         yield sock
 
 
@@ -133,7 +125,7 @@ async def test_a_wrong_transport_is_refused(backend: AsyncBackend) -> None:
             make()
 
 
-@pytest.mark.parametrize("bad", [None, StringLineSerializer(), StreamProtocol(StringLineSerializer())])
+@pytest.mark.parametrize("bad", [None, StringLineSerializer(), line_protocol()])
 async def test_a_wrong_protocol_is_refused(backend: AsyncBackend, bad: Any) -> None:
     transport = Both(backend)
     for cls in (AsyncDatagramEndpoint, AsyncDatagramReceiverEndpoint, AsyncDatagramSenderEndpoint):

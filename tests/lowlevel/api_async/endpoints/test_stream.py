@@ -5,17 +5,16 @@ import contextlib
 import gc
 import random
 import socket
-import struct
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from typing import Any
 
 import pytest
 from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
+from tests.support.sockets import reset
 
 from easynetwork.exceptions import BusyResourceError, StreamProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.api_async.endpoints.stream import (
     AsyncStreamEndpoint,
     AsyncStreamReceiverEndpoint,
@@ -32,11 +31,6 @@ from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, 
 
 Endpoint = AsyncStreamEndpoint[Any, Any]
 LINE: StreamProtocol[Any, Any] = StreamProtocol(Line(b"\n"))
-
-
-@pytest.fixture
-def backend() -> AsyncBackend:
-    return new_builtin_backend("asyncio")
 
 
 @pytest.fixture(
@@ -82,11 +76,6 @@ async def endpoint(
 
 async def receive(peer: socket.socket) -> bytes:
     return await asyncio.to_thread(peer.recv, 65536)
-
-
-def reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
 
 
 # --- minimal transports, as a user would write them

@@ -7,13 +7,22 @@ import errno
 import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.background import new_event, sleep, spawn
-from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.support.lowlevel_stream_servers import Client, Requests, nothing_reported
+from tests.support.background import new_event, sleep
+from tests.support.descriptors import (
+    Gift,
+    all_closed,
+    asking_for,
+    give,
+    receive_message,
+    received_text,
+    send_message,
+    text_in,
+)
+from tests.support.lines import LINE_PROTOCOLS, line_protocol
+from tests.support.lowlevel_stream_servers import Client, Requests, run
 from tests.support.peers import PATIENCE, Peer
 
 from easynetwork.exceptions import UnsupportedOperation
@@ -21,25 +30,14 @@ from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAncillary
-from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.protocol import AnyStreamProtocolType
 
 EVERY_BACKEND = True
 
-PROTOCOLS: dict[str, Callable[[StringLineSerializer], AnyStreamProtocolType[str, str]]] = {
-    "stream": StreamProtocol,
-    "buffered": BufferedStreamProtocol,
-}
 
-
-@pytest.fixture(params=PROTOCOLS)
+@pytest.fixture(params=LINE_PROTOCOLS)
 def protocol(request: pytest.FixtureRequest) -> AnyStreamProtocolType[str, str]:
-    return PROTOCOLS[request.param](StringLineSerializer())
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
+    return LINE_PROTOCOLS[request.param]()
 
 
 @contextlib.asynccontextmanager
@@ -49,30 +47,13 @@ async def serving(
     protocol: AnyStreamProtocolType[str, str] | None = None,
     ancillary_bufsize: int | None = 1024,
 ) -> AsyncIterator[Peer]:
-    """Serves one peer. In the end, no descriptor is left, and nothing was reported to the event loop."""
-    async with nothing_reported(), all_closed():
+    """Serve one peer over a Unix socket. In the end, no descriptor is left."""
+    async with all_closed():
         listener = await ensure_backend(None).create_unix_stream_listener(path, 10)
-        async with AsyncStreamServer(listener, protocol or StreamProtocol(StringLineSerializer()), 1024) as server:
-            task = spawn(server.serve(handler, ancillary_bufsize=ancillary_bufsize))
-            sock = socket.socket(socket.AF_UNIX)
-            sock.connect(path)
-            peer = Peer(sock)
-            try:
-                with ensure_backend(None).timeout(PATIENCE):
-                    yield peer
-            finally:
-                peer.close()
-                task.cancel()
-                await task.wait()
-
-
-def asking_for(ancillary: SocketAncillary, timeout: float | None = None) -> RecvParams:
-    return RecvParams(timeout=timeout, recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
-
-
-def text_in(ancillary: SocketAncillary) -> str:
-    """Returns the text of the file that was received, and closes that; ``"-"`` if there is none."""
-    return received_text(ancillary) if list(ancillary.iter_fds()) else "-"
+        server = AsyncStreamServer(listener, protocol or line_protocol(), 1024)
+        async with run(server, path, handler, ancillary_bufsize=ancillary_bufsize) as running:
+            with ensure_backend(None).timeout(PATIENCE):
+                yield await running.connect()
 
 
 async def always_asking(client: Client) -> Requests:
@@ -80,11 +61,6 @@ async def always_asking(client: Client) -> Requests:
         ancillary = SocketAncillary()
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {text_in(ancillary)}")
-
-
-def give(peer: Peer, data: bytes, text: str = "gift") -> None:
-    with Gift(text) as gift:
-        send_message(peer.sock, data, gift)
 
 
 async def settle() -> None:
@@ -97,10 +73,10 @@ async def settle() -> None:
 
 async def test_a_descriptor_comes_with_its_request(path: str, protocol: AnyStreamProtocolType[str, str]) -> None:
     async with serving(path, always_asking, protocol) as peer:
-        give(peer, b"one\n", "first")
+        give(peer.sock, b"one\n", "first")
         assert await peer.line() == b"one first"
         assert await peer.ask(b"two") == b"two -"
-        give(peer, b"three\n", "third")
+        give(peer.sock, b"three\n", "third")
         assert await peer.line() == b"three third"
 
 
@@ -108,7 +84,7 @@ async def test_requests_of_one_read_share_its_ancillary_data(
     path: str, protocol: AnyStreamProtocolType[str, str]
 ) -> None:
     async with serving(path, always_asking, protocol) as peer:
-        give(peer, b"one\ntwo\nthree\n", "first")
+        give(peer.sock, b"one\ntwo\nthree\n", "first")
         assert await peer.lines(3) == [b"one first", b"two -", b"three -"]
 
 
@@ -124,7 +100,7 @@ async def test_a_busy_handler_does_not_lose_what_comes_meanwhile(path: str) -> N
 
     async with serving(path, handler) as peer:
         assert await peer.ask(b"busy") == b"wait"
-        give(peer, b"next\n", "kept")
+        give(peer.sock, b"next\n", "kept")
         assert await peer.line() == b"next kept"
 
 
@@ -136,7 +112,7 @@ async def test_a_handler_that_begins_late_gets_the_descriptor_of_the_first_reque
         await client.send_packet(f"{request} {text_in(ancillary)}")
 
     async with serving(path, late) as peer:
-        give(peer, b"early\n", "kept")
+        give(peer.sock, b"early\n", "kept")
         assert await peer.line() == b"early kept"
 
 
@@ -151,9 +127,9 @@ async def test_a_handler_may_ask_now_and_not_then(path: str) -> None:
 
     async with serving(path, handler) as peer:
         for turn in range(3):
-            give(peer, b"asked\n", f"turn {turn}")
+            give(peer.sock, b"asked\n", f"turn {turn}")
             assert await peer.line() == b"asked turn %d" % turn
-            give(peer, b"not asked\n")
+            give(peer.sock, b"not asked\n")
             assert await peer.line() == b"not asked"
 
 
@@ -166,7 +142,7 @@ async def test_descriptors_that_nobody_asks_for_are_closed(path: str) -> None:
         async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
             assert await peer.ask(b"hello") == b"hello"
             async with all_closed():
-                give(peer, b"one\n")
+                give(peer.sock, b"one\n")
                 assert await peer.line() == b"one"
         os.unlink(path)
 
@@ -180,7 +156,7 @@ async def test_descriptors_in_the_socket_are_closed_with_the_connection(path: st
 
     async with serving(path, handler) as peer:
         assert await peer.ask(b"hello") == b"busy"
-        give(peer, b"unread\n")
+        give(peer.sock, b"unread\n")
         assert await peer.gone()
 
 
@@ -197,7 +173,7 @@ async def test_a_timeout_loses_nothing(path: str) -> None:
 
     async with serving(path, handler) as peer:
         assert await peer.line() == b"timeout"
-        give(peer, b"late\n", "kept")
+        give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
 
 
@@ -214,7 +190,7 @@ async def test_a_scope_cancelled_around_the_yield_loses_nothing(path: str) -> No
 
     async with serving(path, handler) as peer:
         assert await peer.line() == b"gave up"
-        give(peer, b"late\n", "kept")
+        give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
 
 
@@ -230,7 +206,7 @@ async def test_a_plain_request_cancelled_within_a_scope_reads_nothing_ahead(path
 
     async with serving(path, handler) as peer:
         assert await peer.line() == b"gave up"
-        give(peer, b"late\n", "kept")
+        give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
 
 
@@ -243,7 +219,7 @@ async def test_an_incomplete_request_is_an_eoferror_and_its_bytes_are_kept(path:
         await client.send_packet((yield None))
 
     async with serving(path, handler) as peer:
-        give(peer, b"one half, ", "first")
+        give(peer.sock, b"one half, ", "first")
         assert await peer.line() == b"incomplete first"
         assert await peer.ask(b"and the other") == b"one half, and the other"
 
@@ -261,7 +237,7 @@ async def test_a_callback_that_fails_is_a_runtimeerror_and_its_bytes_are_dropped
         await client.send_packet((yield None))
 
     async with serving(path, handler) as peer:
-        give(peer, b"dropped\n")
+        give(peer.sock, b"dropped\n")
         assert await peer.line() == b"failed"
         assert await peer.ask(b"next") == b"next"
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from tests.support.certificates import Certificates
 from tests.support.peers import turns_of_the_loop
+from tests.support.sockets import tcp_pair
 from tests.support.tls_connections import (
     PATIENCE,
     Hidden,
     TLSPeer,
     connected,
-    sockets,
     until_closed,
     wrap,
 )
@@ -33,7 +33,7 @@ SERVER = {"server_side": True}
 @contextlib.asynccontextmanager
 async def unconnected(certificates: Certificates) -> AsyncIterator[tuple[socket.socket, TLSPeer]]:
     """Our socket, and a peer that may be the server of a handshake. At the end, our socket is closed."""
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     peer = TLSPeer(theirs, certificates.server_context(), server_side=True)
     with contextlib.closing(peer):
         async with asyncio.timeout(PATIENCE):
@@ -133,7 +133,7 @@ async def test_refused_certificate_is_an_error_that_the_server_is_told(
 async def test_missing_certificate_of_a_client_is_an_error_that_it_is_told(
     mode: str, tls_version: str, certificates: Certificates
 ) -> None:
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     peer = TLSPeer(theirs, certificates.client_context(tls_version), server_side=False, server_hostname="localhost")
     client = asyncio.create_task(peer.handshake())
     with pytest.raises(ssl.SSLError, match=r"(?i)peer did not return a certificate"):
@@ -220,7 +220,7 @@ async def test_handshake_that_is_cancelled_at_any_moment_completes_or_closes(
 
 async def test_side_follows_from_the_name(mode: str, certificates: Certificates) -> None:
     """Without a name for the server, ours is the server."""
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     backend = AsyncIOBackend()
     one, other = await backend.wrap_stream_socket(ours), await backend.wrap_stream_socket(theirs)
     client, server = await asyncio.gather(
@@ -267,7 +267,7 @@ async def test_plaintext_that_comes_with_the_last_message_is_received(
 ) -> None:
     """Who is last to be done is told by the version."""
     is_client_last = tls_version == "TLSv1.2"
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     peer = TLSPeer(
         theirs,
         certificates.server_context(tls_version) if is_client_last else certificates.client_context(tls_version),

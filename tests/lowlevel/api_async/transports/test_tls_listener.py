@@ -10,11 +10,14 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from tests.lowlevel.api_async.servers.pulling import PullingListener
+from tests.support.background import running_task
 from tests.support.certificates import Certificates, the_certificates
+from tests.support.loop_errors import nothing_reported
 from tests.support.peers import PATIENCE
 from tests.support.tls_connections import TLSPeer
 
@@ -67,9 +70,7 @@ class Serving:
 async def serving(
     mode: str, handler: Callable[[AsyncTLSStreamTransport], Any] = echo, **options: Any
 ) -> AsyncIterator[Serving]:
-    """Serves on a free port. In the end, no task is left, and nothing was reported to the event loop as an error."""
-    reported: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    """Serve on a free port. In the end, no task is left, and nothing was reported to the event loop as an error."""
     context = options.pop("context", None) or the_certificates().server_context()
     options.setdefault("shutdown_timeout", 0.02)  # the peers of these tests seldom answer
     if mode == "pulled":
@@ -80,17 +81,14 @@ async def serving(
         listener, address = AsyncTLSListener(plain, context, **options), plain.extra(SocketAttribute.sockname)
     it = Serving(listener, address)
     before = asyncio.all_tasks()
-    async with listener, asyncio.timeout(PATIENCE):
-        task = asyncio.create_task(listener.serve(handler))
+    async with nothing_reported(), listener, asyncio.timeout(PATIENCE):
         try:
-            yield it
+            async with running_task(listener.backend(), partial(listener.serve, handler)):
+                yield it
         finally:
-            task.cancel()
-            await asyncio.wait([task])
             for peer in it.peers:
                 peer.close()
     assert asyncio.all_tasks() == before
-    assert reported == []
 
 
 async def test_connections_are_served(mode: str) -> None:

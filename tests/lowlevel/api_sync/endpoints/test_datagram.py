@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support.blocking import PATIENCE, InThread, Waits
+from tests.support.lines import line_protocol
 
 from easynetwork.exceptions import DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.endpoints.datagram import (
@@ -28,7 +29,7 @@ from easynetwork.lowlevel.api_sync.transports.abc import (
 )
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport
 from easynetwork.lowlevel.socket import SocketAttribute
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
 Endpoint = DatagramEndpoint[str, str]
@@ -88,11 +89,6 @@ class Both(Reader, Writer, DatagramTransport):
 
 
 @pytest.fixture
-def waits() -> Waits:
-    return Waits()
-
-
-@pytest.fixture
 def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, peer = socket.socketpair(type=socket.SOCK_DGRAM)
     peer.settimeout(PATIENCE)
@@ -124,7 +120,7 @@ def test_transport_of_a_wrong_type_is_refused(cls: Any, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", [DatagramEndpoint, DatagramReceiverEndpoint, DatagramSenderEndpoint])
-@pytest.mark.parametrize("wrong", [None, StreamProtocol(StringLineSerializer())], ids=["none", "stream"])
+@pytest.mark.parametrize("wrong", [None, line_protocol()], ids=["none", "stream"])
 def test_protocol_of_a_wrong_type_is_refused_and_the_transport_closed(cls: Any, wrong: Any) -> None:
     transport = Both()
     with pytest.raises(TypeError):

@@ -6,7 +6,6 @@ import array
 import errno
 import itertools
 import math
-import os
 import socket
 import warnings
 from collections.abc import Callable, Generator, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support.blocking import PATIENCE, InThread, Waits
+from tests.support.descriptors import close_received
 from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
 
 from easynetwork.exceptions import StreamProtocolParseError, UnsupportedOperation
@@ -50,11 +50,6 @@ MAX_RECV_SIZE = 1024
 def protocol(request: pytest.FixtureRequest) -> AnyStreamProtocolType[Any, Any]:
     kind: AnyStreamProtocolType[Any, Any] = request.param
     return kind
-
-
-@pytest.fixture
-def waits() -> Waits:
-    return Waits()
 
 
 @pytest.fixture
@@ -435,14 +430,6 @@ def test_send_eof_that_is_refused_leaves_sending() -> None:
 
 CMSG_SPACE = socket.CMSG_SPACE(array.array("i").itemsize)
 RIGHTS = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]).tobytes())]
-
-
-def close_received(raw: Any) -> int:
-    """Closes the descriptors in *raw*; returns how many there were."""
-    fds = [fd for _, _, data in raw for fd in array.array("i", data)]
-    for fd in fds:
-        os.close(fd)
-    return len(fds)
 
 
 def test_ancillary_data_is_handed_over_before_the_packet_is_parsed(endpoint: Endpoint, peer: socket.socket) -> None:

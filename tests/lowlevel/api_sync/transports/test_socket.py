@@ -16,7 +16,9 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from tests.support.blocking import PATIENCE, InThread, Waits, open_descriptors, stream_pair
+from tests.support.blocking import PATIENCE, InThread, Waits
+from tests.support.descriptors import close_received, open_descriptors
+from tests.support.sockets import stream_pair
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport, SocketStreamTransport
@@ -33,11 +35,6 @@ CMSG_SPACE = socket.CMSG_SPACE(4 * array.array("i").itemsize)
 @pytest.fixture(params=FAMILIES, ids=lambda family: family.name)
 def family(request: pytest.FixtureRequest) -> Any:
     return request.param
-
-
-@pytest.fixture
-def waits() -> Waits:
-    return Waits()
 
 
 @pytest.fixture
@@ -422,14 +419,6 @@ def test_there_is_no_instance_dict(pair: Pair) -> None:
 
 def rights(*fds: int) -> list[tuple[int, int, bytes]]:
     return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())]
-
-
-def close_received(raw: list[tuple[int, int, bytes]]) -> int:
-    """Closes the descriptors in *raw*; returns how many there were."""
-    fds = [fd for _, _, data in raw for fd in array.array("i", data)]
-    for fd in fds:
-        os.close(fd)
-    return len(fds)
 
 
 def test_descriptors_are_received(unix_pair: Pair, waits: Waits) -> None:

@@ -43,11 +43,6 @@ def family(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def waits() -> Waits:
-    return Waits()
-
-
-@pytest.fixture
 def pair(family: socket.AddressFamily, waits: Waits) -> Iterator[Pair]:
     sock, peer = datagram_pair(family)
     with peer, SocketDatagramTransport(sock, math.inf, selector_factory=waits) as transport:

@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.support.blocking import PATIENCE, InThread, Waits, open_descriptors, stream_pair
+from tests.support.blocking import PATIENCE, InThread, Waits
 from tests.support.blocking_tls import cut, raw, send_closing_alert, shakes_hands
 from tests.support.certificates import Certificates, the_certificates
+from tests.support.descriptors import open_descriptors
+from tests.support.lines import line_protocol
+from tests.support.sockets import stream_pair
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint
 from easynetwork.lowlevel.api_sync.transports.socket import SSLStreamTransport
 from easynetwork.lowlevel.socket import SocketAttribute, TLSAttribute, enable_socket_linger
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 
 MUCH = 1 << 21
 
@@ -49,11 +50,6 @@ def connected(
     with wrap(sock, contexts[server_side], server_side=server_side, **options) as transport:
         with handshake.result() as peer:
             yield transport, peer
-
-
-@pytest.fixture
-def waits() -> Waits:
-    return Waits()
 
 
 @pytest.fixture
@@ -512,7 +508,7 @@ def test_forgotten_endpoint_waits_for_nobody(certificates: Certificates) -> None
     sock, peer_sock = stream_pair(socket.AF_INET)
     handshake = shakes_hands(peer_sock, certificates.server_context())
     transport = wrap(sock, certificates.client_context(), shutdown_timeout=1e6)
-    endpoint: StreamEndpoint[str, str] = StreamEndpoint(transport, StreamProtocol(StringLineSerializer()), 100)
+    endpoint: StreamEndpoint[str, str] = StreamEndpoint(transport, line_protocol(), 100)
     with handshake.result():
         with pytest.warns(ResourceWarning, match="StreamEndpoint"):
             del endpoint
