@@ -110,13 +110,6 @@ def test_server_has_to_have_the_right_name(certificates: Certificates, server_ho
         assert remote.names == [server_hostname or "localhost"]
 
 
-@pytest.fixture
-def local_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each host is this one."""
-    really = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *args, **kwargs: really("127.0.0.1", *args, **kwargs))
-
-
 @pytest.mark.usefixtures("local_names")
 @pytest.mark.parametrize(("host", "name"), [("server.example.", "server.example"), ("127.0.0.1%lo", None)])
 def test_default_name_has_neither_a_final_dot_nor_a_zone(

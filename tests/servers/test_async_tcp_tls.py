@@ -13,7 +13,7 @@ from tests.support.background import new_event, sleep, spawn, until
 from tests.support.certificates import Certificates, the_certificates
 from tests.support.lines import line_protocol
 from tests.support.peers import turns_of_the_loop
-from tests.support.stream_servers import Client, Handler, Requests, run, serving
+from tests.support.stream_servers import Client, Handler, Noting, Requests, run, serving
 from tests.support.tls_connections import TLSPeer
 from tests.support.tls_servers import TLSClient, connect
 
@@ -224,18 +224,6 @@ async def test_client_knows_about_tls(context: ssl.SSLContext, certificates: Cer
 
 
 # -------------------------------------------------------------------------------------------------------- the end
-
-
-class Noting(Handler):
-    """Notes how its generator ends."""
-
-    async def handle(self, client: Client, /) -> Requests:
-        try:
-            while True:
-                await client.send_packet((yield None))
-        except BaseException as exc:
-            self.diary.append(type(exc).__name__)
-            raise
 
 
 async def closes_tls(peer: TLSClient) -> None:

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from typing import Any
 
 import pytest
-from tests.servers.test_faults import (
-    FAULTS,
+from tests.support.background import settle, spawn, until
+from tests.support.datagram_servers import Client, Handler, Requests, Server, Serving, run
+from tests.support.faults import (
     GROUPS,
     Panic,
     RaisingConverter,
@@ -20,8 +21,6 @@ from tests.servers.test_faults import (
     one_error,
     stray_cancellation,
 )
-from tests.support.background import settle, spawn, until
-from tests.support.datagram_servers import Client, Handler, Requests, Server, Serving, run
 from tests.support.lines import text_protocol
 from tests.support.lowlevel_datagram_servers import WrappedListener
 from tests.support.network_servers import problems
@@ -66,11 +65,6 @@ def make_server(request: pytest.FixtureRequest, backend: AsyncBackend) -> Callab
 
 
 MakeServer = Callable[..., Server]
-
-
-@pytest.fixture(params=FAULTS)
-def make_fault(request: pytest.FixtureRequest) -> Callable[[], BaseException]:
-    return FAULTS[request.param]
 
 
 @contextlib.asynccontextmanager

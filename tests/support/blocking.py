@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["PATIENCE", "InThread", "Waits"]
+__all__ = ["PATIENCE", "InThread", "Waits", "receive_exactly"]
 
 import selectors
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -91,3 +92,11 @@ class _ObservedSelector(selectors.BaseSelector):
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
         return self._selector.get_map()
+
+
+def receive_exactly(sock: socket.socket, size: int) -> bytes:
+    """Return the next *size* bytes, or those before the end of the stream."""
+    received = bytearray()
+    while len(received) < size and (chunk := sock.recv(1 << 16)):
+        received += chunk
+    return bytes(received)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
+from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError, StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.lowlevel._core.stream_decoders.interface import FramingLostError
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
@@ -179,3 +179,14 @@ def cut(data: bytes, positions: Iterable[int]) -> list[bytes]:
     """Cuts *data* at *positions*, which are taken modulo its size."""
     cuts = sorted({position % len(data) for position in positions} | {0, len(data)}) if data else []
     return [data[start:end] for start, end in itertools.pairwise(cuts)]
+
+
+def check_errors(results: Iterable[Any], data: bytes) -> None:
+    """Check that each packet or error in *results* comes from at least a byte of *data*, and each rest from there."""
+    results = list(results)
+    assert len(results) <= len(data), "something did not consume any byte"
+    for result in results:
+        if isinstance(result, StreamProtocolParseError):
+            assert isinstance(result.error, IncrementalDeserializeError)
+            assert bytes(result.remaining_data) in data
+            assert str(result)

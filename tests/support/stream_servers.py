@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.lines import line_protocol
 
-__all__ = ["Client", "Handler", "Requests", "Serving", "run", "serving"]
+__all__ = ["Client", "Handler", "Noting", "Requests", "Serving", "run", "serving"]
 
 import contextlib
 import socket
@@ -42,6 +42,18 @@ class Handler(AsyncStreamRequestHandler[str, str]):
 
     async def on_disconnection(self, client: Client, /) -> None:
         self.diary.append("disconnected")
+
+
+class Noting(Handler):
+    """Answers each line with itself, and notes in the diary what ends its generator."""
+
+    async def handle(self, client: Client, /) -> Requests:
+        try:
+            while True:
+                await client.send_packet((yield None))
+        except BaseException as exc:
+            self.diary.append(type(exc).__name__)
+            raise
 
 
 class Serving:

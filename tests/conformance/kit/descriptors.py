@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["SPACE", "TOO_LITTLE_SPACE", "Token", "few_descriptors_left", "many", "received_descriptors"]
+__all__ = [
+    "SPACE",
+    "TOO_LITTLE_SPACE",
+    "Token",
+    "few_descriptors_left",
+    "many",
+    "receive_message",
+    "received_descriptors",
+]
 
 import array
 import contextlib
@@ -11,6 +19,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
+
+from tests.conformance.kit.stage import Stage
 
 SPACE: Final = 4096
 """Bytes for ancillary data: enough for all that is sent here."""
@@ -96,3 +106,18 @@ def received_descriptors(raw: Sequence[tuple[int, int, bytes]]) -> list[int]:
         assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
         descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
     return list(descriptors)
+
+
+async def receive_message(stage: Stage[Any], sock: socket.socket) -> tuple[bytes, Any]:
+    """Wait until *sock* has something. Return the bytes, and what recvmsg(2) gave beside them."""
+    message: tuple[bytes, Any] | None = None
+
+    def arrived() -> bool:
+        nonlocal message
+        with contextlib.suppress(BlockingIOError):
+            message = sock.recvmsg(1 << 16, SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
+        return message is not None
+
+    await stage.until(arrived)
+    assert message is not None
+    return message

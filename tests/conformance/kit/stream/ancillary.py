@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from tests.conformance.kit.descriptors import receive_message
+
 __all__: list[str] = []
 
-import contextlib
 import errno
-import socket
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from tests.conformance.kit.checks import Feature
@@ -21,20 +20,6 @@ from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 def peer_sends(stage: StreamStage, data: bytes, token: Token) -> None:
     assert stage.far_socket().sendmsg([data], token.raw) == len(data)
-
-
-async def peer_receives(stage: StreamStage) -> tuple[bytes, Any]:
-    message: tuple[bytes, Any] | None = None
-
-    def arrived() -> bool:
-        nonlocal message
-        with contextlib.suppress(BlockingIOError):
-            message = stage.far_socket().recvmsg(1 << 16, SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
-        return message is not None
-
-    await stage.until(arrived)
-    assert message is not None
-    return message
 
 
 @EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
@@ -164,7 +149,7 @@ async def bytes_that_were_refused_are_not_received_from_a_closed_transport(stage
 async def descriptors_are_sent_with_all_bytes_at_once(stage: StreamStage) -> None:
     token = Token(stage.cleanup)
     await stage.transport.send_all_with_ancillary([b"abc", bytearray(b"de"), memoryview(b"f")], token.raw)
-    data, raw = await peer_receives(stage)
+    data, raw = await receive_message(stage, stage.far_socket())
     assert data == b"abcdef"
     token.assert_arrived_as(raw)
 
@@ -178,11 +163,11 @@ async def iterators_will_do_for_both(stage: StreamStage) -> None:
 
     token = Token(stage.cleanup)
     await stage.transport.send_all_with_ancillary(pieces(), iter(token.raw))
-    data, raw = await peer_receives(stage)
+    data, raw = await receive_message(stage, stage.far_socket())
     assert data == b"abcdef"
     token.assert_arrived_as(raw)
     await stage.transport.send_all_with_ancillary([b"none"], [])
-    assert await peer_receives(stage) == (b"none", [])
+    assert await receive_message(stage, stage.far_socket()) == (b"none", [])
 
 
 @EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
@@ -190,7 +175,7 @@ async def a_descriptor_may_be_closed_once_it_was_sent(stage: StreamStage) -> Non
     token = Token(stage.cleanup)
     await stage.transport.send_all_with_ancillary([b"abc"], token.raw)
     token.close_what_was_sent()
-    data, raw = await peer_receives(stage)
+    data, raw = await receive_message(stage, stage.far_socket())
     assert data == b"abc"
     token.assert_arrived_as(raw)
 
@@ -231,7 +216,7 @@ async def descriptors_are_sent_after_what_waits_before_them(stage: StreamStage) 
         await first.join()
         if is_busy(await second.join()):
             await stage.transport.send_all_with_ancillary([b"with"], token.raw)
-    data, raw = await peer_receives(stage)
+    data, raw = await receive_message(stage, stage.far_socket())
     assert data == b"with"
     token.assert_arrived_as(raw)
 

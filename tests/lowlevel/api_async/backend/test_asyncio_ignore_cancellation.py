@@ -6,14 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.support.asyncio_tasks import current_task
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-
-
-def current_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
 
 
 async def cancel_from_outside(

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import pytest
+from tests.support.asyncio_tasks import current_task
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
@@ -27,12 +28,6 @@ async def fail_when_cancelled(exc: BaseException) -> NoReturn:
         await asyncio.Event().wait()
     finally:
         raise exc
-
-
-def current_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
 
 
 async def wait_until_cancelled() -> NoReturn:

@@ -11,15 +11,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 import pytest
+from tests.support.asyncio_tasks import current_task
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, TaskGroup
-
-
-def current_task() -> asyncio.Task[Any]:
-    task = asyncio.current_task()
-    assert task is not None
-    return task
-
 
 MODES = ["plain", "debug", *(["eager"] if sys.version_info >= (3, 12) else [])]
 

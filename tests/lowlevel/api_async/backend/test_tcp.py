@@ -7,11 +7,12 @@ import os
 import socket
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from tests.support.descriptors import open_descriptors
+from tests.support.name_resolution import resolve_to, tcp_addresses
 from tests.support.sockets import reset, unused_address
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
@@ -83,22 +84,10 @@ async def test_a_refused_connection_is_a_group_of_oserrors(backend: AsyncBackend
     assert [type(exc) for exc in leaves(info.value)] == [ConnectionRefusedError]
 
 
-def addresses(port: int, *hosts: str) -> list[Any]:
-    return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port)) for host in hosts]
-
-
-def resolve_to(backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch, found: Sequence[Any]) -> None:
-    async def getaddrinfo(self: AsyncBackend, *args: Any, **kwargs: Any) -> Sequence[Any]:
-        await sleep(0)
-        return found
-
-    monkeypatch.setattr(type(backend), "getaddrinfo", getaddrinfo)
-
-
 async def test_each_address_that_fails_has_its_error(
     backend: AsyncBackend, no_server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolve_to(backend, monkeypatch, addresses(no_server, "127.0.0.1", "127.0.0.2", "127.0.0.3"))
+    resolve_to(backend, monkeypatch, tcp_addresses(no_server, "127.0.0.1", "127.0.0.2", "127.0.0.3"))
     with pytest.raises(ExceptionGroup) as info:
         await backend.create_tcp_connection("name.invalid", no_server)
     assert [type(exc) for exc in leaves(info.value)] == [ConnectionRefusedError] * 3
@@ -109,7 +98,7 @@ async def test_the_second_address_is_used_if_the_first_is_dead(
 ) -> None:
     with socket.create_server(("127.0.0.2", 0)) as server:
         port = server.getsockname()[1]
-        resolve_to(backend, monkeypatch, addresses(port, "127.0.0.1", "127.0.0.2"))
+        resolve_to(backend, monkeypatch, tcp_addresses(port, "127.0.0.1", "127.0.0.2"))
         async with await backend.create_tcp_connection("name.invalid", port) as transport:
             assert transport.extra(SocketAttribute.peername) == ("127.0.0.2", port)
 
@@ -126,7 +115,7 @@ async def test_an_address_that_does_not_answer_is_overtaken_by_the_next_one(
             filler.setblocking(False)
             filler.connect_ex(silent.getsockname())
         stack.enter_context(socket.create_server(("127.0.0.2", port)))
-        resolve_to(backend, monkeypatch, addresses(port, "127.0.0.1", "127.0.0.2"))
+        resolve_to(backend, monkeypatch, tcp_addresses(port, "127.0.0.1", "127.0.0.2"))
         connecting = backend.create_tcp_connection("name.invalid", port, happy_eyeballs_delay=0.01)
         async with await connecting as transport:
             assert transport.extra(SocketAttribute.peername) == ("127.0.0.2", port)

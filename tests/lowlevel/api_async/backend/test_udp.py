@@ -6,11 +6,12 @@ import gc
 import socket
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from tests.support.background import settle, spawn
+from tests.support.name_resolution import resolve_to, udp_addresses
 from tests.support.sockets import udp_socket, unused_address
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
@@ -45,18 +46,6 @@ def nobody() -> tuple[str, int]:
     return unused_address(socket.SOCK_DGRAM)
 
 
-def addresses(port: int, *hosts: str) -> list[Any]:
-    return [(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP, "", (host, port)) for host in hosts]
-
-
-def resolve_to(backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch, found: Sequence[Any]) -> None:
-    async def getaddrinfo(self: AsyncBackend, *args: Any, **kwargs: Any) -> Sequence[Any]:
-        await backend.coro_yield()
-        return found
-
-    monkeypatch.setattr(type(backend), "getaddrinfo", getaddrinfo)
-
-
 # --- opening
 
 
@@ -64,7 +53,8 @@ async def test_the_next_address_is_tried_if_one_cannot_be_connected_to(
     backend: AsyncBackend, peer: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = peer.getsockname()[1]
-    resolve_to(backend, monkeypatch, addresses(port, "255.255.255.255", "127.0.0.1"))  # broadcasting is not permitted
+    # Broadcasting is not permitted.
+    resolve_to(backend, monkeypatch, udp_addresses(port, "255.255.255.255", "127.0.0.1"))
     async with await backend.create_udp_endpoint("name.invalid", port) as transport:
         assert transport.extra(SocketAttribute.peername) == ("127.0.0.1", port)
 
@@ -72,7 +62,7 @@ async def test_the_next_address_is_tried_if_one_cannot_be_connected_to(
 async def test_each_address_that_fails_has_its_error_in_a_group(
     backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolve_to(backend, monkeypatch, addresses(1, "255.255.255.255", "255.255.255.255"))
+    resolve_to(backend, monkeypatch, udp_addresses(1, "255.255.255.255", "255.255.255.255"))
     with pytest.raises(ExceptionGroup) as info:
         await backend.create_udp_endpoint("name.invalid", 1)
     assert [type(exc) for exc in info.value.exceptions] == [PermissionError] * 2

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 import pytest
+from tests.lowlevel.api_async.endpoints.transports import MinimalTransport
 from tests.support.lines import line_protocol, text_protocol
 from tests.support.sockets import PATIENCE, udp_socket
 
@@ -53,27 +54,7 @@ async def endpoint(backend: AsyncBackend, peer: socket.socket) -> AsyncIterator[
 # --- minimal transports, as a user would write them
 
 
-class Minimal(AsyncBaseTransport):
-    def __init__(self, backend: AsyncBackend) -> None:
-        self.used_backend = backend
-        self.closed = False
-
-    async def aclose(self) -> None:
-        self.closed = True
-        await self.used_backend.coro_yield()
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def backend(self) -> AsyncBackend:
-        return self.used_backend
-
-    @property
-    def extra_attributes(self) -> Any:
-        return {SocketAttribute.peername: lambda: "somebody"}
-
-
-class Reader(Minimal, AsyncDatagramReadTransport):
+class Reader(MinimalTransport, AsyncDatagramReadTransport):
     def __init__(self, backend: AsyncBackend, *datagrams: bytes) -> None:
         super().__init__(backend)
         self.datagrams = list(datagrams)
@@ -88,7 +69,7 @@ class Reader(Minimal, AsyncDatagramReadTransport):
         return await self.recv(), ["ancillary"]
 
 
-class Writer(Minimal, AsyncDatagramWriteTransport):
+class Writer(MinimalTransport, AsyncDatagramWriteTransport):
     def __init__(self, backend: AsyncBackend) -> None:
         super().__init__(backend)
         self.sent: list[Any] = []

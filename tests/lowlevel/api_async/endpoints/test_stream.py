@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Itera
 from typing import Any
 
 import pytest
+from tests.lowlevel.api_async.endpoints.transports import MinimalTransport
 from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
 from tests.support.sockets import reset
 
@@ -81,27 +82,7 @@ async def receive(peer: socket.socket) -> bytes:
 # --- minimal transports, as a user would write them
 
 
-class Minimal(AsyncBaseTransport):
-    def __init__(self, backend: AsyncBackend) -> None:
-        self.used_backend = backend
-        self.closed = False
-
-    async def aclose(self) -> None:
-        self.closed = True
-        await self.used_backend.coro_yield()
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def backend(self) -> AsyncBackend:
-        return self.used_backend
-
-    @property
-    def extra_attributes(self) -> Any:
-        return {SocketAttribute.peername: lambda: "somebody"}
-
-
-class Reader(Minimal, AsyncStreamReadTransport):
+class Reader(MinimalTransport, AsyncStreamReadTransport):
     def __init__(self, backend: AsyncBackend, *chunks: bytes | Exception) -> None:
         super().__init__(backend)
         self.chunks = list(chunks)
@@ -123,7 +104,7 @@ class Reader(Minimal, AsyncStreamReadTransport):
         return len(chunk)
 
 
-class Writer(Minimal, AsyncStreamWriteTransport):
+class Writer(MinimalTransport, AsyncStreamWriteTransport):
     def __init__(self, backend: AsyncBackend) -> None:
         super().__init__(backend)
         self.sent: list[bytes] = []

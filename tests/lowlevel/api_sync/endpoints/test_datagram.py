@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.lowlevel.api_sync.endpoints.transports import MinimalTransport
 from tests.support.blocking import PATIENCE, InThread, Waits
 from tests.support.lines import line_protocol
 
@@ -22,7 +23,6 @@ from easynetwork.lowlevel.api_sync.endpoints.datagram import (
     DatagramSenderEndpoint,
 )
 from easynetwork.lowlevel.api_sync.transports.abc import (
-    BaseTransport,
     DatagramReadTransport,
     DatagramTransport,
     DatagramWriteTransport,
@@ -50,21 +50,7 @@ class Crashing(DatagramProtocol[Any, Any]):
 CRASHING = Crashing(StringLineSerializer())
 
 
-class Minimal(BaseTransport):
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closed(self) -> bool:
-        return self.closed
-
-    @property
-    def extra_attributes(self) -> Any:
-        return {SocketAttribute.peername: lambda: "somebody"}
-
-
-class Reader(Minimal, DatagramReadTransport):
+class Reader(MinimalTransport, DatagramReadTransport):
     def __init__(self, *datagrams: bytes) -> None:
         self.datagrams = list(datagrams)
         self.timeouts: list[float] = []
@@ -74,7 +60,7 @@ class Reader(Minimal, DatagramReadTransport):
         return self.datagrams.pop(0)
 
 
-class Writer(Minimal, DatagramWriteTransport):
+class Writer(MinimalTransport, DatagramWriteTransport):
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, float]] = []
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
+from tests.lowlevel.api_sync.endpoints.transports import MinimalTransport
 from tests.support.blocking import PATIENCE, InThread, Waits
 from tests.support.descriptors import close_received
 from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
@@ -23,7 +24,6 @@ from easynetwork.lowlevel.api_sync.endpoints.stream import (
     StreamSenderEndpoint,
 )
 from easynetwork.lowlevel.api_sync.transports.abc import (
-    BaseTransport,
     StreamReadTransport,
     StreamTransport,
     StreamWriteTransport,
@@ -77,21 +77,7 @@ def endpoint(
 # --- minimal transports, as a user would write them
 
 
-class Minimal(BaseTransport):
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closed(self) -> bool:
-        return self.closed
-
-    @property
-    def extra_attributes(self) -> Any:
-        return {SocketAttribute.peername: lambda: "somebody"}
-
-
-class Reader(Minimal, StreamReadTransport):
+class Reader(MinimalTransport, StreamReadTransport):
     """Gives chunks, one per read, as far as they fit."""
 
     def __init__(self, *chunks: bytes | Exception) -> None:
@@ -113,7 +99,7 @@ class Reader(Minimal, StreamReadTransport):
         return len(chunk)
 
 
-class Writer(Minimal, StreamWriteTransport):
+class Writer(MinimalTransport, StreamWriteTransport):
     def __init__(self) -> None:
         self.sent: list[bytes] = []
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.support.blocking import PATIENCE, InThread, Waits
+from tests.support.blocking import PATIENCE, InThread, Waits, receive_exactly
 from tests.support.blocking_tls import cut, raw, send_closing_alert, shakes_hands
 from tests.support.certificates import Certificates, the_certificates
 from tests.support.descriptors import open_descriptors
@@ -56,13 +56,6 @@ def connected(
 def connection(waits: Waits) -> Iterator[Connection]:
     with connected(selector_factory=waits) as both:
         yield both
-
-
-def receive(peer: ssl.SSLSocket, size: int) -> bytes:
-    received = bytearray()
-    while len(received) < size and (chunk := peer.recv(1 << 16)):
-        received += chunk
-    return bytes(received)
 
 
 def receive_all(transport: SSLStreamTransport, size: int) -> bytes:
@@ -321,7 +314,7 @@ def test_what_was_sent_in_part_goes_on_where_it_stopped() -> None:
             while True:
                 transport.send(b"%0999d\n" % sent, 0)
                 sent += 1
-        received = InThread(receive, peer, (sent + 2) * 1000)
+        received = InThread(receive_exactly, peer, (sent + 2) * 1000)
         transport.send_all(b"%0999d\n" % (sent + 1), PATIENCE)
         assert received.result() == b"".join(b"%0999d\n" % number for number in range(sent + 2))
 
