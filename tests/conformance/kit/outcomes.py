@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Failure", "attempt", "is_busy", "is_closed_error"]
+__all__ = ["Failure", "attempt", "is_busy", "is_closed_error", "leaves"]
 
 import errno
 from collections.abc import Awaitable, Callable
@@ -38,3 +38,10 @@ def is_busy(outcome: object) -> bool:
         return False
     error = outcome.error
     return isinstance(error, BusyResourceError) or (isinstance(error, OSError) and error.errno == errno.EBUSY)
+
+
+def leaves(exc: BaseException) -> list[BaseException]:
+    """Return the exceptions that *exc* contains, if it is a group, at any depth; otherwise *exc* itself."""
+    if isinstance(exc, BaseExceptionGroup):
+        return [leaf for item in exc.exceptions for leaf in leaves(item)]
+    return [exc]

@@ -8,6 +8,8 @@ __all__: list[str] = []
 
 import errno
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 from tests.conformance.kit.checks import Feature
@@ -194,6 +196,47 @@ async def what_does_not_fit_in_one_call_is_emsgsize(stage: StreamStage) -> None:
 
 
 @EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
+async def as_many_buffers_as_one_call_takes_are_sent(stage: StreamStage) -> None:
+    await stage.transport.send_all_with_ancillary([b"y"] * SC_IOV_MAX, [])
+    assert await stage.peer.receive(SC_IOV_MAX) == b"y" * SC_IOV_MAX
+
+
+@STREAM_CHECKS(needs=Feature.ANCILLARY)
+async def asking_for_no_bytes_neither_waits_nor_takes_a_descriptor(stage: StreamStage) -> None:
+    token = Token(stage.cleanup)
+    for has_arrived in (False, True):
+        if has_arrived:
+            peer_sends(stage, b"with", token)
+            await stage.settle()
+        assert await stage.transport.recv_with_ancillary(0, SPACE) == (b"", [])
+        assert await stage.transport.recv_with_ancillary_into(bytearray(), SPACE) == (0, [])
+    data, raw = await stage.transport.recv_with_ancillary(100, SPACE)
+    assert data == b"with"
+    token.assert_arrived_as(raw)
+
+
+@STREAM_CHECKS(needs=Feature.ANCILLARY)
+async def a_negative_bufsize_is_refused_and_takes_no_descriptor(stage: StreamStage) -> None:
+    token = Token(stage.cleanup)
+    peer_sends(stage, b"with", token)
+    with pytest.raises(ValueError, match="-1"):
+        await stage.transport.recv_with_ancillary(-1, SPACE)
+    data, raw = await stage.transport.recv_with_ancillary(100, SPACE)
+    assert data == b"with"
+    token.assert_arrived_as(raw)
+
+
+@EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
+async def sending_descriptors_after_send_eof_is_an_error(stage: StreamStage) -> None:
+    await stage.transport.send_eof()
+    for _ in range(2):
+        outcome = await attempt(stage.transport.send_all_with_ancillary, [b"late"], Token(stage.cleanup).raw)
+        assert isinstance(outcome, Failure)
+        assert isinstance(outcome.error, BrokenPipeError)
+    assert await stage.peer.receive_to_end() == b""
+
+
+@EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
 async def a_closed_transport_refuses_ancillary_data(stage: StreamStage) -> None:
     token = Token(stage.cleanup)
     stage.hang_up()
@@ -241,11 +284,24 @@ async def descriptors_that_wait_to_be_sent_are_not_sent_if_cancelled(stage: Stre
 
 @STREAM_CHECKS(needs=Feature.ANCILLARY)
 async def a_cancelled_reception_loses_no_descriptor(stage: StreamStage) -> None:
+    """Nor does a cancelled one that does not ask for it."""
+
+    async def receive(into: bytearray | None, *, asks: bool) -> tuple[bytes, Any]:
+        if asks and into is not None:
+            count, raw = await stage.transport.recv_with_ancillary_into(into, SPACE)
+            return bytes(into[:count]), raw
+        if asks:
+            return await stage.transport.recv_with_ancillary(4, SPACE)
+        if into is not None:
+            return bytes(into[: await stage.transport.recv_into(into)]), None
+        return await stage.transport.recv(4), None
+
     tokens = [Token(stage.cleanup) for _ in range(40)]
     waiting = list(tokens)
     async with stage.backend.create_task_group() as group:
         while tokens:
-            task = await group.start(stage.transport.recv_with_ancillary, 4, SPACE)
+            asks = stage.rng.random() < 0.5
+            task = await group.start(partial(receive, stage.rng.choice([None, bytearray(4)]), asks=asks))
 
             def feed() -> None:
                 if waiting:
@@ -260,7 +316,9 @@ async def a_cancelled_reception_loses_no_descriptor(stage: StreamStage) -> None:
             if not task.cancelled():
                 data, raw = await task.join()
                 assert data == b"with"
-                tokens.pop(0).assert_arrived_as(raw)
+                token = tokens.pop(0)
+                if asks:
+                    token.assert_arrived_as(raw)
 
 
 @STREAM_CHECKS(needs=Feature.ANCILLARY)

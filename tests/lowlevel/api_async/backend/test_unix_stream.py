@@ -1,15 +1,15 @@
-"""Unix stream connections: bytes with and without ancillary data. Listening is in test_unix_listener.py."""
+"""Unix stream connections of asyncio's loops: connecting, and ancillary data while bytes wait.
+
+What every byte stream promises, tests/conformance checks on Unix sockets too. Listening is in test_unix_listener.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import gc
-import itertools
 import os
 import socket
-import warnings
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,12 +17,11 @@ import pytest
 from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
 from tests.support.platforms import needs_abstract_names
 
-from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
+from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.unix_loop_transport import SocketTransport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
-from easynetwork.lowlevel.constants import SC_IOV_MAX
 from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute, UNIXSocketAttribute
 
 Pair = tuple[AsyncStreamTransport, socket.socket]
@@ -191,52 +190,6 @@ async def test_a_datagram_socket_is_refused_and_closed(backend: AsyncBackend) ->
 # --- receiving
 
 
-async def test_no_more_bytes_are_taken_than_asked_for(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"abcdefgh")
-    assert await transport.recv(3) == b"abc"
-    buffer = bytearray(b"........")
-    assert await transport.recv_into(memoryview(buffer)[:4]) == 4
-    assert buffer == b"defg...."
-    assert await transport.recv(100) == b"h"
-
-
-async def test_a_buffer_of_larger_items_is_filled_with_bytes(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"abcdefgh")
-    buffer = memoryview(bytearray(8)).cast("I")
-    assert await transport.recv_into(buffer) == 8
-    assert buffer.tobytes() == b"abcdefgh"
-
-
-async def test_nothing_is_waited_for_if_no_bytes_are_asked_for(pair: Pair) -> None:
-    transport, _ = pair
-    assert await transport.recv(0) == b""
-    assert await transport.recv_into(bytearray()) == 0
-    assert await transport.recv_with_ancillary(0, ANCILLARY) == (b"", [])
-    assert await transport.recv_with_ancillary_into(bytearray(), ANCILLARY) == (0, [])
-
-
-async def test_a_negative_size_is_refused(pair: Pair) -> None:
-    transport, _ = pair
-    with pytest.raises(ValueError, match="-1"):
-        await transport.recv(-1)
-    with pytest.raises(ValueError, match="-1"):
-        await transport.recv_with_ancillary(-1, ANCILLARY)
-
-
-async def test_the_end_of_the_stream_comes_after_all_bytes_and_stays(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"last words")
-    peer.close()
-    assert await transport.recv(100) == b"last words"
-    for _ in range(2):
-        assert await transport.recv(100) == b""
-        assert await transport.recv_into(bytearray(10)) == 0
-        assert await transport.recv_with_ancillary(100, ANCILLARY) == (b"", [])
-    assert not transport.is_closing()
-
-
 async def test_a_peer_that_has_not_read_everything_resets(pair: Pair) -> None:
     transport, peer = pair
     await transport.send_all(b"unread")
@@ -244,25 +197,6 @@ async def test_a_peer_that_has_not_read_everything_resets(pair: Pair) -> None:
     peer.close()
     with pytest.raises(ConnectionResetError):
         await transport.recv(100)
-
-
-@pytest.mark.parametrize("how", ["recv", "recv_into", "recv_with_ancillary", "recv_with_ancillary_into"])
-async def test_a_cancelled_read_loses_nothing(backend: AsyncBackend, pair: Pair, how: str) -> None:
-    transport, peer = pair
-    first = {"recv": 10, "recv_with_ancillary": 10}.get(how, bytearray(10))
-    arguments = (first, ANCILLARY) if "ancillary" in how else (first,)
-    with pytest.raises(TimeoutError), backend.timeout(0.01):
-        await getattr(transport, how)(*arguments)
-    reading = asyncio.create_task(getattr(transport, how)(*arguments))
-    await asyncio.sleep(0.01)
-    with Gift("kept") as gift:
-        send_message(peer, b"bytes", gift)
-    reading.cancel()  # the bytes have come, and the task does not know yet
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    data, ancillary_data = await transport.recv_with_ancillary(100, ANCILLARY)
-    assert data == b"bytes"
-    assert received_text(ancillary_data) == "kept"
 
 
 async def test_cancelling_a_reader_that_was_just_woken_loses_nothing(
@@ -285,31 +219,6 @@ async def test_cancelling_a_reader_that_was_just_woken_loses_nothing(
     data, ancillary_data = await transport.recv_with_ancillary(100, ANCILLARY)
     assert data == b"bytes"
     assert received_text(ancillary_data) == "kept"
-
-
-async def test_a_second_reader_is_refused_and_the_first_goes_on(pair: Pair) -> None:
-    transport, peer = pair
-    reading = asyncio.create_task(transport.recv(100))
-    await asyncio.sleep(0)
-    with pytest.raises(BusyResourceError):
-        await transport.recv(100)
-    with pytest.raises(BusyResourceError):
-        await transport.recv_with_ancillary(100, ANCILLARY)
-    peer.sendall(b"for the first")
-    assert await reading == b"for the first"
-
-
-@pytest.mark.parametrize("method", ["recv", "recv_with_ancillary"])
-async def test_a_reader_is_woken_when_the_transport_is_closed(pair: Pair, method: str) -> None:
-    transport, _ = pair
-    arguments = (100,) if method == "recv" else (100, ANCILLARY)
-    reading = asyncio.create_task(getattr(transport, method)(*arguments))
-    await asyncio.sleep(0.01)
-    await transport.aclose()
-    for attempt in (reading, getattr(transport, method)(*arguments)):
-        with pytest.raises(OSError) as info:
-            await attempt
-        assert info.value.errno == errno.EBADF
 
 
 async def test_one_who_always_finds_bytes_lets_others_run(pair: Pair) -> None:
@@ -364,60 +273,6 @@ async def test_bytes_that_nobody_wants_do_not_keep_the_loop_busy(
 # --- receiving ancillary data
 
 
-async def test_a_descriptor_is_received_with_its_bytes(pair: Pair) -> None:
-    transport, peer = pair
-    with Gift("text") as gift:
-        send_message(peer, b"bytes", gift)
-    data, ancillary_data = await transport.recv_with_ancillary(100, ANCILLARY)
-    assert data == b"bytes"
-    assert received_text(ancillary_data) == "text"
-
-
-async def test_a_descriptor_is_received_with_bytes_in_a_buffer(pair: Pair) -> None:
-    transport, peer = pair
-    buffer = bytearray(8)
-    with Gift("text") as gift:
-        send_message(peer, b"bytes", gift)
-    nbytes, ancillary_data = await transport.recv_with_ancillary_into(buffer, ANCILLARY)
-    assert buffer[:nbytes] == b"bytes"
-    assert received_text(ancillary_data) == "text"
-
-
-async def test_bytes_without_ancillary_data_come_with_an_empty_list(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"bytes")
-    assert await transport.recv_with_ancillary(100, ANCILLARY) == (b"bytes", [])
-
-
-async def test_a_descriptor_waits_until_somebody_asks_for_it(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"first")
-    with Gift("later") as gift:
-        send_message(peer, b"second", gift)
-    assert await transport.recv(5) == b"first"
-    await asyncio.sleep(0.02)
-    data, ancillary_data = await transport.recv_with_ancillary(100, ANCILLARY)
-    assert data == b"second"
-    assert received_text(ancillary_data) == "later"
-
-
-async def test_a_plain_read_leaves_no_descriptor_open(pair: Pair) -> None:
-    transport, peer = pair
-    with Gift() as gift:
-        async with all_closed():
-            send_message(peer, b"plain", gift)
-            assert await transport.recv(100) == b"plain"
-
-
-async def test_descriptors_that_nobody_asked_for_are_closed_with_the_transport(backend: AsyncBackend) -> None:
-    async with all_closed():
-        ours, peer = socket.socketpair()
-        with peer, Gift() as gift:
-            async with await backend.wrap_stream_socket(ours):
-                send_message(peer, b"unread", gift)
-                await asyncio.sleep(0.01)
-
-
 @pytest.mark.skipif(not hasattr(SocketAncillary, "add_creds"), reason="no credentials on this platform")
 async def test_credentials_are_received(backend: AsyncBackend) -> None:
     ours, peer = socket.socketpair()
@@ -436,32 +291,6 @@ async def test_credentials_are_received(backend: AsyncBackend) -> None:
 
 
 # --- sending
-
-
-async def test_bytes_arrive_in_order_at_a_slow_reader(pair: Pair) -> None:
-    transport, peer = pair
-
-    async def send() -> None:
-        for number in range(200):
-            await transport.send_all(bytes([number]) * 10_000)
-        await transport.send_eof()
-
-    sending = asyncio.create_task(send())
-    received = await receive_all(peer)
-    await sending
-    assert received == b"".join(bytes([number]) * 10_000 for number in range(200))
-
-
-async def test_a_sender_waits_for_a_peer_that_does_not_read(backend: AsyncBackend, pair: Pair) -> None:
-    transport, peer = pair
-    assert await fill(transport) < 1 << 22
-    sending = asyncio.create_task(transport.send_all(b"the end"))
-    _, pending = await asyncio.wait([sending], timeout=0.02)
-    assert pending
-    closing = asyncio.create_task(receive_all(peer))
-    await sending
-    await transport.aclose()
-    assert (await closing).endswith(b"the end")
 
 
 async def test_a_peer_that_has_gone_is_an_error_and_its_bytes_are_still_received(pair: Pair) -> None:
@@ -490,27 +319,6 @@ async def test_senders_that_wait_are_told_that_the_peer_has_gone(pair: Pair) -> 
             await task
 
 
-async def test_a_half_closed_connection_still_receives(pair: Pair) -> None:
-    transport, peer = pair
-    await transport.send_all(b"x" * 60_000)
-    await transport.send_eof()
-    await transport.send_eof()
-    assert await receive_all(peer) == b"x" * 60_000
-    peer.sendall(b"answer")
-    assert await transport.recv(100) == b"answer"
-    with pytest.raises(BrokenPipeError):
-        await transport.send_all(b"more")
-
-
-async def test_a_half_close_waits_for_the_bytes_before_it(pair: Pair) -> None:
-    transport, peer = pair
-    sent = await fill(transport)
-    await transport.send_eof()
-    received = await receive_all(peer)
-    assert len(received) >= sent
-    assert not received.strip(b"x")
-
-
 async def test_half_closing_a_closed_or_broken_connection_is_harmless(pair: Pair) -> None:
     transport, peer = pair
     peer.close()
@@ -525,14 +333,6 @@ async def test_half_closing_a_closed_or_broken_connection_is_harmless(pair: Pair
 async def send_gift(transport: AsyncStreamTransport, data: bytes, text: str = "gift") -> None:
     with Gift(text) as gift:
         await transport.send_all_with_ancillary([data], gift.raw)
-
-
-async def test_a_descriptor_is_sent_with_its_bytes(pair: Pair) -> None:
-    transport, peer = pair
-    with Gift("text") as gift:
-        pieces: list[bytes | bytearray | memoryview] = [b"by", bytearray(b"te"), memoryview(b"s")]
-        await transport.send_all_with_ancillary(iter(pieces), iter(gift.raw))
-    assert receive_message(peer) == (b"bytes", "text")
 
 
 async def test_a_descriptor_does_not_overtake_bytes_sent_before(pair: Pair) -> None:
@@ -574,41 +374,6 @@ async def test_a_descriptor_keeps_its_place_while_the_peer_does_not_read(pair: P
     assert all(data.endswith({"one": b"first", "two": b"second"}[text]) for data, text in messages if text is not None)
 
 
-async def test_a_cancelled_descriptor_is_not_sent_and_nothing_else_is_lost(backend: AsyncBackend, pair: Pair) -> None:
-    transport, peer = pair
-    await fill(transport)
-    with pytest.raises(TimeoutError), backend.timeout(0.02):
-        await send_gift(transport, b"cancelled")
-    closing = asyncio.create_task(transport.aclose())
-    received = b""
-    while True:
-        data, text = await asyncio.to_thread(receive_message, peer, 1 << 16)
-        if not data:
-            break
-        assert text is None
-        received += data
-    await closing
-    assert not received.strip(b"x")
-
-
-async def test_what_does_not_fit_in_one_call_is_refused(pair: Pair) -> None:
-    transport, _ = pair
-    with pytest.raises(OSError) as info, Gift() as gift:
-        await transport.send_all_with_ancillary([b"x" * (1 << 23)], gift.raw)
-    assert info.value.errno == errno.EMSGSIZE
-
-
-@pytest.mark.skipif(SC_IOV_MAX <= 0, reason="this platform knows no limit")
-async def test_too_many_pieces_are_refused_and_nothing_is_sent(pair: Pair) -> None:
-    transport, peer = pair
-    with pytest.raises(OSError) as info, Gift() as gift:
-        await transport.send_all_with_ancillary(itertools.repeat(b"x", SC_IOV_MAX + 1), gift.raw)
-    assert info.value.errno == errno.EMSGSIZE
-    await transport.send_all_with_ancillary(itertools.repeat(b"y", SC_IOV_MAX), [])
-    await transport.send_eof()
-    assert await receive_all(peer) == b"y" * SC_IOV_MAX
-
-
 @pytest.mark.parametrize("is_stalled", [False, True], ids=["at once", "later"])
 async def test_ancillary_data_that_the_system_refuses_is_an_error_and_nothing_more(
     pair: Pair, is_stalled: bool
@@ -629,27 +394,7 @@ async def test_ancillary_data_that_the_system_refuses_is_an_error_and_nothing_mo
     assert (await reading).lstrip(b"x") == b"usable"
 
 
-async def test_descriptors_cannot_be_sent_once_this_end_is_closed(pair: Pair) -> None:
-    transport, _ = pair
-    await transport.send_eof()
-    with pytest.raises(BrokenPipeError):
-        await send_gift(transport, b"late")
-    await transport.aclose()
-    with pytest.raises(OSError) as info:
-        await send_gift(transport, b"too late")
-    assert info.value.errno == errno.EBADF
-
-
 # --- closing
-
-
-async def test_closing_sends_what_was_accepted(pair: Pair) -> None:
-    transport, peer = pair
-    sent = await fill(transport)
-    closing = asyncio.create_task(transport.aclose())
-    received = await receive_all(peer)
-    await closing
-    assert len(received) >= sent
 
 
 async def test_closing_sends_descriptors_that_wait(pair: Pair) -> None:
@@ -677,35 +422,3 @@ async def test_a_cancelled_close_is_abrupt_and_ends_all_waits(backend: AsyncBack
             await task
     assert len(await receive_all(peer)) < 1 << 22
     assert transport.extra(SocketAttribute.socket).fileno() == -1
-
-
-async def test_a_peer_that_never_reads_is_cut_off_in_the_end(pair: Pair) -> None:
-    transport, _ = pair
-    transport._close_timeout = 0.02  # type: ignore[attr-defined]  # nobody can wait for 30 seconds
-    await fill(transport)
-    async with asyncio.timeout(5):
-        await transport.aclose()
-    assert transport.extra(SocketAttribute.socket).fileno() == -1
-
-
-async def test_closing_twice_and_at_once_is_harmless(pair: Pair) -> None:
-    transport, _ = pair
-    await asyncio.gather(transport.aclose(), transport.aclose())
-    await transport.aclose()
-    assert transport.is_closing()
-
-
-async def test_a_forgotten_transport_warns_and_closes_its_socket(backend: AsyncBackend) -> None:
-    async with all_closed():
-        ours, peer = socket.socketpair()
-        peer.settimeout(5)
-        with peer:
-            transport = await backend.wrap_stream_socket(ours)
-            del ours
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                del transport
-                gc.collect()
-            assert [str(item.message).split()[0] for item in caught] == ["unclosed"]
-            await asyncio.sleep(0)
-            assert await receive(peer) == b""
