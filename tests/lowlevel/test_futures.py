@@ -1,3 +1,5 @@
+"""Futures of ``concurrent.futures`` in asynchronous code."""
+
 from __future__ import annotations
 
 import asyncio

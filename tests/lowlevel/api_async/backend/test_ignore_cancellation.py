@@ -1,3 +1,5 @@
+"""``ignore_cancellation()``, on every backend."""
+
 from __future__ import annotations
 
 import contextlib

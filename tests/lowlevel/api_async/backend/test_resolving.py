@@ -1,3 +1,5 @@
+"""Resolving host names, on every backend."""
+
 from __future__ import annotations
 
 import errno

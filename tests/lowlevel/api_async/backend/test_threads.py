@@ -1,3 +1,5 @@
+"""Threads that an event loop runs, and threads that call into it, on every backend."""
+
 from __future__ import annotations
 
 import asyncio

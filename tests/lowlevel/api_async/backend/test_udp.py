@@ -1,3 +1,5 @@
+"""UDP endpoints. What every datagram transport promises, tests/conformance checks on UDP too."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Listening UDP sockets. What every datagram listener promises, tests/conformance checks on UDP too."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Threads of the asyncio backend."""
+
 from __future__ import annotations
 
 import asyncio

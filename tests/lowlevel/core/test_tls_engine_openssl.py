@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.lowlevel.tls_duplex import cut
+from tests.lowlevel.core.tls_duplex import cut
 from tests.support.certificates import Certificates
 from tests.support.openssl import OpenSSL, needs_openssl, s_server
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.lowlevel.tls_duplex import Duplex, cut, records
+from tests.lowlevel.core.tls_duplex import Duplex, cut, records
 from tests.support.certificates import VERSIONS, Certificates
 
 from easynetwork.lowlevel._core.tls_engine import TLSEngine

@@ -1,3 +1,5 @@
+"""A queue of received chunks."""
+
 from __future__ import annotations
 
 from hypothesis import given, settings

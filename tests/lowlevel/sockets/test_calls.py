@@ -1,3 +1,5 @@
+"""Calls of sockets, and what their errors mean."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Packets from datagrams and datagrams from packets."""
+
 from __future__ import annotations
 
 from typing import Any

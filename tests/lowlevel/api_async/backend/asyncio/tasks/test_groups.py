@@ -1,3 +1,5 @@
+"""Task groups of the asyncio backend, as asyncio's own code sees them."""
+
 from __future__ import annotations
 
 import asyncio

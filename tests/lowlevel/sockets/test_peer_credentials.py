@@ -1,3 +1,5 @@
+"""Who is at the other end of a Unix socket."""
+
 from __future__ import annotations
 
 import errno

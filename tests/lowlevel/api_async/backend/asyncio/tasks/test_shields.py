@@ -1,3 +1,5 @@
+"""``ignore_cancellation()`` of the asyncio backend among asyncio's own ways to cancel."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Ancillary data: building control messages and reading them."""
+
 from __future__ import annotations
 
 import array

@@ -1,3 +1,5 @@
+"""Addresses of Unix sockets."""
+
 from __future__ import annotations
 
 import copy

@@ -1,3 +1,5 @@
+"""What the asyncio backend does on its own terms."""
+
 from __future__ import annotations
 
 import asyncio

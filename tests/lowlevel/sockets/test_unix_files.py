@@ -1,3 +1,5 @@
+"""The files of Unix sockets: making them, and deleting only one's own."""
+
 from __future__ import annotations
 
 import errno

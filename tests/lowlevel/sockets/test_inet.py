@@ -1,3 +1,5 @@
+"""Opening internet sockets."""
+
 from __future__ import annotations
 
 import errno
