@@ -77,64 +77,7 @@ async def test_backend_is_the_one_given_or_the_one_that_runs(backend: AsyncBacke
     assert type(new_server(None).backend()) is type(backend)
 
 
-def test_logger_is_named_after_the_module_unless_given() -> None:
-    assert new_server("asyncio").logger.name == "easynetwork.servers.async_udp"
-    logger = logging.getLogger("mine")
-    assert new_server("asyncio", logger=logger).logger is logger
-
-
-@pytest.mark.parametrize(
-    ("host", "error"), [(12, TypeError), (["127.0.0.1", 12], TypeError), ([None], TypeError), ([], OSError)]
-)
-async def test_bad_hosts_are_refused_at_activation(backend: AsyncBackend, host: Any, error: type[Exception]) -> None:
-    server = new_server(backend, host)
-    with pytest.raises(error):
-        await server.server_activate()
-    assert not server.is_listening()
-
-
-@pytest.mark.parametrize("host", [None, ""])
-async def test_no_host_means_all_interfaces_with_a_socket_for_each_family(backend: AsyncBackend, host: Any) -> None:
-    async with new_server(backend, host) as server:
-        addresses = server.get_addresses()
-        families = {sock.family for sock in server.get_sockets()}
-        assert socket.AF_INET in families
-        assert len(families) == len(addresses)
-        assert {address.host for address in addresses} <= {"0.0.0.0", "::"}
-        assert all(address.port > 0 for address in addresses)
-
-
-async def test_reuse_port_lets_another_server_have_the_same_port(backend: AsyncBackend) -> None:
-    async with new_server(backend, reuse_port=True) as first:
-        [address] = first.get_addresses()
-        async with new_server(backend, port=address.port, reuse_port=True) as second:
-            assert second.get_addresses() == first.get_addresses()
-        with pytest.raises(ExceptionGroup) as caught:
-            await new_server(backend, port=address.port).server_activate()
-        assert caught.value.subgroup(OSError) is not None
-
-
-async def test_reuse_port_is_refused_where_the_system_has_no_such_thing(
-    backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(socket, "SO_REUSEPORT")
-    server = new_server(backend, reuse_port=True)
-    with pytest.raises(ValueError):
-        await server.server_activate()
-    assert not server.is_listening()
-
-
 # ----------------------------------------------------------------------------------------------------------- sockets
-
-
-async def test_sockets_are_views_of_datagram_sockets(backend: AsyncBackend) -> None:
-    async with new_server(backend) as server:
-        [sock] = server.get_sockets()
-        [address] = server.get_addresses()
-        assert isinstance(sock, SocketProxy)
-        assert isinstance(address, IPv4SocketAddress)
-        assert sock.type == socket.SOCK_DGRAM
-        assert sock.getsockname() == tuple(address)
 
 
 async def test_answers_come_from_the_socket_that_was_asked(backend: AsyncBackend) -> None:
