@@ -1,4 +1,7 @@
-"""Requests and answers with ancillary data, over real Unix sockets."""
+"""Requests and answers with ancillary data, over real Unix sockets.
+
+Handlers that ask at some yields only are in tests/servers/test_unix_stream_requests.py, with those of network servers.
+"""
 
 from __future__ import annotations
 
@@ -88,34 +91,6 @@ async def test_requests_of_one_read_share_its_ancillary_data(
         assert await peer.lines(3) == [b"one first", b"two -", b"three -"]
 
 
-async def test_a_busy_handler_does_not_lose_what_comes_meanwhile(path: str) -> None:
-    async def handler(client: Client) -> Requests:
-        request = yield None
-        assert request == "busy"
-        await client.send_packet("wait")
-        await sleep(0.05)
-        ancillary = SocketAncillary()
-        request = yield asking_for(ancillary)
-        await client.send_packet(f"{request} {text_in(ancillary)}")
-
-    async with serving(path, handler) as peer:
-        assert await peer.ask(b"busy") == b"wait"
-        give(peer.sock, b"next\n", "kept")
-        assert await peer.line() == b"next kept"
-
-
-async def test_a_handler_that_begins_late_gets_the_descriptor_of_the_first_request(path: str) -> None:
-    async def late(client: Client) -> Requests:
-        await sleep(0.05)
-        ancillary = SocketAncillary()
-        request = yield asking_for(ancillary)
-        await client.send_packet(f"{request} {text_in(ancillary)}")
-
-    async with serving(path, late) as peer:
-        give(peer.sock, b"early\n", "kept")
-        assert await peer.line() == b"early kept"
-
-
 async def test_a_handler_may_ask_now_and_not_then(path: str) -> None:
     async def handler(client: Client) -> Requests:
         while True:
@@ -147,19 +122,6 @@ async def test_descriptors_that_nobody_asks_for_are_closed(path: str) -> None:
         os.unlink(path)
 
 
-async def test_descriptors_in_the_socket_are_closed_with_the_connection(path: str) -> None:
-    async def handler(client: Client) -> Requests:
-        yield None
-        await client.send_packet("busy")
-        await sleep(0.02)
-        await client.aclose()
-
-    async with serving(path, handler) as peer:
-        assert await peer.ask(b"hello") == b"busy"
-        give(peer.sock, b"unread\n")
-        assert await peer.gone()
-
-
 async def test_a_timeout_loses_nothing(path: str) -> None:
     async def handler(client: Client) -> Requests:
         while True:
@@ -185,22 +147,6 @@ async def test_a_scope_cancelled_around_the_yield_loses_nothing(path: str) -> No
                 yield asking_for(ancillary)
         await client.send_packet("gave up")
         await sleep(0.02)
-        request = yield asking_for(ancillary)
-        await client.send_packet(f"{request} {text_in(ancillary)}")
-
-    async with serving(path, handler) as peer:
-        assert await peer.line() == b"gave up"
-        give(peer.sock, b"late\n", "kept")
-        assert await peer.line() == b"late kept"
-
-
-async def test_a_plain_request_cancelled_within_a_scope_reads_nothing_ahead(path: str) -> None:
-    async def handler(client: Client) -> Requests:
-        with client.backend().move_on_after(0.01):
-            yield None
-        await client.send_packet("gave up")
-        await sleep(0.05)
-        ancillary = SocketAncillary()
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {text_in(ancillary)}")
 
