@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KINDS", "Kind", "kinds", "stream_kinds"]
+__all__ = ["KINDS", "Kind", "inet_kinds", "kinds", "stream_kinds", "unix_kinds"]
 
 import contextlib
 import os
@@ -43,11 +43,11 @@ class Kind:
         return StreamProtocol(serializer) if self.is_stream else DatagramProtocol(serializer)
 
     def wire(self, text: str) -> bytes:
-        """Returns the bytes of a packet."""
+        """Return the bytes of a packet."""
         return text.encode() + (b"\n" if self.is_stream else b"")
 
     def sockets(self, *, small_buffers: bool = False) -> tuple[socket.socket, socket.socket]:
-        """Returns a socket to adopt, and its peer."""
+        """Return a socket to adopt, and its peer."""
         if self.is_stream:
             return stream_pair(self.family, small_buffers=small_buffers)
         ours, theirs = socket.socket(self.family, self.type), socket.socket(self.family, self.type)
@@ -63,7 +63,7 @@ class Kind:
     def pair(
         self, serializer: Any = None, *, small_buffers: bool = False, **options: Any
     ) -> Iterator[tuple[Any, socket.socket]]:
-        """Gives a client that has adopted a socket, and the peer."""
+        """Give a client that has adopted a socket, and the peer."""
         ours, theirs = self.sockets(small_buffers=small_buffers)
         protocol = options.pop("protocol", None) or self.protocol(serializer)
         with theirs, self.cls(ours, protocol, **options) as client:
@@ -71,7 +71,7 @@ class Kind:
 
     @contextlib.contextmanager
     def address(self, *, listening: bool = True) -> Iterator[tuple[Any, socket.socket]]:
-        """Gives an address to connect to, and the socket which is bound to it."""
+        """Give an address to connect to, and the socket that is bound to it."""
         with tempfile.TemporaryDirectory() as directory, socket.socket(self.family, self.type) as sock:
             sock.bind(("127.0.0.1", 0) if self.family == socket.AF_INET else os.path.join(directory, "server"))
             sock.settimeout(PATIENCE)
@@ -87,5 +87,12 @@ KINDS = {
     "unix datagram": Kind(UnixDatagramClient, socket.AF_UNIX, socket.SOCK_DGRAM),
 }
 
-kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-stream_kinds = pytest.mark.parametrize("kind", [KINDS["tcp"], KINDS["unix stream"]], ids=["tcp", "unix stream"])
+
+def _each_of(*names: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("kind", [KINDS[name] for name in names], ids=names)
+
+
+kinds = _each_of(*KINDS)
+stream_kinds = _each_of("tcp", "unix stream")
+inet_kinds = _each_of("tcp", "udp")
+unix_kinds = _each_of("unix stream", "unix datagram")

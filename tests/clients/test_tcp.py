@@ -96,31 +96,9 @@ def test_all_addresses_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> Non
     assert open_descriptors() == before
 
 
-@pytest.mark.parametrize("option", [{}, {"local_address": ("host.invalid", 0)}])
-def test_unknown_host_is_a_gaierror(option: dict[str, Any]) -> None:
-    with pytest.raises(socket.gaierror):
-        new_client(("127.0.0.1" if option else "host.invalid", 9), **option)
-
-
 def test_port_out_of_range_is_a_gaierror() -> None:
     with pytest.raises(socket.gaierror):
         new_client(("127.0.0.1", 1 << 16))
-
-
-def test_local_address_is_bound_to() -> None:
-    with TCP.address() as (address, _), new_client(address, local_address=("127.0.0.2", 0)) as client:
-        assert client.get_local_address().host == "127.0.0.2"
-
-
-def test_local_address_that_cannot_be_bound_to_is_in_the_group() -> None:
-    before = open_descriptors()
-    with TCP.address() as (address, _), pytest.raises(ExceptionGroup) as caught:
-        new_client(address, local_address=("192.0.2.1", 0))
-    [error] = caught.value.exceptions
-    assert isinstance(error, OSError)
-    assert error.errno == errno.EADDRNOTAVAIL
-    assert "192.0.2.1" in str(error)
-    assert open_descriptors() == before
 
 
 @pytest.fixture
