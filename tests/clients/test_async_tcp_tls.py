@@ -56,7 +56,7 @@ class Remote:
         return peer
 
     async def welcome(self) -> TLSPeer:
-        """Accepts, and does the handshake."""
+        """Accept, and do the handshake."""
         peer = await self.accept()
         await peer.handshake()
         return peer

@@ -23,7 +23,7 @@ from easynetwork.serializers.line import StringLineSerializer
 
 
 def until_taken(lock: Any) -> None:
-    """Waits until another thread holds *lock*."""
+    """Wait until another thread holds *lock*."""
     deadline = time.monotonic() + PATIENCE
     while lock.lock.acquire(blocking=False):
         lock.lock.release()

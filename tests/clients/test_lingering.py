@@ -53,7 +53,7 @@ class Server:
 
 @contextlib.contextmanager
 def served(kind: str) -> Iterator[tuple[Server, socket.socket, dict[str, Any]]]:
-    """Gives a server, the socket of its client, and the options of that."""
+    """Give a server, the socket of its client, and the options of that."""
     ours, peer = stream_pair(socket.AF_UNIX if kind == "Unix" else socket.AF_INET)
     if kind in ("plain", "Unix"):
         peer.sendall(UNREAD)  # before the client can close

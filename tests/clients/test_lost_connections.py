@@ -27,7 +27,7 @@ BIG = "x" * (1 << 24)
 
 @contextlib.contextmanager
 def doomed(tls: bool) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
-    """Gives a socket whose peer does not receive, and what a client needs for it."""
+    """Give a socket whose peer does not receive, and what a client needs for it."""
     ours, peer = stream_pair(socket.AF_INET, small_buffers=True)
     give_up_soon(ours)
     with contextlib.ExitStack() as stack:

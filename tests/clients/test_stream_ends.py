@@ -64,7 +64,7 @@ STREAMS: dict[str, tuple[bytes, bytes]] = {
 
 
 def streams_of(name: str) -> tuple[bytes, bytes]:
-    """Returns a packet, and eight bytes of another one."""
+    """Return a packet, and eight bytes of another one."""
     return next(stream for prefix, stream in STREAMS.items() if name.startswith(prefix))
 
 
@@ -73,7 +73,7 @@ cuts = pytest.mark.parametrize("size", [0, 1, 8])
 
 
 def check(error: BaseException, size: int) -> None:
-    """Checks what the end of a stream after that many bytes of a packet has raised."""
+    """Check what the end of a stream after that many bytes of a packet has raised."""
     assert isinstance(error, ConnectionAbortedError)
     assert error.errno == errno.ECONNABORTED
     if size:

@@ -44,7 +44,7 @@ class Remote:
 
 
 @contextlib.contextmanager
-def serving(context: ssl.SSLContext | None = None) -> Iterator[Remote]:
+def tls_server(context: ssl.SSLContext | None = None) -> Iterator[Remote]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE)
         remote = Remote(listener, context or the_certificates().server_context())
@@ -57,7 +57,7 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[Remote]:
 def connected(version: str | None = None, **options: Any) -> Iterator[tuple[Client, ssl.SSLSocket]]:
     options.setdefault("ssl", the_certificates().client_context(version))
     options.setdefault("ssl_shutdown_timeout", 0.02)  # the peer seldom answers
-    with serving(the_certificates().server_context(version)) as remote:
+    with tls_server(the_certificates().server_context(version)) as remote:
         with new_client(remote.address, **options) as client:
             yield client, remote.handshake.result()
 
@@ -101,7 +101,7 @@ def test_times_are_not_negative(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("server_hostname", [None, "localhost", "server.example"])
 def test_server_has_to_have_the_right_name(certificates: Certificates, server_hostname: str | None) -> None:
-    with serving() as remote:
+    with tls_server() as remote:
         address = ("localhost", remote.address[1])
         with new_client(
             address, ssl=certificates.client_context(), server_hostname=server_hostname, ssl_shutdown_timeout=0
@@ -115,7 +115,7 @@ def test_server_has_to_have_the_right_name(certificates: Certificates, server_ho
 def test_default_name_has_neither_a_final_dot_nor_a_zone(
     certificates: Certificates, host: str, name: str | None
 ) -> None:
-    with serving() as remote:
+    with tls_server() as remote:
         address = (host, remote.address[1])
         with new_client(address, ssl=certificates.client_context(), ssl_shutdown_timeout=0):
             remote.handshake.result()
@@ -124,21 +124,21 @@ def test_default_name_has_neither_a_final_dot_nor_a_zone(
 
 def test_server_of_another_name_is_refused(certificates: Certificates) -> None:
     before = open_descriptors()
-    with serving() as remote, pytest.raises(ssl.SSLCertVerificationError):
+    with tls_server() as remote, pytest.raises(ssl.SSLCertVerificationError):
         new_client(remote.address, ssl=certificates.client_context(), server_hostname="another.example")
     gc.collect()
     assert open_descriptors() == before
 
 
 def test_default_context_trusts_no_unknown_authority() -> None:
-    with serving() as remote, pytest.raises(ssl.SSLCertVerificationError):
+    with tls_server() as remote, pytest.raises(ssl.SSLCertVerificationError):
         new_client(remote.address, ssl=True)
 
 
 def test_without_a_name_none_is_sent_or_checked(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
     context = certificates.client_context()
     monkeypatch.setattr(ssl, "create_default_context", lambda: context)
-    with serving() as remote:
+    with tls_server() as remote:
         with new_client(remote.address, ssl=True, server_hostname="", ssl_shutdown_timeout=0):
             remote.handshake.result()
         assert remote.names == [None]
@@ -300,7 +300,7 @@ def test_threads_that_receive_are_told_that_the_client_was_closed() -> None:
 
 
 def test_forgotten_client_waits_for_nobody() -> None:
-    with serving() as remote:
+    with tls_server() as remote:
         client = new_client(remote.address, ssl=the_certificates().client_context(), ssl_shutdown_timeout=1e6)
         with remote.handshake.result() as peer:
             with pytest.warns(ResourceWarning):
@@ -329,7 +329,7 @@ def test_it_talks_to_openssl(tls_version: str, certificates: Certificates) -> No
 def test_child_process_sends_no_closing_alert_and_leaves_the_connection_to_its_parent(
     tls_version: str, how: str
 ) -> None:
-    with serving(the_certificates().server_context(tls_version)) as remote:
+    with tls_server(the_certificates().server_context(tls_version)) as remote:
         client = new_client(remote.address, ssl=the_certificates().client_context(tls_version), ssl_shutdown_timeout=0)
         peer = remote.handshake.result()
 

@@ -10,7 +10,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "serializers.md"
 
 
 def run_examples() -> dict[str, Any]:
-    """Runs all examples of the page, one after the other as a reader would; returns what they have defined."""
+    """Run all examples of the page, one after the other as a reader would; return what they have defined."""
     namespace: dict[str, Any] = {"__name__": "examples"}
     text = PAGE.read_text()
     for match in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):

@@ -81,7 +81,7 @@ def _absurd_cbor() -> tuple[bytes, ...]:
 
 
 def make_targets() -> list[Target]:
-    """Returns everything to fuzz. `PickleSerializer` is not: it runs what it is told."""
+    """Return everything to fuzz. `PickleSerializer` is not: it runs what it is told."""
     cbor = _target("cbor", CBORSerializer(limit=_LIMIT), _OBJECTS)
     return [
         _target("line-lf", StringLineSerializer(limit=_LIMIT), ["abc", "def" * 30]),
@@ -118,7 +118,7 @@ def make_targets() -> list[Target]:
 
 
 def run(target: Target, data: bytes, size: int) -> int:
-    """Gives *data* to *target* in all ways, as a whole and in pieces of *size* bytes; returns how many ways.
+    """Give *data* to *target* in all ways, as a whole and in pieces of *size* bytes; return how many ways.
 
     Any exception, and any broken promise, goes out.
     """
@@ -146,5 +146,5 @@ def run(target: Target, data: bytes, size: int) -> int:
 
 
 def _kinds(results: list[Any]) -> list[Any]:
-    """Replaces parse errors by their class: what remains depends on what has arrived."""
+    """Replace parse errors by their class: what remains depends on what has arrived."""
     return [event[0] if isinstance(event, tuple) else event for event in comparable(results)]

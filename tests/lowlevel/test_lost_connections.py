@@ -147,7 +147,7 @@ def test_datagram_transport_says_what_the_network_has_reported(code: int) -> Non
 
 
 async def broken(backend: AsyncBackend, code: int, family: socket.AddressFamily) -> AsyncStreamTransport:
-    """Returns a transport that has lost its connection for *code*; those of asyncio are told by their loop."""
+    """Return a transport that has lost its connection for *code*; those of asyncio are told by their loop."""
     if isinstance(backend, AsyncIOBackend):
         callbacks = StreamCallbacks(asyncio.get_running_loop())
         callbacks.connection_made(Mock(spec=asyncio.Transport))

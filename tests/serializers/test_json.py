@@ -33,7 +33,7 @@ DOCUMENTS: list[Any] = [
 
 
 def results_of(results: list[Any]) -> list[Any]:
-    """Replaces parse errors by a tuple: the class of the error, and what remains."""
+    """Replace parse errors by a tuple: the class of the error, and what remains."""
     return [
         (type(result.error), bytes(result.remaining_data)) if isinstance(result, StreamProtocolParseError) else result
         for result in results

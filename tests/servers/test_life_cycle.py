@@ -73,7 +73,7 @@ async def no_sockets_left(kind: Kind) -> AsyncIterator[None]:
 
 
 def open_sockets() -> int:
-    """Returns how many sockets this process has open. (Event loops open other files when it pleases them.)"""
+    """Return how many sockets this process has open. (Event loops open other files when it pleases them.)"""
     count = 0
     for fd in os.listdir("/dev/fd"):
         with contextlib.suppress(OSError):  # the one of the directory has gone

@@ -46,7 +46,7 @@ async def connected(it: Serving, options: dict[str, Any]) -> Peer:
 
 
 async def answer(peer: Peer) -> bytes:
-    """Receives the answer, whatever comes after it."""
+    """Receive the answer, whatever comes after it."""
     received = b""
     while len(received) < len(ANSWER) + 1:
         data = await peer._receive()

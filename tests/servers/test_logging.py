@@ -41,7 +41,7 @@ class Raising(Handler):
 
 
 async def records_of(handler: Handler, caplog: pytest.LogCaptureFixture, **options: Any) -> tuple[list[Any], str]:
-    """Serves one client that sends a request and leaves; returns the records about it, and its address."""
+    """Serve one client that sends a request and leaves; return the records about it, and its address."""
     caplog.set_level(logging.DEBUG, "easynetwork")
     async with serving(handler, **options) as it:
         caplog.clear()
@@ -160,7 +160,7 @@ class Sending(Raising):
 
 
 async def records_of_a_reset(handler: Handler, caplog: pytest.LogCaptureFixture) -> tuple[list[Any], str]:
-    """Serves one client that sends a request and resets; returns the records about it, and its address."""
+    """Serve one client that sends a request and resets; return the records about it, and its address."""
     caplog.set_level(logging.DEBUG, "easynetwork")
     async with serving(handler) as it:
         peer = await it.connect(receive_buffer=8192)

@@ -51,7 +51,7 @@ def new_server(handler: Handler | None = None, **options: Any) -> Server:
 
 @contextlib.contextmanager
 def running(server: Server, **options: Any) -> Iterator[threading.Thread]:
-    """Serves in a thread until the end of the context."""
+    """Serve in a thread until the end of the context."""
     is_up = threading.Event()
     errors: list[BaseException] = []
 

@@ -86,12 +86,12 @@ def network_serving(path: str) -> Serving:
 
 
 async def ask(client: Client, ancillary: SocketAncillary, request: str) -> None:
-    """Answers a request that was asked for together with ancillary data."""
+    """Answer a request that was asked for together with ancillary data."""
     await client.send_packet(f"{request} {text_in(ancillary)}")
 
 
 async def alternating(client: Client) -> Requests:
-    """Asks at every second yield."""
+    """Ask at every second yield."""
     await client.send_packet((yield None))
     ancillary = SocketAncillary()
     request = yield asking_for(ancillary)

@@ -36,7 +36,7 @@ class InThread(Generic[_T]):
         return self._thread.is_alive()
 
     def result(self) -> _T:
-        """Returns the result, or raises what the call has raised."""
+        """Return the result, or raise what the call has raised."""
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "the call does not return"
         if self._error is not None:
@@ -44,7 +44,7 @@ class InThread(Generic[_T]):
         return self._outcome  # type: ignore[return-value]  # None only if the function returns it
 
     def error(self) -> BaseException | None:
-        """Returns what the call has raised."""
+        """Return what the call has raised."""
         try:
             self.result()
         except BaseException as exc:
@@ -67,7 +67,7 @@ class Waits:
         self._started.release()
 
     def wait_for_start(self) -> None:
-        """Returns once one more wait is about to begin."""
+        """Return once one more wait is about to begin."""
         assert self._started.acquire(timeout=PATIENCE), "nobody waits"
 
 

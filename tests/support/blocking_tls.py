@@ -14,7 +14,7 @@ from tests.support.blocking import PATIENCE, InThread
 
 
 def shake_hands(sock: socket.socket, context: ssl.SSLContext, *, server_side: bool = True) -> ssl.SSLSocket:
-    """Plays the other side. Returns the TLS socket; *sock* is closed if that fails."""
+    """Play the other side. Return the TLS socket; *sock* is closed if that fails."""
     with contextlib.ExitStack() as stack:
         stack.callback(sock.close)
         sock.settimeout(PATIENCE)
@@ -29,19 +29,19 @@ def shake_hands(sock: socket.socket, context: ssl.SSLContext, *, server_side: bo
 
 
 def shakes_hands(sock: socket.socket, context: ssl.SSLContext, *, server_side: bool = True) -> InThread[ssl.SSLSocket]:
-    """Does so in a thread."""
+    """Do so in a thread."""
     return InThread(shake_hands, sock, context, server_side=server_side)
 
 
 @contextlib.contextmanager
 def raw(peer: ssl.SSLSocket) -> Iterator[socket.socket]:
-    """Gives the socket below TLS."""
+    """Give the socket below TLS."""
     with socket.socket(fileno=os.dup(peer.fileno())) as sock:
         yield sock
 
 
 def send_closing_alert(peer: ssl.SSLSocket) -> None:
-    """Closes one direction of TLS, waits for nothing, and leaves the connection as it is."""
+    """Close one direction of TLS, wait for nothing, and leave the connection as it is."""
     with raw(peer) as sock:
         blocking = sock.gettimeout()
         peer.settimeout(0)
@@ -53,6 +53,6 @@ def send_closing_alert(peer: ssl.SSLSocket) -> None:
 
 
 def cut(peer: ssl.SSLSocket) -> None:
-    """Ends the stream below TLS, without a closing alert."""
+    """End the stream below TLS, without a closing alert."""
     with raw(peer) as sock:
         sock.shutdown(socket.SHUT_WR)

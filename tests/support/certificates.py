@@ -23,15 +23,15 @@ class Certificates:
         self._client = self._authority.issue_cert("client@example.org", common_name="a client")
 
     def authority_file(self) -> contextlib.AbstractContextManager[str]:
-        """Writes the certificate of the authority to a file, for the length of a context. Gives its path."""
+        """Write the certificate of the authority to a file, for the length of a context. Give its path."""
         return self._authority.cert_pem.tempfile()
 
     def server_file(self) -> contextlib.AbstractContextManager[str]:
-        """Writes the key and the certificates of the server to a file, for the length of a context. Gives its path."""
+        """Write the key and the certificates of the server to a file, for the length of a context. Give its path."""
         return self._server.private_key_and_cert_chain_pem.tempfile()
 
     def server_context(self, version: str | None = None, *, ask_client: bool = False) -> ssl.SSLContext:
-        """Returns the settings of a server, for any version or a certain one.
+        """Return the settings of a server, for any version or a certain one.
 
         Parameters:
             version: a key of `VERSIONS`.
@@ -47,7 +47,7 @@ class Certificates:
     def client_context(
         self, version: str | None = None, *, trusting: bool = True, with_certificate: bool = False
     ) -> ssl.SSLContext:
-        """Returns the settings of a client.
+        """Return the settings of a client.
 
         Parameters:
             version: a key of `VERSIONS`.
@@ -70,5 +70,5 @@ def _restrict(context: ssl.SSLContext, version: str | None) -> ssl.SSLContext:
 
 @functools.cache
 def the_certificates() -> Certificates:
-    """Returns those that all tests share."""
+    """Return those that all tests share."""
     return Certificates()

@@ -55,7 +55,7 @@ class FaultySocket(socket.socket):
 
 
 def faulty(sock: socket.socket) -> FaultySocket:
-    """Returns *sock*, which is used up, as one that can fail."""
+    """Return *sock*, which is used up, as one that can fail."""
     return FaultySocket(fileno=sock.detach())
 
 

@@ -18,7 +18,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 
 
 def in_child_process(action: Callable[[], object]) -> None:
-    """Calls *action* in a child process, and waits for its end. Fails if it raises."""
+    """Call *action* in a child process, and wait for its end. Fails if it raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: there may be threads
         pid = os.fork()

@@ -110,7 +110,7 @@ class BufferedProtocolByGenerators(BufferedStreamProtocol[Any, Any, Any]):
 
 
 def cut(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
-    """Yields *data* in pieces: *cuts* are their sizes, used again and again."""
+    """Yield *data* in pieces: *cuts* are their sizes, used again and again."""
     sizes = list(cuts)
     start = turn = 0
     while start < len(data):
@@ -121,7 +121,7 @@ def cut(data: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
 
 
 def drain(decoder: StreamDecoder[Any], batch: int = 0) -> Iterator[Any]:
-    """Yields packets, and a tuple for each error, until more bytes are needed or the stream cannot continue."""
+    """Yield packets, and a tuple for each error, until more bytes are needed or the stream cannot continue."""
     while True:
         try:
             if batch:
@@ -147,7 +147,7 @@ def drain(decoder: StreamDecoder[Any], batch: int = 0) -> Iterator[Any]:
 def decode(
     protocol: AnyStreamProtocolType[Any, Any], chunks: Iterable[bytes], *, batch: int = 0, max_recv_size: int = 1024
 ) -> list[Any]:
-    """Returns all that comes out of a new decoder which is drained after each chunk."""
+    """Return all that comes out of a new decoder which is drained after each chunk."""
     decoder = decoder_factory(protocol, max_recv_size)()
     result: list[Any] = []
     for chunk in chunks:

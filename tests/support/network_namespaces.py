@@ -14,7 +14,7 @@ _TIMEOUT = 60
 
 
 def run_in_namespace(setup: str, program: str, *args: str) -> str:
-    """Returns what *program*, Python source text, prints; skips the test where there are no network namespaces.
+    """Return what *program*, Python source text, prints; skip the test where there are no network namespaces.
 
     Parameters:
         setup: commands of a shell, run before. The loopback interface is up already.

@@ -30,7 +30,7 @@ class OpenSSL:
         self.output = b""
 
     def type(self, text: bytes) -> None:
-        """Types something: data, or a command (a line of one letter). Each is looked at on its own."""
+        """Type something: data, or a command (a line of one letter). Each is looked at on its own."""
         stdin = self._stream(self.process.stdin)
         stdin.write(text)
         stdin.flush()
@@ -39,7 +39,7 @@ class OpenSSL:
         self._stream(self.process.stdin).close()
 
     def wait_for(self, text: bytes) -> bytes:
-        """Waits until *text* was printed. Returns the output up to its end, and forgets it."""
+        """Wait until *text* was printed. Return the output up to its end, and forget it."""
         stdout = self._stream(self.process.stdout)
         deadline = time.monotonic() + PATIENCE
         while text not in self.output:
@@ -77,7 +77,7 @@ def _running(*arguments: str) -> Iterator[OpenSSL]:
 
 @contextlib.contextmanager
 def s_server(certificates: Certificates, version: str, *options: str) -> Iterator[tuple[OpenSSL, tuple[str, int]]]:
-    """Runs a server of one connection. Gives the program and its address."""
+    """Run a server of one connection. Give the program and its address."""
     with (
         certificates.server_file() as server_file,
         _running(
@@ -91,7 +91,7 @@ def s_server(certificates: Certificates, version: str, *options: str) -> Iterato
 
 @contextlib.contextmanager
 def s_client(certificates: Certificates, version: str, address: tuple[str, int], *options: str) -> Iterator[OpenSSL]:
-    """Runs a client that insists on the certificate of the server."""
+    """Run a client that insists on the certificate of the server."""
     strict = ["-verify_return_error", "-verify_hostname", "localhost", "-servername", "localhost"]
     with (
         certificates.authority_file() as authority_file,

@@ -52,7 +52,7 @@ class StreamReceiver(_Receiver):
         self._generator: Any = None
 
     def feed(self, chunk: bytes) -> Iterator[Any]:
-        """Yields packets, and parse errors as objects."""
+        """Yield packets, and parse errors as objects."""
         self.kept += chunk
         while self._goes_on():
             if self._generator is None:
@@ -85,7 +85,7 @@ class BufferedReceiver(_Receiver):
         self._window = memoryview(b"")
 
     def feed(self, chunk: bytes) -> Iterator[Any]:
-        """Yields packets, and parse errors as objects."""
+        """Yield packets, and parse errors as objects."""
         self.kept += chunk
         while self._goes_on():
             if self._generator is None:
@@ -113,7 +113,7 @@ class BufferedReceiver(_Receiver):
 
 
 def receive(serializer: AbstractIncrementalPacketSerializer[Any, Any], chunks: Iterable[bytes]) -> list[Any]:
-    """Returns the packets and parse errors (as objects) that a `StreamProtocol` makes of *chunks*."""
+    """Return the packets and parse errors (as objects) that a `StreamProtocol` makes of *chunks*."""
     receiver = StreamReceiver(StreamProtocol(serializer))
     return [result for chunk in chunks for result in receiver.feed(chunk)]
 
@@ -121,13 +121,13 @@ def receive(serializer: AbstractIncrementalPacketSerializer[Any, Any], chunks: I
 def receive_buffered(
     serializer: BufferedIncrementalPacketSerializer[Any, Any, Any], chunks: Iterable[bytes], sizehint: int = 1024
 ) -> list[Any]:
-    """Returns the packets and parse errors (as objects) that a `BufferedStreamProtocol` makes of *chunks*."""
+    """Return the packets and parse errors (as objects) that a `BufferedStreamProtocol` makes of *chunks*."""
     receiver = BufferedReceiver(BufferedStreamProtocol(serializer), sizehint)
     return [result for chunk in chunks for result in receiver.feed(chunk)]
 
 
 def receive_decoded(serializer: AbstractIncrementalPacketSerializer[Any, Any], chunks: Iterable[bytes]) -> list[Any]:
-    """Returns the packets and parse errors (as objects) that the library's own decoder makes of *chunks*."""
+    """Return the packets and parse errors (as objects) that the library's own decoder makes of *chunks*."""
     decoder = decoder_factory(StreamProtocol(serializer), 2**16)()
     results: list[Any] = []
     for chunk in chunks:
@@ -147,7 +147,7 @@ def receive_decoded(serializer: AbstractIncrementalPacketSerializer[Any, Any], c
 
 
 def comparable(results: Iterable[Any]) -> list[Any]:
-    """Replaces parse errors by their class and what remains, and what cannot be compared by its text."""
+    """Replace parse errors by their class and what remains, and what cannot be compared by its text."""
     return [
         (type(result.error), bytes(result.remaining_data))
         if isinstance(result, StreamProtocolParseError)
@@ -165,18 +165,18 @@ def _without_addresses(packet: Any) -> str:
 
 
 def send(serializer: AbstractIncrementalPacketSerializer[Any, Any], packets: Iterable[Any]) -> bytes:
-    """Returns the bytes that a stream of *packets* carries."""
+    """Return the bytes that a stream of *packets* carries."""
     protocol = StreamProtocol(serializer)
     return b"".join(chunk for packet in packets for chunk in protocol.generate_chunks(packet))
 
 
 def pieces(data: bytes, size: int) -> list[bytes]:
-    """Cuts *data* into pieces of *size* bytes."""
+    """Cut *data* into pieces of *size* bytes."""
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
 def cut(data: bytes, positions: Iterable[int]) -> list[bytes]:
-    """Cuts *data* at *positions*, which are taken modulo its size."""
+    """Cut *data* at *positions*, which are taken modulo its size."""
     cuts = sorted({position % len(data) for position in positions} | {0, len(data)}) if data else []
     return [data[start:end] for start, end in itertools.pairwise(cuts)]
 

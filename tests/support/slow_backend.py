@@ -21,7 +21,7 @@ class Slow:
 
 
 def slow_backend(method: str) -> tuple[AsyncBackend, Slow]:
-    """Returns a backend whose *method* begins when it is told to. All else is as on the backend that is running."""
+    """Return a backend whose *method* begins when it is told to. All else is as on the backend that is running."""
     running: Any = type(ensure_backend(None))
     slow = Slow()
 

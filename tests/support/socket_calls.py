@@ -79,5 +79,5 @@ class _OnTrio:
 
 
 def socket_calls() -> SocketCalls:
-    """Returns the calls for the event loop that is running."""
+    """Return the calls for the event loop that is running."""
     return _OnTrio() if sniffio.current_async_library() == "trio" else _OnAsyncio()

@@ -64,7 +64,7 @@ class TLSPeer(Peer):
         self.engine = TLSEngine(context, **options)
 
     async def handshake(self, plaintext: bytes = b"") -> None:
-        """Sends *plaintext* together with the last message of the handshake."""
+        """Send *plaintext* together with the last message of the handshake."""
         data = b""
         while not self.engine.handshake(data):
             await self.flush()
@@ -82,7 +82,7 @@ class TLSPeer(Peer):
         await self.flush()
 
     async def receive_plaintext(self) -> bytes:
-        """Returns the next plaintext, ``b""`` after the closing alert."""
+        """Return the next plaintext, ``b""`` after the closing alert."""
         while not self._kept and not self.engine.ended:
             if data := await self._receive():
                 self._kept = self.engine.decrypt(data)
@@ -94,20 +94,20 @@ class TLSPeer(Peer):
         return received
 
     async def plaintext_rest(self) -> bytes:
-        """Returns all plaintext up to the closing alert."""
+        """Return all plaintext up to the closing alert."""
         received = bytearray()
         while data := await self.receive_plaintext():
             received += data
         return bytes(received)
 
     async def close_tls(self) -> None:
-        """Sends the closing alert, and leaves the connection as it is."""
+        """Send the closing alert, and leave the connection as it is."""
         self.engine.close()
         await self.flush()
 
 
 async def wrap(sock: socket.socket, mode: str, context: ssl.SSLContext, **options: Any) -> AsyncTLSStreamTransport:
-    """Does the handshake over *sock*, by callbacks or by pulling. As the client, unless the options say otherwise."""
+    """Do the handshake over *sock*, by callbacks or by pulling. As the client, unless the options say otherwise."""
     transport = await ensure_backend(None).wrap_stream_socket(sock)
     if not options.get("server_side"):
         options.setdefault("server_hostname", "localhost")
@@ -125,7 +125,7 @@ async def connected(
     small_buffers: bool = False,
     **options: Any,
 ) -> AsyncIterator[tuple[AsyncTLSStreamTransport, TLSPeer]]:
-    """Connects our end, the client or the server, to a peer. At the end, the socket of our end is closed.
+    """Connect our end, the client or the server, to a peer. At the end, the socket of our end is closed.
 
     Parameters:
         mode: ``"delivering"`` or ``"pulled"``.
@@ -157,6 +157,6 @@ async def connected(
 
 
 async def until_closed(sock: socket.socket) -> None:
-    """Waits until *sock*, which a transport owns, is closed."""
+    """Wait until *sock*, which a transport owns, is closed."""
     with ensure_backend(None).timeout(PATIENCE):
         await until(lambda: sock.fileno() == -1)

@@ -27,13 +27,13 @@ class TLSClient(Peer):
         return await self.below.receive_plaintext()
 
     async def leave(self) -> None:
-        """Closes TLS, and waits until the server has done so."""
+        """Close TLS, and wait until the server has done so."""
         await self.below.close_tls()
         assert await self.rest() == b""
         self.close()
 
     async def gone(self) -> bool:
-        """Waits until the server has closed, with or without an alert."""
+        """Wait until the server has closed, with or without an alert."""
         try:
             await self.rest()
         except OSError:
@@ -44,7 +44,7 @@ class TLSClient(Peer):
 async def connect(
     it: Serving, context: ssl.SSLContext | None = None, *, receive_buffer: int | None = None
 ) -> TLSClient:
-    """Connects to the server, and does the handshake."""
+    """Connect to the server, and do the handshake."""
     peer = await it.connect(receive_buffer=receive_buffer)  # which the server's context closes
     client = TLSClient(peer.sock, context or the_certificates().client_context())
     await client.below.handshake()

@@ -169,7 +169,7 @@ class MemoryPeer(StreamPeer):
 def memory_pair(
     backend: AsyncBackend, transport_class: type[MemoryTransport] = MemoryTransport
 ) -> tuple[MemoryTransport, MemoryPeer]:
-    """Returns a transport and its peer."""
+    """Return a transport and its peer."""
     there, back = Pipe(), Pipe()
     return transport_class(backend, back, there), MemoryPeer(there, back)
 

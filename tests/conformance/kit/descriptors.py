@@ -77,7 +77,7 @@ class Token:
         return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [self._read]).tobytes())]
 
     def assert_arrived_as(self, raw: Any) -> None:
-        """Makes sure that *raw*, what recvmsg(2) gave, is this token and nothing else. Closes what was received."""
+        """Make sure that *raw*, what recvmsg(2) gave, is this token and nothing else. Close what was received."""
         [received] = received_descriptors(raw)
         try:
             assert not os.get_inheritable(received)
@@ -87,20 +87,20 @@ class Token:
             os.close(received)
 
     def close(self) -> None:
-        """Closes the pipe on this side. May be called again."""
+        """Close the pipe on this side. May be called again."""
         for descriptor in (self._read, self._write):
             if descriptor >= 0:
                 os.close(descriptor)
         self._read = self._write = -1
 
     def close_what_was_sent(self) -> None:
-        """Closes the end that was sent: whoever has received it has one of his own."""
+        """Close the end that was sent: whoever has received it has one of his own."""
         os.close(self._read)
         self._read = -1
 
 
 def received_descriptors(raw: Sequence[tuple[int, int, bytes]]) -> list[int]:
-    """Returns the descriptors in what recvmsg(2) gave. The caller owns them."""
+    """Return the descriptors in what recvmsg(2) gave. The caller owns them."""
     descriptors = array.array("i")
     for level, kind, data in raw:
         assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)

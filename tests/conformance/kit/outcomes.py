@@ -20,7 +20,7 @@ class Failure(NamedTuple):
 
 
 async def attempt(operation: Callable[..., Awaitable[_T]], *args: Any) -> _T | Failure:
-    """Awaits ``operation(*args)``; returns its result, or how it has failed."""
+    """Await ``operation(*args)``; return its result, or how it has failed."""
     try:
         return await operation(*args)
     except Exception as exc:
@@ -28,12 +28,12 @@ async def attempt(operation: Callable[..., Awaitable[_T]], *args: Any) -> _T | F
 
 
 def is_closed_error(outcome: object) -> bool:
-    """Returns whether an operation failed because the transport is closed on our side."""
+    """Return whether an operation failed because the transport is closed on our side."""
     return isinstance(outcome, Failure) and isinstance(outcome.error, OSError) and outcome.error.errno == errno.EBADF
 
 
 def is_busy(outcome: object) -> bool:
-    """Returns whether an operation was refused since another task is at it."""
+    """Return whether an operation was refused since another task is at it."""
     if not isinstance(outcome, Failure):
         return False
     error = outcome.error

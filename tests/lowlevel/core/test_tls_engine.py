@@ -84,7 +84,7 @@ def test_plain_text_is_no_handshake(certificates: Certificates, garbage: bytes) 
 
 
 def refuse(duplex: Duplex) -> tuple[Exception | None, Exception | None]:
-    """Does a handshake that fails. Returns the errors of the client and of the server."""
+    """Do a handshake that fails. Return the errors of the client and of the server."""
     errors: dict[TLSEngine, Exception] = {}
     data, sender, receiver = b"", duplex.server, duplex.client
     done: set[TLSEngine] = set()
@@ -359,7 +359,7 @@ def test_end_of_the_stream_after_our_closing_alert_alone_is_an_error(
 
 
 def broken(duplex: Duplex, wire: bytes) -> tuple[bytes, Exception | None]:
-    """Returns what the server gets out of *wire* and the end of the stream after it."""
+    """Return what the server gets out of *wire* and the end of the stream after it."""
     received = duplex.server.decrypt(wire)
     duplex.server.feed_eof()
     return received, duplex.server.failure

@@ -40,7 +40,7 @@ class Duplex:
         )
 
     def shake_hands(self, pieces: Sequence[int] | int | None = None) -> None:
-        """Does the whole handshake, and lets the session tickets through.
+        """Do the whole handshake, and let the session tickets through.
 
         Parameters:
             pieces: how the wire cuts what is sent, see `cut`.
@@ -59,7 +59,7 @@ class Duplex:
 
 
 def cut(data: bytes, pieces: Sequence[int] | int | None) -> Iterator[bytes]:
-    """Cuts *data* nowhere (None), into pieces of a size, or of sizes that are taken in turn."""
+    """Cut *data* nowhere (None), into pieces of a size, or of sizes that are taken in turn."""
     sizes = itertools.cycle([pieces or len(data)] if isinstance(pieces, int | None) else pieces)
     while data:
         size = next(sizes)
@@ -68,7 +68,7 @@ def cut(data: bytes, pieces: Sequence[int] | int | None) -> Iterator[bytes]:
 
 
 def records(ciphertext: bytes) -> list[bytes]:
-    """Cuts *ciphertext* into its records: :rfc:`8446`, section 5.1."""
+    """Cut *ciphertext* into its records: :rfc:`8446`, section 5.1."""
     found = []
     while ciphertext:
         size = 5 + int.from_bytes(ciphertext[3:5])

@@ -37,7 +37,7 @@ def bz2_bomb() -> bytes:
 
 
 def start_of(bomb: bytes) -> bytes:
-    """Returns 16 KB that do not complete a packet."""
+    """Return 16 KB that do not complete a packet."""
     return bomb[:SENT]
 
 
@@ -168,7 +168,7 @@ def test_end_of_bz2_is_found_at_any_bit(level: int) -> None:
 
 
 def bz2_with_marks(count: int) -> bytes:
-    """Returns a packet that is complete, with end marks inside of its data as far as a decoder does not mind."""
+    """Return a packet that is complete, with end marks inside of its data as far as a decoder does not mind."""
     start = bz2.compress(random.Random(0).randbytes(5000))[:4000]
     return start + bytes.fromhex("177245385090") * count
 

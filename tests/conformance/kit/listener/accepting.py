@@ -201,7 +201,7 @@ async def running_out_of_descriptors_does_not_end_serving(stage: ListenerStage) 
 
 @contextlib.contextmanager
 def errors_logged() -> Iterator[list[str]]:
-    """Gives a list that gets what the library logs as an error."""
+    """Give a list that gets what the library logs as an error."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

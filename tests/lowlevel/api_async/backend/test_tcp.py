@@ -309,7 +309,7 @@ async def test_a_bad_backlog_is_refused(backend: AsyncBackend, backlog: int) -> 
 
 
 def taken_only_at(host: str) -> socket.socket:
-    """Returns a socket that listens at a port which is free at 127.0.0.1."""
+    """Return a socket that listens at a port which is free at 127.0.0.1."""
     while True:
         taken = socket.create_server((host, 0))
         try:

@@ -64,7 +64,7 @@ async def listener(backend: AsyncBackend, tmp_path: Path, peer: socket.socket) -
 
 @contextlib.asynccontextmanager
 async def received_by(listener: Listener, ancillary_bufsize: int = ROOM) -> AsyncIterator[Queue[Message]]:
-    """Serves meanwhile. What has been received is in the queue."""
+    """Serve meanwhile. What has been received is in the queue."""
     queue: Queue[Message] = Queue(listener.backend())
 
     async def handler(data: bytes, ancillary_data: Any, address: Any) -> None:

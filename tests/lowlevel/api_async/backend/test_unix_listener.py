@@ -49,7 +49,7 @@ async def echo(transport: AsyncStreamTransport) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(listener: Listener, handler: Any = echo) -> AsyncIterator[Running[NoReturn]]:
+async def serving_in_task(listener: Listener, handler: Any = echo) -> AsyncIterator[Running[NoReturn]]:
     async with running_task(listener.backend(), partial(listener.serve, handler)) as server:
         await listener.backend().coro_yield()
         yield server
@@ -76,7 +76,7 @@ async def receive(sock: socket.socket) -> bytes:
 
 
 async def test_it_accepts_many_clients_at_once(listener: Listener, path: str) -> None:
-    async with serving(listener):
+    async with serving_in_task(listener):
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(connected(path)) for _ in range(10)]
             answers = await listener.backend().gather(
@@ -87,13 +87,13 @@ async def test_it_accepts_many_clients_at_once(listener: Listener, path: str) ->
 
 async def test_clients_that_come_before_serving_are_accepted(listener: Listener, path: str) -> None:
     with connected(path) as client:
-        async with serving(listener):
+        async with serving_in_task(listener):
             assert await ask(client, b"early") == b"early"
 
 
 async def test_it_can_be_served_again(listener: Listener, path: str) -> None:
     for _ in range(2):
-        async with serving(listener):
+        async with serving_in_task(listener):
             with connected(path) as client:
                 assert await ask(client, b"hello") == b"hello"
 
@@ -107,7 +107,7 @@ async def test_it_tells_its_address(listener: Listener, backend: AsyncBackend, p
 
 
 async def test_a_second_serve_is_refused(listener: Listener) -> None:
-    async with serving(listener):
+    async with serving_in_task(listener):
         with pytest.raises(BusyResourceError):
             await listener.serve(echo)
 
@@ -116,7 +116,7 @@ async def test_a_second_serve_is_refused(listener: Listener) -> None:
 async def test_a_closed_listener_does_not_serve(listener: Listener, when: str) -> None:
     if when == "before":
         await listener.aclose()
-    async with serving(listener) as server:
+    async with serving_in_task(listener) as server:
         await listener.aclose()
         with pytest.raises(OSError) as info:
             await server.result()
@@ -134,7 +134,7 @@ async def test_a_slow_handler_does_not_stop_accepting(listener: Listener, path: 
         async with transport:
             await listener.backend().sleep(10)
 
-    async with serving(listener, handler):
+    async with serving_in_task(listener, handler):
         with connected(path), connected(path), connected(path):
             while begun < 3:
                 await listener.backend().sleep(0.001)
@@ -145,7 +145,7 @@ async def test_a_failing_handler_ends_serving_in_a_private_group(listener: Liste
         async with transport:
             raise ZeroDivisionError
 
-    async with serving(listener, handler) as server:
+    async with serving_in_task(listener, handler) as server:
         with connected(path), pytest.raises(ExceptionGroup) as info:
             await server.result()
     assert info.group_contains(ZeroDivisionError)
@@ -157,7 +157,7 @@ async def test_a_connection_that_cannot_be_set_up_is_closed_and_the_listener_goe
     def broken(*args: Any) -> None:
         raise ZeroDivisionError
 
-    async with serving(listener):
+    async with serving_in_task(listener):
         with monkeypatch.context() as patch, connected(path) as client:
             patch.setattr(SocketTransport, "__init__", broken)
             patch.setattr(TrioUnixStreamTransport, "__init__", broken)
@@ -170,7 +170,7 @@ async def test_a_connection_that_cannot_be_set_up_is_closed_and_the_listener_goe
 async def test_it_goes_on_after_running_out_of_descriptors(
     listener: Listener, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(listener):
+    async with serving_in_task(listener):
         with connected(path) as client:
             with few_descriptors_left(0):
                 await listener.backend().sleep(0.15)
@@ -181,7 +181,7 @@ async def test_it_goes_on_after_running_out_of_descriptors(
 
 
 async def test_it_can_be_closed_while_it_is_out_of_descriptors(listener: Listener, path: str) -> None:
-    async with serving(listener) as server:
+    async with serving_in_task(listener) as server:
         with connected(path):
             with few_descriptors_left(0):
                 await listener.backend().sleep(0.02)
@@ -203,7 +203,7 @@ async def test_errors_of_one_connection_are_passed_over(
         return original(self)
 
     monkeypatch.setattr(socket.socket, "accept", accept)
-    async with serving(listener):
+    async with serving_in_task(listener):
         with connected(path) as client:
             assert await ask(client, b"hello") == b"hello"
     assert not errors
@@ -217,7 +217,7 @@ async def test_other_errors_of_accept_end_serving(
         raise OSError(errno.EINVAL, "on purpose")
 
     monkeypatch.setattr(socket.socket, "accept", accept)
-    async with serving(listener) as server:
+    async with serving_in_task(listener) as server:
         with connected(path), pytest.raises(OSError) as info:
             await server.result()
     assert info.value.errno == errno.EINVAL
@@ -245,13 +245,13 @@ async def test_a_burst_of_clients_lets_others_run(
         with contextlib.ExitStack() as stack:
             for _ in range(10):
                 stack.enter_context(connected(path))
-            async with serving(listener, handler):
+            async with serving_in_task(listener, handler):
                 await count()
     assert max(accepted_per_turn) - min(accepted_per_turn) >= 3
 
 
 async def test_a_client_accepted_as_serving_ends_is_cut_off(listener: Listener, path: str) -> None:
-    async with serving(listener) as server:
+    async with serving_in_task(listener) as server:
         await listener.backend().sleep(0.01)
         with connected(path) as client:
             server.cancel()
@@ -294,7 +294,7 @@ async def test_the_path_of_a_dead_server_is_taken_over(backend: AsyncBackend, pa
         dead.listen()
     inode = os.stat(path).st_ino
     os.link(path, path + ".old")  # so that the number of the inode is not used again
-    async with await backend.create_unix_stream_listener(path, 10, mode=0o600) as listener, serving(listener):
+    async with await backend.create_unix_stream_listener(path, 10, mode=0o600) as listener, serving_in_task(listener):
         assert os.stat(path).st_ino != inode
         with connected(path) as client:
             assert await ask(client, b"new") == b"new"
@@ -358,7 +358,7 @@ async def test_nothing_is_left_if_listening_fails(
 @needs_abstract_names
 @pytest.mark.parametrize("name", ["", b"\0easynetwork-test-%d" % os.getpid()], ids=["automatic", "abstract"])
 async def test_it_listens_at_an_abstract_name(backend: AsyncBackend, name: str | bytes) -> None:
-    async with await backend.create_unix_stream_listener(name, 10) as listener, serving(listener):
+    async with await backend.create_unix_stream_listener(name, 10) as listener, serving_in_task(listener):
         address = listener.extra(SocketAttribute.sockname)
         assert address.startswith(b"\0")
         assert name in ("", address)

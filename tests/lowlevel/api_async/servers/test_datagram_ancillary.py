@@ -58,7 +58,7 @@ class TextPeer(DatagramPeer):
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def unix_server(
     folder: Path, handler: Handler, driver: str, *, unused: Callable[[Any, Any], object] | None = None
 ) -> AsyncIterator[tuple[AsyncDatagramServer[str, str, Any], Callable[[str], TextPeer]]]:
     """Give the server, and what makes peers that are bound to a name, or to none. In the end, no descriptor is left."""
@@ -97,7 +97,7 @@ async def never_asking(client: Client) -> Requests:
 
 
 async def test_each_request_brings_its_own_files(tmp_path: Path, driver: str) -> None:
-    async with serving(tmp_path, always_asking, driver) as (_, new_peer):
+    async with unix_server(tmp_path, always_asking, driver) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("a", "one")
         peer.say("b")
@@ -111,14 +111,14 @@ async def test_answers_carry_files(tmp_path: Path, driver: str) -> None:
         with Gift("back") as gift:
             await client.server.send_packet_with_ancillary_to(request, iter(gift.raw), client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         peer.say("a", "b")
         assert [await peer.answer() for _ in range(2)] == [("a", "back"), ("b", "back")]
 
 
 async def test_files_that_nobody_asks_for_are_closed_at_once(tmp_path: Path, driver: str) -> None:
-    async with serving(tmp_path, never_asking, driver) as (_, new_peer):
+    async with unix_server(tmp_path, never_asking, driver) as (_, new_peer):
         peer = new_peer("peer")
         peer.say("a")
         assert await peer.text_answers(1) == ["a"]
@@ -143,7 +143,7 @@ async def test_unused_files_are_given_away_with_their_sender(tmp_path: Path, dri
         if raw:
             unused.append((received_text(raw), address))
 
-    async with serving(tmp_path, handler, driver, unused=keep) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver, unused=keep) as (_, new_peer):
         peer, ignored = new_peer("peer"), new_peer("ignored")
         ignored.give("x", "of a handler that never asks")
         peer.give("a", "of a handler that does not want it")
@@ -164,7 +164,7 @@ async def test_files_wait_for_a_busy_handler_with_their_datagrams(tmp_path: Path
         await client.server.send_packet_to(f"{request}: {text_in(ancillary)}", client.address)
 
     go_on = asyncio.Event()
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         for i in range(5):
             peer.give(f"{i}", f"file {i}")
@@ -182,7 +182,7 @@ async def test_files_of_datagrams_that_are_dropped_are_closed(
         await client.server.send_packet_to("busy", client.address)
         await asyncio.get_running_loop().create_future()
 
-    async with serving(tmp_path, handler, driver) as (server, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (server, new_peer):
         peer = new_peer("peer")
         peer.say("a")
         assert await peer.text_answers(1) == ["busy"]
@@ -215,7 +215,7 @@ async def test_files_of_a_handler_that_ends_early_or_fails_are_closed(
         request = yield None
         await client.server.send_packet_to(request, client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         for text in ("returns", "fails", "yields nonsense"):
             peer.give(text, "unwanted")
@@ -238,7 +238,7 @@ async def test_an_exception_of_who_takes_files_is_raised_at_the_yield(tmp_path: 
                 answers.append(repr(exc.__cause__))
         await client.server.send_packet_to(" ".join(answers), client.address)
 
-    async with serving(tmp_path, handler, driver, unused=fail) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver, unused=fail) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("a", "claimed")
         peer.give("b", "unused")
@@ -253,7 +253,7 @@ async def test_files_are_received_with_a_datagram_that_is_no_packet(tmp_path: Pa
             yield asking_for(ancillary)
         await client.server.send_packet_to(text_in(ancillary), client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("é", "file")
         assert await peer.text_answers(1) == ["file"]
@@ -269,7 +269,7 @@ async def test_a_yield_that_times_out_claims_nothing(tmp_path: Path, driver: str
         request = yield asking_for(ancillary, timeout=PATIENCE)
         await client.server.send_packet_to(f"{request}: {text_in(ancillary)}", client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         peer.say("a")
         assert await peer.text_answers(2) == ["a", "-"]
@@ -290,7 +290,7 @@ async def test_a_first_yield_with_a_bad_timeout_gets_the_files_and_then_the_erro
             yield asking_for(ancillary, timeout=timeout)
         await client.server.send_packet_to((yield None), client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         for _ in range(2):
             peer.give("lost", "file")
@@ -310,7 +310,7 @@ async def test_a_first_yield_with_a_bad_timeout_that_claims_nothing_gives_nothin
     def keep(raw: Any, address: Any) -> None:
         unused.extend([received_text(raw)] if raw else [])
 
-    async with serving(tmp_path, handler, driver, unused=keep) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver, unused=keep) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("lost", "file")
         peer.say("next")
@@ -326,7 +326,7 @@ async def test_asking_a_server_without_ancillary_data_is_unsupported(tmp_path: P
         request = yield None
         await client.server.send_packet_to(request, client.address)
 
-    async with serving(tmp_path, handler, driver, unused=PLAIN) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver, unused=PLAIN) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("a", "dropped by the system")
         peer.give("b", "dropped by the system")
@@ -345,7 +345,7 @@ async def test_senders_without_a_name_are_heard_and_cannot_be_answered(tmp_path:
         except OSError as exc:
             heard.append("ENOTCONN" if exc.errno == errno.ENOTCONN else repr(exc))
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         new_peer("").give("a", "one")
         new_peer("").give("b", "two")
         named = new_peer("named")
@@ -360,7 +360,7 @@ async def test_a_sender_that_reads_nothing_holds_up_nobody_else(tmp_path: Path, 
         for _ in range(1000 if request == "flood" else 1):
             await client.server.send_packet_to(request, client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         other = new_peer("other")
         # Connected to somebody else, it has a queue of its own that can be full. Otherwise what the listener may have
         # sent that was not yet received is limited, for all together.
@@ -384,7 +384,7 @@ async def test_descriptors_are_open_until_the_handler_closes_them(tmp_path: Path
             await client.server.send_packet_to(os.read(fd, 100).decode(), client.address)
             os.close(fd)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("a", "still open")
         assert await peer.text_answers(1) == ["still open"]
@@ -421,7 +421,7 @@ async def test_truncated_files_are_an_error_at_the_yield_and_the_datagram_is_kep
         assert not ancillary.as_raw()
         await answer(client, f"{yield asking_for(ancillary)} {received_text(ancillary)}")
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         if is_busy:
             peer.say("first")
@@ -445,7 +445,7 @@ async def test_a_datagram_that_was_refused_goes_to_no_other_generator(
             return
         await answer(client, f"{request} {received_text(ancillary)}")
 
-    async with serving(tmp_path, handler, driver) as (server, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (server, new_peer):
         peer = new_peer("peer")
         give_many(peer, "many")
         peer.give("one", "gift")
@@ -457,7 +457,7 @@ async def test_a_datagram_that_was_refused_goes_to_no_other_generator(
 async def test_truncated_files_that_no_handler_asks_for_are_closed_in_silence(tmp_path: Path, driver: str) -> None:
     unused: list[Any] = []
 
-    async with serving(tmp_path, never_asking, driver, unused=lambda *args: unused.append(args)) as (_, new_peer):
+    async with unix_server(tmp_path, never_asking, driver, unused=lambda *args: unused.append(args)) as (_, new_peer):
         peer = new_peer("peer")
         give_many(peer, "many")
         await peer.text_answers(1)

@@ -44,7 +44,7 @@ def protocol(request: pytest.FixtureRequest) -> AnyStreamProtocolType[str, str]:
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def unix_server(
     path: str,
     handler: Callable[[Client], AsyncGenerator[Any, str]],
     protocol: AnyStreamProtocolType[str, str] | None = None,
@@ -67,7 +67,7 @@ async def always_asking(client: Client) -> Requests:
 
 
 async def settle() -> None:
-    """Lets the server do what it has to do, and a little more."""
+    """Let the server do what it has to do, and a little more."""
     await sleep(0.02)
 
 
@@ -75,7 +75,7 @@ async def settle() -> None:
 
 
 async def test_a_descriptor_comes_with_its_request(path: str, protocol: AnyStreamProtocolType[str, str]) -> None:
-    async with serving(path, always_asking, protocol) as peer:
+    async with unix_server(path, always_asking, protocol) as peer:
         give(peer.sock, b"one\n", "first")
         assert await peer.line() == b"one first"
         assert await peer.ask(b"two") == b"two -"
@@ -86,7 +86,7 @@ async def test_a_descriptor_comes_with_its_request(path: str, protocol: AnyStrea
 async def test_requests_of_one_read_share_its_ancillary_data(
     path: str, protocol: AnyStreamProtocolType[str, str]
 ) -> None:
-    async with serving(path, always_asking, protocol) as peer:
+    async with unix_server(path, always_asking, protocol) as peer:
         give(peer.sock, b"one\ntwo\nthree\n", "first")
         assert await peer.lines(3) == [b"one first", b"two -", b"three -"]
 
@@ -100,7 +100,7 @@ async def test_a_handler_may_ask_now_and_not_then(path: str) -> None:
             request = yield None
             await client.send_packet(request)
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         for turn in range(3):
             give(peer.sock, b"asked\n", f"turn {turn}")
             assert await peer.line() == b"asked turn %d" % turn
@@ -114,7 +114,7 @@ async def test_descriptors_that_nobody_asks_for_are_closed(path: str) -> None:
             await client.send_packet((yield None))
 
     for ancillary_bufsize in (None, 1024):
-        async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
+        async with unix_server(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
             assert await peer.ask(b"hello") == b"hello"
             async with all_closed():
                 give(peer.sock, b"one\n")
@@ -133,7 +133,7 @@ async def test_a_timeout_loses_nothing(path: str) -> None:
                 request = yield asking_for(ancillary)
             await client.send_packet(f"{request} {text_in(ancillary)}")
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         assert await peer.line() == b"timeout"
         give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
@@ -150,7 +150,7 @@ async def test_a_scope_cancelled_around_the_yield_loses_nothing(path: str) -> No
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {text_in(ancillary)}")
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         assert await peer.line() == b"gave up"
         give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
@@ -164,7 +164,7 @@ async def test_an_incomplete_request_is_an_eoferror_and_its_bytes_are_kept(path:
         await client.send_packet("incomplete " + text_in(ancillary))
         await client.send_packet((yield None))
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         give(peer.sock, b"one half, ", "first")
         assert await peer.line() == b"incomplete first"
         assert await peer.ask(b"and the other") == b"one half, and the other"
@@ -182,7 +182,7 @@ async def test_a_callback_that_fails_is_a_runtimeerror_and_its_bytes_are_dropped
         await client.send_packet("failed")
         await client.send_packet((yield None))
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         give(peer.sock, b"dropped\n")
         assert await peer.line() == b"failed"
         assert await peer.ask(b"next") == b"next"
@@ -194,7 +194,7 @@ async def test_a_server_without_room_for_ancillary_data_supports_none(path: str)
             yield asking_for(SocketAncillary())
         await client.send_packet((yield None))
 
-    async with serving(path, handler, ancillary_bufsize=None) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=None) as peer:
         assert await peer.ask(b"plain") == b"plain"
 
 
@@ -211,7 +211,7 @@ async def test_the_end_of_the_stream_closes_a_handler_that_asks(path: str) -> No
             closed.set()
             raise
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         await settle()
         peer.half_close()
         assert await peer.rest() == b""
@@ -231,7 +231,7 @@ async def test_a_peer_that_resets_while_the_handler_is_busy_is_noticed(path: str
             yield asking_for(SocketAncillary()) if asks else None
         ended.set()
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         await peer.send(b"hello\n")
         await busy.wait()
         await settle()
@@ -250,7 +250,7 @@ async def test_a_reset_right_behind_a_request_is_noticed(path: str, ancillary_bu
             yield None
         ended.set()
 
-    async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
         await settle()
         await peer.send(b"last words\n")
         peer.close()
@@ -272,7 +272,7 @@ async def test_truncated_descriptors_are_an_error_at_the_yield_and_the_request_i
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {received_text(ancillary)}")
 
-    async with serving(path, handler, ancillary_bufsize=socket.CMSG_LEN(8)) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=socket.CMSG_LEN(8)) as peer:
         with Gift() as gift:
             peer.sock.sendmsg([b"many\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, gift.raw[0][2] * 50)])
             assert await peer.line() == b"many"
@@ -285,7 +285,7 @@ async def test_truncated_descriptors_that_no_handler_asks_for_are_closed_in_sile
         request = yield None
         await client.send_packet(request)
 
-    async with serving(path, handler, ancillary_bufsize=socket.CMSG_LEN(8)) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=socket.CMSG_LEN(8)) as peer:
         with Gift() as gift:
             peer.sock.sendmsg([b"many\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, gift.raw[0][2] * 50)])
             assert await peer.line() == b"many"
@@ -304,7 +304,7 @@ async def test_a_handler_sends_a_descriptor_with_its_answer(path: str, ancillary
                 await client.send_packet_with_ancillary("with", gift.raw)
             await client.send_packet("after")
 
-    async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
         for _ in range(2):
             await peer.send(b"give\n")
             await settle()
@@ -322,7 +322,7 @@ async def test_an_answer_with_a_descriptor_waits_for_a_slow_peer(path: str) -> N
             await client.send_packet_with_ancillary("last", gift.raw)
         await client.aclose()
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         await peer.send(b"go\n")
         await sleep(0.1)
         peer.sock.setblocking(True)

@@ -40,7 +40,7 @@ async def pair(backend: AsyncBackend) -> AsyncIterator[Pair]:
 
 
 async def wrap(transport: AsyncStreamTransport, context: ssl.SSLContext, **options: Any) -> Any:
-    """Does the handshake. Returns the TLS transport, or what went wrong."""
+    """Do the handshake. Return the TLS transport, or what went wrong."""
     try:
         return await AsyncTLSStreamTransport.wrap(transport, context, **options)
     except Exception as exc:

@@ -57,7 +57,7 @@ def unix_pair(waits: Waits) -> Iterator[Pair]:
 
 
 def fill(transport: SocketDatagramTransport) -> int:
-    """Sends until the system takes no more; returns how many datagrams that were."""
+    """Send until the system takes no more; return how many datagrams that were."""
     for count in range(1 << 20):
         try:
             transport.send(b"x", 0)

@@ -32,7 +32,7 @@ Connection = tuple[SSLStreamTransport, ssl.SSLSocket]
 
 
 def wrap(sock: socket.socket, context: ssl.SSLContext, **options: Any) -> SSLStreamTransport:
-    """Does the handshake, as the client unless the options say otherwise."""
+    """Do the handshake, as the client unless the options say otherwise."""
     if not options.get("server_side"):
         options.setdefault("server_hostname", "localhost")
     options.setdefault("shutdown_timeout", 0.02)  # the peer seldom answers

@@ -21,7 +21,7 @@ pytestmark = needs_openssl
 
 @contextlib.contextmanager
 def to_server(certificates: Certificates, version: str, *options: str) -> Iterator[tuple[SSLStreamTransport, OpenSSL]]:
-    """Connects our client to a server of another kind."""
+    """Connect our client to a server of another kind."""
     with s_server(certificates, version, *options) as (openssl, address):
         with SSLStreamTransport(
             socket.create_connection(address),

@@ -68,12 +68,12 @@ class ByReader(AbstractIncrementalPacketSerializer[bytes, bytes]):
 
 
 def kinds(events: list[Any]) -> list[Any]:
-    """Replaces errors by their class: what remains depends on what has arrived."""
+    """Replace errors by their class: what remains depends on what has arrived."""
     return [event[0] if isinstance(event, tuple) else event for event in events]
 
 
 def expected_of_lines(stream: bytes, separator: bytes, limit: int) -> list[Any]:
-    """Returns what `Line` is to give, said as simply as possible."""
+    """Return what `Line` is to give, said as simply as possible."""
     *lines, rest = stream.split(separator)
     failures: dict[bytes, Any] = {b"!": IncrementalDeserializeError, b"?": RuntimeError}
     events = [LimitOverrunError if len(line) > limit else failures.get(line[:1], line) for line in lines]

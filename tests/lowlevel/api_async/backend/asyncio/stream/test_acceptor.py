@@ -60,7 +60,7 @@ class _OneByte(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def serving() -> AsyncIterator[Remote]:
+async def one_byte_server() -> AsyncIterator[Remote]:
     sock = socket.create_server(("127.0.0.1", 0))
     remote = Remote(sock)
     await remote.acceptor.start(sock, 100)
@@ -77,7 +77,7 @@ def is_asyncios_own() -> bool:
 
 
 async def test_the_loop_accepts_during_a_burst_only() -> None:
-    async with serving() as remote:
+    async with one_byte_server() as remote:
         assert remote.is_careful
         await remote.connect(BURST)
         assert remote.is_careful is is_asyncios_own()
@@ -95,7 +95,7 @@ async def test_a_shortage_during_a_burst_is_noticed_and_logged(
 
     if check == "by number":
         monkeypatch.setattr(acceptor, "_CHECK_INTERVAL", 1000.0)
-    async with serving() as remote:
+    async with one_byte_server() as remote:
         if is_asyncios_own():
             pytest.skip("never accepts by itself")
         await remote.connect(BURST)
@@ -113,10 +113,10 @@ async def test_a_shortage_during_a_burst_is_noticed_and_logged(
 
 @pytest.mark.parametrize("during", ["a burst", "a quiet time"])
 async def test_a_closed_acceptor_leaves_nothing_open(during: str, open_files: Callable[[], int]) -> None:
-    async with serving() as remote:  # the loop keeps some for itself
+    async with one_byte_server() as remote:  # the loop keeps some for itself
         await remote.connect(BURST)
     before = open_files()
-    async with serving() as remote:
+    async with one_byte_server() as remote:
         await remote.connect(BURST if during == "a burst" else 1)
     async with asyncio.timeout(PATIENCE):
         while open_files() > before:
@@ -124,7 +124,7 @@ async def test_a_closed_acceptor_leaves_nothing_open(during: str, open_files: Ca
 
 
 async def test_many_connections_of_one_turn_begin_one_burst(open_files: Callable[[], int]) -> None:
-    async with serving() as remote:
+    async with one_byte_server() as remote:
         await remote.connect(BURST)  # the loop keeps some descriptors for itself
         await remote.becomes_careful()
         before = open_files()

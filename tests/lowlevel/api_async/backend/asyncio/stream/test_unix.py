@@ -48,7 +48,7 @@ async def receive_all(peer: socket.socket) -> bytes:
 
 
 async def fill(transport: AsyncStreamTransport) -> int:
-    """Sends until the peer, who does not read, has to be waited for. Returns how much."""
+    """Send until the peer, who does not read, has to be waited for. Return how much."""
     sent = 0
     with transport.backend().move_on_after(0.05):
         while True:

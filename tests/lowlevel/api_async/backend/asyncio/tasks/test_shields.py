@@ -16,7 +16,7 @@ from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 async def cancel_from_outside(
     run: Callable[[], Any], *messages: str, wait: int = 1
 ) -> tuple[asyncio.Task[Any], list[bool]]:
-    """Runs ``run()`` in a task and cancels it once per message, with turns of the loop in between."""
+    """Run ``run()`` in a task and cancels it once per message, with turns of the loop in between."""
     task = asyncio.create_task(run())
     requested = []
     for message in messages:

@@ -42,7 +42,7 @@ async def note(events: list[str], waiter: Waiter, count: int = 1) -> None:
 
 
 async def in_a_callback(*functions: Any) -> None:
-    """Calls *functions* in one callback of the loop."""
+    """Call *functions* in one callback of the loop."""
     done = asyncio.get_running_loop().create_future()
 
     def call() -> None:
