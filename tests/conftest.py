@@ -63,8 +63,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # In asyncio's debug mode, a busy machine makes records that no test expects.
     logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing %s took"))
     if not config.getoption("numprocesses", None):
-        # This process runs the tests, as a worker of pytest-xdist or alone. The modes are for it, and not for the
-        # programs that tests start, whose output is compared.
+        # This process runs the tests, as a worker of pytest-xdist or alone. The modes are for this process. The output
+        # of the programs that tests start is compared, so they run without these modes.
         for name in ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONOPTIMIZE"):
             if os.environ.pop(name, None) and name == "PYTHONASYNCIODEBUG":
                 for loop, factory in LOOP_FACTORIES.items():
@@ -134,16 +134,16 @@ def _on_every_backend(test: Callable[..., Coroutine[Any, Any, None]]) -> Callabl
 
 
 class Runner(NamedTuple):
-    """What runs a test whose module has ``EVERY_BACKEND``."""
+    """Runs a test whose module has ``EVERY_BACKEND``."""
 
     backend: AsyncBackend
     options: Mapping[str, Any]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    # Thousands of collected tests are a million objects. Many tests collect garbage: they need not look through those.
-    # Before, since hypothesis asks the collector, as it is imported, who refers to the generator of trio. Its plugin
-    # imports it at the end in any case.
+    # Thousands of collected tests are a million objects. Many tests collect garbage, and need not look through those.
+    # Import hypothesis before: while it is imported, it asks the collector for the referrers of trio's generator. Its
+    # plugin imports it at the end in any case.
     importlib.import_module("hypothesis")
     gc.collect()
     gc.freeze()
@@ -195,6 +195,6 @@ def certificates() -> Certificates:
 
 @pytest.fixture(params=VERSIONS)
 def tls_version(request: pytest.FixtureRequest) -> str:
-    """Each test that asks for it runs with each version of TLS."""
+    """Run the test with each version of TLS."""
     version: str = request.param
     return version

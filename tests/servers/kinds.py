@@ -28,7 +28,7 @@ KINDS: Final = ("tcp", "udp", "unix-stream", "unix-datagram")
 
 
 class Service:
-    """Answers each request with itself; the request ``wait`` not at all, but waits. Keeps a diary."""
+    """Answers each request with itself. Two requests are special: ``wait`` waits, ``call`` calls. Keeps a diary."""
 
     def __init__(self, set_up: Callable[[Any, AsyncExitStack], Awaitable[object]] | None = None) -> None:
         self.diary: list[str] = []

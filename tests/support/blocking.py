@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 class InThread(Generic[_T]):
-    """A call in a thread of its own."""
+    """A call that runs in its own thread."""
 
     def __init__(self, function: Callable[..., _T], *args: Any, **kwargs: Any) -> None:
         self._call: Callable[[], _T] = partial(function, *args, **kwargs)
@@ -44,7 +44,7 @@ class InThread(Generic[_T]):
         return self._outcome  # type: ignore[return-value]  # None only if the function returns it
 
     def error(self) -> BaseException | None:
-        """Return what the call has raised."""
+        """Return the error of the call, or None."""
         try:
             self.result()
         except BaseException as exc:
@@ -53,7 +53,7 @@ class InThread(Generic[_T]):
 
 
 class Waits:
-    """A selector factory that tells when something waits, and for how long at most."""
+    """A selector factory that records when its selectors wait, and with which time-out."""
 
     def __init__(self) -> None:
         self.timeouts: list[float | None] = []
@@ -67,8 +67,8 @@ class Waits:
         self._started.release()
 
     def wait_for_start(self) -> None:
-        """Return once one more wait is about to begin."""
-        assert self._started.acquire(timeout=PATIENCE), "nobody waits"
+        """Wait until one more wait is about to begin."""
+        assert self._started.acquire(timeout=PATIENCE), "no selector waits"
 
 
 class _ObservedSelector(selectors.BaseSelector):

@@ -15,7 +15,7 @@ VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3
 
 
 class Certificates:
-    """An authority, a server of many names and a client that it vouches for."""
+    """An authority, and the certificates it has issued: to a server with many names, and to a client."""
 
     def __init__(self) -> None:
         self._authority = trustme.CA()
@@ -51,7 +51,7 @@ class Certificates:
 
         Parameters:
             version: a key of `VERSIONS`.
-            trusting: trust our authority, and no other; if false, trust nobody.
+            trusting: trust our authority only; if false, trust no authority.
             with_certificate: have a certificate to show.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -70,5 +70,5 @@ def _restrict(context: ssl.SSLContext, version: str | None) -> ssl.SSLContext:
 
 @functools.cache
 def the_certificates() -> Certificates:
-    """Return those that all tests share."""
+    """Return the certificates that all tests share."""
     return Certificates()

@@ -17,7 +17,7 @@ LOST = [
     errno.ENETDOWN,
     errno.ENETRESET,
 ]
-"""What the system may say then."""
+"""The errors that the system reports for it."""
 
 
 class FaultySocket(socket.socket):

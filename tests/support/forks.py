@@ -1,4 +1,4 @@
-"""Child processes made by fork(2), which have all objects of the test."""
+"""Child processes made by fork(2), which share all objects of the test."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork()")
 
 
 def in_child_process(action: Callable[[], object]) -> None:
-    """Call *action* in a child process, and wait for its end. Fails if it raises."""
+    """Call *action* in a child process, and wait for its end. Fail if it raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12+: there may be threads
         pid = os.fork()

@@ -30,7 +30,7 @@ TEXT: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer(encodin
 
 
 class WrappedListener(AsyncDatagramListener[Any]):
-    """A listener as a user may write it: it does only what the abstract class asks for."""
+    """A listener as a user may write it: it has only what the abstract class asks for."""
 
     def __init__(self, listener: AsyncDatagramListener[Any]) -> None:
         self._listener = listener

@@ -1,4 +1,4 @@
-"""Programs in a network of their own, where addresses and IPv6 are set up as a test wants. Linux, as root."""
+"""Programs in their own network namespace, with the addresses that a test sets up. Needs Linux and root."""
 
 from __future__ import annotations
 

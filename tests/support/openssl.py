@@ -1,4 +1,4 @@
-"""The program ``openssl``: a TLS peer that has nothing of ours, nor of Python's."""
+"""The program ``openssl``: a TLS peer that shares no code with the library, nor with Python."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OpenSSL:
         self.output = b""
 
     def type(self, text: bytes) -> None:
-        """Type something: data, or a command (a line of one letter). Each is looked at on its own."""
+        """Type data, or a command, which is a line of one letter. Type each by a call of its own."""
         stdin = self._stream(self.process.stdin)
         stdin.write(text)
         stdin.flush()
@@ -91,7 +91,7 @@ def s_server(certificates: Certificates, version: str, *options: str) -> Iterato
 
 @contextlib.contextmanager
 def s_client(certificates: Certificates, version: str, address: tuple[str, int], *options: str) -> Iterator[OpenSSL]:
-    """Run a client that insists on the certificate of the server."""
+    """Run a client that requires a valid certificate of the server."""
     strict = ["-verify_return_error", "-verify_hostname", "localhost", "-servername", "localhost"]
     with (
         certificates.authority_file() as authority_file,

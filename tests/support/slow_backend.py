@@ -1,4 +1,4 @@
-"""The backend that is running, one of whose calls takes its time."""
+"""The running backend, with one call that waits until the test lets it go on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 
 
 class Slow:
-    """How often it was called, and what lets the calls go on."""
+    """The number of calls so far, and the event that lets them go on."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -21,7 +21,7 @@ class Slow:
 
 
 def slow_backend(method: str) -> tuple[AsyncBackend, Slow]:
-    """Return a backend whose *method* begins when it is told to. All else is as on the backend that is running."""
+    """Return a backend whose *method* waits for ``go_on`` before it begins. It is the running backend otherwise."""
     running: Any = type(ensure_backend(None))
     slow = Slow()
 

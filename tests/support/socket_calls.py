@@ -1,4 +1,4 @@
-"""Non-blocking sockets in tests, on every event loop and without any of our code."""
+"""Calls of non-blocking sockets, on every event loop, without any code of the library."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def stream_pair(family: socket.AddressFamily, *, small_buffers: bool = False) ->
 
 
 def udp_socket() -> socket.socket:
-    """Return a blocking UDP socket that is bound to a free port and gives up after `PATIENCE`."""
+    """Return a blocking UDP socket, bound to a free port. It gives up after `PATIENCE`."""
     sock = socket.socket(type=socket.SOCK_DGRAM)
     sock.bind(("127.0.0.1", 0))
     sock.settimeout(PATIENCE)

@@ -1,4 +1,4 @@
-"""Our end of a TLS connection, and the other one in the hands of a test."""
+"""Our end of a TLS connection, and a peer that a test controls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Hidden(AsyncStreamTransport):
-    """A transport as a user may write it: over another one, of which it shows nothing but what every transport has."""
+    """A transport as a user may write it. It forwards to another one, and shows only what every transport has."""
 
     def __init__(self, transport: AsyncStreamTransport) -> None:
         self._transport = transport
@@ -57,7 +57,7 @@ class Hidden(AsyncStreamTransport):
 
 
 class TLSPeer(Peer):
-    """The other end: TLS, if it is told to, on a socket that it does not hide."""
+    """The other end. It speaks TLS when the test says so; the socket below is open to the test."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, **options: Any) -> None:
         super().__init__(sock)

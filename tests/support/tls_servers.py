@@ -1,4 +1,4 @@
-"""Clients of a TLS server that are none of ours."""
+"""Clients of a TLS server that do not use those of the library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.tls_connections import TLSPeer
 
 
 class TLSClient(Peer):
-    """What it sends and receives is plaintext. What is below that, ``below`` does."""
+    """Sends and receives plaintext. ``below`` gives access to TLS itself."""
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         super().__init__(sock)

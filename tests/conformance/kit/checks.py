@@ -31,7 +31,7 @@ class Feature(enum.Flag):
     TLS = enum.auto()
     """The stream is encrypted. The peer is a `TLSPeer`."""
     RELIABLE = enum.auto()
-    """No datagram is lost: who sends waits until there is room."""
+    """No datagram is lost: a sender waits until there is room."""
     REFUSAL = enum.auto()
     """A datagram for a peer that has gone is an error at once."""
     LATE_REFUSAL = enum.auto()

@@ -94,7 +94,7 @@ class Token:
         self._read = self._write = -1
 
     def close_what_was_sent(self) -> None:
-        """Close the end that was sent: whoever has received it has one of his own."""
+        """Close the end that was sent. The receiver has its own descriptor."""
         os.close(self._read)
         self._read = -1
 

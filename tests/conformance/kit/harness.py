@@ -97,7 +97,7 @@ class DatagramHarness(Harness):
 
 
 class DatagramListenerHarness(Harness):
-    """How to get a listener for datagrams, and whoever sends it some."""
+    """How to get a listener for datagrams, and peers that send to it."""
 
     largest: int
     """Size in bytes of the largest datagram."""

@@ -1,4 +1,4 @@
-"""What may come of an operation, where that depends on who gets there first."""
+"""The outcomes of an operation that depend on the order of events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 
 
 class Failure(NamedTuple):
-    """The error an operation ended with."""
+    """The error that ended an operation."""
 
     error: Exception
 

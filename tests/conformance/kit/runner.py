@@ -20,7 +20,7 @@ from .checks import Check
 _T_Stage = TypeVar("_T_Stage")
 
 PATIENCE: Final = 20.0
-"""Seconds after which a check that hangs has failed. None is expected to take as long."""
+"""Seconds after which a check that hangs has failed. No check takes as long."""
 
 
 class Runner:

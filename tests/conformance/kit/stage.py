@@ -57,7 +57,7 @@ class Stage(Generic[_T_Subject], metaclass=ABCMeta):
 
     @abstractmethod
     def hang_up(self) -> None:
-        """Has all peers leave, so that there is nobody to wait for."""
+        """Let all peers leave, so that there is no peer to wait for."""
 
     @abstractmethod
     def far_socket(self) -> socket.socket:

@@ -18,7 +18,7 @@ from easynetwork.lowlevel.socket import SocketAttribute
 
 
 class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPeer]):
-    """A listener, and whoever sends it datagrams."""
+    """A listener, and the peers that send it datagrams."""
 
     harness: DatagramListenerHarness
 

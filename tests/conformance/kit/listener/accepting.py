@@ -187,7 +187,7 @@ async def running_out_of_descriptors_does_not_end_serving(stage: ListenerStage) 
     peers: list[PeerDriver] = []
     with few_descriptors_left(20) as restore, errors_logged() as errors:
         async with stage.serving(stage.echo):
-            with contextlib.suppress(OSError):  # there are none left for the peers either
+            with contextlib.suppress(OSError):  # the peers need descriptors too
                 while True:
                     peers.append(stage.ring())
             await stage.until(lambda: bool(errors))

@@ -31,10 +31,10 @@ class ServingStage(Stage[_T_Listener], Generic[_T_Listener, _T_Peer]):
 
     @abstractmethod
     def ring(self) -> _T_Peer:
-        """Has a new peer do what starts a handler as soon as somebody serves."""
+        """Let a new peer do what starts a handler as soon as the listener serves."""
 
     async def see_in(self, peer: _T_Peer) -> None:
-        """Do what else a peer has to do before its handler is started. Somebody must be serving."""
+        """Do what else a peer does before its handler starts. The listener has to be serving."""
 
     @abstractmethod
     async def echo(self, *args: Any) -> None:

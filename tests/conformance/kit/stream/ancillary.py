@@ -88,7 +88,7 @@ async def descriptors_that_are_never_received_are_closed(stage: StreamStage) -> 
 
 
 async def assert_truncated(stage: StreamStage, space: int) -> None:
-    """Whoever asks for descriptors that do not fit gets an error instead."""
+    """Check that descriptors that do not fit are an error, and that their bytes are kept."""
     for receive in (
         lambda: stage.transport.recv_with_ancillary(100, space),
         lambda: stage.transport.recv_with_ancillary_into(bytearray(100), space),

@@ -1,4 +1,4 @@
-"""Closing: what is promised to be sent still is, and nobody waits for ever."""
+"""Closing: what was accepted is still sent, and all waits end."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ async def closing_after_the_end_of_the_peer_sends_what_was_accepted(stage: Strea
 
 @STREAM_CHECKS()
 async def a_second_close_waits_for_the_first(stage: StreamStage) -> None:
-    """The first waits until the peer has received what was accepted; if it does not, nor need the second."""
+    """Both wait until the peer has received what was accepted, or neither does."""
     finished: list[str] = []
 
     async def close(name: str) -> None:
