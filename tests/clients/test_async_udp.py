@@ -27,7 +27,7 @@ Client = AsyncUDPNetworkClient[str, str]
 
 
 class Remote:
-    """A plain socket that knows who has sent the last datagram."""
+    """A plain socket that knows the sender of the last datagram."""
 
     def __init__(self, family: socket.AddressFamily = socket.AF_INET) -> None:
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -56,7 +56,7 @@ def new_client(arg: Any = ("127.0.0.1", 9), protocol: Any = None, **options: Any
 
 
 async def acquainted(client: Client, remote: Remote) -> None:
-    """Has *remote* learn the address of *client*."""
+    """Let *remote* learn the address of *client*."""
     await client.send_packet("hello")
     assert remote.receive() == b"hello"
 

@@ -31,7 +31,7 @@ Client = AsyncUnixDatagramClient[str, str]
 
 
 class Remote:
-    """A plain socket that knows who has sent the last datagram."""
+    """A plain socket that knows the sender of the last datagram."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock

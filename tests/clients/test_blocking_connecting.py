@@ -1,4 +1,4 @@
-"""Connecting blocking clients of TCP and UDP: local addresses, and names that nobody knows."""
+"""Connecting blocking clients of TCP and UDP: local addresses, and names that do not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the end of a stream looks to those who receive: clients and endpoints, asynchronous and blocking."""
+"""The end of a stream, as clients and endpoints receive it, asynchronous and blocking ones."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ def new_client(arg: Any, **options: Any) -> Client:
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
-    """Has every name stand for *addresses*."""
+    """Let the name ``host.example`` stand for *addresses*."""
     getaddrinfo = socket.getaddrinfo
 
     def resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
         if host != "host.example":
             return getaddrinfo(host, *args, **kwargs)
-        if len(args) > 4:  # it is no number
+        if len(args) > 4:  # the flags ask for a number
             raise socket.gaierror(socket.EAI_NONAME, "no number")
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address) for address in addresses]
 

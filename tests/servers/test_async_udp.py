@@ -86,7 +86,7 @@ async def test_answers_come_from_the_socket_that_was_asked(backend: AsyncBackend
         assert [address.host for address in it.server.get_addresses()] == hosts
         for index, address in enumerate(it.server.get_addresses()):
             family = it.server.get_sockets()[index].family
-            with socket.socket(family, socket.SOCK_DGRAM) as sock:  # connected to nobody: it hears everybody
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:  # not connected: it hears all peers
                 sock.bind((address.host, 0))
                 sock.settimeout(10)
                 sock.sendto(b"hello", tuple(address))

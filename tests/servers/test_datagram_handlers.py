@@ -780,7 +780,7 @@ class Shielded(Recorder):
         await self._backend.ignore_cancellation(self._cancelled.wait())
 
     async def serve_until_cancelled(self, serve: Serve) -> int:
-        """Has one sender watch, and another one send more than is handled. Returns how many datagrams were dropped."""
+        """Let one sender watch, and another one send more than is handled. Return the number of dropped datagrams."""
         async with serve(self) as it:
             assert self._backend is it.server.backend()
             it.peer().send(b"watch")

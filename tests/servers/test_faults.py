@@ -55,7 +55,7 @@ async def another_client(it: Serving | lowlevel.RunningServer) -> AsyncIterator[
 
 
 class Grouped(Handler):
-    """Has a task group, or two, around its yields."""
+    """Yields within a task group, or within two."""
 
     def __init__(self, new_group: Callable[[], contextlib.AbstractAsyncContextManager[Any]], depth: int) -> None:
         super().__init__()

@@ -189,7 +189,7 @@ def test_server_that_is_stopped_before_it_is_up_never_gets_up(ask_to_stop: str) 
     stopping: list[threading.Thread] = []
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
-        """Nothing of ours runs yet, and somebody wants to stop it."""
+        """Ask the server to stop before any code of the library runs in the loop."""
         stopping.append(threading.Thread(target=getattr(server, ask_to_stop)))
         stopping[0].start()
         stopping[0].join(0.05)

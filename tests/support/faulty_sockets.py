@@ -60,5 +60,5 @@ def faulty(sock: socket.socket) -> FaultySocket:
 
 
 def give_up_soon(sock: Any) -> None:
-    """Has the system end the TCP connection of *sock* with ``ETIMEDOUT`` soon after its peer takes no more bytes."""
+    """Let the system end the TCP connection of *sock* with ``ETIMEDOUT`` soon after its peer takes no more bytes."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1)

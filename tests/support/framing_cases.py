@@ -8,13 +8,14 @@ __all__ = [
     "LengthPrefix",
     "Line",
     "ProtocolByGenerators",
+    "ProtocolType",
     "cut",
     "decode",
     "drain",
 ]
 
-from collections.abc import Generator, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, TypeAlias
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
@@ -22,6 +23,9 @@ from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, Fram
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import BufferedIncrementalPacketSerializer
 from easynetwork.serializers.base_stream import AutoSeparatedPacketSerializer, FixedSizePacketSerializer
+
+ProtocolType: TypeAlias = Callable[..., AnyStreamProtocolType[Any, Any]]
+"""What makes a protocol object of a serializer."""
 
 
 class Line(AutoSeparatedPacketSerializer[bytes, bytes]):
@@ -92,7 +96,7 @@ def _checked(data: bytes) -> bytes:
 
 
 class ProtocolByGenerators(StreamProtocol[Any, Any]):
-    """Overrides the generator, without a change: the decoder has to run it."""
+    """Overrides the generator without a change. The decoder has to run it all the same."""
 
     __slots__ = ()
 

@@ -82,7 +82,7 @@ class HangingUp(FaultyEcho):
 
 
 class Babbling(AsyncStreamRequestHandler[str, str]):
-    """Works on the lines themselves, and says something that is no JSON before it answers."""
+    """Works on the lines themselves, and sends a line that is not JSON before it answers."""
 
     async def handle(self, client: AsyncStreamClient[str]) -> AsyncGenerator[None, str]:
         line = yield

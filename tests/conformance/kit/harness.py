@@ -44,7 +44,7 @@ class StreamHarness(Harness):
     ) -> tuple[AsyncStreamTransport, StreamPeer]:
         """Return a transport, and the peer at its other end.
 
-        Nobody else may keep a reference to the transport.
+        The harness must not keep a reference to the transport.
 
         Parameters:
             backend: what the transport is to run on.
@@ -68,7 +68,7 @@ class ListenerHarness(Harness):
     ) -> tuple[AsyncListener[AsyncStreamTransport], Callable[[], StreamPeer]]:
         """Return a listener with room for a hundred connections that wait, and what connects to it without waiting.
 
-        Nobody else may keep a reference to the listener.
+        The harness must not keep a reference to the listener.
 
         Parameters:
             backend: what the listener is to run on.
@@ -88,7 +88,7 @@ class DatagramHarness(Harness):
     ) -> tuple[AsyncDatagramTransport, DatagramPeer]:
         """Return a transport, and its peer.
 
-        Nobody else may keep a reference to the transport.
+        The harness must not keep a reference to the transport.
 
         Parameters:
             backend: what the transport is to run on.
@@ -108,7 +108,7 @@ class DatagramListenerHarness(Harness):
     ) -> tuple[AsyncDatagramListener[Any], Callable[[], DatagramPeer]]:
         """Return a listener, and what makes peers that talk to it, each from an address of its own.
 
-        Nobody else may keep a reference to the listener.
+        The harness must not keep a reference to the listener.
 
         Parameters:
             backend: what the listener is to run on.

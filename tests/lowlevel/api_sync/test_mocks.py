@@ -42,7 +42,7 @@ def new_mock(cls: type[Any]) -> Any:
 
 
 def receiving(mock: Any, protocol: Any, *chunks: bytes, ancillary_data: Any = None) -> Any:
-    """Has *mock* receive *chunks*, by the methods that *protocol* wants. Any other receiving method fails the test."""
+    """Let *mock* receive *chunks*, by the methods that *protocol* wants. Any other receiving method fails the test."""
     remaining = [*chunks, b"", b""]
 
     def recv(bufsize: int, timeout: float) -> bytes:

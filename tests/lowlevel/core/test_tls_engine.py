@@ -41,7 +41,7 @@ def test_plaintext_that_comes_with_the_last_message_of_the_handshake_is_kept(
     certificates: Certificates, tls_version: str
 ) -> None:
     duplex = Duplex(certificates, tls_version)
-    first, last = duplex.client, duplex.server  # who is done first, and who has to wait for the other's last message
+    first, last = duplex.client, duplex.server  # which side is done first, and which waits for the other's last message
     is_done = first.handshake()
     while not is_done:
         last.handshake(first.take_outgoing())

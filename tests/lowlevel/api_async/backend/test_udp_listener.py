@@ -106,7 +106,7 @@ async def test_the_attributes_of_a_listener(backend: AsyncBackend, listener: Lis
 async def test_each_datagram_has_a_task_started_in_order_of_reception(
     backend: AsyncBackend, listener: Listener, peer: socket.socket
 ) -> None:
-    """Also those that have arrived before anybody served, and empty ones."""
+    """Also those that arrived before serving began, and empty ones."""
     sent = [b"%d" % i * (i % 3) for i in range(200)]
     received: list[tuple[bytes, Any]] = []
     tasks: set[object] = set()
@@ -349,7 +349,7 @@ async def test_an_error_that_stays_does_not_take_all_the_time(
         else:
             await until(lambda: len(caplog.records) == 2)
             for _ in range(50):
-                await settle()  # whoever did not pause would read again in each turn
+                await settle()  # without a pause, it would read again in each turn
             assert len(caplog.records) == 2
         serving.cancel()
         await serving.wait()

@@ -1,4 +1,4 @@
-"""What goes along with Unix datagrams: who gets it, and that nothing of it is lost or left open."""
+"""Ancillary data of Unix datagrams: each goes with its datagram, and none is lost or left open."""
 
 from __future__ import annotations
 

@@ -362,7 +362,7 @@ async def test_a_sender_that_reads_nothing_holds_up_nobody_else(tmp_path: Path, 
 
     async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         other = new_peer("other")
-        # Connected to somebody else, it has a queue of its own that can be full. Otherwise what the listener may have
+        # Connected to another socket, it has a queue of its own that can be full. Otherwise what the listener may have
         # sent that was not yet received is limited, for all together.
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as slow:
             slow.bind(str(tmp_path / "slow"))

@@ -226,7 +226,7 @@ async def test_reading_pauses_while_a_handler_is_suspended_and_resumes_after_it(
 
 
 async def test_forgotten_turn_of_a_closed_connection_does_nothing() -> None:
-    """A connection that is closed while it waits for its turn has a callback left, which finds nobody."""
+    """A connection that is closed while it waits for its turn leaves a callback, which does nothing."""
 
     async def handler(client: Client) -> Requests:
         count = 0

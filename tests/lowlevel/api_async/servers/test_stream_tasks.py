@@ -1,4 +1,4 @@
-"""A handler runs in one task and one context, no matter who takes it from one ``yield`` to the next."""
+"""A handler runs in one task and one context, whatever takes it from one ``yield`` to the next."""
 
 from __future__ import annotations
 

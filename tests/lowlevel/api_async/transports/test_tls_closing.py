@@ -229,7 +229,7 @@ async def test_cancelled_close_does_not_wait_for_a_sender(mode: str) -> None:
 
 
 async def test_cancelled_sender_spoils_at_most_the_connection(mode: str) -> None:
-    """By callbacks, all or nothing of what it sends arrives. Who pulls cannot know, and gives the connection up."""
+    """By callbacks, all or nothing of what it sends arrives. By pulling, it cannot know, and gives up."""
     async with connected(mode, small_buffers=True) as (tls, peer):
         sender = asyncio.create_task(tls.send_all(b"x" * 2_000_000))
         await asyncio.sleep(0.01)

@@ -265,7 +265,7 @@ async def test_session_is_resumed(mode: str, certificates: Certificates) -> None
 async def test_plaintext_that_comes_with_the_last_message_is_received(
     mode: str, tls_version: str, certificates: Certificates
 ) -> None:
-    """Who is last to be done is told by the version."""
+    """The version says which side is done last."""
     is_client_last = tls_version == "TLSv1.2"
     ours, theirs = tcp_pair()
     peer = TLSPeer(
@@ -293,7 +293,7 @@ async def test_plaintext_that_comes_with_the_last_message_is_received(
 
 
 async def test_connection_can_begin_in_the_clear(mode: str, certificates: Certificates) -> None:
-    """What was sent before, or has come already, belongs to who receives it."""
+    """What was sent before, or has come already, belongs to the receiver."""
     async with unconnected(certificates) as (ours, peer):
         transport = await AsyncIOBackend().wrap_stream_socket(ours)
         await transport.send_all(b"STARTTLS?")

@@ -1,4 +1,4 @@
-"""Accepting TLS connections, and surviving those who want something else."""
+"""Accepting TLS connections, and surviving peers that want something else."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def echo(tls: AsyncTLSStreamTransport) -> None:
 
 
 class Serving:
-    """A listener that is being served, and those who connect to it."""
+    """A listener that is served, and the peers that connect to it."""
 
     def __init__(self, listener: AsyncTLSListener, address: tuple[str, int]) -> None:
         self.listener = listener

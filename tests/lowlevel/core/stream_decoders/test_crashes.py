@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from tests.support.framing_cases import (
     LengthPrefix,
     Line,
     ProtocolByGenerators,
+    ProtocolType,
     cut,
     decode,
 )
@@ -31,23 +32,12 @@ from easynetwork.serializers.composite import StapledPacketSerializer
 from easynetwork.serializers.json import JSONDecoderConfig
 from easynetwork.serializers.wrapper import ZlibCompressorSerializer
 
-ProtocolType = Callable[..., AnyStreamProtocolType[Any, Any]]
-
 CRASH = (RuntimeError, ZeroDivisionError)
 LOST = (FramingLostError, RuntimeError)
 
 
 class PanicError(BaseException):
     """What a native extension raises."""
-
-
-@pytest.fixture(
-    params=[StreamProtocol, BufferedStreamProtocol, ProtocolByGenerators, BufferedProtocolByGenerators],
-    ids=["chunks", "buffered", "chunks by generators", "buffered by generators"],
-)
-def protocol_type(request: pytest.FixtureRequest) -> ProtocolType:
-    kind: ProtocolType = request.param
-    return kind
 
 
 def new_decoder(protocol: AnyStreamProtocolType[Any, Any]) -> StreamDecoder[Any]:

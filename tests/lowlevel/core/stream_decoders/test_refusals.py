@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from tests.support.framing_cases import (
     LengthPrefix,
     Line,
     ProtocolByGenerators,
+    ProtocolType,
     cut,
     decode,
     drain,
@@ -22,7 +23,7 @@ from tests.support.framing_cases import (
 from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError, StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
-from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
+from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
 from easynetwork.serializers.cbor import CBORSerializer
 from easynetwork.serializers.composite import StapledPacketSerializer
@@ -31,8 +32,6 @@ from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.serializers.msgpack import MessagePackSerializer
 from easynetwork.serializers.tools import GeneratorStreamReader
 from easynetwork.serializers.wrapper import Base64EncoderSerializer, BZ2CompressorSerializer, ZlibCompressorSerializer
-
-ProtocolType = Callable[..., AnyStreamProtocolType[Any, Any]]
 
 # Few letters: separators, halves of separators and invalid packets come up all the time.
 STREAMS = st.lists(st.sampled_from([b"a", b"b", b"\r", b"\n", b"\r\n", b"!", b"?", b"aba"]), max_size=60).map(b"".join)
@@ -137,15 +136,6 @@ def test_a_reader_of_a_user_drops_the_rest_of_a_refused_frame(
     protocol = StreamProtocol(ByReader(separator, limit))
     assert kinds(decode(protocol, cut(stream, cuts))) == expected
     assert kinds(decode(protocol, cut(stream, [1]))) == expected
-
-
-@pytest.fixture(
-    params=[StreamProtocol, BufferedStreamProtocol, ProtocolByGenerators, BufferedProtocolByGenerators],
-    ids=["chunks", "buffered", "chunks by generators", "buffered by generators"],
-)
-def protocol_type(request: pytest.FixtureRequest) -> ProtocolType:
-    kind: ProtocolType = request.param
-    return kind
 
 
 def test_the_rest_of_a_refused_frame_is_not_a_packet(protocol_type: ProtocolType) -> None:

@@ -48,7 +48,7 @@ async def receive_all(peer: socket.socket) -> bytes:
 
 
 async def fill(transport: AsyncStreamTransport) -> int:
-    """Send until the peer, who does not read, has to be waited for. Return how much."""
+    """Send until the peer, which does not read, makes the sender wait. Return the number of bytes."""
     sent = 0
     with transport.backend().move_on_after(0.05):
         while True:

@@ -25,7 +25,7 @@ class Failure(Exception):
 
 
 def random_steps(rng: random.Random, depth: int, scopes: int) -> list[Step]:
-    """Never does two things at once: which of them comes first is nobody's promise."""
+    """Never does two things at once: neither library promises which of them comes first."""
     steps: list[Step] = []
     for _ in range(rng.randint(1, 3)):
         steps.append(("sleep", rng.uniform(0.01, 1)))
@@ -152,7 +152,7 @@ class Trio:
 
 
 class TimelessSelector(selectors.DefaultSelector):
-    """Does not wait: lets the time pass."""
+    """Lets the time pass instead of waiting for it."""
 
     now = 0.0
 

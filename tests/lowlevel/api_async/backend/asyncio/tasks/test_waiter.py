@@ -190,7 +190,7 @@ def test_what_ends_a_process_ends_the_loop_from_a_task_that_is_woken_now(
             await in_a_callback(waiter.wake_now)
             await asyncio.sleep(10)
         finally:
-            task.exception()  # nobody else asks for it
+            task.exception()  # no other task asks for it
 
     loop = event_loop_policy.new_event_loop()
     try:
