@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.support.lines import line_protocol
 from tests.support.platforms import needs_abstract_names
 
 from easynetwork.clients.async_unix_datagram import AsyncUnixDatagramClient
@@ -74,38 +73,6 @@ def new_client(arg: Any, protocol: Any = None, **options: Any) -> Client:
 # --------------------------------------------------------------------------------------------------------- arguments
 
 
-@pytest.mark.parametrize("protocol", [12, "x", line_protocol(), StringLineSerializer()])
-async def test_wrong_protocol_is_refused(protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client("path", protocol, local_path="x")
-
-
-@pytest.mark.parametrize("arg", [None, 12, ("host", 80), object()])
-async def test_first_argument_is_a_socket_or_a_path(arg: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(arg, local_path="x")
-
-
-@pytest.mark.parametrize("path", ["a\0b", b"a\0b", Path("a\0b")])
-async def test_a_path_with_a_nul_is_refused(path: Any) -> None:
-    with pytest.raises(ValueError, match="NUL"):
-        new_client(path, local_path="x")
-    with pytest.raises(ValueError, match="NUL"):
-        new_client("path", local_path=path)
-
-
-async def test_wrong_backend_is_refused() -> None:
-    with pytest.raises(TypeError):
-        new_client("path", backend=12, local_path="x")
-    with pytest.raises(NotImplementedError):
-        new_client("path", backend="curio", local_path="x")
-
-
-async def test_unknown_arguments_are_refused() -> None:
-    with pytest.raises(TypeError, match="max_recv_size"):
-        new_client("path", local_path="x", max_recv_size=3)
-
-
 @pytest.mark.parametrize("local_path", [None, ""])
 async def test_a_name_is_required_where_the_system_chooses_none(
     local_path: str | None, monkeypatch: pytest.MonkeyPatch
@@ -113,33 +80,6 @@ async def test_a_name_is_required_where_the_system_chooses_none(
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ValueError, match="local_path"):
         new_client("path", local_path=local_path)
-
-
-async def test_a_local_path_needs_a_path_and_the_caller_keeps_the_socket(remote: Remote, tmp_path: Path) -> None:
-    with named_socket(remote, tmp_path) as sock:
-        with pytest.raises(TypeError, match="local_path"):
-            new_client(sock, local_path="x")
-        assert sock.fileno() >= 0
-
-
-@pytest.mark.parametrize(
-    ("family", "type_", "error"),
-    [
-        (socket.AF_INET, socket.SOCK_DGRAM, ValueError),
-        (socket.AF_UNIX, socket.SOCK_STREAM, ValueError),
-        (socket.AF_UNIX, socket.SOCK_DGRAM, OSError),
-    ],
-    ids=["UDP", "stream", "not connected"],
-)
-async def test_a_socket_of_the_wrong_kind_is_refused_and_closed(
-    family: socket.AddressFamily, type_: socket.SocketKind, error: type[Exception]
-) -> None:
-    sock = socket.socket(family, type_)
-    with pytest.raises(error) as info:
-        new_client(sock)
-    assert sock.fileno() == -1
-    if isinstance(info.value, OSError):
-        assert info.value.errno == errno.ENOTCONN
 
 
 async def test_a_socket_without_a_name_is_refused_and_closed() -> None:

@@ -20,7 +20,7 @@ from tests.support.platforms import needs_abstract_names
 from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient
 from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError
 from easynetwork.lowlevel.socket import SocketAncillary, SocketProxy, UnixCredentials, UnixSocketAddress
-from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
+from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
 EVERY_BACKEND = True
@@ -49,75 +49,6 @@ async def connected(protocol: Any = None, **options: Any) -> AsyncIterator[tuple
         with contextlib.closing(Peer(theirs)) as peer:
             async with new_client(ours, protocol, **options) as client:
                 yield client, peer
-
-
-# --------------------------------------------------------------------------------------------------------- arguments
-
-
-@pytest.mark.parametrize("protocol", [12, "x", DatagramProtocol(StringLineSerializer()), StringLineSerializer()])
-async def test_wrong_protocol_is_refused(path: str, protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(path, protocol)
-
-
-@pytest.mark.parametrize("arg", [None, 12, ("host", 80), object()])
-async def test_first_argument_is_a_socket_or_a_path(arg: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(arg)
-
-
-@pytest.mark.parametrize("path", ["a\0b", b"a\0b", Path("a\0b")])
-async def test_a_path_with_a_nul_is_refused(path: Any) -> None:
-    with pytest.raises(ValueError, match="NUL"):
-        new_client(path)
-    with pytest.raises(ValueError, match="NUL"):
-        new_client("path", local_path=path)
-
-
-@pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
-async def test_max_recv_size_must_be_a_strictly_positive_integer(path: str, value: Any) -> None:
-    with pytest.raises(ValueError, match="max_recv_size"):
-        new_client(path, max_recv_size=value)
-
-
-async def test_wrong_backend_is_refused(path: str) -> None:
-    with pytest.raises(TypeError):
-        new_client(path, backend=12)
-    with pytest.raises(NotImplementedError):
-        new_client(path, backend="curio")
-
-
-async def test_unknown_arguments_are_refused(path: str) -> None:
-    with pytest.raises(TypeError, match="happy_eyeballs_delay"):
-        new_client(path, happy_eyeballs_delay=1)
-
-
-async def test_a_local_path_needs_a_path_and_the_caller_keeps_the_socket() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        with pytest.raises(TypeError, match="local_path"):
-            new_client(ours, local_path="x")
-        assert ours.fileno() >= 0
-
-
-@pytest.mark.parametrize(
-    ("family", "type_", "error"),
-    [
-        (socket.AF_INET, socket.SOCK_STREAM, ValueError),
-        (socket.AF_UNIX, socket.SOCK_DGRAM, ValueError),
-        (socket.AF_UNIX, socket.SOCK_STREAM, OSError),
-    ],
-    ids=["TCP", "datagram", "not connected"],
-)
-async def test_a_socket_of_the_wrong_kind_is_refused_and_closed(
-    family: socket.AddressFamily, type_: socket.SocketKind, error: type[Exception]
-) -> None:
-    sock = socket.socket(family, type_)
-    with pytest.raises(error) as info:
-        new_client(sock)
-    assert sock.fileno() == -1
-    if isinstance(info.value, OSError):
-        assert info.value.errno == errno.ENOTCONN
 
 
 # -------------------------------------------------------------------------------------------------------- connecting

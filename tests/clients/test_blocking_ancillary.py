@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from tests.clients.blocking_connections import Kind, unix_kinds
+from tests.clients.kinds import Kind, unix_kinds
 from tests.support.blocking import PATIENCE, InThread
 from tests.support.descriptors import Gift, give, open_descriptors, receive_message, received_text
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from tests.clients.blocking_connections import Kind, kinds, stream_kinds
+from tests.clients.kinds import Kind, kinds, stream_kinds
 from tests.support.blocking import PATIENCE, InThread
 from tests.support.descriptors import open_descriptors
 from tests.support.forks import in_child_process, needs_fork

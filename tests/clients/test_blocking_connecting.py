@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from tests.clients.blocking_connections import Kind, inet_kinds
+from tests.clients.kinds import Kind, inet_kinds
 from tests.support.descriptors import open_descriptors
 
 

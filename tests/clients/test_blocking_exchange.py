@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import pytest
-from tests.clients.blocking_connections import Kind, kinds, stream_kinds
+from tests.clients.kinds import Kind, kinds, stream_kinds
 from tests.support.blocking import PATIENCE, InThread
 
 from easynetwork.exceptions import (

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.clients.blocking_connections import KINDS
+from tests.clients.kinds import KINDS
 from tests.support.blocking import PATIENCE, InThread
 from tests.support.certificates import Certificates
 from tests.support.descriptors import open_descriptors

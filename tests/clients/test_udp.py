@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from tests.clients.blocking_connections import KINDS
+from tests.clients.kinds import KINDS
 
 from easynetwork.clients import UDPNetworkClient
 from easynetwork.lowlevel.socket import IPv4SocketAddress

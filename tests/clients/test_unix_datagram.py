@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 import pytest
-from tests.clients.blocking_connections import KINDS
+from tests.clients.kinds import KINDS
 from tests.support.blocking import InThread
 from tests.support.descriptors import Gift, open_descriptors, received_text, send_message
 

@@ -1,15 +1,15 @@
-"""Blocking clients of each kind, and a plain socket as their peer."""
+"""Clients of each kind, blocking and asynchronous ones, and a plain socket as the peer of a blocking one."""
 
 from __future__ import annotations
 
-__all__ = ["KINDS", "Kind", "inet_kinds", "kinds", "stream_kinds", "unix_kinds"]
+__all__ = ["ASYNC_KINDS", "KINDS", "Kind", "inet_kinds", "kinds", "stream_kinds", "unix_kinds", "wrong_protocols"]
 
 import contextlib
 import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -18,6 +18,10 @@ from tests.support.sockets import stream_pair
 
 from easynetwork.clients import TCPNetworkClient, UDPNetworkClient
 from easynetwork.clients.abc import AbstractNetworkClient
+from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
+from easynetwork.clients.async_udp import AsyncUDPNetworkClient
+from easynetwork.clients.async_unix_datagram import AsyncUnixDatagramClient
+from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient
 from easynetwork.clients.unix_datagram import UnixDatagramClient
 from easynetwork.clients.unix_stream import UnixStreamClient
 from easynetwork.protocol import DatagramProtocol, StreamProtocol
@@ -86,6 +90,18 @@ KINDS = {
     "unix stream": Kind(UnixStreamClient, socket.AF_UNIX, socket.SOCK_STREAM),
     "unix datagram": Kind(UnixDatagramClient, socket.AF_UNIX, socket.SOCK_DGRAM),
 }
+
+ASYNC_KINDS = {
+    "tcp": replace(KINDS["tcp"], cls=AsyncTCPNetworkClient),
+    "udp": replace(KINDS["udp"], cls=AsyncUDPNetworkClient),
+    "unix stream": replace(KINDS["unix stream"], cls=AsyncUnixStreamClient),
+    "unix datagram": replace(KINDS["unix datagram"], cls=AsyncUnixDatagramClient),
+}
+
+
+def wrong_protocols(kind: Kind) -> list[Any]:
+    """Return what is not a protocol of this kind of client."""
+    return [12, "x", StringLineSerializer(), KINDS["udp" if kind.is_stream else "tcp"].protocol()]
 
 
 def _each_of(*names: str) -> pytest.MarkDecorator:
