@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["KINDS", "Kind", "Server", "Service"]
+__all__ = ["KINDS", "DatagramService", "Kind", "Server", "Service", "StreamService"]
 
 import socket
 from collections.abc import Awaitable, Callable
@@ -78,13 +78,15 @@ class Kind:
         self.socket_type: Final = socket.SOCK_STREAM if self.is_stream else socket.SOCK_DGRAM
         self.new_service: Final = StreamService if self.is_stream else DatagramService
         self.path: Final = str(directory / "socket")
+        self.address: Final[tuple[Any, ...]] = ("127.0.0.1", 0) if self.is_inet else (self.path,)
+        self.protocol: Final[Any] = line_protocol() if self.is_stream else text_protocol()
         self.opener: Final = {
             "tcp": "create_tcp_listeners",
             "udp": "create_udp_listeners",
             "unix-stream": "create_unix_stream_listener",
             "unix-datagram": "create_unix_datagram_listener",
         }[name]
-        self._new_server: Final[Callable[..., Server]] = {
+        self.server_class: Final[Callable[..., Server]] = {
             "tcp": AsyncTCPNetworkServer,
             "udp": AsyncUDPNetworkServer,
             "unix-stream": AsyncUnixStreamServer,
@@ -94,10 +96,8 @@ class Kind:
         self._sockets: list[socket.socket] = []
 
     def new_server(self, service: Service | None = None, *address: Any, **options: Any) -> Server:
-        if not address:
-            address = ("127.0.0.1", 0) if self.is_inet else (self.path,)
-        protocol = line_protocol() if self.is_stream else text_protocol()
-        return self._new_server(*address, protocol, service or self.new_service(), self.backend, **options)
+        service = service or self.new_service()
+        return self.server_class(*(address or self.address), self.protocol, service, self.backend, **options)
 
     def connect(self, server: Server, index: int = 0) -> socket.socket:
         view = server.get_sockets()[index]

@@ -18,10 +18,8 @@ from tests.support.socket_calls import socket_calls
 from tests.support.stream_servers import Client, Handler, Requests, run, serving
 
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
-from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol
-from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.protocol import BufferedStreamProtocol
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
-from easynetwork.servers.handlers import AsyncDatagramRequestHandler
 
 EVERY_BACKEND = True
 
@@ -33,36 +31,6 @@ def new_server(handler: Handler | None = None, host: Any = "127.0.0.1", **option
 
 
 # --------------------------------------------------------------------------------------------------------- arguments
-
-
-@pytest.mark.parametrize("protocol", [None, "x", DatagramProtocol(StringLineSerializer()), StringLineSerializer()])
-async def test_wrong_protocol_is_refused(protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        AsyncTCPNetworkServer("127.0.0.1", 0, protocol, Handler())
-
-
-async def test_wrong_request_handler_is_refused() -> None:
-    class Datagrams(AsyncDatagramRequestHandler[str, str]):
-        async def handle(self, client: Any, /) -> Requests:
-            yield None
-
-    handlers: list[Any] = [None, Handler, Datagrams()]
-    for handler in handlers:
-        with pytest.raises(TypeError):
-            AsyncTCPNetworkServer("127.0.0.1", 0, line_protocol(), handler)
-
-
-async def test_wrong_backend_is_refused() -> None:
-    with pytest.raises(TypeError):
-        new_server(backend=12)
-    with pytest.raises(NotImplementedError):
-        new_server(backend="curio")
-
-
-@pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
-async def test_max_recv_size_must_be_a_strictly_positive_integer(value: Any) -> None:
-    with pytest.raises(ValueError):
-        new_server(max_recv_size=value)
 
 
 @pytest.mark.parametrize(

@@ -16,14 +16,13 @@ from tests.support.datagram_servers import (
     serving,
 )
 from tests.support.descriptors import Gift
-from tests.support.lines import line_protocol, text_protocol
+from tests.support.lines import text_protocol
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.socket import IPv4SocketAddress, IPv6SocketAddress, SocketAttribute, SocketProxy
-from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
-from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute
+from easynetwork.servers.handlers import INETClientAttribute
 
 EVERY_BACKEND = True
 
@@ -36,31 +35,7 @@ def new_server(backend: Any, host: Any = "127.0.0.1", port: int = 0, **options: 
     return AsyncUDPNetworkServer(host, port, text_protocol(), Handler(), backend, **options)
 
 
-class Streams(AsyncStreamRequestHandler[str, str]):
-    async def handle(self, client: Any, /) -> Requests:
-        yield None
-
-
 # --------------------------------------------------------------------------------------------------------- arguments
-
-
-@pytest.mark.parametrize("protocol", [None, "x", line_protocol(), StringLineSerializer()])
-def test_wrong_protocol_is_refused(protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        AsyncUDPNetworkServer("127.0.0.1", 0, protocol, Handler(), "asyncio")
-
-
-@pytest.mark.parametrize("handler", [None, Handler, Streams()])
-def test_wrong_request_handler_is_refused(handler: Any) -> None:
-    with pytest.raises(TypeError):
-        AsyncUDPNetworkServer("127.0.0.1", 0, text_protocol(), handler, "asyncio")
-
-
-def test_wrong_backend_is_refused() -> None:
-    with pytest.raises(TypeError):
-        new_server(12)
-    with pytest.raises(NotImplementedError):
-        new_server("curio")
 
 
 def test_what_is_for_other_servers_is_refused() -> None:
@@ -70,11 +45,6 @@ def test_what_is_for_other_servers_is_refused() -> None:
     for option in options:
         with pytest.raises(TypeError):
             new_server("asyncio", **option)
-
-
-async def test_backend_is_the_one_given_or_the_one_that_runs(backend: AsyncBackend) -> None:
-    assert new_server(backend).backend() is backend
-    assert type(new_server(None).backend()) is type(backend)
 
 
 # ----------------------------------------------------------------------------------------------------------- sockets

@@ -21,7 +21,7 @@ from tests.support.datagram_servers import (
     run,
 )
 from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.support.lines import line_protocol, text_protocol
+from tests.support.lines import text_protocol
 from tests.support.network_servers import problems
 from tests.support.peers import PATIENCE, DatagramPeer
 from tests.support.platforms import needs_abstract_names
@@ -30,9 +30,8 @@ from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAt
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute, SocketProxy, UnixSocketAddress
-from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer
-from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
+from easynetwork.servers.handlers import UNIXClientAttribute
 
 EVERY_BACKEND = True
 
@@ -51,30 +50,6 @@ def new_server(backend: Any, path: Any, handler: Handler | None = None, **option
 
 # --------------------------------------------------------------------------------------------------------- arguments
 # By whatever backend: here, it is not asked for anything.
-
-
-@pytest.mark.parametrize("protocol", [None, "x", line_protocol(), StringLineSerializer()])
-def test_wrong_protocol_is_refused(path: str, protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        AsyncUnixDatagramServer(path, protocol, Handler(), "trio")
-
-
-def test_wrong_request_handler_is_refused(path: str) -> None:
-    class Streams(AsyncStreamRequestHandler[str, str]):
-        async def handle(self, client: Any, /) -> Requests:
-            yield None
-
-    handlers: list[Any] = [None, Handler, Streams()]
-    for handler in handlers:
-        with pytest.raises(TypeError):
-            AsyncUnixDatagramServer(path, text_protocol(), handler, "trio")
-
-
-def test_wrong_backend_is_refused(path: str) -> None:
-    with pytest.raises(TypeError):
-        new_server(12, path)
-    with pytest.raises(NotImplementedError):
-        new_server("curio", path)
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
