@@ -26,7 +26,7 @@ from tests.support.network_servers import problems
 from tests.support.peers import PATIENCE, DatagramPeer
 from tests.support.platforms import needs_abstract_names
 
-from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError, UnsupportedOperation
+from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute, SocketProxy, UnixSocketAddress
@@ -268,21 +268,6 @@ async def test_server_without_ancillary_data_gets_none_of_the_files(backend: Asy
         with Gift() as gift:
             send_message(peer.sock, b"file", gift)
         assert await peer.receive() == b"file"
-
-
-async def test_ancillary_data_that_was_not_asked_for_at_the_start_is_unsupported(
-    backend: AsyncBackend, path: str
-) -> None:
-    class Asking(Handler):
-        async def handle(self, client: Client, /) -> Requests:
-            with pytest.raises(UnsupportedOperation):
-                yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(lambda _: None))
-            await client.send_packet((yield None))
-
-    async with run(new_server(backend, path, Asking())) as it:
-        peer = it.peer()
-        peer.send(b"a", b"b")
-        assert await peer.receive() == b"b"
 
 
 async def test_callback_that_fails_is_a_runtime_error_at_the_yield(backend: AsyncBackend, path: str) -> None:

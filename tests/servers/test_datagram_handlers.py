@@ -285,7 +285,7 @@ async def test_what_may_not_be_yielded_is_refused_there_and_loses_the_first_data
         assert await peer.receive() == b"b"
 
 
-async def test_ancillary_data_is_not_for_everyone(serve: Serve) -> None:
+async def test_ancillary_data_that_was_not_asked_for_at_the_start_is_unsupported(serve: Serve) -> None:
     class Asking(Handler):
         async def handle(self, client: Client, /) -> Requests:
             with pytest.raises(UnsupportedOperation):

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "Block",
     "BufferedProtocolByGenerators",
+    "CountingBytes",
     "LengthPrefix",
     "Line",
     "ProtocolByGenerators",
@@ -160,3 +161,13 @@ def decode(
         if result and isinstance(result[-1], tuple) and result[-1][0] is FramingLostError:
             break
     return result
+
+
+class CountingBytes(bytearray):
+    """Counts the bytes that were searched, in all objects of the class since the test has set the counter to zero."""
+
+    searched = 0
+
+    def find(self, sub: Any, start: Any = 0, end: Any = None, /) -> int:
+        CountingBytes.searched += len(self) - start
+        return super().find(sub, start)

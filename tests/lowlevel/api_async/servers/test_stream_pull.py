@@ -99,7 +99,7 @@ class OneConnectionListener(AsyncListener[AsyncStreamTransport]):
 async def play(
     handler: Handler, *script: bytes | Exception, max_recv_size: int = 1024, **options: Any
 ) -> ScriptedTransport:
-    """Serve one connection that receives *script*, and return it once it is over."""
+    """Serves one connection that receives *script*, and returns it once it is over."""
     transport = ScriptedTransport(list(script))
     async with AsyncStreamServer(
         OneConnectionListener(transport), StreamProtocol(StringLineSerializer()), max_recv_size

@@ -7,8 +7,7 @@ import errno
 import math
 import os
 import socket
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,7 +27,6 @@ from easynetwork.lowlevel.api_sync.transports.abc import (
     DatagramWriteTransport,
 )
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport
-from easynetwork.lowlevel.socket import SocketAttribute
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
@@ -267,29 +265,3 @@ def test_close_closes_the_transport(endpoint: Endpoint) -> None:
         with pytest.raises(OSError) as caught:
             call()
         assert caught.value.errno == errno.EBADF
-
-
-@pytest.mark.parametrize("cls", [DatagramEndpoint, DatagramReceiverEndpoint, DatagramSenderEndpoint])
-def test_forgotten_endpoint_warns_once_and_closes(
-    cls: Callable[..., Any], sockets: tuple[socket.socket, socket.socket]
-) -> None:
-    endpoint = cls(SocketDatagramTransport(sockets[0], 1.0), PROTOCOL)
-    assert not hasattr(endpoint, "__dict__")
-    with pytest.warns(ResourceWarning, match="Endpoint") as caught:
-        del endpoint
-    assert len(caught) == 1
-    assert sockets[0].fileno() == -1
-
-
-def test_half_made_endpoint_is_forgotten_silently() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for cls in DatagramEndpoint, DatagramReceiverEndpoint, DatagramSenderEndpoint:
-            endpoint: Any = cls.__new__(cls)
-            assert cls.__name__ in repr(endpoint)
-            del endpoint
-
-
-def test_attributes_are_those_of_the_transport() -> None:
-    with DatagramEndpoint(Both(), PROTOCOL) as endpoint:
-        assert endpoint.extra(SocketAttribute.peername) == "somebody"

@@ -7,7 +7,6 @@ import errno
 import itertools
 import math
 import socket
-import warnings
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
@@ -29,7 +28,6 @@ from easynetwork.lowlevel.api_sync.transports.abc import (
     StreamWriteTransport,
 )
 from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport
-from easynetwork.lowlevel.socket import SocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, DatagramProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
@@ -525,39 +523,6 @@ def test_closed_endpoint_raises_what_the_transport_raises(endpoint: Endpoint) ->
         with pytest.raises(OSError) as caught:
             call()
         assert caught.value.errno == errno.EBADF
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda transport: StreamEndpoint(transport, LINE, MAX_RECV_SIZE),
-        lambda transport: StreamReceiverEndpoint(transport, LINE, MAX_RECV_SIZE),
-        lambda transport: StreamSenderEndpoint(transport, LINE),
-    ],
-)
-def test_forgotten_endpoint_warns_once_and_closes(
-    make: Callable[[Any], Any], sockets: tuple[socket.socket, socket.socket]
-) -> None:
-    endpoint = make(SocketStreamTransport(sockets[0], 1.0))
-    assert not hasattr(endpoint, "__dict__")
-    with pytest.warns(ResourceWarning, match="Endpoint") as caught:
-        del endpoint
-    assert len(caught) == 1
-    assert sockets[0].fileno() == -1
-
-
-def test_half_made_endpoint_is_forgotten_silently() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for cls in StreamEndpoint, StreamReceiverEndpoint, StreamSenderEndpoint:
-            endpoint: Any = cls.__new__(cls)
-            assert cls.__name__ in repr(endpoint)
-            del endpoint
-
-
-def test_attributes_are_those_of_the_transport() -> None:
-    with StreamEndpoint(Both(), LINE, MAX_RECV_SIZE) as endpoint:
-        assert endpoint.extra(SocketAttribute.peername) == "somebody"
 
 
 def test_one_thread_may_send_while_another_one_receives(endpoint: Endpoint, peer: socket.socket, waits: Waits) -> None:

@@ -7,11 +7,10 @@ __all__ = ["MinimalTransport"]
 from typing import Any
 
 from easynetwork.lowlevel.api_sync.transports.abc import BaseTransport
-from easynetwork.lowlevel.socket import SocketAttribute
 
 
 class MinimalTransport(BaseTransport):
-    """Closes, and has the name of a peer. It cannot send nor receive."""
+    """Closes. It can neither send nor receive, and tells nothing."""
 
     closed = False
 
@@ -23,4 +22,4 @@ class MinimalTransport(BaseTransport):
 
     @property
     def extra_attributes(self) -> Any:
-        return {SocketAttribute.peername: lambda: "somebody"}
+        return {}

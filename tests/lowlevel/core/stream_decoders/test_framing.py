@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.framing_cases import (
     Block,
     BufferedProtocolByGenerators,
+    CountingBytes,
     LengthPrefix,
     Line,
     ProtocolByGenerators,
@@ -250,20 +251,13 @@ def test_a_decoder_in_use_keeps_nothing_of_the_packets_it_gave(
 # --- the cost
 
 
-class CountingByteArray(bytearray):
-    searched = 0
-
-    def find(self, sub: Any, start: Any = 0, end: Any = None, /) -> int:
-        self.searched += len(self) - start
-        return super().find(sub, start)
-
-
 def test_a_frame_that_drips_in_is_searched_in_linear_time() -> None:
     decoder: Any = new_decoder(StreamProtocol(Line(b"\r\n", limit=100_000)))
     for _ in range(2):
         decoder.feed(b"x")
         assert decoder.next_packet() is NEED_DATA
-    decoder._tail = tail = CountingByteArray(decoder._tail)
+    decoder._tail = tail = CountingBytes(decoder._tail)
+    CountingBytes.searched = 0
     for _ in range(20_000):
         decoder.feed(b"x")
         assert decoder.next_packet() is NEED_DATA

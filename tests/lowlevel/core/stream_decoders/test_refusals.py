@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.framing_cases import (
     BufferedProtocolByGenerators,
+    CountingBytes,
     LengthPrefix,
     Line,
     ProtocolByGenerators,
@@ -195,14 +196,6 @@ def test_clearing_forgets_a_refused_frame(protocol_type: ProtocolType) -> None:
     decoder.clear()
     decoder.feed(b"good\n")
     assert decoder.next_packet() == b"good"
-
-
-class CountingBytes(bytearray):
-    searched = 0
-
-    def find(self, sub: Any, start: Any = 0, end: Any = None, /) -> int:
-        CountingBytes.searched += len(self) - start
-        return super().find(sub, start)
 
 
 def test_the_rest_that_drips_in_is_searched_in_linear_time() -> None:
