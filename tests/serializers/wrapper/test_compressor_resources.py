@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.serializers.wrapper.test_compressor import LZMASerializer
+from tests.serializers.wrapper.lzma_serializer import LZMASerializer
 from tests.support.serializer_drivers import StreamReceiver, pieces, receive, receive_buffered, receive_decoded
 
 from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError
