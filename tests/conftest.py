@@ -1,19 +1,22 @@
-"""What all tests share: every async test runs on asyncio's own loop and on uvloop, and on trio if its module says so.
+"""What all tests share: the event loops they run on, the markers, and the fixtures.
 
-A module whose tests use nothing but the interface of `AsyncBackend` has
+Every async test runs on asyncio's own loop and on uvloop. A module whose tests use only the interface of
+`AsyncBackend` sets
 
     EVERY_BACKEND = True
 
-Its async tests do not run by pytest-asyncio, but by ``backend.bootstrap()``, once on each loop and once on trio. They
-get the backend as the fixture ``backend``, and `tests.background.spawn` runs tasks beside them. A fixture that needs
-the event loop is an asynchronous context manager, entered in the event loop, right before the test::
+and then runs on trio too. Its async tests do not run by pytest-asyncio, but by ``backend.bootstrap()``, once on each
+loop and once on trio. They get the backend as the fixture ``backend``. `tests.support.background.spawn` runs tasks
+beside them. A fixture that needs the event loop is an asynchronous context manager. The event loop enters it right
+before the test::
 
     @pytest.fixture
     @contextlib.asynccontextmanager
     async def listener(backend: AsyncBackend) -> AsyncIterator[AsyncListener[AsyncStreamTransport]]: ...
 
-A test that promises more than trio can keep has the marker ``not_on_trio``, with the reason. A test that relies on a
-task beginning in a later turn of the event loop has the marker ``lazy_tasks``: ``--eager-tasks`` leaves it out.
+The marker ``not_on_trio`` leaves out trio, for a test that promises more than trio can keep; it gives the reason. The
+marker ``lazy_tasks`` is for a test that relies on a task beginning in a later turn of the event loop:
+``--eager-tasks`` leaves that test out.
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
-from tests.background import Background, background_tasks
-from tests.tls import VERSIONS, Certificates, the_certificates
+from tests.support.background import Background, background_tasks
+from tests.support.certificates import VERSIONS, Certificates, the_certificates
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
@@ -60,8 +63,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # In asyncio's debug mode, a busy machine makes records that no test expects.
     logging.getLogger("asyncio").addFilter(lambda record: not str(record.msg).startswith("Executing %s took"))
     if not config.getoption("numprocesses", None):
-        # This process runs the tests, as a worker of pytest-xdist or alone. The modes are for it, and not for the
-        # programs that tests start, whose output is compared.
+        # This process runs the tests, as a worker of pytest-xdist or alone. The modes are for this process. The output
+        # of the programs that tests start is compared, so they run without these modes.
         for name in ("PYTHONASYNCIODEBUG", "PYTHONDEVMODE", "PYTHONOPTIMIZE"):
             if os.environ.pop(name, None) and name == "PYTHONASYNCIODEBUG":
                 for loop, factory in LOOP_FACTORIES.items():
@@ -131,16 +134,16 @@ def _on_every_backend(test: Callable[..., Coroutine[Any, Any, None]]) -> Callabl
 
 
 class Runner(NamedTuple):
-    """What runs a test whose module has ``EVERY_BACKEND``."""
+    """Runs a test whose module has ``EVERY_BACKEND``."""
 
     backend: AsyncBackend
     options: Mapping[str, Any]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    # Thousands of collected tests are a million objects. Many tests collect garbage: they need not look through those.
-    # Before, since hypothesis asks the collector, as it is imported, who refers to the generator of trio. Its plugin
-    # imports it at the end in any case.
+    # Thousands of collected tests are a million objects. Many tests collect garbage, and need not look through those.
+    # Import hypothesis before: while it is imported, it asks the collector for the referrers of trio's generator. Its
+    # plugin imports it at the end in any case.
     importlib.import_module("hypothesis")
     gc.collect()
     gc.freeze()
@@ -168,8 +171,14 @@ def backend(runner: Runner) -> AsyncBackend:
 
 @pytest.fixture
 def background(backend: AsyncBackend) -> contextlib.AbstractAsyncContextManager[Background]:
-    """What `tests.background.spawn` uses, for fixtures that need it, and those who wait until a task has begun."""
+    """Run tasks beside the test: for fixtures, and for tests that wait until a task has begun."""
     return background_tasks(backend)
+
+
+@pytest.fixture
+def path(tmp_path: pathlib.Path) -> str:
+    """A path for a Unix socket, which does not exist yet."""
+    return str(tmp_path / "socket")
 
 
 @pytest.fixture
@@ -186,6 +195,6 @@ def certificates() -> Certificates:
 
 @pytest.fixture(params=VERSIONS)
 def tls_version(request: pytest.FixtureRequest) -> str:
-    """Each test that asks for it runs with each version of TLS."""
+    """Run the test with each version of TLS."""
     version: str = request.param
     return version

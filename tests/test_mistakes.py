@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import sniffio
-from tests.tls import the_certificates
+from tests.support.certificates import the_certificates
 
 from easynetwork.clients import AsyncTCPNetworkClient, AsyncUDPNetworkClient, TCPNetworkClient, UDPNetworkClient
 from easynetwork.clients.async_unix_datagram import AsyncUnixDatagramClient

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import receive, receive_buffered
+from tests.support.serializer_drivers import receive, receive_buffered
 
 from easynetwork.converter import AbstractPacketConverter
 from easynetwork.exceptions import (

@@ -14,16 +14,18 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.background import results, sleep, spawn, spawn_in_order
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer, turns_of_the_loop
-from tests.slow_backend import slow_backend
-from tests.socket_calls import socket_calls
+from tests.support.background import results, sleep, spawn, spawn_in_order
+from tests.support.lines import line_protocol
+from tests.support.peers import PATIENCE, Peer, turns_of_the_loop
+from tests.support.slow_backend import slow_backend
+from tests.support.socket_calls import socket_calls
+from tests.support.sockets import tcp_pair
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.socket import IPv4SocketAddress, SocketProxy
-from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
+from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
 EVERY_BACKEND = True
@@ -73,41 +75,10 @@ async def connected(
 
 
 def new_client(arg: Any = ("127.0.0.1", 9), protocol: Any = None, **options: Any) -> Client:
-    return AsyncTCPNetworkClient(arg, protocol or StreamProtocol(StringLineSerializer()), **options)
-
-
-def tcp_pair() -> tuple[socket.socket, socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        ours = socket.create_connection(listener.getsockname())
-        return ours, listener.accept()[0]
+    return AsyncTCPNetworkClient(arg, protocol or line_protocol(), **options)
 
 
 # --------------------------------------------------------------------------------------------------------- arguments
-
-
-@pytest.mark.parametrize("protocol", [12, "x", DatagramProtocol(StringLineSerializer()), StringLineSerializer()])
-async def test_wrong_protocol_is_refused(protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(protocol=protocol)
-
-
-@pytest.mark.parametrize("arg", [None, "host", ("h", 1, 2), ("h", "1"), (1, 1), (b"h", 1), 12])
-async def test_first_argument_is_a_socket_or_a_pair_of_host_and_port(arg: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(arg)
-
-
-@pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
-async def test_max_recv_size_must_be_a_strictly_positive_integer(value: Any) -> None:
-    with pytest.raises(ValueError):
-        new_client(max_recv_size=value)
-
-
-async def test_wrong_backend_is_refused() -> None:
-    with pytest.raises(TypeError):
-        new_client(backend=12)
-    with pytest.raises(NotImplementedError):
-        new_client(backend="curio")
 
 
 def test_backend_cannot_be_guessed_without_a_loop() -> None:
@@ -129,41 +100,6 @@ def test_backend_cannot_be_guessed_without_a_loop() -> None:
 async def test_tls_arguments_need_tls(ssl_argument: dict[str, Any], option: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         new_client(**ssl_argument, **option)
-
-
-async def test_unknown_argument_is_refused() -> None:
-    with pytest.raises(TypeError):
-        new_client(unknown=1)
-
-
-@pytest.mark.parametrize("option", [{"local_address": ("127.0.0.1", 0)}, {"happy_eyeballs_delay": 1.0}, {"unknown": 1}])
-async def test_arguments_of_an_address_are_refused_with_a_socket(option: dict[str, Any]) -> None:
-    ours, theirs = tcp_pair()
-    with ours, theirs, pytest.raises(TypeError):
-        new_client(ours, **option)
-
-
-async def test_socket_that_is_not_connected_is_refused_and_closed() -> None:
-    sock = socket.socket()
-    with pytest.raises(OSError) as caught:
-        new_client(sock)
-    assert caught.value.errno == errno.ENOTCONN
-    assert sock.fileno() == -1
-
-
-async def test_socket_of_another_family_is_refused_and_closed() -> None:
-    ours, theirs = socket.socketpair()
-    with theirs, pytest.raises(ValueError):
-        new_client(ours)
-    assert ours.fileno() == -1
-
-
-async def test_datagram_socket_is_refused_and_closed() -> None:
-    sock = socket.socket(type=socket.SOCK_DGRAM)
-    sock.connect(("127.0.0.1", 9))
-    with pytest.raises(ValueError):
-        await new_client(sock).wait_connected()
-    assert sock.fileno() == -1
 
 
 async def test_tls_socket_is_refused_and_closed() -> None:

@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.background import sleep, spawn
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import PATIENCE, TLSPeer, sockets, until_closed
-from tests.servers.serving import Handler, line_protocol, serving, until
-from tests.socket_calls import socket_calls
-from tests.tls import Certificates, the_certificates
+from tests.support.background import sleep, spawn, until
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.lines import line_protocol
+from tests.support.peers import turns_of_the_loop
+from tests.support.socket_calls import socket_calls
+from tests.support.sockets import tcp_pair
+from tests.support.stream_servers import Handler, serving
+from tests.support.tls_connections import PATIENCE, TLSPeer, until_closed
 
 from easynetwork.clients import _tls
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
@@ -54,7 +56,7 @@ class Remote:
         return peer
 
     async def welcome(self) -> TLSPeer:
-        """Accepts, and does the handshake."""
+        """Accept, and do the handshake."""
         peer = await self.accept()
         await peer.handshake()
         return peer
@@ -90,7 +92,7 @@ async def connected(**options: Any) -> AsyncIterator[tuple[Client, TLSPeer]]:
 @pytest.mark.parametrize("use_tls", [True, "context"])
 @pytest.mark.parametrize("address", [("", 9), "a socket"])
 async def test_tls_without_any_host_name_is_refused(certificates: Certificates, use_tls: Any, address: Any) -> None:
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     with theirs, ours, pytest.raises(ValueError, match="server_hostname"):
         new_client(
             ours if address == "a socket" else address,
@@ -160,13 +162,6 @@ async def test_server_has_to_have_the_right_name(
         ):
             await welcome.result()
         assert remote.names == [name]
-
-
-@pytest.fixture
-def local_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each host is this one."""
-    really = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *args, **kwargs: really("127.0.0.1", *args, **kwargs))
 
 
 @pytest.mark.usefixtures("local_names")
@@ -243,7 +238,7 @@ async def test_default_context_trusts_the_authorities_of_the_system(
 
 
 async def test_connected_socket_is_adopted(certificates: Certificates) -> None:
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     peer = TLSPeer(theirs, certificates.server_context(), server_side=True)
     handshake = spawn(peer.handshake())
     client = new_client(ours, ssl=certificates.client_context(), server_hostname="localhost")

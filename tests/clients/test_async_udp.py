@@ -11,22 +11,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.background import results, settle, sleep, spawn, spawn_in_order
+from tests.support.background import results, settle, sleep, spawn, spawn_in_order
+from tests.support.sockets import PATIENCE
 
 from easynetwork.clients.async_udp import AsyncUDPNetworkClient
 from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError
 from easynetwork.lowlevel.socket import IPv4SocketAddress, IPv6SocketAddress
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers import StringLineSerializer
 
 EVERY_BACKEND = True
 
 Client = AsyncUDPNetworkClient[str, str]
-PATIENCE = 10.0
 
 
 class Remote:
-    """A plain socket that knows who has sent the last datagram."""
+    """A plain socket that knows the sender of the last datagram."""
 
     def __init__(self, family: socket.AddressFamily = socket.AF_INET) -> None:
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -55,7 +55,7 @@ def new_client(arg: Any = ("127.0.0.1", 9), protocol: Any = None, **options: Any
 
 
 async def acquainted(client: Client, remote: Remote) -> None:
-    """Has *remote* learn the address of *client*."""
+    """Let *remote* learn the address of *client*."""
     await client.send_packet("hello")
     assert remote.receive() == b"hello"
 
@@ -69,52 +69,10 @@ def connected_socket(remote: Remote, type_: int = socket.SOCK_DGRAM) -> socket.s
 # --------------------------------------------------------------------------------------------------------- arguments
 
 
-@pytest.mark.parametrize("protocol", [12, "x", StreamProtocol(StringLineSerializer()), StringLineSerializer()])
-async def test_wrong_protocol_is_refused(protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(protocol=protocol)
-
-
-@pytest.mark.parametrize("arg", [None, "host", ("h", 1, 2), ("h", "1"), (1, 1), (b"h", 1), 12])
-async def test_first_argument_is_a_socket_or_a_pair_of_host_and_port(arg: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(arg)
-
-
-async def test_unknown_arguments_are_refused() -> None:
-    with pytest.raises(TypeError):
-        new_client(max_recv_size=3)
-
-
 @pytest.mark.parametrize("family", [socket.AF_UNIX, 12345])
 async def test_family_is_an_internet_family(family: int) -> None:
     with pytest.raises(ValueError, match="family"):
         new_client(family=family)
-
-
-@pytest.mark.parametrize("option", ["local_address", "family"])
-async def test_arguments_that_go_with_an_address_are_refused_with_a_socket(remote: Remote, option: str) -> None:
-    with connected_socket(remote) as sock:
-        with pytest.raises(TypeError):
-            new_client(sock, **{option: socket.AF_INET if option == "family" else ("127.0.0.1", 0)})
-        assert sock.fileno() >= 0  # the caller keeps it
-
-
-async def test_adopted_socket_has_to_be_a_connected_udp_socket(remote: Remote) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        stream = socket.create_connection(server.getsockname())
-        with pytest.raises(ValueError, match="SOCK_DGRAM"):
-            new_client(stream)
-    assert stream.fileno() < 0
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with theirs, pytest.raises(ValueError, match="family"):
-        new_client(ours)
-    assert ours.fileno() < 0
-    unconnected = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    with pytest.raises(OSError) as info:
-        new_client(unconnected)
-    assert info.value.errno == errno.ENOTCONN
-    assert unconnected.fileno() < 0
 
 
 # -------------------------------------------------------------------------------------------------------- connecting

@@ -14,24 +14,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.platforms import needs_abstract_names
 
 from easynetwork.clients.async_unix_datagram import AsyncUnixDatagramClient
 from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.socket import SocketAncillary, SocketProxy, UnixSocketAddress
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
 EVERY_BACKEND = True
-
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract and automatic names exist on Linux only")
 
 Client = AsyncUnixDatagramClient[str, str]
 
 
 class Remote:
-    """A plain socket that knows who has sent the last datagram."""
+    """A plain socket that knows the sender of the last datagram."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -71,45 +70,7 @@ def new_client(arg: Any, protocol: Any = None, **options: Any) -> Client:
     return AsyncUnixDatagramClient(arg, protocol or DatagramProtocol(StringLineSerializer()), **options)
 
 
-def container(gift: Gift) -> SocketAncillary:
-    ancillary = SocketAncillary()
-    ancillary.add_fds([gift.fd])
-    return ancillary
-
-
 # --------------------------------------------------------------------------------------------------------- arguments
-
-
-@pytest.mark.parametrize("protocol", [12, "x", StreamProtocol(StringLineSerializer()), StringLineSerializer()])
-async def test_wrong_protocol_is_refused(protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client("path", protocol, local_path="x")
-
-
-@pytest.mark.parametrize("arg", [None, 12, ("host", 80), object()])
-async def test_first_argument_is_a_socket_or_a_path(arg: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(arg, local_path="x")
-
-
-@pytest.mark.parametrize("path", ["a\0b", b"a\0b", Path("a\0b")])
-async def test_a_path_with_a_nul_is_refused(path: Any) -> None:
-    with pytest.raises(ValueError, match="NUL"):
-        new_client(path, local_path="x")
-    with pytest.raises(ValueError, match="NUL"):
-        new_client("path", local_path=path)
-
-
-async def test_wrong_backend_is_refused() -> None:
-    with pytest.raises(TypeError):
-        new_client("path", backend=12, local_path="x")
-    with pytest.raises(NotImplementedError):
-        new_client("path", backend="curio", local_path="x")
-
-
-async def test_unknown_arguments_are_refused() -> None:
-    with pytest.raises(TypeError, match="max_recv_size"):
-        new_client("path", local_path="x", max_recv_size=3)
 
 
 @pytest.mark.parametrize("local_path", [None, ""])
@@ -119,33 +80,6 @@ async def test_a_name_is_required_where_the_system_chooses_none(
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(ValueError, match="local_path"):
         new_client("path", local_path=local_path)
-
-
-async def test_a_local_path_needs_a_path_and_the_caller_keeps_the_socket(remote: Remote, tmp_path: Path) -> None:
-    with named_socket(remote, tmp_path) as sock:
-        with pytest.raises(TypeError, match="local_path"):
-            new_client(sock, local_path="x")
-        assert sock.fileno() >= 0
-
-
-@pytest.mark.parametrize(
-    ("family", "type_", "error"),
-    [
-        (socket.AF_INET, socket.SOCK_DGRAM, ValueError),
-        (socket.AF_UNIX, socket.SOCK_STREAM, ValueError),
-        (socket.AF_UNIX, socket.SOCK_DGRAM, OSError),
-    ],
-    ids=["UDP", "stream", "not connected"],
-)
-async def test_a_socket_of_the_wrong_kind_is_refused_and_closed(
-    family: socket.AddressFamily, type_: socket.SocketKind, error: type[Exception]
-) -> None:
-    sock = socket.socket(family, type_)
-    with pytest.raises(error) as info:
-        new_client(sock)
-    assert sock.fileno() == -1
-    if isinstance(info.value, OSError):
-        assert info.value.errno == errno.ENOTCONN
 
 
 async def test_a_socket_without_a_name_is_refused_and_closed() -> None:
@@ -180,7 +114,7 @@ async def test_it_talks_to_any_kind_of_path_under_any_kind_of_name(remote: Remot
     assert os.path.exists(path)
 
 
-@LINUX
+@needs_abstract_names
 @pytest.mark.parametrize("options", [{}, {"local_path": None}, {"local_path": ""}])
 async def test_without_a_local_path_the_system_chooses_a_name_that_can_be_answered(
     remote: Remote, options: dict[str, Any]
@@ -193,7 +127,7 @@ async def test_without_a_local_path_the_system_chooses_a_name_that_can_be_answer
         assert await client.recv_packet() == "answer"
 
 
-@LINUX
+@needs_abstract_names
 async def test_it_talks_to_an_abstract_name(tmp_path: Path) -> None:
     address = UnixSocketAddress.from_abstract_name(str(tmp_path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -289,7 +223,7 @@ async def test_packet_that_cannot_be_sent_leaves_the_client_usable(
     client: Client, remote: Remote, with_files: bool
 ) -> None:
     with Gift() as gift:
-        ancillary = container(gift) if with_files else None
+        ancillary = gift.ancillary if with_files else None
         with pytest.raises(RuntimeError):
             await client.send_packet("é", ancillary_data=ancillary)
         with pytest.raises(OSError) as info:
@@ -304,7 +238,7 @@ async def test_sending_tells_that_nobody_is_there_any_more(remote: Remote, with_
     async with new_client(remote.name) as client:
         remote.close()
         with Gift() as gift, pytest.raises(ConnectionRefusedError):
-            await client.send_packet("x", ancillary_data=container(gift) if with_files else None)
+            await client.send_packet("x", ancillary_data=gift.ancillary if with_files else None)
         assert not client.is_closing()
 
 
@@ -325,7 +259,7 @@ async def test_sending_waits_while_the_queue_of_the_peer_is_full(
 
 async def test_packets_of_several_tasks_all_arrive(backend: AsyncBackend, client: Client, remote: Remote) -> None:
     with Gift() as gift:
-        sends = [client.send_packet("0", ancillary_data=container(gift))]
+        sends = [client.send_packet("0", ancillary_data=gift.ancillary)]
         sends += [client.send_packet(str(number)) for number in range(1, 9)]
         _ = await backend.gather(*sends)
     assert sorted(remote.receive() for _ in range(9)) == [str(number).encode() for number in range(9)]
@@ -365,7 +299,7 @@ async def test_iterator_gives_what_is_there(client: Client, remote: Remote) -> N
 
 async def test_files_are_sent_with_a_packet_and_stay_in_the_container(client: Client, remote: Remote) -> None:
     with Gift("text") as gift:
-        ancillary = container(gift)
+        ancillary = gift.ancillary
         await client.send_packet("packet", ancillary_data=ancillary)
         assert list(ancillary.iter_fds()) == [gift.fd]
     assert receive_message(remote.sock) == (b"packet", "text")
@@ -463,7 +397,7 @@ async def test_closing_gives_up_who_waits_for_room_if_it_is_cancelled(
     async def flood() -> None:
         with Gift() as gift, pytest.raises(ClientClosedError):
             while True:
-                await client.send_packet("x", ancillary_data=container(gift) if with_files else None)
+                await client.send_packet("x", ancillary_data=gift.ancillary if with_files else None)
         ended.set()
 
     async with backend.create_task_group() as tasks:
@@ -483,7 +417,7 @@ async def test_closed_client_refuses_everything(client: Client) -> None:
     with Gift() as gift:
         for attempt in (
             client.send_packet("x"),
-            client.send_packet("x", ancillary_data=container(gift)),
+            client.send_packet("x", ancillary_data=gift.ancillary),
             client.recv_packet(),
             client.recv_packet(ancillary_data=SocketAncillary()),
             client.wait_connected(),

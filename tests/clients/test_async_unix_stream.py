@@ -6,36 +6,30 @@ import contextlib
 import errno
 import os
 import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import results, settle, sleep, spawn, spawn_in_order
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer, turns_of_the_loop
+from tests.support.background import results, settle, sleep, spawn, spawn_in_order
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.lines import line_protocol
+from tests.support.peers import PATIENCE, Peer, turns_of_the_loop
+from tests.support.platforms import needs_abstract_names
 
 from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient
 from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError
 from easynetwork.lowlevel.socket import SocketAncillary, SocketProxy, UnixCredentials, UnixSocketAddress
-from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
+from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
-
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
 
 EVERY_BACKEND = True
 
 Client = AsyncUnixStreamClient[str, str]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
-
-
 def new_client(arg: Any, protocol: Any = None, **options: Any) -> Client:
-    return AsyncUnixStreamClient(arg, protocol or StreamProtocol(StringLineSerializer()), **options)
+    return AsyncUnixStreamClient(arg, protocol or line_protocol(), **options)
 
 
 @contextlib.contextmanager
@@ -57,81 +51,6 @@ async def connected(protocol: Any = None, **options: Any) -> AsyncIterator[tuple
                 yield client, peer
 
 
-def container(gift: Gift) -> SocketAncillary:
-    ancillary = SocketAncillary()
-    ancillary.add_fds([gift.fd])
-    return ancillary
-
-
-# --------------------------------------------------------------------------------------------------------- arguments
-
-
-@pytest.mark.parametrize("protocol", [12, "x", DatagramProtocol(StringLineSerializer()), StringLineSerializer()])
-async def test_wrong_protocol_is_refused(path: str, protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(path, protocol)
-
-
-@pytest.mark.parametrize("arg", [None, 12, ("host", 80), object()])
-async def test_first_argument_is_a_socket_or_a_path(arg: Any) -> None:
-    with pytest.raises(TypeError):
-        new_client(arg)
-
-
-@pytest.mark.parametrize("path", ["a\0b", b"a\0b", Path("a\0b")])
-async def test_a_path_with_a_nul_is_refused(path: Any) -> None:
-    with pytest.raises(ValueError, match="NUL"):
-        new_client(path)
-    with pytest.raises(ValueError, match="NUL"):
-        new_client("path", local_path=path)
-
-
-@pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
-async def test_max_recv_size_must_be_a_strictly_positive_integer(path: str, value: Any) -> None:
-    with pytest.raises(ValueError, match="max_recv_size"):
-        new_client(path, max_recv_size=value)
-
-
-async def test_wrong_backend_is_refused(path: str) -> None:
-    with pytest.raises(TypeError):
-        new_client(path, backend=12)
-    with pytest.raises(NotImplementedError):
-        new_client(path, backend="curio")
-
-
-async def test_unknown_arguments_are_refused(path: str) -> None:
-    with pytest.raises(TypeError, match="happy_eyeballs_delay"):
-        new_client(path, happy_eyeballs_delay=1)
-
-
-async def test_a_local_path_needs_a_path_and_the_caller_keeps_the_socket() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        with pytest.raises(TypeError, match="local_path"):
-            new_client(ours, local_path="x")
-        assert ours.fileno() >= 0
-
-
-@pytest.mark.parametrize(
-    ("family", "type_", "error"),
-    [
-        (socket.AF_INET, socket.SOCK_STREAM, ValueError),
-        (socket.AF_UNIX, socket.SOCK_DGRAM, ValueError),
-        (socket.AF_UNIX, socket.SOCK_STREAM, OSError),
-    ],
-    ids=["TCP", "datagram", "not connected"],
-)
-async def test_a_socket_of_the_wrong_kind_is_refused_and_closed(
-    family: socket.AddressFamily, type_: socket.SocketKind, error: type[Exception]
-) -> None:
-    sock = socket.socket(family, type_)
-    with pytest.raises(error) as info:
-        new_client(sock)
-    assert sock.fileno() == -1
-    if isinstance(info.value, OSError):
-        assert info.value.errno == errno.ENOTCONN
-
-
 # -------------------------------------------------------------------------------------------------------- connecting
 
 
@@ -149,7 +68,7 @@ async def test_it_connects_to_any_kind_of_path(path: str, kind: Any) -> None:
                 assert await client.recv_packet() == "answer"
 
 
-@LINUX
+@needs_abstract_names
 async def test_it_connects_to_an_abstract_name(path: str) -> None:
     address = UnixSocketAddress.from_abstract_name(path)
     with listening(address.as_raw()):
@@ -189,7 +108,7 @@ async def test_it_is_bound_to_the_local_path_which_it_never_deletes(path: str) -
     assert os.path.exists(path + ".client")
 
 
-@LINUX
+@needs_abstract_names
 async def test_an_empty_local_path_is_chosen_by_the_system(path: str) -> None:
     with listening(path):
         async with new_client(path, local_path="") as client:
@@ -315,7 +234,7 @@ async def test_nothing_is_possible_once_it_is_closed() -> None:
         with Gift() as gift:
             for attempt in (
                 client.send_packet("x"),
-                client.send_packet("x", ancillary_data=container(gift)),
+                client.send_packet("x", ancillary_data=gift.ancillary),
                 client.recv_packet(),
                 client.recv_packet(ancillary_data=SocketAncillary()),
                 client.wait_connected(),
@@ -337,7 +256,7 @@ async def test_iteration_ends_with_the_stream() -> None:
 async def test_descriptors_are_sent_with_a_packet_and_stay_in_the_container() -> None:
     async with connected() as (client, peer):
         with Gift("text") as gift:
-            ancillary = container(gift)
+            ancillary = gift.ancillary
             await client.send_packet("packet", ancillary_data=ancillary)
             assert list(ancillary.iter_fds()) == [gift.fd]
         assert receive_message(peer.sock) == (b"packet\n", "text")
@@ -348,7 +267,7 @@ async def test_senders_with_and_without_descriptors_keep_their_order() -> None:
         with Gift() as gift:
             sending = await spawn_in_order(
                 client.send_packet("one"),
-                client.send_packet("two", ancillary_data=container(gift)),
+                client.send_packet("two", ancillary_data=gift.ancillary),
                 client.send_packet("three"),
             )
             await results(*sending)
@@ -359,7 +278,7 @@ async def test_senders_with_and_without_descriptors_keep_their_order() -> None:
 async def test_a_packet_too_big_for_one_call_is_refused() -> None:
     async with connected() as (client, _):
         with pytest.raises(OSError) as info, Gift() as gift:
-            await client.send_packet("x" * (1 << 22), ancillary_data=container(gift))
+            await client.send_packet("x" * (1 << 22), ancillary_data=gift.ancillary)
         assert info.value.errno == errno.EMSGSIZE
 
 
@@ -459,7 +378,7 @@ async def test_a_sender_cut_off_by_a_cancelled_close_is_told_that_the_client_was
         async def flood() -> None:
             with Gift() as gift:
                 while True:
-                    await client.send_packet("x" * 10_000, ancillary_data=container(gift))
+                    await client.send_packet("x" * 10_000, ancillary_data=gift.ancillary)
 
         sending = spawn(flood())
         await sleep(0.02)

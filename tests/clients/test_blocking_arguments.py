@@ -11,13 +11,10 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from tests.blocking import open_descriptors
-from tests.clients.blocking_connections import KINDS, Kind, kinds, stream_kinds
+from tests.clients.kinds import KINDS, Kind, kinds, stream_kinds, wrong_protocols
+from tests.support.descriptors import open_descriptors
+from tests.support.lines import line_protocol
 
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
-
-PROTOCOLS = [StreamProtocol(StringLineSerializer()), DatagramProtocol(StringLineSerializer())]
 ADDRESS_OPTIONS: dict[str, dict[str, Any]] = {
     "tcp": {"local_address": ("127.0.0.1", 0), "connect_timeout": 1.0},
     "udp": {"local_address": ("127.0.0.1", 0), "family": socket.AF_INET},
@@ -29,7 +26,7 @@ ADDRESS_OPTIONS: dict[str, dict[str, Any]] = {
 @kinds
 def test_wrong_protocol_is_refused_before_anything_is_opened(kind: Kind) -> None:
     before = open_descriptors()
-    for protocol in (12, "x", StringLineSerializer(), PROTOCOLS[kind.is_stream]):
+    for protocol in wrong_protocols(kind):
         with pytest.raises(TypeError):
             kind.cls("nowhere", protocol)
     assert open_descriptors() == before
@@ -65,7 +62,7 @@ def test_retry_interval_must_be_above_zero(kind: Kind, value: float) -> None:
 def test_datagram_socket_is_closed_if_the_protocol_is_wrong(name: str) -> None:
     ours, theirs = KINDS[name].sockets()
     with theirs, pytest.raises(TypeError, match="DatagramProtocol"):
-        KINDS[name].cls(ours, PROTOCOLS[0])
+        KINDS[name].cls(ours, line_protocol())
     assert ours.fileno() == -1
 
 

@@ -13,16 +13,17 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, open_descriptors
-from tests.clients.blocking_connections import Kind, kinds, stream_kinds
-from tests.forks import in_child_process, needs_fork
+from tests.clients.kinds import Kind, kinds, stream_kinds
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.descriptors import open_descriptors
+from tests.support.forks import in_child_process, needs_fork
 
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.serializers.line import StringLineSerializer
 
 
 def until_taken(lock: Any) -> None:
-    """Waits until another thread holds *lock*."""
+    """Wait until another thread holds *lock*."""
     deadline = time.monotonic() + PATIENCE
     while lock.lock.acquire(blocking=False):
         lock.lock.release()

@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread
-from tests.clients.blocking_connections import Kind, kinds, stream_kinds
+from tests.clients.kinds import Kind, kinds, stream_kinds
+from tests.support.blocking import PATIENCE, InThread
 
 from easynetwork.exceptions import (
     BaseProtocolParseError,

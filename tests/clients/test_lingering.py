@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, stream_pair
-from tests.tls import the_certificates
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.certificates import the_certificates
+from tests.support.lines import line_protocol
+from tests.support.sockets import stream_pair
 
 from easynetwork.clients import AsyncTCPNetworkClient, TCPNetworkClient
 from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient
@@ -51,7 +53,7 @@ class Server:
 
 @contextlib.contextmanager
 def served(kind: str) -> Iterator[tuple[Server, socket.socket, dict[str, Any]]]:
-    """Gives a server, the socket of its client, and the options of that."""
+    """Give a server, the socket of its client, and the options of that."""
     ours, peer = stream_pair(socket.AF_UNIX if kind == "Unix" else socket.AF_INET)
     if kind in ("plain", "Unix"):
         peer.sendall(UNREAD)  # before the client can close
@@ -78,7 +80,7 @@ every_kind = pytest.mark.parametrize("kind", ["plain", "Unix", "TLS", "TLS, not 
 def test_server_of_a_blocking_client_gets_everything(kind: str) -> None:
     with served(kind) as (server, sock, options):
         cls: Any = UnixStreamClient if kind == "Unix" else TCPNetworkClient
-        with cls(sock, StreamProtocol(StringLineSerializer()), **options) as client:
+        with cls(sock, line_protocol(), **options) as client:
             client.send_packet(UPLOAD, timeout=PATIENCE)
         assert server.received() == len(UPLOAD) + 1
 
@@ -88,7 +90,7 @@ async def test_server_of_an_asynchronous_client_gets_everything(kind: str, backe
     with served(kind) as (server, sock, options):
         cls: Any = AsyncUnixStreamClient if kind == "Unix" else AsyncTCPNetworkClient
         with backend.timeout(PATIENCE):
-            async with cls(sock, StreamProtocol(StringLineSerializer()), backend, **options) as client:
+            async with cls(sock, line_protocol(), backend, **options) as client:
                 await client.send_packet(UPLOAD)
             assert await backend.run_in_thread(server.received) == len(UPLOAD) + 1
 
@@ -97,7 +99,7 @@ async def test_server_of_an_asynchronous_client_gets_everything(kind: str, backe
 def test_blocking_client_waits_for_nobody_without_need(family: socket.AddressFamily) -> None:
     ours, peer = stream_pair(family)
     cls: Any = UnixStreamClient if family == socket.AF_UNIX else TCPNetworkClient
-    with peer, cls(ours, StreamProtocol(StringLineSerializer())) as client:
+    with peer, cls(ours, line_protocol()) as client:
         client.send_packet("last words")
         closing = InThread(client.close)
         assert closing.result() is None

@@ -10,15 +10,15 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, stream_pair
-from tests.blocking_tls import shakes_hands
-from tests.faulty_sockets import give_up_soon
-from tests.tls import the_certificates
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.blocking_tls import shakes_hands
+from tests.support.certificates import the_certificates
+from tests.support.faulty_sockets import give_up_soon
+from tests.support.lines import line_protocol
+from tests.support.sockets import stream_pair
 
 from easynetwork.clients import AsyncTCPNetworkClient, TCPNetworkClient
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 
 EVERY_BACKEND = True
 
@@ -27,7 +27,7 @@ BIG = "x" * (1 << 24)
 
 @contextlib.contextmanager
 def doomed(tls: bool) -> Iterator[tuple[socket.socket, dict[str, Any]]]:
-    """Gives a socket whose peer does not receive, and what a client needs for it."""
+    """Give a socket whose peer does not receive, and what a client needs for it."""
     ours, peer = stream_pair(socket.AF_INET, small_buffers=True)
     give_up_soon(ours)
     with contextlib.ExitStack() as stack:
@@ -51,7 +51,7 @@ def check(outcomes: list[BaseException | None]) -> None:
 def test_blocking_client_is_aborted(tls: bool) -> None:
     with (
         doomed(tls) as (sock, options),
-        TCPNetworkClient(sock, StreamProtocol(StringLineSerializer()), **options) as client,
+        TCPNetworkClient(sock, line_protocol(), **options) as client,
     ):
         receiver = InThread(client.recv_packet, timeout=PATIENCE)
         sender = InThread(client.send_packet, BIG, timeout=PATIENCE)
@@ -71,7 +71,7 @@ async def test_asynchronous_client_is_aborted(tls: bool, backend: AsyncBackend) 
             outcomes.append(None)
 
     with doomed(tls) as (sock, options):
-        async with AsyncTCPNetworkClient(sock, StreamProtocol(StringLineSerializer()), backend, **options) as client:
+        async with AsyncTCPNetworkClient(sock, line_protocol(), backend, **options) as client:
             with backend.timeout(PATIENCE):
                 async with backend.create_task_group() as group:
                     group.start_soon(note, client.recv_packet)

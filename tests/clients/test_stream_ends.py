@@ -1,4 +1,4 @@
-"""How the end of a stream looks to those who receive: clients and endpoints, asynchronous and blocking."""
+"""The end of a stream, as clients and endpoints receive it, asynchronous and blocking ones."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import stream_pair
-from tests.blocking_tls import cut as cut_tls
-from tests.blocking_tls import send_closing_alert, shakes_hands
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.lowlevel.api_async.transports.tls_connections import TLSPeer
-from tests.lowlevel.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
-from tests.tls import the_certificates
+from tests.support.blocking_tls import cut as cut_tls
+from tests.support.blocking_tls import send_closing_alert, shakes_hands
+from tests.support.certificates import the_certificates
+from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
+from tests.support.peers import PATIENCE
+from tests.support.sockets import stream_pair
+from tests.support.tls_connections import TLSPeer
 
 from easynetwork.clients import AsyncTCPNetworkClient, TCPNetworkClient
 from easynetwork.clients.async_unix_stream import AsyncUnixStreamClient
@@ -64,7 +64,7 @@ STREAMS: dict[str, tuple[bytes, bytes]] = {
 
 
 def streams_of(name: str) -> tuple[bytes, bytes]:
-    """Returns a packet, and eight bytes of another one."""
+    """Return a packet, and eight bytes of another one."""
     return next(stream for prefix, stream in STREAMS.items() if name.startswith(prefix))
 
 
@@ -73,7 +73,7 @@ cuts = pytest.mark.parametrize("size", [0, 1, 8])
 
 
 def check(error: BaseException, size: int) -> None:
-    """Checks what the end of a stream after that many bytes of a packet has raised."""
+    """Check what the end of a stream after that many bytes of a packet has raised."""
     assert isinstance(error, ConnectionAbortedError)
     assert error.errno == errno.ECONNABORTED
     if size:

@@ -11,43 +11,36 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, open_descriptors
-from tests.clients.blocking_connections import KINDS
-from tests.tls import Certificates
+from tests.clients.kinds import KINDS
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.certificates import Certificates
+from tests.support.descriptors import open_descriptors
+from tests.support.lines import line_protocol
+from tests.support.sockets import unused_address
 
 from easynetwork.clients import TCPNetworkClient
 from easynetwork.lowlevel.socket import IPv4SocketAddress, IPv6SocketAddress
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 
 TCP = KINDS["tcp"]
 Client = TCPNetworkClient[str, str]
 
 
 def new_client(arg: Any, **options: Any) -> Client:
-    return TCPNetworkClient(arg, StreamProtocol(StringLineSerializer()), **options)
+    return TCPNetworkClient(arg, line_protocol(), **options)
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
-    """Has every name stand for *addresses*."""
+    """Let the name ``host.example`` stand for *addresses*."""
     getaddrinfo = socket.getaddrinfo
 
     def resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
         if host != "host.example":
             return getaddrinfo(host, *args, **kwargs)
-        if len(args) > 4:  # it is no number
+        if len(args) > 4:  # the flags ask for a number
             raise socket.gaierror(socket.EAI_NONAME, "no number")
         return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", address) for address in addresses]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-
-
-def free_address() -> tuple[str, int]:
-    """Returns an address that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        host, port = sock.getsockname()
-        return host, port
 
 
 def test_it_is_connected_at_once_and_gets_its_options() -> None:
@@ -84,7 +77,7 @@ def test_addresses_may_be_of_ipv6() -> None:
 def test_refused_connection_is_a_group() -> None:
     before = open_descriptors()
     with pytest.raises(ExceptionGroup) as caught:
-        new_client(free_address())
+        new_client(unused_address())
     assert [type(exc) for exc in caught.value.exceptions] == [ConnectionRefusedError]
     gc.collect()
     assert open_descriptors() == before
@@ -92,42 +85,20 @@ def test_refused_connection_is_a_group() -> None:
 
 def test_all_addresses_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     with TCP.address() as (address, _):
-        resolve_to(monkeypatch, free_address(), free_address(), address)
+        resolve_to(monkeypatch, unused_address(), unused_address(), address)
         with new_client(("host.example", 1)) as client:
             assert client.get_remote_address() == address
     before = open_descriptors()
-    resolve_to(monkeypatch, free_address(), free_address())
+    resolve_to(monkeypatch, unused_address(), unused_address())
     with pytest.raises(ExceptionGroup) as caught:
         new_client(("host.example", 1))
     assert [type(exc) for exc in caught.value.exceptions] == [ConnectionRefusedError] * 2
     assert open_descriptors() == before
 
 
-@pytest.mark.parametrize("option", [{}, {"local_address": ("host.invalid", 0)}])
-def test_unknown_host_is_a_gaierror(option: dict[str, Any]) -> None:
-    with pytest.raises(socket.gaierror):
-        new_client(("127.0.0.1" if option else "host.invalid", 9), **option)
-
-
 def test_port_out_of_range_is_a_gaierror() -> None:
     with pytest.raises(socket.gaierror):
         new_client(("127.0.0.1", 1 << 16))
-
-
-def test_local_address_is_bound_to() -> None:
-    with TCP.address() as (address, _), new_client(address, local_address=("127.0.0.2", 0)) as client:
-        assert client.get_local_address().host == "127.0.0.2"
-
-
-def test_local_address_that_cannot_be_bound_to_is_in_the_group() -> None:
-    before = open_descriptors()
-    with TCP.address() as (address, _), pytest.raises(ExceptionGroup) as caught:
-        new_client(address, local_address=("192.0.2.1", 0))
-    [error] = caught.value.exceptions
-    assert isinstance(error, OSError)
-    assert error.errno == errno.EADDRNOTAVAIL
-    assert "192.0.2.1" in str(error)
-    assert open_descriptors() == before
 
 
 @pytest.fixture
@@ -206,7 +177,7 @@ def test_it_may_be_subclassed() -> None:
         __hash__ = None  # type: ignore[assignment]  # as Python does it itself
 
     with TCP.address() as (address, _):
-        with Named(address, StreamProtocol(StringLineSerializer()), name="x") as client:
+        with Named(address, line_protocol(), name="x") as client:
             assert client.name == "x"
 
 

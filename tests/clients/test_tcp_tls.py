@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, open_descriptors, stream_pair
-from tests.blocking_tls import cut, raw, send_closing_alert, shake_hands, shakes_hands
-from tests.forks import in_child_process, needs_fork
-from tests.openssl import needs_openssl, s_server
-from tests.tls import Certificates, the_certificates
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.blocking_tls import cut, raw, send_closing_alert, shake_hands, shakes_hands
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.descriptors import open_descriptors
+from tests.support.forks import in_child_process, needs_fork
+from tests.support.lines import line_protocol
+from tests.support.openssl import needs_openssl, s_server
+from tests.support.sockets import stream_pair
 
 from easynetwork.clients import TCPNetworkClient
 from easynetwork.exceptions import ClientClosedError, UnsupportedOperation
@@ -27,7 +30,7 @@ Client = TCPNetworkClient[str, str]
 
 
 def new_client(arg: Any, protocol: Any = None, **options: Any) -> Client:
-    return TCPNetworkClient(arg, protocol or StreamProtocol(StringLineSerializer()), **options)
+    return TCPNetworkClient(arg, protocol or line_protocol(), **options)
 
 
 class Remote:
@@ -41,7 +44,7 @@ class Remote:
 
 
 @contextlib.contextmanager
-def serving(context: ssl.SSLContext | None = None) -> Iterator[Remote]:
+def tls_server(context: ssl.SSLContext | None = None) -> Iterator[Remote]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE)
         remote = Remote(listener, context or the_certificates().server_context())
@@ -54,7 +57,7 @@ def serving(context: ssl.SSLContext | None = None) -> Iterator[Remote]:
 def connected(version: str | None = None, **options: Any) -> Iterator[tuple[Client, ssl.SSLSocket]]:
     options.setdefault("ssl", the_certificates().client_context(version))
     options.setdefault("ssl_shutdown_timeout", 0.02)  # the peer seldom answers
-    with serving(the_certificates().server_context(version)) as remote:
+    with tls_server(the_certificates().server_context(version)) as remote:
         with new_client(remote.address, **options) as client:
             yield client, remote.handshake.result()
 
@@ -98,7 +101,7 @@ def test_times_are_not_negative(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("server_hostname", [None, "localhost", "server.example"])
 def test_server_has_to_have_the_right_name(certificates: Certificates, server_hostname: str | None) -> None:
-    with serving() as remote:
+    with tls_server() as remote:
         address = ("localhost", remote.address[1])
         with new_client(
             address, ssl=certificates.client_context(), server_hostname=server_hostname, ssl_shutdown_timeout=0
@@ -107,19 +110,12 @@ def test_server_has_to_have_the_right_name(certificates: Certificates, server_ho
         assert remote.names == [server_hostname or "localhost"]
 
 
-@pytest.fixture
-def local_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each host is this one."""
-    really = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda _host, *args, **kwargs: really("127.0.0.1", *args, **kwargs))
-
-
 @pytest.mark.usefixtures("local_names")
 @pytest.mark.parametrize(("host", "name"), [("server.example.", "server.example"), ("127.0.0.1%lo", None)])
 def test_default_name_has_neither_a_final_dot_nor_a_zone(
     certificates: Certificates, host: str, name: str | None
 ) -> None:
-    with serving() as remote:
+    with tls_server() as remote:
         address = (host, remote.address[1])
         with new_client(address, ssl=certificates.client_context(), ssl_shutdown_timeout=0):
             remote.handshake.result()
@@ -128,21 +124,21 @@ def test_default_name_has_neither_a_final_dot_nor_a_zone(
 
 def test_server_of_another_name_is_refused(certificates: Certificates) -> None:
     before = open_descriptors()
-    with serving() as remote, pytest.raises(ssl.SSLCertVerificationError):
+    with tls_server() as remote, pytest.raises(ssl.SSLCertVerificationError):
         new_client(remote.address, ssl=certificates.client_context(), server_hostname="another.example")
     gc.collect()
     assert open_descriptors() == before
 
 
 def test_default_context_trusts_no_unknown_authority() -> None:
-    with serving() as remote, pytest.raises(ssl.SSLCertVerificationError):
+    with tls_server() as remote, pytest.raises(ssl.SSLCertVerificationError):
         new_client(remote.address, ssl=True)
 
 
 def test_without_a_name_none_is_sent_or_checked(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
     context = certificates.client_context()
     monkeypatch.setattr(ssl, "create_default_context", lambda: context)
-    with serving() as remote:
+    with tls_server() as remote:
         with new_client(remote.address, ssl=True, server_hostname="", ssl_shutdown_timeout=0):
             remote.handshake.result()
         assert remote.names == [None]
@@ -304,7 +300,7 @@ def test_threads_that_receive_are_told_that_the_client_was_closed() -> None:
 
 
 def test_forgotten_client_waits_for_nobody() -> None:
-    with serving() as remote:
+    with tls_server() as remote:
         client = new_client(remote.address, ssl=the_certificates().client_context(), ssl_shutdown_timeout=1e6)
         with remote.handshake.result() as peer:
             with pytest.warns(ResourceWarning):
@@ -333,7 +329,7 @@ def test_it_talks_to_openssl(tls_version: str, certificates: Certificates) -> No
 def test_child_process_sends_no_closing_alert_and_leaves_the_connection_to_its_parent(
     tls_version: str, how: str
 ) -> None:
-    with serving(the_certificates().server_context(tls_version)) as remote:
+    with tls_server(the_certificates().server_context(tls_version)) as remote:
         client = new_client(remote.address, ssl=the_certificates().client_context(tls_version), ssl_shutdown_timeout=0)
         peer = remote.handshake.result()
 

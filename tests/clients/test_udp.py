@@ -7,8 +7,7 @@ import socket
 from typing import Any
 
 import pytest
-from tests.blocking import open_descriptors
-from tests.clients.blocking_connections import KINDS
+from tests.clients.kinds import KINDS
 
 from easynetwork.clients import UDPNetworkClient
 from easynetwork.lowlevel.socket import IPv4SocketAddress
@@ -40,32 +39,12 @@ def test_only_the_peer_is_heard() -> None:
         assert client.recv_packet() == "welcome"
 
 
-def test_local_address_is_bound_to() -> None:
-    with UDP.address() as (address, _), new_client(address, local_address=("127.0.0.2", 0)) as client:
-        assert client.get_local_address().host == "127.0.0.2"
-
-
-def test_local_address_that_cannot_be_bound_to_is_in_the_group() -> None:
-    before = open_descriptors()
-    with UDP.address() as (address, _), pytest.raises(ExceptionGroup) as caught:
-        new_client(address, local_address=("192.0.2.1", 0))
-    [error] = caught.value.exceptions
-    assert isinstance(error, OSError)
-    assert error.errno == errno.EADDRNOTAVAIL
-    assert open_descriptors() == before
-
-
 def test_addresses_of_another_family_are_not_used() -> None:
     with UDP.address() as (address, _):
         with new_client(address, family=socket.AF_INET) as client:
             assert client.socket.family == socket.AF_INET
         with pytest.raises(socket.gaierror):
             new_client(address, family=socket.AF_INET6)
-
-
-def test_unknown_host_is_a_gaierror() -> None:
-    with pytest.raises(socket.gaierror):
-        new_client(("host.invalid", 9))
 
 
 def test_oversized_datagram_is_refused() -> None:

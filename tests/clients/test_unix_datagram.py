@@ -10,12 +10,12 @@ import sys
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, open_descriptors
-from tests.clients.blocking_connections import KINDS
-from tests.descriptors import Gift, receive_message, received_text, send_message
+from tests.clients.kinds import KINDS
+from tests.support.blocking import InThread
+from tests.support.descriptors import Gift, open_descriptors, received_text, send_message
 
 from easynetwork.clients.unix_datagram import UnixDatagramClient
-from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError
+from easynetwork.exceptions import DatagramProtocolParseError
 from easynetwork.lowlevel.socket import SocketAncillary, UnixSocketAddress
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
@@ -100,20 +100,6 @@ def test_peer_that_has_gone_is_an_error_as_it_is() -> None:
         assert not client.is_closed()
 
 
-def test_descriptors_go_both_ways() -> None:
-    with UNIX.pair() as (client, peer), Gift() as gift:
-        ancillary = SocketAncillary()
-        ancillary.add_fds([gift.fd])
-        client.send_packet("a gift", ancillary_data=ancillary)
-        assert receive_message(peer) == (b"a gift", "gift")
-        assert list(ancillary.iter_fds()) == [gift.fd]
-        with Gift() as other:
-            send_message(peer, b"another", other)
-        received = SocketAncillary()
-        assert client.recv_packet(ancillary_data=received, timeout=PATIENCE) == "another"
-        assert received_text(received) == "gift"
-
-
 def test_descriptors_of_an_invalid_datagram_are_owned_by_the_caller() -> None:
     with UNIX.pair(StringLineSerializer(encoding="ascii")) as (client, peer), Gift() as gift:
         send_message(peer, b"\xe9", gift)
@@ -121,20 +107,6 @@ def test_descriptors_of_an_invalid_datagram_are_owned_by_the_caller() -> None:
         with pytest.raises(DatagramProtocolParseError):
             client.recv_packet(ancillary_data=received)
         assert received_text(received) == "gift"
-
-
-def test_room_for_ancillary_data_needs_a_container() -> None:
-    with UNIX.pair() as (client, _), pytest.raises(ValueError):
-        client.recv_packet(ancillary_bufsize=100)
-
-
-def test_closing_tells_a_thread_that_waits_for_descriptors() -> None:
-    with UNIX.pair() as (client, _):
-        receiving = InThread(client.recv_packet, ancillary_data=SocketAncillary())
-        while client._receive_lock.lock.acquire(blocking=False):
-            client._receive_lock.lock.release()
-        client.close()
-        assert isinstance(receiving.error(), ClientClosedError)
 
 
 def test_datagram_of_another_sender_does_not_come() -> None:

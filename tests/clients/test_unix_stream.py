@@ -10,21 +10,20 @@ import sys
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, open_descriptors
-from tests.clients.blocking_connections import KINDS
-from tests.descriptors import Gift, receive_message, received_text, send_message
+from tests.clients.kinds import KINDS
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.descriptors import Gift, open_descriptors, received_text, send_message
+from tests.support.lines import line_protocol
 
 from easynetwork.clients.unix_stream import UnixStreamClient
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel.socket import SocketAncillary, UnixCredentials, UnixSocketAddress
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 
 UNIX = KINDS["unix stream"]
 
 
 def new_client(arg: Any, **options: Any) -> UnixStreamClient[str, str]:
-    return UnixStreamClient(arg, StreamProtocol(StringLineSerializer()), **options)
+    return UnixStreamClient(arg, line_protocol(), **options)
 
 
 # ---------------------------------------------------------------------------------------------------------- connecting
@@ -117,23 +116,6 @@ def test_the_credentials_of_the_peer_are_asked_for_once(monkeypatch: pytest.Monk
 # ----------------------------------------------------------------------------------------------------- ancillary data
 
 
-def test_descriptors_are_sent_with_a_packet_and_stay_in_the_container() -> None:
-    with UNIX.pair() as (client, peer), Gift() as gift:
-        ancillary = SocketAncillary()
-        ancillary.add_fds([gift.fd])
-        client.send_packet("a gift", ancillary_data=ancillary)
-        assert receive_message(peer) == (b"a gift\n", "gift")
-        assert list(ancillary.iter_fds()) == [gift.fd]
-
-
-def test_received_descriptors_are_added_to_the_container() -> None:
-    with UNIX.pair() as (client, peer), Gift() as gift:
-        send_message(peer, b"a gift\n", gift)
-        ancillary = SocketAncillary()
-        assert client.recv_packet(ancillary_data=ancillary, timeout=PATIENCE) == "a gift"
-        assert received_text(ancillary) == "gift"
-
-
 def test_a_packet_received_before_adds_nothing() -> None:
     with UNIX.pair() as (client, peer):
         peer.sendall(b"one\ntwo\n")
@@ -152,38 +134,6 @@ def test_an_incomplete_packet_is_an_eoferror_and_its_descriptors_are_owned_by_th
         assert received_text(ancillary) == "gift"
         peer.sendall(b"ft\n")
         assert client.recv_packet() == "a gift"
-
-
-def test_descriptors_without_a_container_are_closed() -> None:
-    with UNIX.pair() as (client, peer), Gift() as gift:
-        before = open_descriptors()
-        send_message(peer, b"a gift\n", gift)
-        assert client.recv_packet() == "a gift"
-        assert open_descriptors() == before
-
-
-def test_too_little_room_for_ancillary_data_is_an_error_and_the_packet_is_kept() -> None:
-    with UNIX.pair() as (client, peer), Gift() as gift:
-        ancillary = SocketAncillary()
-        ancillary.add_fds([gift.fd] * 10)
-        peer.sendmsg([b"gifts\n"], ancillary.as_raw())
-        received = SocketAncillary()
-        with pytest.raises(OSError) as exc_info:
-            client.recv_packet(ancillary_data=received, ancillary_bufsize=socket.CMSG_SPACE(4))
-        assert exc_info.value.errno == errno.EMSGSIZE
-        assert client.recv_packet(ancillary_data=received) == "gifts"
-        assert not received.as_raw()
-
-
-def test_room_without_a_container_is_refused() -> None:
-    with UNIX.pair() as (client, _), pytest.raises(ValueError):
-        client.recv_packet(ancillary_bufsize=100)
-
-
-@pytest.mark.parametrize("value", [0, -1, 1.5])
-def test_room_must_be_a_strictly_positive_integer(value: Any) -> None:
-    with UNIX.pair() as (client, _), pytest.raises(ValueError):
-        client.recv_packet(ancillary_data=SocketAncillary(), ancillary_bufsize=value)
 
 
 def test_a_packet_too_big_for_one_call_is_refused() -> None:
@@ -212,12 +162,3 @@ def test_ancillary_calls_have_time_limits_and_notice_the_end() -> None:
             client.recv_packet(ancillary_data=SocketAncillary())
         with pytest.raises(ClientClosedError):
             client.send_packet("x", ancillary_data=SocketAncillary())
-
-
-def test_closing_tells_a_thread_that_waits_for_descriptors() -> None:
-    with UNIX.pair() as (client, _):
-        receiving = InThread(client.recv_packet, ancillary_data=SocketAncillary())
-        while client._receive_lock.lock.acquire(blocking=False):
-            client._receive_lock.lock.release()
-        client.close()
-        assert isinstance(receiving.error(), ClientClosedError)

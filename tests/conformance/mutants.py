@@ -7,6 +7,7 @@ __all__ = ["MUTANTS"]
 import asyncio
 import errno
 import os
+import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +158,22 @@ class SendsIntoTheVoid(MemoryTransport):
             await super().send_all(data)
 
 
+@caught_by("sending_after_send_eof_is_an_error")
+class RaisesAnotherErrorAfterTheEnd(MemoryTransport):
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self._outgoing.ended:
+            raise RuntimeError("the stream has ended")
+        await super().send_all(data)
+
+
+@caught_by("send_eof_on_a_closed_transport_is_harmless")
+class RefusesToHalfCloseWhatIsClosed(MemoryTransport):
+    async def send_eof(self) -> None:
+        if self._closing:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        await super().send_eof()
+
+
 @caught_by("a_reset_ends_a_sender_that_waits")
 class IsNotToldOfAReset(MemoryTransport):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -268,6 +285,14 @@ class StaysOpenWhenItsCloseIsCancelled(MemoryTransport):
         while self._outgoing.data:
             await self._outgoing.wait(self._backend)
         await super().aclose()
+
+
+@caught_by("what_is_dropped_while_open_warns_and_is_closed")
+class WarnsOfSomethingElse(MemoryTransport):
+    def __del__(self) -> None:
+        if not self._closing:
+            warnings.warn("dropped", ResourceWarning, stacklevel=2, source=self)
+        self._close()
 
 
 @caught_by("what_is_dropped_while_open_warns_and_is_closed")

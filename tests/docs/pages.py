@@ -26,7 +26,7 @@ _MARKED_BLOCK = re.compile(
 
 
 def marked_blocks(page: Path, mark: str) -> dict[str, str]:
-    """Returns the text of each block with this *mark*, by what follows the mark."""
+    """Return the text of each block with this *mark*, by what follows the mark."""
     blocks = [(name, text) for kind, name, text in _MARKED_BLOCK.findall(page.read_text()) if kind == mark]
     assert len(dict(blocks)) == len(blocks), f"{page} marks two blocks alike"
     return dict(blocks)

@@ -19,7 +19,7 @@ _SERVING = re.compile(r"^(?:INFO:[\w.]+:)?Start serving at (.*)$", re.MULTILINE)
 
 
 def output_of(command: Sequence[str], folder: Path) -> str:
-    """Runs a program to its end, which has to be a good one. Returns what it prints."""
+    """Run a program to its end, which has to be a good one. Return what it prints."""
     result = subprocess.run(
         [sys.executable, *command], cwd=folder, capture_output=True, text=True, timeout=SECONDS_TO_END, check=False
     )
@@ -32,7 +32,7 @@ def output_of(command: Sequence[str], folder: Path) -> str:
 def started(
     command: Sequence[str], folder: Path, *, ignoring_sigint: bool = False
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Runs a server at most for the length of a context. Gives the process, and the address that it logs.
+    """Run a server at most for the length of a context. Give the process, and the address that it logs.
 
     With *ignoring_sigint*, it ignores SIGINT when it starts, as what a shell script runs with ``&``.
     """
@@ -60,7 +60,7 @@ def started(
 
 @contextmanager
 def serving(command: Sequence[str], folder: Path) -> Iterator[str]:
-    """Runs a server for the length of a context, then ends it as Ctrl-C does. Gives the address that it logs."""
+    """Run a server for the length of a context, then end it as Ctrl-C does. Give the address that it logs."""
     log = folder / "server.log"
     with started(command, folder) as (process, address):
         yield address

@@ -57,7 +57,7 @@ def test_a_session_goes_as_the_page_shows_it(session: str, folder: Path) -> None
 
 
 class ChatClient:
-    """A terminal in which somebody chats."""
+    """A terminal in which a user chats."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdin is not None

@@ -4,13 +4,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.serializers.drivers import pieces, receive, receive_buffered, send
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, send
 
 PAGE = Path(__file__).parents[2] / "docs" / "serializers.md"
 
 
 def run_examples() -> dict[str, Any]:
-    """Runs all examples of the page, one after the other as a reader would; returns what they have defined."""
+    """Run all examples of the page, one after the other as a reader would; return what they have defined."""
     namespace: dict[str, Any] = {"__name__": "examples"}
     text = PAGE.read_text()
     for match in re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):

@@ -12,7 +12,7 @@ INTERESTING += [b"1" * 4400, *(byte * 1500 for byte in (b"[", b"1", b"\x91", b"\
 
 
 def mutate(rng: random.Random, seeds: tuple[bytes, ...]) -> bytes:
-    """Returns one of *seeds*, changed in up to four places."""
+    """Return one of *seeds*, changed in up to four places."""
     data = bytearray(rng.choice(seeds))
     for _ in range(rng.randrange(5)):
         start = rng.randrange(len(data) + 1)

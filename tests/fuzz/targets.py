@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cbor2
-from tests.serializers.drivers import comparable, pieces, receive, receive_buffered, receive_decoded, send
+from tests.support.serializer_drivers import (
+    check_errors,
+    comparable,
+    pieces,
+    receive,
+    receive_buffered,
+    receive_decoded,
+    send,
+)
 
-from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
+from easynetwork.exceptions import DeserializeError, StreamProtocolParseError
 from easynetwork.serializers import (
     CBORSerializer,
     JSONSerializer,
@@ -73,7 +81,7 @@ def _absurd_cbor() -> tuple[bytes, ...]:
 
 
 def make_targets() -> list[Target]:
-    """Returns everything to fuzz. `PickleSerializer` is not: it runs what it is told."""
+    """Return everything to fuzz. `PickleSerializer` is not: it runs what it is told."""
     cbor = _target("cbor", CBORSerializer(limit=_LIMIT), _OBJECTS)
     return [
         _target("line-lf", StringLineSerializer(limit=_LIMIT), ["abc", "def" * 30]),
@@ -110,7 +118,7 @@ def make_targets() -> list[Target]:
 
 
 def run(target: Target, data: bytes, size: int) -> int:
-    """Gives *data* to *target* in all ways, as a whole and in pieces of *size* bytes; returns how many ways.
+    """Give *data* to *target* in all ways, as a whole and in pieces of *size* bytes; return how many ways.
 
     Any exception, and any broken promise, goes out.
     """
@@ -126,7 +134,7 @@ def run(target: Target, data: bytes, size: int) -> int:
     if isinstance(serializer, BufferedIncrementalPacketSerializer):
         results.append(receive_buffered(serializer, chunks, size))
     for received in results:
-        _check(received, data)
+        check_errors(received, data)
     assert comparable(decoded) == comparable(in_pieces), "the decoder differs from the generators"
     # With cbor2 5, what announces large arrays is not loaded before it is complete: other errors show later then.
     is_lazy = isinstance(serializer, CBORSerializer) and hasattr(cbor2, "CBORDecodeValueError")
@@ -138,14 +146,5 @@ def run(target: Target, data: bytes, size: int) -> int:
 
 
 def _kinds(results: list[Any]) -> list[Any]:
-    """Replaces parse errors by their class: what remains depends on what has arrived."""
+    """Replace parse errors by their class: what remains depends on what has arrived."""
     return [event[0] if isinstance(event, tuple) else event for event in comparable(results)]
-
-
-def _check(results: list[Any], data: bytes) -> None:
-    assert len(results) <= len(data), "something did not consume any byte"
-    for result in results:
-        if isinstance(result, StreamProtocolParseError):
-            assert isinstance(result.error, IncrementalDeserializeError)
-            assert bytes(result.remaining_data) in data
-            assert str(result)

@@ -1,3 +1,5 @@
+"""Futures of ``concurrent.futures`` in asynchronous code."""
+
 from __future__ import annotations
 
 import asyncio
@@ -12,15 +14,9 @@ import pytest
 import sniffio
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.futures import AsyncExecutor, unwrap_future
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
-
-
-@pytest.fixture
-def backend() -> AsyncBackend:
-    return new_builtin_backend("asyncio")
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from tests.blocking import PATIENCE, stream_pair
-from tests.blocking_tls import shakes_hands
-from tests.faulty_sockets import LOST, FaultySocket, faulty
-from tests.tls import Certificates, the_certificates
+from tests.support.blocking import PATIENCE
+from tests.support.blocking_tls import shakes_hands
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.faulty_sockets import LOST, FaultySocket, faulty
+from tests.support.sockets import stream_pair
 
 from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
@@ -146,7 +147,7 @@ def test_datagram_transport_says_what_the_network_has_reported(code: int) -> Non
 
 
 async def broken(backend: AsyncBackend, code: int, family: socket.AddressFamily) -> AsyncStreamTransport:
-    """Returns a transport that has lost its connection for *code*; those of asyncio are told by their loop."""
+    """Return a transport that has lost its connection for *code*; those of asyncio are told by their loop."""
     if isinstance(backend, AsyncIOBackend):
         callbacks = StreamCallbacks(asyncio.get_running_loop())
         callbacks.connection_made(Mock(spec=asyncio.Transport))

@@ -21,7 +21,7 @@ class Panic(BaseException):
 
 @pytest.fixture
 def fail_with() -> Iterator[Callable[[BaseException], None]]:
-    """Has each record of the logger fail."""
+    """Let each record of the logger fail."""
     failures: list[BaseException] = []
 
     def refuse(record: logging.LogRecord) -> bool:

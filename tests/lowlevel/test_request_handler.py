@@ -1,3 +1,5 @@
+"""What request handlers may yield."""
+
 from __future__ import annotations
 
 import dataclasses

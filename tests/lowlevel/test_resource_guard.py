@@ -1,3 +1,5 @@
+"""The guard that lets one task in at a time."""
+
 from __future__ import annotations
 
 import pytest

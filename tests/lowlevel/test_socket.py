@@ -1,3 +1,5 @@
+"""Addresses, attributes and options of sockets."""
+
 from __future__ import annotations
 
 import contextlib

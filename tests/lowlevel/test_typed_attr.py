@@ -1,3 +1,5 @@
+"""Typed attributes."""
+
 from __future__ import annotations
 
 import sys

@@ -59,11 +59,11 @@ class OwnFixedSize(FixedSizePacketSerializer[bytes, bytes]):
         return data
 
 
-class OwnFileBased(FileBasedPacketSerializer[bytes, bytes]):
+class LengthPrefixed(FileBasedPacketSerializer[bytes, bytes]):
     """A byte that says how many follow; zero is refused."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(ValueError, **kwargs)
+    def __init__(self, expected: Any = ValueError, **kwargs: Any) -> None:
+        super().__init__(expected, **kwargs)
 
     def dump_to_file(self, packet: bytes, file: IO[bytes], /) -> None:
         file.write(bytes([len(packet)]) + packet)
@@ -167,7 +167,7 @@ CASES: list[Case] = [
         lambda: OwnFixedSize(5),
         st.binary(min_size=5, max_size=5).filter(lambda packet: packet[:1] != b"!"),
     ),
-    Case("own-file-based", OwnFileBased, st.binary(min_size=1, max_size=255)),
+    Case("own-file-based", LengthPrefixed, st.binary(min_size=1, max_size=255)),
     Case("own-incremental", OwnIncremental, _single_bytes),
     Case("stapled", lambda: StapledPacketSerializer(StringLineSerializer(), StringLineSerializer()), _words),
     Case("stapled-incremental", lambda: StapledPacketSerializer(OwnIncremental(), OwnIncremental()), _single_bytes),

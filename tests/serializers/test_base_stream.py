@@ -5,7 +5,8 @@ import pickle
 from typing import IO, Any
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, send
+from tests.serializers.catalogue import LengthPrefixed
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, send
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 from easynetwork.serializers.base_stream import (
@@ -54,25 +55,6 @@ class Pickled(FileBasedPacketSerializer[Any, Any]):
             if "truncated" in str(exc):
                 raise EOFError from exc
             raise
-
-
-class LengthPrefixed(FileBasedPacketSerializer[bytes, bytes]):
-    """A byte that says how many follow; zero is refused."""
-
-    def __init__(self, expected: Any = ValueError, **kwargs: Any) -> None:
-        super().__init__(expected, **kwargs)
-
-    def dump_to_file(self, packet: bytes, file: IO[bytes], /) -> None:
-        file.write(bytes([len(packet)]) + packet)
-
-    def load_from_file(self, file: IO[bytes], /) -> bytes:
-        size = file.read(1)
-        if size == b"\0":
-            raise ValueError("zero")
-        data = file.read(size[0]) if size else b""
-        if not size or len(data) < size[0]:
-            raise EOFError
-        return data
 
 
 # -------------------------------------------------------------------------------------------------- separated packets

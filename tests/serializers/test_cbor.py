@@ -8,7 +8,7 @@ from typing import Any
 
 import cbor2
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, send
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, send
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 from easynetwork.serializers import CBORSerializer

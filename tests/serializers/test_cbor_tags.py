@@ -14,7 +14,7 @@ from typing import Any
 
 import cbor2
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, receive_decoded
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, receive_decoded
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError
 from easynetwork.serializers import CBORSerializer

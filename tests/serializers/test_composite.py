@@ -4,7 +4,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import receive, receive_buffered, send
+from tests.support.serializer_drivers import receive, receive_buffered, send
 
 from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
 from easynetwork.serializers import JSONSerializer, PickleSerializer, StringLineSerializer

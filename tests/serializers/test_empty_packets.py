@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, receive_decoded
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, receive_decoded
 
 from easynetwork.lowlevel._core.stream_decoders.choice import packet_encoder
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol

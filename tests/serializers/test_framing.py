@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered
+from tests.support.serializer_drivers import pieces, receive, receive_buffered
 
 from easynetwork.exceptions import LimitOverrunError
 from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, FrameFormat, SeparatedFrames

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, receive_decoded, send
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, receive_decoded, send
 
 from easynetwork.exceptions import (
     DeserializeError,
@@ -33,7 +33,7 @@ DOCUMENTS: list[Any] = [
 
 
 def results_of(results: list[Any]) -> list[Any]:
-    """Replaces parse errors by a tuple: the class of the error, and what remains."""
+    """Replace parse errors by a tuple: the class of the error, and what remains."""
     return [
         (type(result.error), bytes(result.remaining_data)) if isinstance(result, StreamProtocolParseError) else result
         for result in results

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered
+from tests.support.serializer_drivers import pieces, receive, receive_buffered
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 from easynetwork.serializers import StringLineSerializer

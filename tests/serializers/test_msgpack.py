@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, send
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, send
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 from easynetwork.serializers import MessagePackSerializer

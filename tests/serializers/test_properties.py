@@ -8,11 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.serializers.catalogue import CASES, Case, OwnFixedSize, OwnSeparated
-from tests.serializers.drivers import comparable, cut, receive, receive_buffered, receive_decoded, send
+from tests.support.serializer_drivers import (
+    check_errors,
+    comparable,
+    cut,
+    receive,
+    receive_buffered,
+    receive_decoded,
+    send,
+)
 
 from easynetwork.exceptions import (
     DeserializeError,
-    IncrementalDeserializeError,
     StreamProtocolParseError,
 )
 from easynetwork.serializers import JSONSerializer, StringLineSerializer, StructSerializer
@@ -74,10 +81,10 @@ def test_arbitrary_bytes_cause_documented_errors_only(case: Case, data: st.DataO
         pass
     chunks = cut(garbage, data.draw(positions))
     results = receive(serializer, chunks)
-    check_results(results, garbage)
+    check_errors(results, garbage)
     assert comparable(receive_decoded(serializer, chunks)) == comparable(results)
     if isinstance(serializer, BufferedIncrementalPacketSerializer):
-        check_results(receive_buffered(serializer, chunks, data.draw(sizehints)), garbage)
+        check_errors(receive_buffered(serializer, chunks, data.draw(sizehints)), garbage)
 
 
 def mutated(serializer: AbstractIncrementalPacketSerializer[Any, Any], case: Case) -> st.SearchStrategy[bytes]:
@@ -89,14 +96,6 @@ def mutated(serializer: AbstractIncrementalPacketSerializer[Any, Any], case: Cas
 def _replace(data: bytes, start: int, size: int, replacement: bytes) -> bytes:
     start %= len(data) + 1
     return data[:start] + replacement + data[start + size :]
-
-
-def check_results(results: list[Any], data: bytes) -> None:
-    assert len(results) <= len(data), "something did not consume any byte"
-    for result in results:
-        if isinstance(result, StreamProtocolParseError):
-            assert isinstance(result.error, IncrementalDeserializeError)
-            assert bytes(result.remaining_data) in data
 
 
 FRAMED: list[FramedPacketSerializer[Any, Any]] = [

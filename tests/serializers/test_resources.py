@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, receive_decoded, send
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, receive_decoded, send
 
 from easynetwork.exceptions import LimitOverrunError
 from easynetwork.serializers import (

@@ -4,7 +4,7 @@ import struct
 from typing import Any, NamedTuple
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, send
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, send
 
 from easynetwork.exceptions import DeserializeError
 from easynetwork.serializers import NamedTupleStructSerializer, StructSerializer

@@ -13,7 +13,7 @@ _T = TypeVar("_T")
 
 
 def run(generator: Generator[None, bytes, _T], *chunks: bytes) -> _T:
-    """Sends *chunks*, all of which must be asked for; returns the result."""
+    """Send *chunks*, all of which must be asked for; return the result."""
     try:
         next(generator)
         for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Arguments and life cycle of the TCP server."""
+"""Arguments of the TCP server, and what of its life concerns connections. test_life_cycle.py has the rest."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from tests.background import new_event, results, spawn
-from tests.lowlevel.api_async.servers.peers import PATIENCE, turns_of_the_loop
-from tests.servers.serving import Client, Handler, Requests, line_protocol, run, serving, until
-from tests.slow_backend import slow_backend
-from tests.socket_calls import socket_calls
+from tests.support.background import spawn, until
+from tests.support.lines import buffered_line_protocol, line_protocol
+from tests.support.peers import PATIENCE, turns_of_the_loop
+from tests.support.socket_calls import socket_calls
+from tests.support.stream_servers import Client, Handler, Requests, run, serving
 
-from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
-from easynetwork.lowlevel.socket import IPv4SocketAddress, SocketProxy
-from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol
-from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.protocol import BufferedStreamProtocol
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
-from easynetwork.servers.handlers import AsyncDatagramRequestHandler
 
 EVERY_BACKEND = True
 
@@ -34,50 +30,7 @@ def new_server(handler: Handler | None = None, host: Any = "127.0.0.1", **option
     return AsyncTCPNetworkServer(host, 0, line_protocol(), handler or Handler(), **options)
 
 
-class Setup(Handler):
-    """Hangs in ``service_init()`` until it is let go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reached = new_event()
-        self.go_on = new_event()
-
-    async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
-        self.reached.set()
-        await self.go_on.wait()
-
-
 # --------------------------------------------------------------------------------------------------------- arguments
-
-
-@pytest.mark.parametrize("protocol", [None, "x", DatagramProtocol(StringLineSerializer()), StringLineSerializer()])
-async def test_wrong_protocol_is_refused(protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        AsyncTCPNetworkServer("127.0.0.1", 0, protocol, Handler())
-
-
-async def test_wrong_request_handler_is_refused() -> None:
-    class Datagrams(AsyncDatagramRequestHandler[str, str]):
-        async def handle(self, client: Any, /) -> Requests:
-            yield None
-
-    handlers: list[Any] = [None, Handler, Datagrams()]
-    for handler in handlers:
-        with pytest.raises(TypeError):
-            AsyncTCPNetworkServer("127.0.0.1", 0, line_protocol(), handler)
-
-
-async def test_wrong_backend_is_refused() -> None:
-    with pytest.raises(TypeError):
-        new_server(backend=12)
-    with pytest.raises(NotImplementedError):
-        new_server(backend="curio")
-
-
-@pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
-async def test_max_recv_size_must_be_a_strictly_positive_integer(value: Any) -> None:
-    with pytest.raises(ValueError):
-        new_server(max_recv_size=value)
 
 
 @pytest.mark.parametrize(
@@ -95,41 +48,9 @@ async def test_tls_arguments_need_a_tls_context(options: dict[str, Any]) -> None
 
 
 async def test_buffered_protocol_is_served() -> None:
-    protocol: BufferedStreamProtocol[str, str, Any] = BufferedStreamProtocol(StringLineSerializer())
+    protocol: BufferedStreamProtocol[str, str, Any] = buffered_line_protocol()
     async with run(AsyncTCPNetworkServer("127.0.0.1", 0, protocol, Handler(), max_recv_size=3)) as it:
         assert await (await it.connect()).ask(b"longer than three") == b"longer than three"
-
-
-@pytest.mark.parametrize(
-    ("host", "error"), [(12, TypeError), (["127.0.0.1", 12], TypeError), ([None], TypeError), ([], OSError)]
-)
-async def test_bad_hosts_are_refused_at_activation(host: Any, error: type[Exception]) -> None:
-    server = new_server(host=host)
-    with pytest.raises(error):
-        await server.server_activate()
-    assert not server.is_listening()
-
-
-async def test_logger_is_named_after_the_module_unless_given() -> None:
-    assert new_server().logger.name == "easynetwork.servers.async_tcp"
-    logger = logging.getLogger("mine")
-    assert new_server(logger=logger).logger is logger
-
-
-async def test_backend_is_the_one_given() -> None:
-    backend = ensure_backend(None)
-    assert new_server(backend=backend).backend() is backend
-
-
-@pytest.mark.parametrize("host", [None, ""])
-async def test_no_host_means_all_interfaces_with_a_socket_for_each_family(host: Any) -> None:
-    async with new_server(host=host) as server:
-        addresses = server.get_addresses()
-        families = {sock.family for sock in server.get_sockets()}
-        assert socket.AF_INET in families
-        assert len(families) == len(addresses)
-        assert {address.host for address in addresses} <= {"0.0.0.0", "::"}
-        assert all(address.port > 0 for address in addresses)
 
 
 async def test_several_hosts_are_listened_on() -> None:
@@ -137,113 +58,7 @@ async def test_several_hosts_are_listened_on() -> None:
         assert [address.host for address in server.get_addresses()] == ["127.0.0.1", "127.0.0.2"]
 
 
-async def test_reuse_port_lets_another_server_have_the_same_port() -> None:
-    async with new_server(reuse_port=True) as first:
-        port = first.get_addresses()[0].port
-        second: Server = AsyncTCPNetworkServer("127.0.0.1", port, line_protocol(), Handler(), reuse_port=True)
-        async with second:
-            assert second.get_addresses() == first.get_addresses()
-
-
-# --------------------------------------------------------------------------------------------------------- activation
-
-
-async def test_server_is_closed_to_the_world_until_it_is_activated() -> None:
-    server = new_server()
-    assert not server.is_listening()
-    assert not server.is_serving()
-    assert server.get_addresses() == ()
-    assert server.get_sockets() == ()
-    await server.server_close()
-
-
-async def test_activation_opens_the_sockets_once() -> None:
-    async with new_server() as server:
-        assert server.is_listening()
-        assert not server.is_serving()
-        [address] = server.get_addresses()
-        assert isinstance(address, IPv4SocketAddress)
-        await server.server_activate()
-        assert server.get_addresses() == (address,)
-        [sock] = server.get_sockets()
-        assert isinstance(sock, SocketProxy)
-        assert sock.getsockname() == tuple(address)
-    assert not server.is_listening()
-    assert server.get_addresses() == ()
-    assert server.get_sockets() == ()
-
-
-async def test_concurrent_activations_open_the_sockets_once() -> None:
-    backend, slow = slow_backend("create_tcp_listeners")
-    server = new_server(backend=backend)
-    tasks = [spawn(server.server_activate()) for _ in range(5)]
-    await until(lambda: slow.calls)
-    slow.go_on.set()
-    await results(*tasks)
-    assert slow.calls == 1
-    assert server.is_listening()
-    await server.server_close()
-
-
-async def test_port_in_use_is_a_group_and_can_be_tried_again() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        server: Server = AsyncTCPNetworkServer("127.0.0.1", other.getsockname()[1], line_protocol(), Handler())
-        for _ in range(2):
-            with pytest.raises(ExceptionGroup) as caught:
-                await server.server_activate()
-            assert caught.value.subgroup(OSError) is not None
-            assert not server.is_listening()
-    async with server:
-        assert server.is_listening()
-
-
-async def test_unknown_host_is_a_gaierror_in_a_group() -> None:
-    server = new_server(host="host.invalid")
-    with pytest.raises(ExceptionGroup) as caught:
-        await server.server_activate()
-    assert caught.value.subgroup(socket.gaierror) is not None
-    assert not server.is_listening()
-
-
-async def test_closing_during_the_activation_ends_it() -> None:
-    backend, slow = slow_backend("create_tcp_listeners")
-    server = new_server(backend=backend)
-    activation = spawn(server.server_activate())
-    waiting = spawn(server.server_activate())
-    await until(lambda: slow.calls)
-    await server.server_close()
-    for task in (activation, waiting):
-        with pytest.raises(ServerClosedError):
-            await task.result()
-    assert not server.is_listening()
-    assert slow.calls == 1
-
-
-async def test_cancelled_activation_can_be_tried_again() -> None:
-    backend, slow = slow_backend("create_tcp_listeners")
-    server = new_server(backend=backend)
-    activation = spawn(server.server_activate())
-    await until(lambda: slow.calls)
-    activation.cancel()
-    await activation.wait()
-    assert activation.cancelled()
-    assert not server.is_listening()
-    slow.go_on.set()
-    async with server:
-        assert server.is_listening()
-
-
 # ------------------------------------------------------------------------------------------------------------ closing
-
-
-async def test_closed_server_stays_closed() -> None:
-    server = new_server()
-    await server.server_close()
-    await server.server_close()
-    with pytest.raises(ServerClosedError):
-        await server.server_activate()
-    with pytest.raises(ServerClosedError):
-        await server.serve_forever()
 
 
 async def test_closing_lets_connected_clients_finish() -> None:
@@ -267,12 +82,6 @@ async def test_closing_lets_connected_clients_finish() -> None:
         second.close()
         await it.task.result()
     assert handler.diary.count("disconnected") == 2
-
-
-async def test_closing_without_clients_ends_the_serving() -> None:
-    async with serving(Handler()) as it:
-        await it.server.server_close()
-        await it.task.result()
 
 
 async def test_shutdown_of_a_closed_server_ends_its_clients() -> None:
@@ -300,39 +109,7 @@ async def test_cancelled_closing_closes_all_the_same() -> None:
     assert [sock.fileno() for sock in sockets] == [-1, -1]
 
 
-async def test_closing_is_refused_in_the_set_up() -> None:
-    class Closing(Handler):
-        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
-            with pytest.raises(BusyResourceError):
-                await server.server_close()
-            assert server.is_listening()
-
-    async with serving(Closing()) as it:
-        assert await (await it.connect()).ask(b"a") == b"a"
-
-
 # ------------------------------------------------------------------------------------------------------------ serving
-
-
-async def test_serving_again_keeps_the_sockets_and_sets_the_service_up_anew() -> None:
-    class Service(Handler):
-        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
-            self.diary.append("init")
-            exit_stack.callback(self.diary.append, "exit")
-
-    handler = Service()
-    async with new_server(handler) as server:
-        addresses = server.get_addresses()
-        for _ in range(3):
-            task = spawn(server.serve_forever())
-            await until(server.is_serving)
-            await server.shutdown()
-            assert task.done()
-            assert await task.result() is None  # type: ignore[func-returns-value] # what is tested
-            assert not server.is_serving()
-            assert server.is_listening()
-            assert server.get_addresses() == addresses
-    assert handler.diary == ["init", "exit"] * 3
 
 
 async def test_connection_made_between_two_runs_is_served_by_the_second() -> None:
@@ -351,72 +128,12 @@ async def test_connection_made_between_two_runs_is_served_by_the_second() -> Non
             await second.result()
 
 
-async def test_second_call_while_serving_is_refused() -> None:
-    async with serving(Handler()) as it:
-        with pytest.raises(ServerAlreadyRunning):
-            await it.server.serve_forever()
-        assert it.server.is_serving()
-        assert await (await it.connect()).ask(b"a") == b"a"
-
-
-async def test_second_call_during_the_set_up_is_refused() -> None:
-    handler = Setup()
-    server = new_server(handler)
-    task = spawn(server.serve_forever())
-    await handler.reached.wait()
-    with pytest.raises(ServerAlreadyRunning):
-        await server.serve_forever()
-    await server.shutdown()
-    await task.result()
-    await server.server_close()
-
-
 async def test_shutdown_without_serving_does_nothing() -> None:
     server = new_server()
     await server.shutdown()
     async with server:
         await server.shutdown()
         assert server.is_listening()
-
-
-async def test_any_number_of_tasks_may_shut_down_and_return_after_the_end() -> None:
-    class Service(Handler):
-        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
-            exit_stack.callback(self.diary.append, "exit")
-
-    handler = Service()
-    async with serving(handler) as it:
-
-        async def shut_down() -> list[str]:
-            await it.server.shutdown()
-            return list(handler.diary)
-
-        assert await ensure_backend(None).gather(*(shut_down() for _ in range(4))) == [["exit"]] * 4
-
-
-async def test_shutdown_during_the_set_up_ends_it_and_the_event_is_never_set() -> None:
-    handler = Setup()
-    server = new_server(handler)
-    is_up = new_event()
-    task = spawn(server.serve_forever(is_up_event=is_up))
-    await handler.reached.wait()
-    assert server.is_listening()
-    assert not server.is_serving()
-    await server.shutdown()
-    await task.result()
-    assert not is_up.is_set()
-    await server.server_close()
-
-
-async def test_shutdown_during_the_activation_ends_it() -> None:
-    backend, slow = slow_backend("create_tcp_listeners")
-    server = new_server(backend=backend)
-    task = spawn(server.serve_forever())
-    await until(lambda: slow.calls)
-    await server.shutdown()
-    await task.result()
-    assert not server.is_listening()
-    await server.server_close()
 
 
 async def test_cancelling_tears_down_and_propagates() -> None:
@@ -435,28 +152,6 @@ async def test_cancelling_tears_down_and_propagates() -> None:
         assert not it.server.is_serving()
         assert it.server.is_listening()
     assert handler.diary == ["connected", "disconnected", "exit"]
-
-
-async def test_failure_of_the_set_up_propagates_and_the_sockets_stay_open() -> None:
-    class Failing(Handler):
-        is_failing = True
-
-        async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
-            exit_stack.callback(self.diary.append, "exit")
-            if self.is_failing:
-                raise LookupError("on purpose")
-
-    handler = Failing()
-    server = new_server(handler)
-    is_up = new_event()
-    with pytest.raises(LookupError):
-        await server.serve_forever(is_up_event=is_up)
-    assert handler.diary == ["exit"]
-    assert not is_up.is_set()
-    assert server.is_listening()
-    handler.is_failing = False
-    async with run(server) as it:
-        assert await (await it.connect()).ask(b"a") == b"a"
 
 
 async def test_tear_down_goes_from_the_clients_to_the_service() -> None:

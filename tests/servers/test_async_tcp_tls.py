@@ -9,12 +9,13 @@ import ssl
 from typing import Any
 
 import pytest
-from tests.background import new_event, sleep, spawn
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import TLSPeer
-from tests.servers.serving import Client, Handler, Requests, line_protocol, run, serving, until
-from tests.servers.tls_serving import TLSClient, connect
-from tests.tls import Certificates, the_certificates
+from tests.support.background import new_event, sleep, spawn, until
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.lines import line_protocol
+from tests.support.peers import turns_of_the_loop
+from tests.support.stream_servers import Client, Handler, Noting, Requests, run, serving
+from tests.support.tls_connections import TLSPeer
+from tests.support.tls_servers import TLSClient, connect
 
 from easynetwork.exceptions import ClientClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import IEvent, TaskInfo
@@ -223,18 +224,6 @@ async def test_client_knows_about_tls(context: ssl.SSLContext, certificates: Cer
 
 
 # -------------------------------------------------------------------------------------------------------- the end
-
-
-class Noting(Handler):
-    """Notes how its generator ends."""
-
-    async def handle(self, client: Client, /) -> Requests:
-        try:
-            while True:
-                await client.send_packet((yield None))
-        except BaseException as exc:
-            self.diary.append(type(exc).__name__)
-            raise
 
 
 async def closes_tls(peer: TLSClient) -> None:

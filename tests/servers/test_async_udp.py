@@ -7,24 +7,22 @@ import socket
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift
-from tests.servers.datagram_serving import (
+from tests.support.datagram_servers import (
     Client,
     Handler,
     Recorder,
     Requests,
     has_ipv6,
     serving,
-    text_protocol,
 )
+from tests.support.descriptors import Gift
+from tests.support.lines import text_protocol
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.socket import IPv4SocketAddress, IPv6SocketAddress, SocketAttribute, SocketProxy
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
-from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute
+from easynetwork.servers.handlers import INETClientAttribute
 
 EVERY_BACKEND = True
 
@@ -37,31 +35,7 @@ def new_server(backend: Any, host: Any = "127.0.0.1", port: int = 0, **options: 
     return AsyncUDPNetworkServer(host, port, text_protocol(), Handler(), backend, **options)
 
 
-class Streams(AsyncStreamRequestHandler[str, str]):
-    async def handle(self, client: Any, /) -> Requests:
-        yield None
-
-
 # --------------------------------------------------------------------------------------------------------- arguments
-
-
-@pytest.mark.parametrize("protocol", [None, "x", StreamProtocol(StringLineSerializer()), StringLineSerializer()])
-def test_wrong_protocol_is_refused(protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        AsyncUDPNetworkServer("127.0.0.1", 0, protocol, Handler(), "asyncio")
-
-
-@pytest.mark.parametrize("handler", [None, Handler, Streams()])
-def test_wrong_request_handler_is_refused(handler: Any) -> None:
-    with pytest.raises(TypeError):
-        AsyncUDPNetworkServer("127.0.0.1", 0, text_protocol(), handler, "asyncio")
-
-
-def test_wrong_backend_is_refused() -> None:
-    with pytest.raises(TypeError):
-        new_server(12)
-    with pytest.raises(NotImplementedError):
-        new_server("curio")
 
 
 def test_what_is_for_other_servers_is_refused() -> None:
@@ -73,69 +47,7 @@ def test_what_is_for_other_servers_is_refused() -> None:
             new_server("asyncio", **option)
 
 
-async def test_backend_is_the_one_given_or_the_one_that_runs(backend: AsyncBackend) -> None:
-    assert new_server(backend).backend() is backend
-    assert type(new_server(None).backend()) is type(backend)
-
-
-def test_logger_is_named_after_the_module_unless_given() -> None:
-    assert new_server("asyncio").logger.name == "easynetwork.servers.async_udp"
-    logger = logging.getLogger("mine")
-    assert new_server("asyncio", logger=logger).logger is logger
-
-
-@pytest.mark.parametrize(
-    ("host", "error"), [(12, TypeError), (["127.0.0.1", 12], TypeError), ([None], TypeError), ([], OSError)]
-)
-async def test_bad_hosts_are_refused_at_activation(backend: AsyncBackend, host: Any, error: type[Exception]) -> None:
-    server = new_server(backend, host)
-    with pytest.raises(error):
-        await server.server_activate()
-    assert not server.is_listening()
-
-
-@pytest.mark.parametrize("host", [None, ""])
-async def test_no_host_means_all_interfaces_with_a_socket_for_each_family(backend: AsyncBackend, host: Any) -> None:
-    async with new_server(backend, host) as server:
-        addresses = server.get_addresses()
-        families = {sock.family for sock in server.get_sockets()}
-        assert socket.AF_INET in families
-        assert len(families) == len(addresses)
-        assert {address.host for address in addresses} <= {"0.0.0.0", "::"}
-        assert all(address.port > 0 for address in addresses)
-
-
-async def test_reuse_port_lets_another_server_have_the_same_port(backend: AsyncBackend) -> None:
-    async with new_server(backend, reuse_port=True) as first:
-        [address] = first.get_addresses()
-        async with new_server(backend, port=address.port, reuse_port=True) as second:
-            assert second.get_addresses() == first.get_addresses()
-        with pytest.raises(ExceptionGroup) as caught:
-            await new_server(backend, port=address.port).server_activate()
-        assert caught.value.subgroup(OSError) is not None
-
-
-async def test_reuse_port_is_refused_where_the_system_has_no_such_thing(
-    backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(socket, "SO_REUSEPORT")
-    server = new_server(backend, reuse_port=True)
-    with pytest.raises(ValueError):
-        await server.server_activate()
-    assert not server.is_listening()
-
-
 # ----------------------------------------------------------------------------------------------------------- sockets
-
-
-async def test_sockets_are_views_of_datagram_sockets(backend: AsyncBackend) -> None:
-    async with new_server(backend) as server:
-        [sock] = server.get_sockets()
-        [address] = server.get_addresses()
-        assert isinstance(sock, SocketProxy)
-        assert isinstance(address, IPv4SocketAddress)
-        assert sock.type == socket.SOCK_DGRAM
-        assert sock.getsockname() == tuple(address)
 
 
 async def test_answers_come_from_the_socket_that_was_asked(backend: AsyncBackend) -> None:
@@ -144,7 +56,7 @@ async def test_answers_come_from_the_socket_that_was_asked(backend: AsyncBackend
         assert [address.host for address in it.server.get_addresses()] == hosts
         for index, address in enumerate(it.server.get_addresses()):
             family = it.server.get_sockets()[index].family
-            with socket.socket(family, socket.SOCK_DGRAM) as sock:  # connected to nobody: it hears everybody
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:  # not connected: it hears all peers
                 sock.bind((address.host, 0))
                 sock.settimeout(10)
                 sock.sendto(b"hello", tuple(address))

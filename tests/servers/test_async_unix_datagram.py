@@ -7,40 +7,33 @@ import errno
 import logging
 import os
 import socket
-import stat
-import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import Queue, until
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.datagram_serving import (
+from tests.support.background import Queue, until
+from tests.support.datagram_servers import (
     Client,
-    DatagramPeer,
     Handler,
     Recorder,
     Requests,
     has_unix_datagrams,
     run,
-    text_protocol,
 )
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.lines import text_protocol
+from tests.support.network_servers import problems
+from tests.support.peers import PATIENCE, DatagramPeer
+from tests.support.platforms import needs_abstract_names
 
-from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError, UnsupportedOperation
+from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute, SocketProxy, UnixSocketAddress
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer
-from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
+from easynetwork.servers.handlers import UNIXClientAttribute
 
 EVERY_BACKEND = True
-
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
 
 Server = AsyncUnixDatagramServer[str, str]
 
@@ -51,62 +44,12 @@ def _skip_where_there_are_none(request: pytest.FixtureRequest) -> None:
         pytest.skip("this backend has no Unix datagram sockets")
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
-
-
 def new_server(backend: Any, path: Any, handler: Handler | None = None, **options: Any) -> Server:
     return AsyncUnixDatagramServer(path, text_protocol(), handler or Handler(), backend, **options)
 
 
-def problems(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.levelno > logging.INFO]
-
-
 # --------------------------------------------------------------------------------------------------------- arguments
 # By whatever backend: here, it is not asked for anything.
-
-
-@pytest.mark.parametrize("protocol", [None, "x", StreamProtocol(StringLineSerializer()), StringLineSerializer()])
-def test_wrong_protocol_is_refused(path: str, protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        AsyncUnixDatagramServer(path, protocol, Handler(), "trio")
-
-
-def test_wrong_request_handler_is_refused(path: str) -> None:
-    class Streams(AsyncStreamRequestHandler[str, str]):
-        async def handle(self, client: Any, /) -> Requests:
-            yield None
-
-    handlers: list[Any] = [None, Handler, Streams()]
-    for handler in handlers:
-        with pytest.raises(TypeError):
-            AsyncUnixDatagramServer(path, text_protocol(), handler, "trio")
-
-
-def test_wrong_backend_is_refused(path: str) -> None:
-    with pytest.raises(TypeError):
-        new_server(12, path)
-    with pytest.raises(NotImplementedError):
-        new_server("curio", path)
-
-
-@pytest.mark.parametrize("path", [None, 12, ("host", 80)])
-def test_wrong_path_is_refused(path: Any) -> None:
-    with pytest.raises(TypeError):
-        new_server("trio", path)
-
-
-def test_a_path_with_a_nul_is_refused() -> None:
-    with pytest.raises(ValueError, match="NUL"):
-        new_server("trio", "a\0b")
-
-
-def test_an_empty_path_is_refused_where_the_system_chooses_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(ValueError, match="path"):
-        new_server("trio", "")
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
@@ -127,130 +70,6 @@ def test_room_for_ancillary_data_is_refused_if_none_is_received(path: str, value
 def test_unknown_behavior_is_refused(path: str, value: Any) -> None:
     with pytest.raises(ValueError, match="unnamed_addresses_behavior"):
         new_server("trio", path, unnamed_addresses_behavior=value)
-
-
-def test_logger_is_named_after_the_module_unless_given(path: str) -> None:
-    assert new_server("trio", path).logger.name == "easynetwork.servers.async_unix_datagram"
-    logger = logging.getLogger("mine")
-    assert new_server("trio", path, logger=logger).logger is logger
-
-
-# -------------------------------------------------------------------------------------------------------------- paths
-
-
-@pytest.mark.parametrize("kind", [str, os.fsencode, Path, UnixSocketAddress.from_pathname])
-async def test_any_kind_of_path_is_received_on(backend: AsyncBackend, path: str, kind: Callable[[str], Any]) -> None:
-    async with new_server(backend, kind(path)) as server:
-        assert server.get_addresses() == (UnixSocketAddress.from_pathname(path),)
-        [sock] = server.get_sockets()
-        assert isinstance(sock, SocketProxy)
-        assert sock.type == socket.SOCK_DGRAM
-        assert sock.getsockname() == path
-    assert server.get_addresses() == ()
-    assert server.get_sockets() == ()
-
-
-@LINUX
-@pytest.mark.parametrize("name", [b"", b"\0easynetwork-test-%d" % os.getpid()], ids=["automatic", "abstract"])
-async def test_abstract_names_leave_no_file(backend: AsyncBackend, name: bytes) -> None:
-    async with run(new_server(backend, name)) as it:
-        [address] = it.server.get_addresses()
-        assert address.as_abstract_name()
-        assert await it.peer().ask(b"hello") == b"hello"
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o666])
-async def test_the_file_has_the_mode_that_is_asked_for_and_is_deleted_in_the_end(
-    backend: AsyncBackend, path: str, mode: int
-) -> None:
-    async with new_server(backend, path, mode=mode):
-        assert stat.S_IMODE(os.stat(path).st_mode) == mode
-    assert not os.path.lexists(path)
-
-
-async def test_a_file_that_somebody_else_has_put_there_is_left_alone(backend: AsyncBackend, path: str) -> None:
-    async with new_server(backend, path):
-        os.rename(path, path + ".moved")
-        Path(path).write_text("precious")
-    assert Path(path).read_text() == "precious"
-
-
-async def test_the_socket_of_another_server_that_has_replaced_ours_is_left_alone(
-    backend: AsyncBackend, path: str
-) -> None:
-    async with new_server(backend, path):
-        os.rename(path, path + ".moved")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
-            other.bind(path)
-            inode = os.stat(path).st_ino
-    assert os.stat(path).st_ino == inode
-
-
-async def test_a_file_that_has_gone_already_is_no_error(
-    backend: AsyncBackend, path: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with new_server(backend, path):
-        os.unlink(path)
-    assert problems(caplog) == []
-
-
-async def test_a_file_that_cannot_be_deleted_is_logged_and_the_server_closed(
-    backend: AsyncBackend, path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unlink(path: str) -> None:
-        raise PermissionError(errno.EACCES, "on purpose")
-
-    async with new_server(backend, path) as server:
-        monkeypatch.setattr(os, "unlink", unlink)
-    assert not server.is_listening()
-    [record] = problems(caplog)
-    assert record.levelno == logging.ERROR
-    assert record.name == server.logger.name
-    assert path in record.getMessage()
-
-
-async def test_what_is_at_the_path_is_in_use_and_left_alone(backend: AsyncBackend, path: str) -> None:
-    Path(path).write_text("precious")
-    async with all_closed():
-        server = new_server(backend, path)
-        with pytest.raises(OSError) as info:
-            await server.server_activate()
-        assert info.value.errno == errno.EADDRINUSE
-        assert not server.is_listening()
-        await server.server_close()
-    assert Path(path).read_text() == "precious"
-
-
-async def test_a_live_server_is_not_disturbed(backend: AsyncBackend, path: str) -> None:
-    async with run(new_server(backend, path)) as it:
-        peer = it.peer()
-        assert await peer.ask(b"one") == b"one"
-        async with all_closed():
-            second = new_server(backend, path)
-            with pytest.raises(OSError) as info:
-                await second.server_activate()
-            await second.server_close()
-        assert info.value.errno == errno.EADDRINUSE
-        assert await peer.ask(b"two") == b"two"
-        assert await it.peer().ask(b"three") == b"three"
-
-
-async def test_the_path_of_a_dead_server_is_taken_over(backend: AsyncBackend, path: str) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
-        dead.bind(path)
-    async with run(new_server(backend, path)) as it:
-        assert await it.peer().ask(b"hello") == b"hello"
-    assert not os.path.lexists(path)
-
-
-async def test_a_failed_activation_is_a_plain_error_and_may_be_repeated(backend: AsyncBackend, path: str) -> None:
-    server = new_server(backend, path + "/socket")
-    with pytest.raises(FileNotFoundError):
-        await server.server_activate()
-    os.mkdir(path)
-    async with server:
-        assert server.is_listening()
-    assert not os.path.lexists(path + "/socket")
 
 
 # ------------------------------------------------------------------------------------------------------------ clients
@@ -276,7 +95,7 @@ async def test_client_has_the_names_of_both_ends(backend: AsyncBackend, path: st
         assert client.extra(UNIXClientAttribute.peer_name) == peer_name
 
 
-@LINUX
+@needs_abstract_names
 async def test_client_with_an_abstract_name_is_handled_like_any_other(backend: AsyncBackend, path: str) -> None:
     handler = Recorder()
     async with run(new_server(backend, path, handler)) as it:
@@ -322,7 +141,7 @@ async def test_sender_without_a_name_is_not_handled(
         nameless.send(b"\xff")
         assert await peer.ask(b"a") == b"a"
     assert handler.diary == ["a"]
-    records = problems(caplog)
+    records = problems(caplog.records)
     assert [record.levelno for record in records] == [logging.WARNING] * (2 if behavior == "warn" else 0)
     assert not any(record.exc_info for record in records)
 
@@ -368,8 +187,8 @@ async def test_error_for_a_sender_without_a_name_is_logged_like_any_other(
         nameless, peer = it.peer(is_named=False), it.peer()
         nameless.send(b"guess who")
         assert await peer.ask(b"a") == b"a"
-        await until(lambda: len(problems(caplog)) == 1)
-        [record] = problems(caplog)
+        await until(lambda: len(problems(caplog.records)) == 1)
+        [record] = problems(caplog.records)
         assert "<unnamed>" in record.getMessage()
         assert record.exc_info is not None
         assert isinstance(record.exc_info[1], OSError)
@@ -449,21 +268,6 @@ async def test_server_without_ancillary_data_gets_none_of_the_files(backend: Asy
         with Gift() as gift:
             send_message(peer.sock, b"file", gift)
         assert await peer.receive() == b"file"
-
-
-async def test_ancillary_data_that_was_not_asked_for_at_the_start_is_unsupported(
-    backend: AsyncBackend, path: str
-) -> None:
-    class Asking(Handler):
-        async def handle(self, client: Client, /) -> Requests:
-            with pytest.raises(UnsupportedOperation):
-                yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(lambda _: None))
-            await client.send_packet((yield None))
-
-    async with run(new_server(backend, path, Asking())) as it:
-        peer = it.peer()
-        peer.send(b"a", b"b")
-        assert await peer.receive() == b"b"
 
 
 async def test_callback_that_fails_is_a_runtime_error_at_the_yield(backend: AsyncBackend, path: str) -> None:

@@ -7,16 +7,14 @@ import logging
 import os
 import select
 import socket
-import stat
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import results, settle, sleep, spawn, spawn_in_order
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.servers.serving import Client, Handler, Requests, line_protocol, run, until
+from tests.support.background import results, sleep, spawn, spawn_in_order, until
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.lines import buffered_line_protocol, line_protocol
+from tests.support.stream_servers import Client, Handler, Requests, run
 
 from easynetwork.exceptions import ClientClosedError, ServerClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -25,210 +23,31 @@ from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvPa
 from easynetwork.lowlevel.socket import (
     SocketAncillary,
     SocketAttribute,
-    SocketProxy,
     UnixCredentials,
     UnixSocketAddress,
 )
-from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol
-from easynetwork.serializers.line import StringLineSerializer
 from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 from easynetwork.servers.handlers import UNIXClientAttribute
-
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
 
 EVERY_BACKEND = True
 
 Server = AsyncUnixStreamServer[str, str]
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
-
-
 def new_server(path: Any, handler: Handler | None = None, **options: Any) -> Server:
     return AsyncUnixStreamServer(path, line_protocol(), handler or Handler(), **options)
-
-
-def connect(path: str | bytes) -> None:
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(path)
 
 
 # --------------------------------------------------------------------------------------------------------- arguments
 
 
-@pytest.mark.parametrize("protocol", [None, "x", DatagramProtocol(StringLineSerializer()), StringLineSerializer()])
-async def test_wrong_protocol_is_refused(path: str, protocol: Any) -> None:
-    with pytest.raises(TypeError):
-        AsyncUnixStreamServer(path, protocol, Handler())
-
-
-async def test_wrong_request_handler_is_refused(path: str) -> None:
-    handler: Any = Handler
-    with pytest.raises(TypeError):
-        new_server(path, handler)
-
-
-@pytest.mark.parametrize("path", [None, 12, ("host", 80)])
-async def test_wrong_path_is_refused(path: Any) -> None:
-    with pytest.raises(TypeError):
-        new_server(path)
-
-
-async def test_a_path_with_a_nul_is_refused() -> None:
-    with pytest.raises(ValueError, match="NUL"):
-        new_server("a\0b")
-
-
-async def test_an_empty_path_is_refused_where_the_system_chooses_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(ValueError, match="path"):
-        new_server("")
-
-
-@pytest.mark.parametrize("name", ["max_recv_size", "ancillary_bufsize"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, "1"])
-async def test_sizes_must_be_strictly_positive_integers(path: str, name: str, value: Any) -> None:
-    with pytest.raises(ValueError, match=name):
-        new_server(path, **{name: value})
-
-
-async def test_logger_is_named_after_the_module_unless_given(path: str) -> None:
-    assert new_server(path).logger.name == "easynetwork.servers.async_unix_stream"
-    logger = logging.getLogger("mine")
-    assert new_server(path, logger=logger).logger is logger
+async def test_room_for_ancillary_data_must_be_a_strictly_positive_integer(path: str, value: Any) -> None:
+    with pytest.raises(ValueError, match="ancillary_bufsize"):
+        new_server(path, ancillary_bufsize=value)
 
 
 # -------------------------------------------------------------------------------------------------------------- paths
-
-
-@pytest.mark.parametrize("kind", [str, os.fsencode, Path, UnixSocketAddress.from_pathname])
-async def test_any_kind_of_path_is_listened_on(path: str, kind: Callable[[str], Any]) -> None:
-    async with new_server(kind(path)) as server:
-        assert server.get_addresses() == (UnixSocketAddress.from_pathname(path),)
-        [sock] = server.get_sockets()
-        assert isinstance(sock, SocketProxy)
-        assert sock.getsockname() == path
-    assert server.get_addresses() == ()
-    assert server.get_sockets() == ()
-
-
-@LINUX
-@pytest.mark.parametrize("name", [b"", b"\0easynetwork-test-%d" % os.getpid()], ids=["automatic", "abstract"])
-async def test_abstract_names_leave_no_file(name: bytes) -> None:
-    async with run(new_server(name)) as it:
-        [address] = it.server.get_addresses()
-        assert address.as_abstract_name() is not None
-        assert await (await it.connect()).ask(b"hello") == b"hello"
-
-
-async def test_the_file_has_the_mode_that_is_asked_for_and_is_deleted_in_the_end(path: str) -> None:
-    async with new_server(path, mode=0o600):
-        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-    assert not os.path.lexists(path)
-
-
-async def test_the_file_stays_between_two_runs(path: str) -> None:
-    server = new_server(path)
-    for _ in range(2):
-        task = spawn(server.serve_forever())
-        await until(server.is_serving)
-        await server.shutdown()
-        await task.result()
-        assert os.path.exists(path)
-    await server.server_close()
-    assert not os.path.lexists(path)
-    with pytest.raises(ServerClosedError):
-        await server.server_activate()
-
-
-async def test_a_file_that_somebody_else_has_put_there_is_left_alone(path: str) -> None:
-    async with new_server(path):
-        os.rename(path, path + ".moved")
-        Path(path).write_text("precious")
-    assert Path(path).read_text() == "precious"
-
-
-async def test_the_socket_of_a_server_that_has_replaced_ours_is_left_alone(path: str) -> None:
-    async with new_server(path):
-        os.rename(path, path + ".moved")
-        async with new_server(path) as successor:
-            pass
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.bind(path)
-            inode = os.stat(path).st_ino
-            assert not successor.is_listening()
-    assert os.stat(path).st_ino == inode
-
-
-async def test_a_file_that_has_gone_already_is_no_error(path: str, caplog: pytest.LogCaptureFixture) -> None:
-    async with new_server(path):
-        os.unlink(path)
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-
-
-async def test_a_file_that_cannot_be_deleted_is_logged_and_the_server_closed(
-    path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unlink(path: str) -> None:
-        raise PermissionError(errno.EACCES, "on purpose")
-
-    async with new_server(path) as server:
-        monkeypatch.setattr(os, "unlink", unlink)
-    assert not server.is_listening()
-    with pytest.raises(ConnectionRefusedError):
-        connect(path)
-    [record] = caplog.records
-    assert record.levelno == logging.ERROR
-    assert record.name == server.logger.name
-    assert path in record.getMessage()
-
-
-async def test_a_cancelled_close_deletes_the_file_and_closes_the_socket(path: str) -> None:
-    async with all_closed():
-        server = new_server(path)
-        await server.server_activate()
-        closing = spawn(server.server_close())
-        await settle()
-        closing.cancel()
-        await closing.wait()
-    assert not os.path.lexists(path)
-    assert not server.is_listening()
-
-
-async def test_a_live_server_is_not_disturbed(path: str) -> None:
-    async with run(new_server(path)) as it:
-        peer = await it.connect()
-        assert await peer.ask(b"one") == b"one"
-        second = new_server(path)
-        async with all_closed():
-            with pytest.raises(OSError, match=path) as info:
-                await second.server_activate()
-        assert info.value.errno == errno.EADDRINUSE
-        assert not second.is_listening()
-        await second.server_close()
-        assert await peer.ask(b"two") == b"two"
-        assert await (await it.connect()).ask(b"three") == b"three"
-
-
-async def test_the_path_of_a_dead_server_is_taken_over(path: str) -> None:
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(path)
-        dead.listen()
-    async with run(new_server(path)) as it:
-        assert await (await it.connect()).ask(b"hello") == b"hello"
-    assert not os.path.lexists(path)
-
-
-async def test_a_failed_activation_may_be_repeated(path: str) -> None:
-    server = new_server(path + "/socket")
-    with pytest.raises(FileNotFoundError):
-        await server.server_activate()
-    os.mkdir(path)
-    async with server:
-        assert server.is_listening()
-    assert not os.path.lexists(path + "/socket")
 
 
 async def test_a_server_closed_while_it_is_activated_leaves_nothing(path: str) -> None:
@@ -255,7 +74,7 @@ async def test_a_server_closed_while_it_is_activated_leaves_nothing(path: str) -
 
 @pytest.mark.parametrize("kind", ["stream", "buffered"])
 async def test_clients_are_served(path: str, kind: str) -> None:
-    protocol: Any = line_protocol() if kind == "stream" else BufferedStreamProtocol(StringLineSerializer())
+    protocol: Any = line_protocol() if kind == "stream" else buffered_line_protocol()
     handler = Handler()
     async with all_closed():
         async with run(AsyncUnixStreamServer(path, protocol, handler, max_recv_size=3)) as it:

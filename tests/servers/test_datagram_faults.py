@@ -10,20 +10,21 @@ from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from typing import Any
 
 import pytest
-from tests.background import settle, spawn, until
-from tests.lowlevel.api_async.servers.datagram_serving import WrappedListener
-from tests.servers.datagram_serving import Client, DatagramPeer, Handler, Requests, Server, Serving, run, text_protocol
-from tests.servers.test_faults import (
-    FAULTS,
+from tests.support.background import settle, spawn, until
+from tests.support.datagram_servers import Client, Handler, Requests, Server, Serving, run
+from tests.support.faults import (
     GROUPS,
     Panic,
     RaisingConverter,
     RaisingSerializer,
     broken_logger,
     one_error,
-    problems,
     stray_cancellation,
 )
+from tests.support.lines import text_protocol
+from tests.support.lowlevel_datagram_servers import WrappedListener
+from tests.support.network_servers import problems
+from tests.support.peers import DatagramPeer
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
@@ -66,11 +67,6 @@ def make_server(request: pytest.FixtureRequest, backend: AsyncBackend) -> Callab
 MakeServer = Callable[..., Server]
 
 
-@pytest.fixture(params=FAULTS)
-def make_fault(request: pytest.FixtureRequest) -> Callable[[], BaseException]:
-    return FAULTS[request.param]
-
-
 @contextlib.asynccontextmanager
 async def another_peer(it: Serving) -> AsyncIterator[DatagramPeer]:
     """One that is answered before, and after all that happens meanwhile."""
@@ -102,7 +98,7 @@ async def test_generator_with_a_task_group_is_closed_with_the_server_without_a_w
         await it.task.wait()
         assert it.task.error is None
     assert endings == ["end"] * 2
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 class Faulty(Handler):
@@ -283,6 +279,6 @@ async def test_invalid_datagram_of_another_origin_is_an_error_like_any_other(
     async with run(make_server(Confusing())) as it, another_peer(it) as peer:
         peer.send(b"\xff")
         error = await one_error(caplog)
-        [record] = problems(caplog)
+        [record] = problems(caplog.records)
         assert record.levelno == logging.ERROR
     assert error is not caught[0]

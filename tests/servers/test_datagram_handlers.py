@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 import pytest
 import sniffio
-from tests.background import Queue, until
-from tests.servers.datagram_serving import (
+from tests.support.background import Queue, until
+from tests.support.datagram_servers import (
     Client,
     Handler,
     Recorder,
@@ -28,8 +28,9 @@ from tests.servers.datagram_serving import (
     Serving,
     has_unix_datagrams,
     run,
-    text_protocol,
 )
+from tests.support.lines import text_protocol
+from tests.support.network_servers import problems
 
 from easynetwork.exceptions import ClientClosedError, DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -73,10 +74,6 @@ def serve(request: pytest.FixtureRequest, backend: AsyncBackend, tmp_path: Path)
 
 def address_in_logs(address: Any) -> str:
     return address if isinstance(address, str) else str(tuple(address))
-
-
-def problems(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    return [record for record in caplog.records if record.levelno > logging.INFO]
 
 
 # ----------------------------------------------------------------------------------------------------------- requests
@@ -288,7 +285,7 @@ async def test_what_may_not_be_yielded_is_refused_there_and_loses_the_first_data
         assert await peer.receive() == b"b"
 
 
-async def test_ancillary_data_is_not_for_everyone(serve: Serve) -> None:
+async def test_ancillary_data_that_was_not_asked_for_at_the_start_is_unsupported(serve: Serve) -> None:
     class Asking(Handler):
         async def handle(self, client: Client, /) -> Requests:
             with pytest.raises(UnsupportedOperation):
@@ -344,7 +341,7 @@ async def test_error_is_one_record_that_says_whose(
         peer = it.peer()
         peer.send(b"fail")
         assert await peer.ask(b"a") == b"a"
-        [record] = problems(caplog)
+        [record] = problems(caplog.records)
         assert record.levelno == logging.ERROR
         assert record.name == it.server.logger.name
         assert record.getMessage().startswith(address_in_logs(peer.address))
@@ -359,7 +356,7 @@ async def test_invalid_packet_that_is_not_caught_is_one_line_without_a_traceback
         peer = it.peer()
         peer.send(b"\xff")
         assert await peer.ask(b"a") == b"a"
-        [record] = problems(caplog)
+        [record] = problems(caplog.records)
         assert record.levelno == logging.WARNING
         assert record.getMessage().startswith(address_in_logs(peer.address))
         assert "invalid packet" in record.getMessage()
@@ -378,7 +375,7 @@ async def test_use_of_a_closed_client_is_one_warning(
         peer = it.peer()
         peer.send(b"fail")
         assert await peer.ask(b"a") == b"a"
-        [warning] = problems(caplog)
+        [warning] = problems(caplog.records)
         assert warning.levelno == logging.WARNING
         assert address_in_logs(peer.address) in warning.getMessage()
         assert warning.exc_info is not None
@@ -391,7 +388,7 @@ async def test_group_is_split_and_what_remains_is_one_group(serve: Serve, caplog
         peer = it.peer()
         peer.send(b"fail")
         assert await peer.ask(b"a") == b"a"
-    records = problems(caplog)
+    records = problems(caplog.records)
     assert [record.levelno for record in records] == [logging.WARNING, logging.ERROR]
     assert records[1].exc_info is not None
     rest = records[1].exc_info[1]
@@ -415,19 +412,19 @@ async def test_error_before_the_first_yield_costs_one_datagram(serve: Serve, cap
         peer = it.peer()
         peer.send(b"lost")
         assert await peer.ask(b"a") == b"a"
-    assert len(problems(caplog)) == 1
+    assert len(problems(caplog.records)) == 1
 
 
 async def test_handler_that_is_no_generator_function_is_logged(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Wrong(Handler):
         def handle(self, client: Client, /) -> Any:
-            return super().handle(client) if problems(caplog) else 12
+            return super().handle(client) if problems(caplog.records) else 12
 
     async with serve(Wrong()) as it:
         peer = it.peer()
         peer.send(b"a")
         assert await peer.ask(b"b") == b"b"
-    [record] = problems(caplog)
+    [record] = problems(caplog.records)
     assert record.exc_info is not None
     assert "must be an asynchronous generator function" in str(record.exc_info[1])
     assert "returned 12" in str(record.exc_info[1])
@@ -443,7 +440,7 @@ async def test_fatal_exception_is_not_logged_and_ends_the_serving(
             await it.server.serve_forever()
         assert caught.value.subgroup(SystemExit) is not None
         assert not it.server.is_serving()
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 # ------------------------------------------------------------------------------------------------------------- clients
@@ -636,7 +633,7 @@ async def test_client_of_a_closed_server_is_one_warning_for_a_handler_at_work(
         assert not it.task.done()
         go_on.set()
         await until(it.task.done)
-        [warning] = problems(caplog)
+        [warning] = problems(caplog.records)
         assert warning.levelno == logging.WARNING
         assert not peer.has_received()
 
@@ -676,7 +673,7 @@ async def test_closing_the_server_closes_the_generators_that_wait_and_lets_the_o
         go_on.set()
         await until(it.task.done)
     assert handler.diary == ["idle: closed", "later", "work: closed"]
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 async def test_generator_that_does_not_let_itself_be_closed_is_logged(
@@ -694,7 +691,7 @@ async def test_generator_that_does_not_let_itself_be_closed_is_logged(
         assert await it.peer().ask(b"a") == b"a"
         await it.server.server_close()
         await until(it.task.done)
-    assert len(problems(caplog)) == 1
+    assert len(problems(caplog.records)) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------- service
@@ -783,7 +780,7 @@ class Shielded(Recorder):
         await self._backend.ignore_cancellation(self._cancelled.wait())
 
     async def serve_until_cancelled(self, serve: Serve) -> int:
-        """Has one sender watch, and another one send more than is handled. Returns how many datagrams were dropped."""
+        """Let one sender watch, and another one send more than is handled. Return the number of dropped datagrams."""
         async with serve(self) as it:
             assert self._backend is it.server.backend()
             it.peer().send(b"watch")
@@ -801,7 +798,7 @@ async def test_work_that_a_cancellation_cannot_interrupt_is_followed_by_no_other
     handler = Shielded(backend)
     assert await handler.serve_until_cancelled(serve) == 2
     assert handler.diary == ["watch", "a"]
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 async def test_cancellation_that_a_generator_keeps_to_itself_is_followed_by_no_other(
@@ -821,7 +818,7 @@ async def test_cancellation_that_a_generator_keeps_to_itself_is_followed_by_no_o
         await backend.sleep(0.01)
         await it.server.shutdown()
     assert handler.diary == ["a"]
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 async def test_generator_of_a_cancelled_task_gets_what_waits_for_it_on_asyncio_only(

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from typing import Any, NoReturn
 
 import pytest
-import sniffio
-from tests.background import settle, sleep, spawn
-from tests.lowlevel.api_async.servers import serving as lowlevel
 from tests.lowlevel.api_async.servers.pulling import PullingTransport
-from tests.servers.serving import Client, Handler, Requests, Serving, line_protocol, run, serving, until
+from tests.support import lowlevel_stream_servers as lowlevel
+from tests.support.background import settle, sleep, spawn, until
+from tests.support.faults import (
+    FAULTS,
+    GROUPS,
+    BrokenLogging,
+    Panic,
+    Raising,
+    RaisingConverter,
+    RaisingSerializer,
+    broken_logger,
+    native_group,
+    one_error,
+    stray_cancellation,
+)
+from tests.support.lines import line_protocol
+from tests.support.network_servers import problems
+from tests.support.stream_servers import Client, Handler, Requests, Serving, run, serving
 
-from easynetwork.converter import AbstractPacketConverterComposite
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -26,39 +38,6 @@ from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.misc import build_lowlevel_stream_server_handler
 
 EVERY_BACKEND = True
-
-
-class Panic(BaseException):
-    """As native extensions raise it."""
-
-
-FAULTS: dict[str, Callable[[], BaseException]] = {
-    "panic": Panic,
-    "exit of a generator": GeneratorExit,
-    "stray cancellation": asyncio.CancelledError,
-    "group": lambda: BaseExceptionGroup("", [Panic(), BaseExceptionGroup("", [GeneratorExit(), ValueError()])]),
-}
-
-
-@pytest.fixture(params=FAULTS)
-def make_fault(request: pytest.FixtureRequest) -> Callable[[], BaseException]:
-    """Makes what is raised: nothing of it is an `Exception`."""
-    return FAULTS[request.param]
-
-
-def problems(caplog: pytest.LogCaptureFixture) -> list[Any]:
-    """Returns the records above ``INFO``."""
-    return [record for record in caplog.records if record.levelno > logging.INFO]
-
-
-async def one_error(caplog: pytest.LogCaptureFixture) -> BaseException:
-    """Waits for a record, and returns the exception in it. It is the only one, and an error."""
-    await until(lambda: problems(caplog))
-    await settle()
-    [record] = problems(caplog)
-    assert record.levelno == logging.ERROR
-    error: BaseException = record.exc_info[1]
-    return error
 
 
 @contextlib.asynccontextmanager
@@ -75,23 +54,8 @@ async def another_client(it: Serving | lowlevel.RunningServer) -> AsyncIterator[
 # ------------------------------------------------------------------------------------- task groups around the yields
 
 
-def native_group() -> contextlib.AbstractAsyncContextManager[Any]:
-    if sniffio.current_async_library() == "trio":
-        import trio
-
-        return trio.open_nursery()
-    return asyncio.TaskGroup()
-
-
-def our_group() -> contextlib.AbstractAsyncContextManager[Any]:
-    return ensure_backend(None).create_task_group()
-
-
-GROUPS = [native_group, our_group]
-
-
 class Grouped(Handler):
-    """Has a task group, or two, around its yields."""
+    """Yields within a task group, or within two."""
 
     def __init__(self, new_group: Callable[[], contextlib.AbstractAsyncContextManager[Any]], depth: int) -> None:
         super().__init__()
@@ -118,7 +82,7 @@ async def test_client_of_a_handler_with_a_task_group_leaves_without_a_word(
         assert await peer.ask(b"a") == b"a"
         getattr(peer, how)()
         await until(lambda: "disconnected" in handler.diary)
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 @pytest.mark.parametrize("new_group", GROUPS)
@@ -140,7 +104,7 @@ async def test_client_leaves_in_a_login_with_a_task_group(new_group: Any, caplog
         peer.close()
         await until(lambda: any("disconnected" in record.getMessage() for record in caplog.records))
         handler.logins = 0
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
 
 
 @pytest.mark.parametrize("new_group", GROUPS)
@@ -181,7 +145,7 @@ async def test_low_level_server_closes_a_generator_with_a_task_group(
         peer.close()
         await sleep(0.02)
         assert not it.task.done()
-    assert problems(caplog) == []
+    assert problems(caplog.records) == []
     if is_built:
         assert set(endings) == {"GeneratorExit"}
 
@@ -283,38 +247,7 @@ async def test_fault_of_a_hook_costs_one_connection_and_one_record(
     assert type(error) is type(make_fault())
 
 
-class _Raising:
-    """Raises for one packet."""
-
-    make_fault: Callable[[], BaseException]
-
-    def check(self, packet: Any) -> None:
-        if packet in ("fail", b"fail"):
-            raise self.make_fault()
-
-
-class RaisingConverter(_Raising, AbstractPacketConverterComposite[str, str, str, str]):
-    def __init__(self, direction: str) -> None:
-        self.direction = direction
-
-    def create_from_dto_packet(self, packet: str, /) -> str:
-        if self.direction == "decode":
-            self.check(packet)
-        return packet
-
-    def convert_to_dto_packet(self, obj: str, /) -> str:
-        if self.direction == "encode":
-            self.check(obj)
-        return obj
-
-
-class RaisingSerializer(_Raising, StringLineSerializer):
-    def deserialize(self, data: bytes) -> str:
-        self.check(bytes(data))
-        return super().deserialize(data)
-
-
-class RaisingFraming(_Raising, BufferedIncrementalPacketSerializer[str, str, bytearray]):
+class RaisingFraming(Raising, BufferedIncrementalPacketSerializer[str, str, bytearray]):
     """Frames of four bytes and a newline, by generators."""
 
     def serialize(self, packet: str) -> bytes:
@@ -488,11 +421,11 @@ async def test_fault_of_a_transport_ends_no_server(
                 peer.half_close()  # it is within the method already
                 await (await it.connect()).gone()
             assert await peer.gone()
-            await until(lambda: problems(caplog))
+            await until(lambda: problems(caplog.records))
         assert await (await it.connect()).ask(b"c") == b"c"
         assert not it.task.done()
-    assert problems(caplog)[0].levelno == logging.ERROR
-    assert problems(caplog)[0].exc_info[1] is error
+    assert problems(caplog.records)[0].levelno == logging.ERROR
+    assert problems(caplog.records)[0].exc_info[1] is error
 
 
 # -------------------------------------------------------------------------------------------------- what propagates
@@ -557,25 +490,7 @@ async def test_shutdown_logs_no_cancellation(caplog: pytest.LogCaptureFixture) -
     async with serving(Grouped(native_group, 2)) as it:
         peer = await it.connect()
         assert await peer.ask(b"a") == b"a"
-    assert problems(caplog) == []
-
-
-async def stray_cancellation() -> None:
-    """Raises the cancellation of something else in this task."""
-    if sniffio.current_async_library() == "trio":
-        import trio
-
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            try:
-                await trio.lowlevel.checkpoint()
-            except trio.Cancelled as exc:
-                error = exc
-        raise error
-    task = asyncio.ensure_future(asyncio.sleep(3600))
-    await asyncio.sleep(0)
-    task.cancel()
-    await task
+    assert problems(caplog.records) == []
 
 
 @pytest.mark.parametrize("where", ["on_connection", "handle", "on_disconnection"])
@@ -612,33 +527,6 @@ async def test_cancellation_of_another_task_is_an_error_like_any_other(
 
 
 # ----------------------------------------------------------------------------------------------------------- loggers
-
-
-class BrokenLogging(logging.Handler):
-    def __init__(self, make_fault: Callable[[], BaseException]) -> None:
-        super().__init__()
-        self.make_fault = make_fault
-
-    def emit(self, record: logging.LogRecord) -> NoReturn:
-        raise self.make_fault()
-
-
-@contextlib.contextmanager
-def broken_logger(how: str, make_fault: Callable[[], BaseException]) -> Generator[logging.Logger]:
-    logger = logging.getLogger("tests.broken")
-    logger.setLevel(logging.DEBUG)
-    handler = BrokenLogging(make_fault)
-    logger.propagate = False
-    if how == "handler":
-        logger.addHandler(handler)
-    else:
-        logger.addFilter(handler.emit)
-    try:
-        yield logger
-    finally:
-        logger.removeHandler(handler)
-        logger.removeFilter(handler.emit)
-        logger.propagate = True
 
 
 @pytest.mark.parametrize("how", ["handler", "filter"])

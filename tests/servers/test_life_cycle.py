@@ -13,152 +13,23 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
-from tests.background import Running, settle, spawn, until
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.datagram_serving import (
-    Requests,
+from tests.servers.kinds import Kind, Server
+from tests.support.background import Running, settle, spawn, until
+from tests.support.datagram_servers import (
     has_ipv6,
-    has_unix_datagrams,
-    run_in_task,
-    text_protocol,
 )
+from tests.support.network_servers import run_in_task
+from tests.support.peers import PATIENCE
 
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
-from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
-from easynetwork.servers._network_server import BaseAsyncNetworkServer
-from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
-from easynetwork.servers.async_udp import AsyncUDPNetworkServer
-from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer
-from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
-from easynetwork.servers.handlers import AsyncDatagramRequestHandler, AsyncStreamRequestHandler
 
 EVERY_BACKEND = True
-
-Server = BaseAsyncNetworkServer[Any, Any]
-
-
-class Service:
-    """Answers each request with itself, those to wait when it is told to. Notes what is called."""
-
-    def __init__(self, set_up: Callable[[Any, AsyncExitStack], Awaitable[object]] | None = None) -> None:
-        self.diary: list[str] = []
-        self.set_up = set_up
-        self.go_on: Any = None
-        self.on_request: Callable[[], Awaitable[object]] | None = None
-
-    async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
-        self.diary.append("init")
-        exit_stack.callback(self.diary.append, "exit")
-        if self.set_up is not None:
-            await self.set_up(server, exit_stack)
-
-    async def handle(self, client: Any, /) -> Requests:
-        request = yield None
-        if request == "wait":
-            self.diary.append("waiting")
-            try:
-                await self.go_on.wait()
-            except BaseException:
-                self.diary.append("cancelled")
-                raise
-            self.diary.append("done")
-        elif request == "call":
-            assert self.on_request is not None
-            await self.on_request()
-            self.diary.append("called")
-        else:
-            await client.send_packet(request)
-
-
-class StreamService(Service, AsyncStreamRequestHandler[str, str]):
-    pass
-
-
-class DatagramService(Service, AsyncDatagramRequestHandler[str, str]):
-    pass
-
-
-class Kind:
-    """Makes servers of one kind, and sockets that talk to them."""
-
-    def __init__(self, name: str, backend: AsyncBackend, directory: Path) -> None:
-        self.backend: Final = backend
-        self.is_inet: Final = name in ("tcp", "udp")
-        self.is_stream: Final = name in ("tcp", "unix-stream")
-        self.new_service: Final = StreamService if self.is_stream else DatagramService
-        self.path: Final = str(directory / "socket")
-        self.opener: Final = {
-            "tcp": "create_tcp_listeners",
-            "udp": "create_udp_listeners",
-            "unix-stream": "create_unix_stream_listener",
-            "unix-datagram": "create_unix_datagram_listener",
-        }[name]
-        self._new_server: Final[Callable[..., Server]] = {
-            "tcp": AsyncTCPNetworkServer,
-            "udp": AsyncUDPNetworkServer,
-            "unix-stream": AsyncUnixStreamServer,
-            "unix-datagram": AsyncUnixDatagramServer,
-        }[name]
-        self._directory = directory
-        self._sockets: list[socket.socket] = []
-
-    def new_server(self, service: Service | None = None, *address: Any, **options: Any) -> Server:
-        if not address:
-            address = ("127.0.0.1", 0) if self.is_inet else (self.path,)
-        protocol = StreamProtocol(StringLineSerializer()) if self.is_stream else text_protocol()
-        return self._new_server(*address, protocol, service or self.new_service(), self.backend, **options)
-
-    def connect(self, server: Server, index: int = 0) -> socket.socket:
-        view = server.get_sockets()[index]
-        sock = socket.socket(view.family, view.type)
-        self._sockets.append(sock)
-        if view.family == socket.AF_UNIX and not self.is_stream:
-            sock.bind(str(self._directory / f"{len(self._sockets)}"))
-        sock.connect(view.getsockname())
-        sock.setblocking(False)
-        return sock
-
-    def send(self, sock: socket.socket, text: str) -> None:
-        sock.send(text.encode() + (b"\n" if self.is_stream else b""))
-
-    async def receive(self, sock: socket.socket) -> str:
-        """Returns the next text, "" at the end of a stream."""
-        with self.backend.timeout(PATIENCE):
-            while True:
-                try:
-                    return sock.recv(100).decode().rstrip("\n")
-                except BlockingIOError:
-                    await self.backend.sleep(0.0005)
-
-    async def ask(self, sock: socket.socket, text: str) -> str:
-        self.send(sock, text)
-        return await self.receive(sock)
-
-    async def is_served(self, server: Server) -> bool:
-        """Checks that somebody new is answered."""
-        return await self.ask(self.connect(server), "hello") == "hello"
-
-    def hang_up(self) -> None:
-        for sock in self._sockets:
-            sock.close()
-
-
-@pytest.fixture(params=["tcp", "udp", "unix-stream", "unix-datagram"])
-def kind(request: pytest.FixtureRequest, backend: AsyncBackend, tmp_path: Path) -> Iterator[Kind]:
-    if request.param == "unix-datagram" and not has_unix_datagrams(backend):
-        pytest.skip("this backend has no Unix datagram sockets")
-    kind = Kind(request.param, backend, tmp_path)
-    yield kind
-    kind.hang_up()
 
 
 class Opening:
@@ -202,7 +73,7 @@ async def no_sockets_left(kind: Kind) -> AsyncIterator[None]:
 
 
 def open_sockets() -> int:
-    """Returns how many sockets this process has open. (Event loops open other files when it pleases them.)"""
+    """Return how many sockets this process has open. (Event loops open other files when it pleases them.)"""
     count = 0
     for fd in os.listdir("/dev/fd"):
         with contextlib.suppress(OSError):  # the one of the directory has gone
@@ -226,6 +97,14 @@ async def test_new_server_is_nowhere(kind: Kind) -> None:
     assert server.get_addresses() == server.get_sockets() == ()
     await server.shutdown()
     await server.server_close()
+
+
+async def test_logger_is_named_after_the_module_unless_given(kind: Kind) -> None:
+    server = kind.new_server()
+    assert server.logger.name == type(server).__module__
+    assert server.logger.name.startswith("easynetwork.servers.async_")
+    logger = logging.getLogger("mine")
+    assert kind.new_server(logger=logger).logger is logger
 
 
 async def test_activation_opens_the_sockets_once(kind: Kind) -> None:

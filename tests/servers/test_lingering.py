@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 import pytest
-from tests.background import sleep, spawn
-from tests.lowlevel.api_async.servers.peers import Peer
-from tests.servers.serving import Client, Handler, Requests, Serving, serving, until
-from tests.servers.tls_serving import connect
-from tests.tls import Certificates
+from tests.support.background import sleep, spawn, until
+from tests.support.certificates import Certificates
+from tests.support.peers import Peer
+from tests.support.stream_servers import Client, Handler, Requests, Serving, serving
+from tests.support.tls_servers import connect
 
 EVERY_BACKEND = True
 
@@ -46,7 +46,7 @@ async def connected(it: Serving, options: dict[str, Any]) -> Peer:
 
 
 async def answer(peer: Peer) -> bytes:
-    """Receives the answer, whatever comes after it."""
+    """Receive the answer, whatever comes after it."""
     received = b""
     while len(received) < len(ANSWER) + 1:
         data = await peer._receive()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.background import sleep
-from tests.servers.serving import Client, Handler, Requests, serving, until
+from tests.support.background import sleep, until
+from tests.support.network_servers import problems
+from tests.support.stream_servers import Client, Handler, Requests, serving
 
 from easynetwork.exceptions import ClientClosedError, IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel.socket import new_socket_address
@@ -40,7 +41,7 @@ class Raising(Handler):
 
 
 async def records_of(handler: Handler, caplog: pytest.LogCaptureFixture, **options: Any) -> tuple[list[Any], str]:
-    """Serves one client that sends a request and leaves; returns the records about it, and its address."""
+    """Serve one client that sends a request and leaves; return the records about it, and its address."""
     caplog.set_level(logging.DEBUG, "easynetwork")
     async with serving(handler, **options) as it:
         caplog.clear()
@@ -52,11 +53,6 @@ async def records_of(handler: Handler, caplog: pytest.LogCaptureFixture, **optio
         await until(lambda: any("disconnected" in record.getMessage() for record in caplog.records))
         records = list(caplog.records)
     return records, address
-
-
-def problems(records: Iterable[Any]) -> list[Any]:
-    """Returns the records above ``INFO``."""
-    return [record for record in records if record.levelno > logging.INFO]
 
 
 HOOKS = ["on_connection", "handle", "on_disconnection"]
@@ -164,7 +160,7 @@ class Sending(Raising):
 
 
 async def records_of_a_reset(handler: Handler, caplog: pytest.LogCaptureFixture) -> tuple[list[Any], str]:
-    """Serves one client that sends a request and resets; returns the records about it, and its address."""
+    """Serve one client that sends a request and resets; return the records about it, and its address."""
     caplog.set_level(logging.DEBUG, "easynetwork")
     async with serving(handler) as it:
         peer = await it.connect(receive_buffer=8192)

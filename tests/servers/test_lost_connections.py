@@ -6,10 +6,11 @@ import logging
 from typing import Any
 
 import pytest
-from tests.faulty_sockets import give_up_soon
-from tests.servers.serving import Client, Handler, Requests, serving, until
-from tests.servers.tls_serving import connect
-from tests.tls import Certificates
+from tests.support.background import until
+from tests.support.certificates import Certificates
+from tests.support.faulty_sockets import give_up_soon
+from tests.support.stream_servers import Client, Handler, Requests, serving
+from tests.support.tls_servers import connect
 
 from easynetwork.lowlevel.socket import SocketAttribute
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-from tests.background import settle, spawn, until
-from tests.lowlevel.api_async.servers import serving as lowlevel
-from tests.servers.serving import Client, Handler, Requests
+from tests.support import lowlevel_stream_servers as lowlevel
+from tests.support.background import settle, spawn, until
+from tests.support.stream_servers import Client, Handler, Requests
 
 from easynetwork.exceptions import ClientClosedError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend

@@ -6,20 +6,20 @@ import contextlib
 import gc
 import logging
 import math
-import socket
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-from tests.background import spawn, until
-from tests.servers.datagram_serving import Client, DatagramPeer, Handler, Requests, text_protocol
+from tests.support.background import until
+from tests.support.datagram_servers import Client, Handler, Requests
+from tests.support.lowlevel_datagram_servers import serving
+from tests.support.peers import DatagramPeer
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer, DatagramClientContext
+from easynetwork.lowlevel.api_async.servers.datagram import DatagramClientContext
 from easynetwork.lowlevel.request_handler import RecvParams
-from easynetwork.lowlevel.socket import SocketAttribute
 from easynetwork.servers.handlers import AsyncDatagramClient
 from easynetwork.servers.misc import build_lowlevel_datagram_server_handler
 
@@ -114,23 +114,16 @@ def by_hand(handler: Handler, initializer: Any, *arguments: Any) -> Requests:
 
 
 @contextlib.asynccontextmanager
-async def serving(backend: AsyncBackend, handler: Handler, initializer: Initializer) -> AsyncIterator[DatagramPeer]:
-    """Gives somebody who talks to a low-level server with *handler*."""
-    [listener] = await backend.create_udp_listeners("127.0.0.1", 0)
-    server: AsyncDatagramServer[str, str, Any] = AsyncDatagramServer(listener, text_protocol())
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.connect(server.extra(SocketAttribute.sockname))
-        async with server:
-            task = spawn(server.serve(build_lowlevel_datagram_server_handler(initializer, handler, "an argument", 12)))
-            yield DatagramPeer(backend, sock)
-            task.cancel()
-            await task.wait()
+async def serving_with(handler: Handler, initializer: Initializer) -> AsyncIterator[DatagramPeer]:
+    """Give a peer of a low-level server with *handler*."""
+    async with serving(build_lowlevel_datagram_server_handler(initializer, handler, "an argument", 12)) as running:
+        yield running.peer()
 
 
 async def test_server_has_one_context_for_each_generator(backend: AsyncBackend) -> None:
     initializer = Initializer()
     handler = Diarist(initializer.diary)
-    async with serving(backend, handler, initializer) as peer:
+    async with serving_with(handler, initializer) as peer:
         for request in (b"a", b"b"):
             assert await peer.ask(request) == request
         await until(lambda: len(initializer.diary) == 6)
@@ -142,7 +135,7 @@ async def test_server_has_one_context_for_each_generator(backend: AsyncBackend) 
 async def test_server_discards_the_datagrams_of_who_is_refused(backend: AsyncBackend) -> None:
     initializer = Initializer(refuses=True)
     handler = Diarist(initializer.diary)
-    async with serving(backend, handler, initializer) as peer:
+    async with serving_with(handler, initializer) as peer:
         peer.send(b"a", b"\xff")
         await until(lambda: len(initializer.diary) == 4)
     assert initializer.diary == ["init", "exit"] * 2
@@ -152,7 +145,7 @@ async def test_server_discards_the_datagrams_of_who_is_refused(backend: AsyncBac
 async def test_server_logs_what_gets_out(backend: AsyncBackend, caplog: pytest.LogCaptureFixture, where: str) -> None:
     initializer = Initializer(fails=where == "initializer")
     handler = Diarist(initializer.diary)
-    async with serving(backend, handler, initializer) as peer:
+    async with serving_with(handler, initializer) as peer:
         peer.send(b"fail")
         await until(lambda: caplog.records)
     [record] = caplog.records
@@ -168,7 +161,7 @@ async def test_server_that_stops_cancels_the_generator_in_its_context(backend: A
 
     cancelled = backend.get_cancelled_exc_class().__name__
     initializer = Initializer()
-    async with serving(backend, Waiting(initializer.diary), initializer) as peer:
+    async with serving_with(Waiting(initializer.diary), initializer) as peer:
         assert await peer.ask(b"a") == b"a"
     assert initializer.diary == ["init", cancelled, f"exit by {cancelled}"]
 
@@ -185,7 +178,7 @@ async def test_scopes_and_time_outs_of_the_handler_work(backend: AsyncBackend) -
                 yield 0.01
             await client.send_packet(request)
 
-    async with serving(backend, Scoped(), Initializer()) as peer:
+    async with serving_with(Scoped(), Initializer()) as peer:
         assert await peer.ask(b"a") == b"a"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.network_namespaces import run_in_namespace
+from tests.support.network_namespaces import run_in_namespace
 
 BACKENDS = ("asyncio", "uvloop", "trio")
 

@@ -15,11 +15,11 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.datagram_serving import Handler as DatagramHandler
-from tests.servers.datagram_serving import text_protocol
-from tests.servers.serving import Handler, line_protocol
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
+from tests.support.datagram_servers import Handler as DatagramHandler
+from tests.support.lines import line_protocol, text_protocol
+from tests.support.peers import PATIENCE
+from tests.support.stream_servers import Handler
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
@@ -51,7 +51,7 @@ def new_server(handler: Handler | None = None, **options: Any) -> Server:
 
 @contextlib.contextmanager
 def running(server: Server, **options: Any) -> Iterator[threading.Thread]:
-    """Serves in a thread until the end of the context."""
+    """Serve in a thread until the end of the context."""
     is_up = threading.Event()
     errors: list[BaseException] = []
 
@@ -189,7 +189,7 @@ def test_server_that_is_stopped_before_it_is_up_never_gets_up(ask_to_stop: str) 
     stopping: list[threading.Thread] = []
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
-        """Nothing of ours runs yet, and somebody wants to stop it."""
+        """Ask the server to stop before any code of the library runs in the loop."""
         stopping.append(threading.Thread(target=getattr(server, ask_to_stop)))
         stopping[0].start()
         stopping[0].join(0.05)

@@ -11,12 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.datagram_serving import Client, Handler, Requests, text_protocol
+from tests.support.datagram_servers import Client, Handler, Requests
+from tests.support.lines import text_protocol
+from tests.support.peers import PATIENCE
 
 from easynetwork.exceptions import ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel.socket import UnixSocketAddress
@@ -38,11 +38,6 @@ BACKENDS: list[dict[str, Any]] = [
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
 
 
 def new_server(kind: str, path: str, handler: Handler | None = None, **options: Any) -> Server:

@@ -9,24 +9,19 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift, received_text, send_message
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.servers.serving import Client, Handler, Requests, line_protocol
+from tests.support.descriptors import Gift, received_text, send_message
+from tests.support.lines import line_protocol
+from tests.support.peers import PATIENCE
+from tests.support.stream_servers import Client, Handler, Requests
 
 from easynetwork.exceptions import ServerClosedError
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAncillary, UnixSocketAddress
 from easynetwork.servers.standalone_unix_stream import StandaloneUnixStreamServer
 from easynetwork.servers.threads_helper import NetworkServerThread
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
 
 
 def new_server(path: str, **options: Any) -> StandaloneUnixStreamServer[str, str]:
@@ -109,8 +104,9 @@ def test_unknown_arguments_are_refused(path: str) -> None:
 PROGRAM = """
 import sys
 from easynetwork.servers.standalone_unix_stream import StandaloneUnixStreamServer
-from tests.descriptors import Gift, received_text, send_message
-from tests.servers.serving import Client, Handler, Requests, line_protocol
+from tests.support.descriptors import Gift, received_text, send_message
+from tests.support.stream_servers import Client, Handler, Requests
+from tests.support.lines import line_protocol
 
 class Up:
     def set(self):

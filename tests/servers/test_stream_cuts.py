@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lowlevel.framing_cases import LengthPrefix
-from tests.servers.serving import Client, Handler, Requests, line_protocol, run, serving, until
-from tests.servers.tls_serving import connect
-from tests.tls import Certificates
+from tests.support.background import until
+from tests.support.certificates import Certificates
+from tests.support.framing_cases import LengthPrefix
+from tests.support.lines import line_protocol
+from tests.support.stream_servers import Client, Handler, Noting, Requests, run, serving
+from tests.support.tls_servers import connect
 
 from easynetwork.lowlevel.socket import new_socket_address
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
@@ -20,18 +22,6 @@ from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 EVERY_BACKEND = True
 
 LOGGER = logging.getLogger("easynetwork.tests.cuts")
-
-
-class Noting(Handler):
-    """Notes how its generator ends."""
-
-    async def handle(self, client: Client, /) -> Requests:
-        try:
-            while True:
-                await client.send_packet((yield None))
-        except BaseException as exc:
-            self.diary.append(type(exc).__name__)
-            raise
 
 
 class Greeting(Noting):

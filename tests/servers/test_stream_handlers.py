@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from tests.background import Running, results, settle, sleep, spawn, spawn_in_order
-from tests.lowlevel.api_async.servers.peers import PATIENCE, turns_of_the_loop
-from tests.servers.serving import Client, Handler, Requests, serving, until
+from tests.support.background import Running, results, settle, sleep, spawn, spawn_in_order, until
+from tests.support.peers import PATIENCE, turns_of_the_loop
+from tests.support.stream_servers import Client, Handler, Requests, serving
 
 from easynetwork.exceptions import ClientClosedError, StreamProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams

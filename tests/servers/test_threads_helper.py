@@ -11,10 +11,9 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from tests.support.lines import line_protocol
 
 from easynetwork.exceptions import ServerClosedError
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers import StringLineSerializer
 from easynetwork.servers import StandaloneTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 from easynetwork.servers.threads_helper import NetworkServerThread
@@ -37,7 +36,7 @@ class Echo(AsyncStreamRequestHandler[str, str]):
 def new_server(
     failure: BaseException | None = None, host: str = "127.0.0.1", port: int = 0, handler: Echo | None = None
 ) -> Server:
-    return StandaloneTCPNetworkServer(host, port, StreamProtocol(StringLineSerializer()), handler or Echo(failure))
+    return StandaloneTCPNetworkServer(host, port, line_protocol(), handler or Echo(failure))
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ def test_join_gives_up_in_time() -> None:
             exit_stack.callback(allowed.wait)
             exit_stack.callback(asked.set)
 
-    with StandaloneTCPNetworkServer("127.0.0.1", 0, StreamProtocol(StringLineSerializer()), Stubborn()) as server:
+    with StandaloneTCPNetworkServer("127.0.0.1", 0, line_protocol(), Stubborn()) as server:
         thread = NetworkServerThread(server)
         thread.start()
         thread.join(timeout=0.05)

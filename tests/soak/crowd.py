@@ -21,10 +21,10 @@ AT_THE_DOOR = 32
 """How many connect at the same time."""
 
 ARRIVING = 3.0
-"""Seconds within which those who misbehave begin with that, one after the other; less if the measurement is shorter."""
+"""Seconds within which the peers begin to misbehave, one after the other; less if the measurement is shorter."""
 
 LONGEST = 15.0
-"""Seconds until somebody that a bad thing takes too long for leaves it."""
+"""Seconds after which a peer gives up a misdeed that takes too long."""
 
 
 class Crowd:
@@ -37,7 +37,7 @@ class Crowd:
         self._mischief = [*MISCHIEF, *(TLS_MISCHIEF if options.authority else [])]
 
     async def gather(self, behave: Callable[[random.Random], Awaitable[None]]) -> str:
-        """Has everybody leave, come back and behave like that. Returns when everybody is there."""
+        """Let all peers leave, come back and behave like that. Return when all are there."""
         await self.leave()
         self._phase += 1
         self._door = asyncio.Semaphore(AT_THE_DOOR)
@@ -94,7 +94,7 @@ class Crowd:
 
 async def run(options: argparse.Namespace, obey: Obey) -> None:
     os.nice(5)  # trouble for the server, not for the honest clients next to it
-    # Nobody is interested in what this side makes of connections that are broken off.
+    # What this side makes of broken connections does not matter.
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
     crowd = Crowd(options)
     await obey(

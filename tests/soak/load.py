@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.tls import the_certificates
+from tests.support.certificates import the_certificates
 
 from benchmarks.peers import our_interpreter
 from benchmarks.process import ProgramProcess
@@ -92,7 +92,7 @@ class Findings:
 def put_under_load(
     loop: str, transport: str, *, honest: int, crowd: int, rounds: int, seconds: float, seed: str
 ) -> Findings:
-    """Puts a server under load, and looks at it meanwhile and afterwards.
+    """Put a server under load, and looks at it meanwhile and afterwards.
 
     Parameters:
         loop: what the server runs on: ``"asyncio"``, ``"uvloop"`` or ``"trio"``.
@@ -172,7 +172,7 @@ def _state(server: ProgramProcess) -> dict[str, int]:
 
 
 def _left(server: ProgramProcess, before: dict[str, int]) -> dict[str, int]:
-    """Waits until the server has as many things as before, but not for ever. Returns what there is more of."""
+    """Wait until the server has as many things as before, but not for ever. Return what there is more of."""
     deadline = time.monotonic() + SETTLING
     while (state := _state(server)) != before and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -32,7 +32,7 @@ async def _leave(writer: asyncio.StreamWriter, rng: random.Random) -> None:
 
 
 async def _read_answer(reader: asyncio.StreamReader) -> None:
-    """Reads what may be longer than the reader likes to keep."""
+    """Read what may be longer than the reader likes to keep."""
     while not (await reader.read(1 << 12) or b"\n").endswith(b"\n"):
         pass
 
@@ -140,7 +140,7 @@ async def leave_with_the_answers_under_way(options: argparse.Namespace, rng: ran
 
 
 def _hello() -> bytes:
-    """Returns the first message of a handshake."""
+    """Return the first message of a handshake."""
     outgoing = ssl.MemoryBIO()
     try:
         ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=HOST).do_handshake()
@@ -150,7 +150,7 @@ def _hello() -> bytes:
 
 
 async def slow_handshake(options: argparse.Namespace, rng: random.Random) -> None:
-    """Ends by the time-out of the server, mostly."""
+    """End by the time-out of the server, mostly."""
     async with connect(options, tls=False) as (reader, writer):
         hello = _hello()
         while hello:

@@ -28,12 +28,12 @@ Obey = Callable[[dict[str, Callable[[], Awaitable[object]]]], Awaitable[None]]
 
 
 def best_loop() -> str:
-    """Returns the event loop that is used where there is a choice."""
+    """Return the event loop that is used where there is a choice."""
     return "asyncio" if importlib.util.find_spec("uvloop") is None else "uvloop"
 
 
 def main(run: Callable[[argparse.Namespace, Obey], Awaitable[None]]) -> None:
-    """Runs a program that connects to a server.
+    """Run a program that connects to a server.
 
     Parameters:
         run: gets the options, and a function that it awaits once it is ready, with the words to obey: what is returned
@@ -81,7 +81,7 @@ def _context(authority: str) -> ssl.SSLContext:
 async def connect(
     options: argparse.Namespace, *, tls: bool = True
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Connects to the server, and aborts the connection in the end. Little is read in advance.
+    """Connect to the server, and aborts the connection in the end. Little is read in advance.
 
     Parameters:
         options: where, and whether by TLS.
@@ -96,7 +96,7 @@ async def connect(
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Ends a connection by an RST."""
+    """End a connection by an RST."""
     sock = writer.get_extra_info("socket")
     if sock is not None:  # not lost already
         with contextlib.suppress(OSError):
@@ -105,6 +105,6 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 def make_line(rng: random.Random) -> bytes:
-    """Returns a packet: mostly a short one, sometimes a long one."""
+    """Return a packet: mostly a short one, sometimes a long one."""
     size = int(LONGEST_LINE ** rng.random())
     return bytes(rng.choices(b"abcdefgh ijklmnop", k=20)) * (size // 20) + b"x" * (size % 20) + b"\n"

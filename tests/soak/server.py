@@ -52,7 +52,7 @@ class Collector(logging.Handler):
 
 
 def collect_everything() -> Collector:
-    """Has all warnings, too, and errors that nobody can handle, logged; returns what collects the log records."""
+    """Log all warnings too, and errors that no caller can handle. Return what collects the log records."""
     collector = Collector()
     logging.getLogger().addHandler(collector)
     logging.captureWarnings(True)
@@ -75,7 +75,7 @@ def _count_tasks(loop: str) -> int:
 
 
 def _tidy_up() -> None:
-    """Has memory that is only kept for later given back: it is nothing that grows."""
+    """Give back memory that is only kept for later: it is not a leak."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)  # glibc

@@ -29,7 +29,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[ProgramProcess]:
 
 
 def send(server: ProgramProcess, count: int, senders: int) -> None:
-    """Sends in pieces small enough for the queue of the system, so that most are dropped by the server."""
+    """Send in pieces small enough for the queue of the system, so that most are dropped by the server."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(senders)]
         for sock in sockets:
@@ -41,7 +41,7 @@ def send(server: ProgramProcess, count: int, senders: int) -> None:
 
 
 def counts(server: ProgramProcess) -> tuple[int, int]:
-    """Returns how many datagrams the handlers got, and how many were dropped."""
+    """Return how many datagrams the handlers got, and how many were dropped."""
     delivered, dropped = server.ask("report").split()
     return int(delivered), int(dropped)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.fuzz.mutations import mutate
 from tests.fuzz.targets import Target, make_targets
-from tests.serializers.drivers import comparable, pieces, receive
+from tests.support.serializer_drivers import comparable, pieces, receive
 
 from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -57,10 +57,10 @@ class Recorder(AsyncStreamRequestHandler[Any, Any]):
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def recording_server(
     backend: AsyncBackend, protocol: AnyStreamProtocolType[Any, Any], handler: Recorder
 ) -> AsyncIterator[int]:
-    """Serves until the end of the context; gives the port."""
+    """Serve until the end of the context; give the port."""
     is_up = backend.create_event()
     async with (
         AsyncTCPNetworkServer(HOST, 0, protocol, handler, backend, max_recv_size=512) as server,
@@ -73,7 +73,7 @@ async def serving(
 
 
 async def send(backend: AsyncBackend, port: int, chunks: list[bytes], *, to_the_end: bool) -> None:
-    """Sends a stream, and waits until the server has closed its connection, or leaves half-way."""
+    """Send a stream, and wait until the server has closed its connection, or leave half-way."""
     transport = await backend.create_tcp_connection(HOST, port)
     if not to_the_end:
         await transport.send_all_from_iterable(chunks[: len(chunks) // 2])
@@ -91,7 +91,7 @@ async def exchange_streams(
     backend: AsyncBackend, target: Target, protocol: AnyStreamProtocolType[Any, Any], rng: random.Random, count: int
 ) -> None:
     handler = Recorder()
-    async with serving(backend, protocol, handler) as port:
+    async with recording_server(backend, protocol, handler) as port:
         for _ in range(count):
             data = mutate(rng, target.seeds)
             to_the_end = rng.random() < 0.8

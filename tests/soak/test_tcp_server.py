@@ -33,7 +33,7 @@ EXPECTED_RECORD = r"WARNING easynetwork\.servers\.async_tcp: .*: the TLS handsha
 
 
 def assert_unharmed(findings: Findings, transport: str) -> None:
-    """The server has survived, and kept nothing of those who have gone."""
+    """The server has survived, and kept nothing of the peers that have gone."""
     unexpected = [r for r in findings.records if transport == "tcp" or not re.match(EXPECTED_RECORD, r)]
     assert unexpected == []
     assert findings.errors == "no message"

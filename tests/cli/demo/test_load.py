@@ -82,7 +82,7 @@ class HangingUp(FaultyEcho):
 
 
 class Babbling(AsyncStreamRequestHandler[str, str]):
-    """Works on the lines themselves, and says something that is no JSON before it answers."""
+    """Works on the lines themselves, and sends a line that is not JSON before it answers."""
 
     async def handle(self, client: AsyncStreamClient[str]) -> AsyncGenerator[None, str]:
         line = yield
@@ -93,7 +93,7 @@ class Babbling(AsyncStreamRequestHandler[str, str]):
 
 
 @asynccontextmanager
-async def serving(
+async def demo_server(
     handler: AsyncStreamRequestHandler[Any, Any],
     workload: Workload = SMALL,
     protocol: StreamProtocol[Any, Any] | None = None,
@@ -116,7 +116,7 @@ async def run_load(
     blocking: bool = False,
 ) -> Load:
     async with (
-        serving(handler, workload, protocol) as address,
+        demo_server(handler, workload, protocol) as address,
         open_load(TRANSPORT, address, workload, blocking=blocking) as load,
     ):
         await load.run(lambda answered: None, patience)
@@ -182,7 +182,7 @@ async def test_answers_that_are_no_packets_are_altered_and_the_others_still_chec
 
 async def test_progress_is_reported_until_all_packets_are_answered() -> None:
     seen: list[int] = []
-    async with serving(Echo()) as address, open_load(TRANSPORT, address, SMALL) as load:
+    async with demo_server(Echo()) as address, open_load(TRANSPORT, address, SMALL) as load:
         await load.run(seen.append, patience=30.0)
     assert seen == sorted(seen)
     assert seen[-1] == SMALL.packets
@@ -190,7 +190,7 @@ async def test_progress_is_reported_until_all_packets_are_answered() -> None:
 
 @pytest.mark.parametrize("blocking", [False, True], ids=["async", "blocking"])
 async def test_no_server_is_one_clear_error(blocking: bool) -> None:
-    async with serving(Echo()) as address:
+    async with demo_server(Echo()) as address:
         pass
     with pytest.raises(CommandError, match="cannot connect"):
         async with open_load(TRANSPORT, address, SMALL, blocking=blocking):

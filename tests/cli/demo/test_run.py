@@ -32,7 +32,7 @@ def is_running(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
-    return state != "Z"  # a zombie has ended; whoever inherited it has yet to notice
+    return state != "Z"  # a zombie has ended; its parent has yet to notice
 
 
 def wait_for_end(pid: int) -> None:

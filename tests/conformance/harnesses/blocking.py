@@ -147,7 +147,7 @@ class BlockingStapledDatagramHarness(DatagramHarness):
 
 
 def _udp_pair() -> tuple[socket.socket, socket.socket]:
-    """Returns two sockets that are connected to each other."""
+    """Return two sockets that are connected to each other."""
     ours, peer = bound_socket(), bound_socket()
     ours.connect(peer.getsockname())
     peer.connect(ours.getsockname())

@@ -26,12 +26,12 @@ CAPACITY: Final = 1 << 16
 
 
 class Pipe:
-    """One direction. Whoever changes it wakes all who wait for a change."""
+    """One direction. Each change wakes all waiting tasks."""
 
     def __init__(self) -> None:
         self.data = bytearray()
-        self.ended = False  # by who writes
-        self.broken = False  # by who reads, or by a reset
+        self.ended = False  # by the writer
+        self.broken = False  # by the reader, or by a reset
         self._waiters: list[IEvent] = []
 
     @property
@@ -169,7 +169,7 @@ class MemoryPeer(StreamPeer):
 def memory_pair(
     backend: AsyncBackend, transport_class: type[MemoryTransport] = MemoryTransport
 ) -> tuple[MemoryTransport, MemoryPeer]:
-    """Returns a transport and its peer."""
+    """Return a transport and its peer."""
     there, back = Pipe(), Pipe()
     return transport_class(backend, back, there), MemoryPeer(there, back)
 

@@ -19,7 +19,7 @@ from easynetwork.lowlevel.socket import SocketAttribute
 
 
 def connected_sockets() -> tuple[socket.socket, socket.socket]:
-    """Returns both ends of a connection with small buffers in the kernel."""
+    """Return both ends of a connection with small buffers in the kernel."""
     with socket.socket() as server, contextlib.ExitStack() as stack:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
         server.bind(("127.0.0.1", 0))
@@ -35,7 +35,7 @@ def connected_sockets() -> tuple[socket.socket, socket.socket]:
 
 
 def shortened_close_timeout() -> contextlib.AbstractContextManager[object]:
-    """Makes the deadline for closing a few milliseconds, on all backends."""
+    """Make the deadline for closing a few milliseconds, on all backends."""
     shortened = contextlib.ExitStack()
     for backend in ("_asyncio", "_trio"):
         name = f"easynetwork.lowlevel.api_async.backend.{backend}.stream.transport.CLOSE_TIMEOUT"

@@ -88,7 +88,7 @@ class TLSHarness(StreamHarness):
 
 @contextlib.asynccontextmanager
 async def tls_peer_of(backend: AsyncBackend, lower_peer: StreamPeer, *, server_side: bool) -> AsyncIterator[TLSPeer]:
-    """Gives the peer of a transport that plays the *server_side*, which shakes hands until the end of the context."""
+    """Give the peer of a transport that plays the *server_side*, which shakes hands until the end of the context."""
     if server_side:
         peer = TLSPeer(lower_peer, client_context(), server_side=False, server_hostname=HOSTNAME)
     else:

@@ -19,7 +19,7 @@ _T_Stage = TypeVar("_T_Stage")
 def conformance_cases(
     checks: Checks[_T_Stage], subjects: Iterable[tuple[Harness, Sequence[Runner]]]
 ) -> pytest.MarkDecorator:
-    """Returns a decorator for a test with the parameters *runner*, *harness* and *check*.
+    """Return a decorator for a test with the parameters *runner*, *harness* and *check*.
 
     Parameters:
         checks: those that apply to a harness are run.

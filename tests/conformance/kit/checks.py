@@ -31,7 +31,7 @@ class Feature(enum.Flag):
     TLS = enum.auto()
     """The stream is encrypted. The peer is a `TLSPeer`."""
     RELIABLE = enum.auto()
-    """No datagram is lost: who sends waits until there is room."""
+    """No datagram is lost: a sender waits until there is room."""
     REFUSAL = enum.auto()
     """A datagram for a peer that has gone is an error at once."""
     LATE_REFUSAL = enum.auto()
@@ -62,7 +62,7 @@ class Checks(Generic[_T_Stage]):
     def __call__(
         self, *, needs: Feature = NOTHING, without: Feature = NOTHING
     ) -> Callable[[Check[_T_Stage]], Check[_T_Stage]]:
-        """Adds a check for those that have all features in *needs*, and none in *without*."""
+        """Add a check for those that have all features in *needs*, and none in *without*."""
 
         def add(check: Check[_T_Stage]) -> Check[_T_Stage]:
             self._own.append((check, needs, without))
@@ -71,7 +71,7 @@ class Checks(Generic[_T_Stage]):
         return add
 
     def of(self, harness: _Featured) -> list[Check[_T_Stage]]:
-        """Returns the checks that apply to *harness*."""
+        """Return the checks that apply to *harness*."""
         own = [
             check for check, needs, without in self._own if needs in harness.features and not without & harness.features
         ]
@@ -79,5 +79,5 @@ class Checks(Generic[_T_Stage]):
 
 
 def name_of(check: Check[Any]) -> str:
-    """Returns the name of a check, which says what it promises."""
+    """Return the name of a check, which says what it promises."""
     return getattr(check, "__name__", repr(check))

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["SPACE", "TOO_LITTLE_SPACE", "Token", "few_descriptors_left", "many", "received_descriptors"]
+__all__ = [
+    "SPACE",
+    "TOO_LITTLE_SPACE",
+    "Token",
+    "few_descriptors_left",
+    "many",
+    "receive_message",
+    "received_descriptors",
+]
 
 import array
 import contextlib
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
+
+from tests.conformance.kit.stage import Stage
 
 SPACE: Final = 4096
 """Bytes for ancillary data: enough for all that is sent here."""
@@ -28,22 +38,26 @@ def many(token: Token) -> list[tuple[int, int, bytes]]:
 
 
 @contextlib.contextmanager
-def few_descriptors_left() -> Iterator[None]:
-    """This process can open two files more, and no third one."""
+def few_descriptors_left(count: int) -> Iterator[Callable[[], None]]:
+    """Let this process open *count* files more, and no other. Give what raises the limit again."""
     if sys.platform == "win32":
         raise NotImplementedError
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest_free = os.dup(0)
-    second = os.dup(0)
-    os.close(second)
-    os.close(lowest_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (second + 1, hard))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def restore() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    # The limit is for the numbers of descriptors, and the free numbers need not follow each other.
+    free = [os.dup(0) for _ in range(count + 1)]
+    for descriptor in free:
+        os.close(descriptor)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1], limits[1]))
     try:
-        yield
+        yield restore
     finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        restore()
 
 
 class Token:
@@ -63,7 +77,7 @@ class Token:
         return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [self._read]).tobytes())]
 
     def assert_arrived_as(self, raw: Any) -> None:
-        """Makes sure that *raw*, what recvmsg(2) gave, is this token and nothing else. Closes what was received."""
+        """Make sure that *raw*, what recvmsg(2) gave, is this token and nothing else. Close what was received."""
         [received] = received_descriptors(raw)
         try:
             assert not os.get_inheritable(received)
@@ -73,22 +87,37 @@ class Token:
             os.close(received)
 
     def close(self) -> None:
-        """Closes the pipe on this side. May be called again."""
+        """Close the pipe on this side. May be called again."""
         for descriptor in (self._read, self._write):
             if descriptor >= 0:
                 os.close(descriptor)
         self._read = self._write = -1
 
     def close_what_was_sent(self) -> None:
-        """Closes the end that was sent: whoever has received it has one of his own."""
+        """Close the end that was sent. The receiver has its own descriptor."""
         os.close(self._read)
         self._read = -1
 
 
 def received_descriptors(raw: Sequence[tuple[int, int, bytes]]) -> list[int]:
-    """Returns the descriptors in what recvmsg(2) gave. The caller owns them."""
+    """Return the descriptors in what recvmsg(2) gave. The caller owns them."""
     descriptors = array.array("i")
     for level, kind, data in raw:
         assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
         descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
     return list(descriptors)
+
+
+async def receive_message(stage: Stage[Any], sock: socket.socket) -> tuple[bytes, Any]:
+    """Wait until *sock* has something. Return the bytes, and what recvmsg(2) gave beside them."""
+    message: tuple[bytes, Any] | None = None
+
+    def arrived() -> bool:
+        nonlocal message
+        with contextlib.suppress(BlockingIOError):
+            message = sock.recvmsg(1 << 16, SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
+        return message is not None
+
+    await stage.until(arrived)
+    assert message is not None
+    return message

@@ -42,9 +42,9 @@ class StreamHarness(Harness):
     async def connect(
         self, backend: AsyncBackend, cleanup: contextlib.ExitStack
     ) -> tuple[AsyncStreamTransport, StreamPeer]:
-        """Returns a transport, and the peer at its other end.
+        """Return a transport, and the peer at its other end.
 
-        Nobody else may keep a reference to the transport.
+        The harness must not keep a reference to the transport.
 
         Parameters:
             backend: what the transport is to run on.
@@ -52,7 +52,7 @@ class StreamHarness(Harness):
         """
 
     def shorten_close_timeout(self) -> contextlib.AbstractContextManager[object] | None:
-        """Makes the deadline for closing a few milliseconds, for transports that are made in the returned context.
+        """Make the deadline for closing a few milliseconds, for transports that are made in the returned context.
 
         None, by default, means that it cannot be shortened, and is not checked.
         """
@@ -66,9 +66,9 @@ class ListenerHarness(Harness):
     async def listen(
         self, backend: AsyncBackend, cleanup: contextlib.ExitStack
     ) -> tuple[AsyncListener[AsyncStreamTransport], Callable[[], StreamPeer]]:
-        """Returns a listener with room for a hundred connections that wait, and what connects to it without waiting.
+        """Return a listener with room for a hundred connections that wait, and what connects to it without waiting.
 
-        Nobody else may keep a reference to the listener.
+        The harness must not keep a reference to the listener.
 
         Parameters:
             backend: what the listener is to run on.
@@ -86,9 +86,9 @@ class DatagramHarness(Harness):
     async def connect(
         self, backend: AsyncBackend, cleanup: contextlib.ExitStack
     ) -> tuple[AsyncDatagramTransport, DatagramPeer]:
-        """Returns a transport, and its peer.
+        """Return a transport, and its peer.
 
-        Nobody else may keep a reference to the transport.
+        The harness must not keep a reference to the transport.
 
         Parameters:
             backend: what the transport is to run on.
@@ -97,7 +97,7 @@ class DatagramHarness(Harness):
 
 
 class DatagramListenerHarness(Harness):
-    """How to get a listener for datagrams, and whoever sends it some."""
+    """How to get a listener for datagrams, and peers that send to it."""
 
     largest: int
     """Size in bytes of the largest datagram."""
@@ -106,9 +106,9 @@ class DatagramListenerHarness(Harness):
     async def listen(
         self, backend: AsyncBackend, cleanup: contextlib.ExitStack
     ) -> tuple[AsyncDatagramListener[Any], Callable[[], DatagramPeer]]:
-        """Returns a listener, and what makes peers that talk to it, each from an address of its own.
+        """Return a listener, and what makes peers that talk to it, each from an address of its own.
 
-        Nobody else may keep a reference to the listener.
+        The harness must not keep a reference to the listener.
 
         Parameters:
             backend: what the listener is to run on.
@@ -117,4 +117,4 @@ class DatagramListenerHarness(Harness):
 
     @abstractmethod
     def address_of(self, peer: DatagramPeer) -> Any:
-        """Returns the address that the datagrams of *peer* come from, as handlers get it."""
+        """Return the address that the datagrams of *peer* come from, as handlers get it."""

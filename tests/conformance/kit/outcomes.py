@@ -1,8 +1,8 @@
-"""What may come of an operation, where that depends on who gets there first."""
+"""The outcomes of an operation that depend on the order of events."""
 
 from __future__ import annotations
 
-__all__ = ["Failure", "attempt", "is_busy", "is_closed_error"]
+__all__ = ["Failure", "attempt", "is_busy", "is_closed_error", "leaves"]
 
 import errno
 from collections.abc import Awaitable, Callable
@@ -14,13 +14,13 @@ _T = TypeVar("_T")
 
 
 class Failure(NamedTuple):
-    """The error an operation ended with."""
+    """The error that ended an operation."""
 
     error: Exception
 
 
 async def attempt(operation: Callable[..., Awaitable[_T]], *args: Any) -> _T | Failure:
-    """Awaits ``operation(*args)``; returns its result, or how it has failed."""
+    """Await ``operation(*args)``; return its result, or how it has failed."""
     try:
         return await operation(*args)
     except Exception as exc:
@@ -28,13 +28,20 @@ async def attempt(operation: Callable[..., Awaitable[_T]], *args: Any) -> _T | F
 
 
 def is_closed_error(outcome: object) -> bool:
-    """Returns whether an operation failed because the transport is closed on our side."""
+    """Return whether an operation failed because the transport is closed on our side."""
     return isinstance(outcome, Failure) and isinstance(outcome.error, OSError) and outcome.error.errno == errno.EBADF
 
 
 def is_busy(outcome: object) -> bool:
-    """Returns whether an operation was refused since another task is at it."""
+    """Return whether an operation was refused since another task is at it."""
     if not isinstance(outcome, Failure):
         return False
     error = outcome.error
     return isinstance(error, BusyResourceError) or (isinstance(error, OSError) and error.errno == errno.EBUSY)
+
+
+def leaves(exc: BaseException) -> list[BaseException]:
+    """Return the exceptions that *exc* contains, if it is a group, at any depth; otherwise *exc* itself."""
+    if isinstance(exc, BaseExceptionGroup):
+        return [leaf for item in exc.exceptions for leaf in leaves(item)]
+    return [exc]

@@ -19,32 +19,32 @@ class StreamPeer(metaclass=ABCMeta):
     """What it is made of, if that is a socket."""
 
     def shake_hands(self) -> bool:
-        """Goes on with what is due before any bytes. Returns whether that is complete."""
+        """Go on with what is due before any bytes. Return whether that is complete."""
         return True
 
     @abstractmethod
     def send(self, data: memoryview) -> int:
-        """Sends what can be sent at once; returns how many bytes that were."""
+        """Send what can be sent at once; return how many bytes that were."""
 
     @abstractmethod
     def receive(self, bufsize: int) -> bytes | None:
-        """Returns received bytes, ``b""`` at the end of the stream, None if there is nothing yet."""
+        """Return received bytes, ``b""`` at the end of the stream, None if there is nothing yet."""
 
     def flush(self) -> bool:
-        """Goes on with what `send` has taken. Returns whether nothing of it is left."""
+        """Go on with what `send` has taken. Return whether nothing of it is left."""
         return True
 
     @abstractmethod
     def send_eof(self) -> None:
-        """Ends the sending direction, and that alone where the protocol knows such a thing."""
+        """End the sending direction, and that alone where the protocol knows such a thing."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Ends the connection abruptly."""
+        """End the connection abruptly."""
 
     @abstractmethod
     def close(self) -> None:
-        """Closes. May be called again, and after `reset`."""
+        """Close. May be called again, and after `reset`."""
 
 
 class SocketPeer(StreamPeer):
@@ -85,15 +85,15 @@ class DatagramPeer(metaclass=ABCMeta):
 
     @abstractmethod
     def send(self, data: bytes) -> bool:
-        """Sends a datagram if there is room for it; returns whether it did."""
+        """Send a datagram if there is room for it; return whether it did."""
 
     @abstractmethod
     def receive(self) -> bytes | None:
-        """Returns a datagram; None if there is none yet."""
+        """Return a datagram; None if there is none yet."""
 
     @abstractmethod
     def close(self) -> None:
-        """Closes. May be called again."""
+        """Close. May be called again."""
 
 
 class DatagramSocketPeer(DatagramPeer):
@@ -128,7 +128,7 @@ class PeerDriver:
         self.peer = peer
 
     def send_now(self, data: bytes) -> None:
-        """Sends *data*, which is little enough not to have to wait."""
+        """Send *data*, which is little enough not to have to wait."""
         assert self.peer.send(memoryview(data)) == len(data)
         assert self.peer.flush()
 
@@ -144,11 +144,11 @@ class PeerDriver:
         await self.flush()
 
     async def flush(self) -> None:
-        """Waits until all that the peer has taken is on its way."""
+        """Wait until all that the peer has taken is on its way."""
         await until(self._backend, self.peer.flush)
 
     async def receive_some(self, bufsize: int = 1 << 16) -> bytes:
-        """Waits for the next bytes; ``b""`` is the end of the stream."""
+        """Wait for the next bytes; ``b""`` is the end of the stream."""
         received: bytes | None = None
 
         def arrived() -> bool:
@@ -161,7 +161,7 @@ class PeerDriver:
         return received
 
     async def receive(self, count: int) -> bytes:
-        """Waits for exactly *count* bytes."""
+        """Wait for exactly *count* bytes."""
         received = bytearray()
         while len(received) < count:
             data = await self.receive_some(count - len(received))
@@ -170,7 +170,7 @@ class PeerDriver:
         return bytes(received)
 
     async def receive_to_end(self) -> bytes:
-        """Waits for everything up to the end of the stream."""
+        """Wait for everything up to the end of the stream."""
         received = bytearray()
         while data := await self.receive_some():
             received += data
@@ -178,7 +178,7 @@ class PeerDriver:
 
 
 async def until(backend: AsyncBackend, condition: Callable[[], bool]) -> None:
-    """Waits until *condition* holds."""
+    """Wait until *condition* holds."""
     for _ in range(10):
         if condition():
             return

@@ -20,7 +20,7 @@ from .checks import Check
 _T_Stage = TypeVar("_T_Stage")
 
 PATIENCE: Final = 20.0
-"""Seconds after which a check that hangs has failed. None is expected to take as long."""
+"""Seconds after which a check that hangs has failed. No check takes as long."""
 
 
 class Runner:
@@ -43,7 +43,7 @@ class Runner:
         return self._name
 
     def provides(self, method: Callable[..., object]) -> bool:
-        """Returns whether the backend has an implementation of its own of *method*, a function of `AsyncBackend`."""
+        """Return whether the backend has an implementation of its own of *method*, a function of `AsyncBackend`."""
         return getattr(type(self._new_backend()), method.__name__) is not method
 
     def run(
@@ -51,7 +51,7 @@ class Runner:
         set_stage: Callable[[AsyncBackend], AbstractAsyncContextManager[_T_Stage]],
         check: Check[_T_Stage],
     ) -> None:
-        """Runs *check* on what *set_stage* prepares.
+        """Run *check* on what *set_stage* prepares.
 
         Raises:
             AssertionError: the check has failed, or has left something behind.
@@ -103,7 +103,7 @@ class _AsyncioRunner(Runner):
 
 
 def asyncio_runners() -> list[Runner]:
-    """Returns asyncio's own event loop, and uvloop where that is installed."""
+    """Return asyncio's own event loop, and uvloop where that is installed."""
     runners: list[Runner] = [_AsyncioRunner("asyncio", asyncio.new_event_loop)]
     try:
         import uvloop
@@ -115,7 +115,7 @@ def asyncio_runners() -> list[Runner]:
 
 
 def trio_runners() -> list[Runner]:
-    """Returns trio, where it is installed."""
+    """Return trio, where it is installed."""
     try:
         new_builtin_backend("trio")
     except (ModuleNotFoundError, NotImplementedError):
@@ -124,7 +124,7 @@ def trio_runners() -> list[Runner]:
 
 
 def _leftovers() -> set[str]:
-    """Returns the open file descriptors. Nothing where the system does not tell."""
+    """Return the open file descriptors. Nothing where the system does not tell."""
     found = set()
     for directory in ("/proc/self/fd", "/dev/fd"):
         if os.path.isdir(directory):

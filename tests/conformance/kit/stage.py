@@ -45,11 +45,11 @@ class Stage(Generic[_T_Subject], metaclass=ABCMeta):
         return self._subject
 
     def drop(self) -> None:
-        """Forgets what is checked, without closing it."""
+        """Forget what is checked, without closing it."""
         self._subject = None
 
     async def open(self) -> None:
-        """Gets what is checked. Called again, something new, once the old one is closed."""
+        """Get what is checked. Called again, something new, once the old one is closed."""
         self._subject = await self._open()
 
     @abstractmethod
@@ -57,28 +57,28 @@ class Stage(Generic[_T_Subject], metaclass=ABCMeta):
 
     @abstractmethod
     def hang_up(self) -> None:
-        """Has all peers leave, so that there is nobody to wait for."""
+        """Let all peers leave, so that there is no peer to wait for."""
 
     @abstractmethod
     def far_socket(self) -> socket.socket:
-        """Returns a socket that is connected to that of the subject."""
+        """Return a socket that is connected to that of the subject."""
 
     async def assert_gone(self) -> None:
-        """Finds out from the far end that the subject was closed."""
+        """Find out from the far end that the subject was closed."""
 
     async def close(self) -> None:
-        """Closes everything, in whatever state it is."""
+        """Close everything, in whatever state it is."""
         self.hang_up()
         if self._subject is not None:
             await aclose_forcefully(self._subject)
 
     async def reopen(self) -> None:
-        """Starts anew."""
+        """Start anew."""
         await self.close()
         await self.open()
 
     async def settle(self) -> None:
-        """Gives everything that is ready to go on the time to do so."""
+        """Give everything that is ready to go on the time to do so."""
         for _ in range(5):
             await self.backend.coro_yield()
         await self.backend.sleep(0.001)
@@ -86,18 +86,18 @@ class Stage(Generic[_T_Subject], metaclass=ABCMeta):
             await self.backend.coro_yield()
 
     async def yield_at_random(self) -> None:
-        """Lets the event loop turn a few times, or not at all."""
+        """Let the event loop turn a few times, or not at all."""
         for _ in range(self.rng.randrange(4)):
             await self.backend.coro_yield()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Waits until *condition* holds."""
+        """Wait until *condition* holds."""
         await until(self.backend, condition)
 
 
 @contextlib.asynccontextmanager
 async def set_stage(stage_class: type[_T_Stage], harness: Any, backend: AsyncBackend) -> AsyncIterator[_T_Stage]:
-    """Opens what *harness* describes, and closes it in the end."""
+    """Open what *harness* describes, and close it in the end."""
     with contextlib.ExitStack() as cleanup:
         stage = stage_class(harness, backend, cleanup)
         await stage.open()

@@ -73,7 +73,7 @@ class TLSPeer(StreamPeer):
         return True
 
     def send_eof(self) -> None:
-        """Sends the closing alert."""
+        """Send the closing alert."""
         try:
             self._tls.unwrap()
         except ssl.SSLWantReadError:
@@ -81,11 +81,11 @@ class TLSPeer(StreamPeer):
         self.flush()
 
     def cut(self) -> None:
-        """Ends the stream below, without a closing alert."""
+        """End the stream below, without a closing alert."""
         self._lower.send_eof()
 
     def send_raw(self, data: bytes) -> None:
-        """Sends *data* as it is, unencrypted."""
+        """Send *data* as it is, unencrypted."""
         self._unsent += data
         self.flush()
 

@@ -9,7 +9,8 @@ from typing import Any
 from unittest.mock import ANY, AsyncMock, Mock, call
 
 import pytest
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
+from tests.support.lines import buffered_line_protocol, line_protocol
 
 from easynetwork.exceptions import IncompletePacketError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -40,8 +41,8 @@ EVERY_BACKEND = True
 
 ROOM = 1024
 
-CHUNKS: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer())
-BUFFER: BufferedStreamProtocol[str, str, Any] = BufferedStreamProtocol(StringLineSerializer())
+CHUNKS: StreamProtocol[str, str] = line_protocol()
+BUFFER: BufferedStreamProtocol[str, str, Any] = buffered_line_protocol()
 DATAGRAM: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer())
 
 Received = list[bytes]
@@ -58,7 +59,7 @@ def new_mock(cls: type[Any], backend: AsyncBackend) -> Any:
 
 
 def receiving(mock: Any, protocol: Any, *chunks: bytes, ancillary_data: Any = None) -> Any:
-    """Has *mock* receive *chunks*, by the methods that *protocol* wants. Any other receiving method fails the test."""
+    """Let *mock* receive *chunks*, by the methods that *protocol* wants. Any other receiving method fails the test."""
     remaining = [*chunks, b"", b""]
 
     async def recv(bufsize: int) -> bytes:

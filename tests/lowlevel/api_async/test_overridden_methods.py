@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, NoReturn
 
 import pytest
-from tests.background import new_event, spawn
-from tests.socket_calls import socket_calls
-from tests.tls import Certificates
+from tests.support.background import new_event, spawn
+from tests.support.certificates import Certificates
+from tests.support.lines import buffered_line_protocol, line_protocol
+from tests.support.socket_calls import socket_calls
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
@@ -24,8 +25,8 @@ from easynetwork.serializers.line import StringLineSerializer
 
 EVERY_BACKEND = True
 
-CHUNKS: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer())
-BUFFER: BufferedStreamProtocol[str, str, Any] = BufferedStreamProtocol(StringLineSerializer())
+CHUNKS: StreamProtocol[str, str] = line_protocol()
+BUFFER: BufferedStreamProtocol[str, str, Any] = buffered_line_protocol()
 DATAGRAM: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer())
 
 either_protocol = pytest.mark.parametrize("protocol", [CHUNKS, BUFFER], ids=["chunks", "buffer"])

@@ -8,7 +8,8 @@ from typing import Any
 from unittest.mock import ANY, Mock, call
 
 import pytest
-from tests.blocking import stream_pair
+from tests.support.lines import buffered_line_protocol, line_protocol
+from tests.support.sockets import stream_pair
 
 from easynetwork.exceptions import IncompletePacketError
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint
@@ -26,8 +27,8 @@ from easynetwork.serializers.line import StringLineSerializer
 
 ROOM = 1024
 
-CHUNKS: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer())
-BUFFER: BufferedStreamProtocol[str, str, Any] = BufferedStreamProtocol(StringLineSerializer())
+CHUNKS: StreamProtocol[str, str] = line_protocol()
+BUFFER: BufferedStreamProtocol[str, str, Any] = buffered_line_protocol()
 DATAGRAM: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer())
 
 either_protocol = pytest.mark.parametrize("protocol", [CHUNKS, BUFFER], ids=["chunks", "buffer"])
@@ -41,7 +42,7 @@ def new_mock(cls: type[Any]) -> Any:
 
 
 def receiving(mock: Any, protocol: Any, *chunks: bytes, ancillary_data: Any = None) -> Any:
-    """Has *mock* receive *chunks*, by the methods that *protocol* wants. Any other receiving method fails the test."""
+    """Let *mock* receive *chunks*, by the methods that *protocol* wants. Any other receiving method fails the test."""
     remaining = [*chunks, b"", b""]
 
     def recv(bufsize: int, timeout: float) -> bytes:

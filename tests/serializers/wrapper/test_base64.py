@@ -7,7 +7,7 @@ import hmac
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import pieces, receive, receive_buffered, send
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, send
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError
 from easynetwork.serializers import JSONSerializer, PickleSerializer, StringLineSerializer

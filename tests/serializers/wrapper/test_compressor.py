@@ -7,27 +7,13 @@ import zlib
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import StreamReceiver, pieces, receive, receive_buffered, send
+from tests.serializers.wrapper.lzma_serializer import LZMASerializer
+from tests.support.serializer_drivers import StreamReceiver, pieces, receive, receive_buffered, send
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers import JSONSerializer, PickleSerializer, StringLineSerializer
 from easynetwork.serializers.wrapper import BZ2CompressorSerializer, ZlibCompressorSerializer
-from easynetwork.serializers.wrapper.compressor import AbstractCompressorSerializer
-
-
-class LZMASerializer(AbstractCompressorSerializer[Any, Any]):
-    """What a user would write: no way to stop at some length."""
-
-    def __init__(self, serializer: Any, **kwargs: Any) -> None:
-        super().__init__(serializer, lzma.LZMAError, **kwargs)
-
-    def new_compressor_stream(self) -> lzma.LZMACompressor:
-        return lzma.LZMACompressor()
-
-    def new_decompressor_stream(self) -> lzma.LZMADecompressor:
-        return lzma.LZMADecompressor()
-
 
 COMPRESSORS: Any = [ZlibCompressorSerializer, BZ2CompressorSerializer, LZMASerializer]
 COMPRESS: Any = {

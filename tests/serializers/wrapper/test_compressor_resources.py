@@ -13,8 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.serializers.drivers import StreamReceiver, pieces, receive, receive_buffered, receive_decoded
-from tests.serializers.wrapper.test_compressor import LZMASerializer
+from tests.serializers.wrapper.lzma_serializer import LZMASerializer
+from tests.support.serializer_drivers import StreamReceiver, pieces, receive, receive_buffered, receive_decoded
 
 from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError
 from easynetwork.protocol import StreamProtocol
@@ -37,7 +37,7 @@ def bz2_bomb() -> bytes:
 
 
 def start_of(bomb: bytes) -> bytes:
-    """Returns 16 KB that do not complete a packet."""
+    """Return 16 KB that do not complete a packet."""
     return bomb[:SENT]
 
 
@@ -168,7 +168,7 @@ def test_end_of_bz2_is_found_at_any_bit(level: int) -> None:
 
 
 def bz2_with_marks(count: int) -> bytes:
-    """Returns a packet that is complete, with end marks inside of its data as far as a decoder does not mind."""
+    """Return a packet that is complete, with end marks inside of its data as far as a decoder does not mind."""
     start = bz2.compress(random.Random(0).randbytes(5000))[:4000]
     return start + bytes.fromhex("177245385090") * count
 

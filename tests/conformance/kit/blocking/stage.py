@@ -38,7 +38,7 @@ class BlockingStreamStage(StreamStage):
         return self.subject.blocking
 
     def fill(self) -> int:
-        """Sends until there is no more room; returns how many bytes that were."""
+        """Send until there is no more room; return how many bytes that were."""
         sent = 0
         with expires():
             while True:

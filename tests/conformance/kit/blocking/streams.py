@@ -95,7 +95,7 @@ async def a_time_out_that_is_none_is_refused_and_harmless(stage: BlockingStreamS
 
 @BLOCKING_STREAM_CHECKS(without=Feature.TLS)
 async def send_takes_what_there_is_room_for(stage: BlockingStreamStage) -> None:
-    """With TLS, there is no way back once something is encrypted: what was sent when the time is over, is."""
+    """TLS cannot take back what it has encrypted, so what it has sent when the time is over stays sent."""
     sent = stage.fill()
     assert sent > 0
     with expires():

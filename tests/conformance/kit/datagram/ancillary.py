@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from tests.conformance.kit.descriptors import receive_message
+
 __all__: list[str] = []
 
-import contextlib
 import errno
 import itertools
-import socket
 from functools import partial
-from typing import Any
 
 import pytest
 from tests.conformance.kit.checks import Feature
@@ -20,20 +19,6 @@ from tests.conformance.kit.outcomes import attempt, is_busy, is_closed_error
 
 def peer_sends(stage: DatagramStage, data: bytes, token: Token) -> None:
     assert stage.far_socket().sendmsg([data], token.raw) == len(data)
-
-
-async def peer_receives(stage: DatagramStage) -> tuple[bytes, Any]:
-    message: tuple[bytes, Any] | None = None
-
-    def arrived() -> bool:
-        nonlocal message
-        with contextlib.suppress(BlockingIOError):
-            message = stage.far_socket().recvmsg(1 << 16, SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
-        return message is not None
-
-    await stage.until(arrived)
-    assert message is not None
-    return message
 
 
 @DATAGRAM_EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
@@ -55,11 +40,11 @@ async def descriptors_are_sent_with_their_datagram(stage: DatagramStage) -> None
         token = Token(stage.cleanup)
         await stage.transport.send_with_ancillary(data, iter(token.raw))
         token.close_what_was_sent()
-        received, raw = await peer_receives(stage)
+        received, raw = await receive_message(stage, stage.far_socket())
         assert received == bytes(data)
         token.assert_arrived_as(raw)
     await stage.transport.send_with_ancillary(b"none", [])
-    assert await peer_receives(stage) == (b"none", [])
+    assert await receive_message(stage, stage.far_socket()) == (b"none", [])
 
 
 @DATAGRAM_EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
@@ -97,7 +82,7 @@ async def too_little_room_for_descriptors_is_emsgsize_and_loses_no_datagram(stag
 async def too_few_free_descriptors_are_emsgsize_and_lose_no_datagram(stage: DatagramStage) -> None:
     for asked in (True, False):
         assert stage.far_socket().sendmsg([b"abc"], many(Token(stage.cleanup))) == 3
-        with few_descriptors_left():
+        with few_descriptors_left(2):
             if asked:
                 with pytest.raises(OSError) as info:
                     await stage.transport.recv_with_ancillary(SPACE)

@@ -1,4 +1,4 @@
-"""Closing a datagram transport: nobody waits for ever, nothing can be done any more."""
+"""Closing a datagram transport: all waits end, and every later call is refused."""
 
 from __future__ import annotations
 

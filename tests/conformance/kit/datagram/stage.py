@@ -30,11 +30,11 @@ class DatagramStage(Stage[AsyncDatagramTransport]):
         return self.subject
 
     async def peer_sends(self, data: bytes) -> None:
-        """Waits until the peer has sent a datagram."""
+        """Wait until the peer has sent a datagram."""
         await self.until(lambda: self.peer.send(data))
 
     async def peer_receives(self) -> bytes:
-        """Waits until the peer has received a datagram."""
+        """Wait until the peer has received a datagram."""
         received: bytes | None = None
 
         def arrived() -> bool:

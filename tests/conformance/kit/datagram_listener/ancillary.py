@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from tests.conformance.kit.descriptors import receive_message
+
 __all__: list[str] = []
 
-import contextlib
 import errno
-import socket
 from typing import Any
 
 import pytest
@@ -24,22 +24,6 @@ def send(stage: DatagramListenerStage, peer: DatagramPeer, data: bytes, token: T
     assert peer.socket is not None
     address = stage.listener.extra(SocketAttribute.sockname)
     assert peer.socket.sendmsg([data], token.raw, 0, address) == len(data)
-
-
-async def receive(stage: DatagramListenerStage, peer: DatagramPeer) -> tuple[bytes, Any]:
-    message: tuple[bytes, Any] | None = None
-    sock = peer.socket
-    assert sock is not None
-
-    def arrived() -> bool:
-        nonlocal message
-        with contextlib.suppress(BlockingIOError):
-            message = sock.recvmsg(1 << 16, SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
-        return message is not None
-
-    await stage.until(arrived)
-    assert message is not None
-    return message
 
 
 @DATAGRAM_LISTENER_CHECKS(needs=Feature.ANCILLARY)
@@ -107,7 +91,8 @@ async def descriptors_are_sent_to_anyone(stage: DatagramListenerStage) -> None:
         peer, token = stage.peer(), Token(stage.cleanup)
         await stage.listener.send_with_ancillary_to(data, iter(token.raw), stage.address_of(peer))
         token.close_what_was_sent()
-        received, raw = await receive(stage, peer)
+        assert peer.socket is not None
+        received, raw = await receive_message(stage, peer.socket)
         assert received == data
         token.assert_arrived_as(raw)
 

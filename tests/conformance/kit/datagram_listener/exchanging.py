@@ -46,7 +46,7 @@ async def handlers_are_started_in_the_order_of_reception(stage: DatagramListener
 
         peer = stage.peer()
         sent = [b"%d" % number for number in range(60)]
-        for data in sent[:8]:  # nobody serves yet
+        for data in sent[:8]:  # the listener does not serve yet
             assert peer.send(data)
         async with stage.serving(handler, private=private):
             for data in sent[8:]:
@@ -162,7 +162,7 @@ async def peers_that_have_gone_stop_nobody_else(stage: DatagramListenerStage) ->
 
 @DATAGRAM_LISTENER_CHECKS()
 async def a_flood_is_survived(stage: DatagramListenerStage) -> None:
-    """What there is no room for may be lost, but nothing else."""
+    """Only datagrams without room may be lost."""
     received = 0
 
     async def handler(data: bytes, address: Any) -> None:

@@ -18,7 +18,7 @@ from easynetwork.lowlevel.socket import SocketAttribute
 
 
 class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPeer]):
-    """A listener, and whoever sends it datagrams."""
+    """A listener, and the peers that send it datagrams."""
 
     harness: DatagramListenerHarness
 
@@ -29,7 +29,7 @@ class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPee
         return listener
 
     def peer(self) -> DatagramPeer:
-        """Returns a new peer."""
+        """Return a new peer."""
         peer = self._new_peer()
         self._peers.append(peer)
         return peer
@@ -38,7 +38,7 @@ class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPee
         return self.harness.address_of(peer)
 
     def ring(self) -> DatagramPeer:
-        """Returns a new peer that has sent a datagram, or is about to if there was no room."""
+        """Return a new peer that has sent a datagram, or is about to if there was no room."""
         peer = self.peer()
         if not peer.send(b"ring"):
             self._silent.append(peer)
@@ -50,7 +50,7 @@ class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPee
             self._silent.remove(peer)
 
     async def peer_sends(self, peer: DatagramPeer, data: bytes) -> None:
-        """Waits until *peer* has sent a datagram."""
+        """Wait until *peer* has sent a datagram."""
         await self.until(lambda: peer.send(data))
 
     async def echo(self, data: bytes, address: Any) -> None:
@@ -61,7 +61,7 @@ class DatagramListenerStage(ServingStage[AsyncDatagramListener[Any], DatagramPee
         assert await self.received_by(peer) == b"ring"
 
     async def received_by(self, peer: DatagramPeer) -> bytes:
-        """Waits until *peer* has received a datagram."""
+        """Wait until *peer* has received a datagram."""
         received: bytes | None = None
 
         def arrived() -> bool:

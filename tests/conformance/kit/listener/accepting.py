@@ -6,12 +6,12 @@ __all__: list[str] = []
 
 import contextlib
 import logging
-import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from tests.conformance.kit.checks import Feature
+from tests.conformance.kit.descriptors import few_descriptors_left
 from tests.conformance.kit.listener.stage import LISTENER_CHECKS, ListenerStage, owned
 from tests.conformance.kit.outcomes import Failure, attempt
 from tests.conformance.kit.peers import PeerDriver
@@ -187,7 +187,7 @@ async def running_out_of_descriptors_does_not_end_serving(stage: ListenerStage) 
     peers: list[PeerDriver] = []
     with few_descriptors_left(20) as restore, errors_logged() as errors:
         async with stage.serving(stage.echo):
-            with contextlib.suppress(OSError):  # there are none left for the peers either
+            with contextlib.suppress(OSError):  # the peers need descriptors too
                 while True:
                     peers.append(stage.ring())
             await stage.until(lambda: bool(errors))
@@ -200,26 +200,8 @@ async def running_out_of_descriptors_does_not_end_serving(stage: ListenerStage) 
 
 
 @contextlib.contextmanager
-def few_descriptors_left(count: int) -> Iterator[Callable[[], None]]:
-    """Lowers the limit so that about *count* more can be opened. Gives what raises it again."""
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-
-    def restore() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-    with open(os.devnull) as lowest:
-        limit = lowest.fileno() + count
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limits[1]))
-    try:
-        yield restore
-    finally:
-        restore()
-
-
-@contextlib.contextmanager
 def errors_logged() -> Iterator[list[str]]:
-    """Gives a list that gets what the library logs as an error."""
+    """Give a list that gets what the library logs as an error."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

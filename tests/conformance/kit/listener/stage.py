@@ -20,7 +20,7 @@ from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 
 
 class ListenerStage(ServingStage[AsyncListener[AsyncStreamTransport], PeerDriver]):
-    """A listener, and whoever connects to it."""
+    """A listener, and the peers that connect to it."""
 
     harness: ListenerHarness
 
@@ -30,7 +30,7 @@ class ListenerStage(ServingStage[AsyncListener[AsyncStreamTransport], PeerDriver
         return listener
 
     def ring(self) -> PeerDriver:
-        """Returns a new peer. Nobody has accepted it yet."""
+        """Return a new peer, which is not accepted yet."""
         peer = PeerDriver(self.backend, self._connect())
         self._peers.append(peer)
         return peer
@@ -77,7 +77,7 @@ class ListenerStage(ServingStage[AsyncListener[AsyncStreamTransport], PeerDriver
 
 @contextlib.asynccontextmanager
 async def owned(transport: AsyncStreamTransport) -> AsyncIterator[None]:
-    """Closes *transport* in the end; abruptly if the block does not end well, since the peer may not be listening."""
+    """Close *transport* in the end; abruptly if the block does not end well, since the peer may not be listening."""
     try:
         yield
     except BaseException:

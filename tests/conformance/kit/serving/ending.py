@@ -7,18 +7,11 @@ __all__: list[str] = []
 from typing import Any, TypeAlias
 
 import pytest
-from tests.conformance.kit.outcomes import attempt, is_closed_error
+from tests.conformance.kit.outcomes import attempt, is_closed_error, leaves
 from tests.conformance.kit.serving.handlers import Handlers
 from tests.conformance.kit.serving.stage import SERVING_CHECKS, ServingStage
 
 AnyStage: TypeAlias = ServingStage[Any, Any]
-
-
-def leaves(exc: BaseException) -> list[BaseException]:
-    """Returns what is at the bottom of groups of exceptions."""
-    if isinstance(exc, BaseExceptionGroup):
-        return [leaf for item in exc.exceptions for leaf in leaves(item)]
-    return [exc]
 
 
 @SERVING_CHECKS()

@@ -31,10 +31,10 @@ class ServingStage(Stage[_T_Listener], Generic[_T_Listener, _T_Peer]):
 
     @abstractmethod
     def ring(self) -> _T_Peer:
-        """Has a new peer do what starts a handler as soon as somebody serves."""
+        """Let a new peer do what starts a handler as soon as the listener serves."""
 
     async def see_in(self, peer: _T_Peer) -> None:
-        """Does what else a peer has to do before its handler is started. Somebody must be serving."""
+        """Do what else a peer does before its handler starts. The listener has to be serving."""
 
     @abstractmethod
     async def echo(self, *args: Any) -> None:
@@ -42,19 +42,19 @@ class ServingStage(Stage[_T_Listener], Generic[_T_Listener, _T_Peer]):
 
     @abstractmethod
     async def assert_echoed(self, peer: _T_Peer) -> None:
-        """Makes sure that *peer*, a new one, is served by `echo`."""
+        """Make sure that *peer*, a new one, is served by `echo`."""
 
     @abstractmethod
     def handler(self, run: Callable[[], Awaitable[None]]) -> Handler:
-        """Returns a handler that awaits ``run()``, and looks after what it gets itself."""
+        """Return a handler that awaits ``run()``, and looks after what it gets itself."""
 
     async def assert_works(self) -> None:
-        """Makes sure that `echo` is serving."""
+        """Make sure that `echo` is serving."""
         await self.assert_echoed(self.ring())
 
     @contextlib.asynccontextmanager
     async def serving(self, handler: Handler, *, private: bool = True) -> AsyncIterator[Task[None]]:
-        """Serves in a task. In the end, it is cancelled together with all handlers.
+        """Serve in a task. In the end, it is cancelled together with all handlers.
 
         Parameters:
             handler: the handler.

@@ -1,4 +1,4 @@
-"""How serving begins: when, how often, and what happens to those who came before."""
+"""How serving begins: when, how often, and what happens to peers that came before."""
 
 from __future__ import annotations
 

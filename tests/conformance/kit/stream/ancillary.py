@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from tests.conformance.kit.descriptors import receive_message
+
 __all__: list[str] = []
 
-import contextlib
 import errno
-import socket
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,20 +22,6 @@ from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 def peer_sends(stage: StreamStage, data: bytes, token: Token) -> None:
     assert stage.far_socket().sendmsg([data], token.raw) == len(data)
-
-
-async def peer_receives(stage: StreamStage) -> tuple[bytes, Any]:
-    message: tuple[bytes, Any] | None = None
-
-    def arrived() -> bool:
-        nonlocal message
-        with contextlib.suppress(BlockingIOError):
-            message = stage.far_socket().recvmsg(1 << 16, SPACE, socket.MSG_CMSG_CLOEXEC)[:2]
-        return message is not None
-
-    await stage.until(arrived)
-    assert message is not None
-    return message
 
 
 @EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
@@ -101,7 +88,7 @@ async def descriptors_that_are_never_received_are_closed(stage: StreamStage) -> 
 
 
 async def assert_truncated(stage: StreamStage, space: int) -> None:
-    """Whoever asks for descriptors that do not fit gets an error instead."""
+    """Check that descriptors that do not fit are an error, and that their bytes are kept."""
     for receive in (
         lambda: stage.transport.recv_with_ancillary(100, space),
         lambda: stage.transport.recv_with_ancillary_into(bytearray(100), space),
@@ -137,7 +124,7 @@ async def too_little_room_for_descriptors_is_emsgsize_and_loses_no_bytes(stage: 
 async def too_few_free_descriptors_are_emsgsize_and_lose_no_bytes(stage: StreamStage) -> None:
     token = Token(stage.cleanup)
     assert stage.far_socket().sendmsg([b"abc"], many(token)) == 3
-    with few_descriptors_left(), pytest.raises(OSError) as info:
+    with few_descriptors_left(2), pytest.raises(OSError) as info:
         await stage.transport.recv_with_ancillary(100, SPACE)
     assert info.value.errno == errno.EMSGSIZE
     assert await stage.transport.recv(100) == b"abc"
@@ -147,7 +134,7 @@ async def too_few_free_descriptors_are_emsgsize_and_lose_no_bytes(stage: StreamS
 async def too_many_descriptors_that_nobody_asks_for_are_closed_in_silence(stage: StreamStage) -> None:
     token = Token(stage.cleanup)
     assert stage.far_socket().sendmsg([b"abc"], many(token)) == 3
-    with few_descriptors_left():
+    with few_descriptors_left(2):
         assert await stage.transport.recv(100) == b"abc"
 
 
@@ -164,7 +151,7 @@ async def bytes_that_were_refused_are_not_received_from_a_closed_transport(stage
 async def descriptors_are_sent_with_all_bytes_at_once(stage: StreamStage) -> None:
     token = Token(stage.cleanup)
     await stage.transport.send_all_with_ancillary([b"abc", bytearray(b"de"), memoryview(b"f")], token.raw)
-    data, raw = await peer_receives(stage)
+    data, raw = await receive_message(stage, stage.far_socket())
     assert data == b"abcdef"
     token.assert_arrived_as(raw)
 
@@ -178,11 +165,11 @@ async def iterators_will_do_for_both(stage: StreamStage) -> None:
 
     token = Token(stage.cleanup)
     await stage.transport.send_all_with_ancillary(pieces(), iter(token.raw))
-    data, raw = await peer_receives(stage)
+    data, raw = await receive_message(stage, stage.far_socket())
     assert data == b"abcdef"
     token.assert_arrived_as(raw)
     await stage.transport.send_all_with_ancillary([b"none"], [])
-    assert await peer_receives(stage) == (b"none", [])
+    assert await receive_message(stage, stage.far_socket()) == (b"none", [])
 
 
 @EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
@@ -190,7 +177,7 @@ async def a_descriptor_may_be_closed_once_it_was_sent(stage: StreamStage) -> Non
     token = Token(stage.cleanup)
     await stage.transport.send_all_with_ancillary([b"abc"], token.raw)
     token.close_what_was_sent()
-    data, raw = await peer_receives(stage)
+    data, raw = await receive_message(stage, stage.far_socket())
     assert data == b"abc"
     token.assert_arrived_as(raw)
 
@@ -206,6 +193,47 @@ async def what_does_not_fit_in_one_call_is_emsgsize(stage: StreamStage) -> None:
     with pytest.raises(OSError) as info:
         await stage.transport.send_all_with_ancillary([stage.flood], token.raw)
     assert info.value.errno == errno.EMSGSIZE
+
+
+@EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
+async def as_many_buffers_as_one_call_takes_are_sent(stage: StreamStage) -> None:
+    await stage.transport.send_all_with_ancillary([b"y"] * SC_IOV_MAX, [])
+    assert await stage.peer.receive(SC_IOV_MAX) == b"y" * SC_IOV_MAX
+
+
+@STREAM_CHECKS(needs=Feature.ANCILLARY)
+async def asking_for_no_bytes_neither_waits_nor_takes_a_descriptor(stage: StreamStage) -> None:
+    token = Token(stage.cleanup)
+    for has_arrived in (False, True):
+        if has_arrived:
+            peer_sends(stage, b"with", token)
+            await stage.settle()
+        assert await stage.transport.recv_with_ancillary(0, SPACE) == (b"", [])
+        assert await stage.transport.recv_with_ancillary_into(bytearray(), SPACE) == (0, [])
+    data, raw = await stage.transport.recv_with_ancillary(100, SPACE)
+    assert data == b"with"
+    token.assert_arrived_as(raw)
+
+
+@STREAM_CHECKS(needs=Feature.ANCILLARY)
+async def a_negative_bufsize_is_refused_and_takes_no_descriptor(stage: StreamStage) -> None:
+    token = Token(stage.cleanup)
+    peer_sends(stage, b"with", token)
+    with pytest.raises(ValueError, match="-1"):
+        await stage.transport.recv_with_ancillary(-1, SPACE)
+    data, raw = await stage.transport.recv_with_ancillary(100, SPACE)
+    assert data == b"with"
+    token.assert_arrived_as(raw)
+
+
+@EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
+async def sending_descriptors_after_send_eof_is_an_error(stage: StreamStage) -> None:
+    await stage.transport.send_eof()
+    for _ in range(2):
+        outcome = await attempt(stage.transport.send_all_with_ancillary, [b"late"], Token(stage.cleanup).raw)
+        assert isinstance(outcome, Failure)
+        assert isinstance(outcome.error, BrokenPipeError)
+    assert await stage.peer.receive_to_end() == b""
 
 
 @EXCHANGE_CHECKS(needs=Feature.ANCILLARY)
@@ -231,7 +259,7 @@ async def descriptors_are_sent_after_what_waits_before_them(stage: StreamStage) 
         await first.join()
         if is_busy(await second.join()):
             await stage.transport.send_all_with_ancillary([b"with"], token.raw)
-    data, raw = await peer_receives(stage)
+    data, raw = await receive_message(stage, stage.far_socket())
     assert data == b"with"
     token.assert_arrived_as(raw)
 
@@ -256,11 +284,24 @@ async def descriptors_that_wait_to_be_sent_are_not_sent_if_cancelled(stage: Stre
 
 @STREAM_CHECKS(needs=Feature.ANCILLARY)
 async def a_cancelled_reception_loses_no_descriptor(stage: StreamStage) -> None:
+    """Nor does a cancelled one that does not ask for it."""
+
+    async def receive(into: bytearray | None, *, asks: bool) -> tuple[bytes, Any]:
+        if asks and into is not None:
+            count, raw = await stage.transport.recv_with_ancillary_into(into, SPACE)
+            return bytes(into[:count]), raw
+        if asks:
+            return await stage.transport.recv_with_ancillary(4, SPACE)
+        if into is not None:
+            return bytes(into[: await stage.transport.recv_into(into)]), None
+        return await stage.transport.recv(4), None
+
     tokens = [Token(stage.cleanup) for _ in range(40)]
     waiting = list(tokens)
     async with stage.backend.create_task_group() as group:
         while tokens:
-            task = await group.start(stage.transport.recv_with_ancillary, 4, SPACE)
+            asks = stage.rng.random() < 0.5
+            task = await group.start(partial(receive, stage.rng.choice([None, bytearray(4)]), asks=asks))
 
             def feed() -> None:
                 if waiting:
@@ -275,7 +316,9 @@ async def a_cancelled_reception_loses_no_descriptor(stage: StreamStage) -> None:
             if not task.cancelled():
                 data, raw = await task.join()
                 assert data == b"with"
-                tokens.pop(0).assert_arrived_as(raw)
+                token = tokens.pop(0)
+                if asks:
+                    token.assert_arrived_as(raw)
 
 
 @STREAM_CHECKS(needs=Feature.ANCILLARY)

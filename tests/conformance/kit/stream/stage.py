@@ -38,7 +38,7 @@ class StreamStage(Stage[AsyncStreamTransport]):
         return self.rng.randbytes(1 << 12) * (self.harness.capacity >> 12)
 
     async def part(self) -> None:
-        """Closes the transport, while the peer receives what is left and then ends the stream on its side, too."""
+        """Close the transport, while the peer receives what is left and then ends the stream on its side, too."""
         async with self.backend.create_task_group() as group:
             group.start_soon(self.transport.aclose)
             with contextlib.suppress(OSError):

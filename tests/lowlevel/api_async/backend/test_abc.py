@@ -1,3 +1,5 @@
+"""What the base class of backends does itself."""
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable

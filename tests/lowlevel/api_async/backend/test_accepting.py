@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from tests.descriptors import all_closed
+from tests.support.descriptors import all_closed
 
 from easynetwork.lowlevel._sockets import accepting
 from easynetwork.lowlevel.api_async.backend._asyncio.stream import acceptor

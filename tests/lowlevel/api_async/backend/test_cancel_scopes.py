@@ -1,3 +1,5 @@
+"""Cancel scopes: time-outs, shields and cancellation, on every backend."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""``ignore_cancellation()``, on every backend."""
+
 from __future__ import annotations
 
 import contextlib
@@ -14,7 +16,7 @@ EVERY_BACKEND = True
 async def cancel_from_outside(
     backend: AsyncBackend, run: Callable[[], Coroutine[Any, Any, None]], times: int = 1
 ) -> Task[None]:
-    """Runs ``run()`` in a task and cancels it, with turns of the event loop in between."""
+    """Run ``run()`` in a task and cancels it, with turns of the event loop in between."""
     async with backend.create_task_group() as group:
         task = await group.start(run)
         for _ in range(times):

@@ -1,3 +1,5 @@
+"""Locks, events and conditions, on every backend."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Resolving host names, on every backend."""
+
 from __future__ import annotations
 
 import errno
@@ -7,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from tests.descriptors import all_closed
+from tests.support.descriptors import all_closed
 
 from easynetwork.lowlevel.api_async.backend import _resolving
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -23,7 +25,7 @@ STREAM = (socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
 @pytest.fixture
 def name_server(monkeypatch: pytest.MonkeyPatch) -> Callable[[Answers], list[tuple[Any, ...]]]:
-    """Sets what each name resolves to; returns a list of the questions to come."""
+    """Set what each name resolves to; return a list of the questions to come."""
 
     def start(answers: Answers) -> list[tuple[Any, ...]]:
         questions: list[tuple[Any, ...]] = []
@@ -125,7 +127,7 @@ async def test_a_resolution_is_abandoned_when_cancelled(backend: AsyncBackend, m
 
 
 def of_type(type_: int) -> list[Any]:
-    """Returns the answer for a name with an address that this host does not have, and one that it has."""
+    """Return the answer for a name with an address that this host does not have, and one that it has."""
     return [(socket.AF_INET, type_, 0, "", (host, 0)) for host in ("198.51.100.1", "127.0.0.1")]
 
 

@@ -1,3 +1,5 @@
+"""Task groups, on every backend."""
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable

@@ -1,3 +1,5 @@
+"""Threads that an event loop runs, and threads that call into it, on every backend."""
+
 from __future__ import annotations
 
 import asyncio
@@ -218,7 +220,7 @@ async def test_a_thread_with_another_event_loop_may_call(backend: AsyncBackend) 
 
 
 def blocked_loop(portal: ThreadsPortal) -> tuple[threading.Event, threading.Event]:
-    """Makes the loop wait, once it gets there, for the second event; the first says that it does."""
+    """Make the loop wait, once it gets there, for the second event; the first says that it does."""
     blocked, release = threading.Event(), threading.Event()
 
     def block() -> None:

@@ -1,3 +1,5 @@
+"""UDP endpoints. What every datagram transport promises, tests/conformance checks on UDP too."""
+
 from __future__ import annotations
 
 import contextlib
@@ -6,11 +8,13 @@ import gc
 import socket
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from tests.background import settle, spawn
+from tests.support.background import settle, spawn
+from tests.support.name_resolution import resolve_to, udp_addresses
+from tests.support.sockets import udp_socket, unused_address
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -20,15 +24,11 @@ from easynetwork.lowlevel.socket import ISocket, SocketAttribute
 
 EVERY_BACKEND = True
 
-PATIENCE = 10.0
-
 
 @pytest.fixture
 def peer() -> Iterator[socket.socket]:
     """A blocking socket without any of our code."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
-        sock.bind(("127.0.0.1", 0))
+    with udp_socket() as sock:
         yield sock
 
 
@@ -44,23 +44,8 @@ async def transport(backend: AsyncBackend, peer: socket.socket) -> AsyncIterator
 
 @pytest.fixture
 def nobody() -> tuple[str, int]:
-    """An address where nobody receives."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        host, port = sock.getsockname()
-        return host, port
-
-
-def addresses(port: int, *hosts: str) -> list[Any]:
-    return [(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP, "", (host, port)) for host in hosts]
-
-
-def resolve_to(backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch, found: Sequence[Any]) -> None:
-    async def getaddrinfo(self: AsyncBackend, *args: Any, **kwargs: Any) -> Sequence[Any]:
-        await backend.coro_yield()
-        return found
-
-    monkeypatch.setattr(type(backend), "getaddrinfo", getaddrinfo)
+    """An address without a receiver."""
+    return unused_address(socket.SOCK_DGRAM)
 
 
 # --- opening
@@ -70,7 +55,8 @@ async def test_the_next_address_is_tried_if_one_cannot_be_connected_to(
     backend: AsyncBackend, peer: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = peer.getsockname()[1]
-    resolve_to(backend, monkeypatch, addresses(port, "255.255.255.255", "127.0.0.1"))  # broadcasting is not permitted
+    # Broadcasting is not permitted.
+    resolve_to(backend, monkeypatch, udp_addresses(port, "255.255.255.255", "127.0.0.1"))
     async with await backend.create_udp_endpoint("name.invalid", port) as transport:
         assert transport.extra(SocketAttribute.peername) == ("127.0.0.1", port)
 
@@ -78,7 +64,7 @@ async def test_the_next_address_is_tried_if_one_cannot_be_connected_to(
 async def test_each_address_that_fails_has_its_error_in_a_group(
     backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolve_to(backend, monkeypatch, addresses(1, "255.255.255.255", "255.255.255.255"))
+    resolve_to(backend, monkeypatch, udp_addresses(1, "255.255.255.255", "255.255.255.255"))
     with pytest.raises(ExceptionGroup) as info:
         await backend.create_udp_endpoint("name.invalid", 1)
     assert [type(exc) for exc in info.value.exceptions] == [PermissionError] * 2

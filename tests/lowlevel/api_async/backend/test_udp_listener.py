@@ -1,3 +1,5 @@
+"""Listening UDP sockets. What every datagram listener promises, tests/conformance checks on UDP too."""
+
 from __future__ import annotations
 
 import contextlib
@@ -9,7 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
 
 import pytest
-from tests.background import Queue, Running, settle, spawn, until
+from tests.support.background import Queue, Running, settle, spawn, until
+from tests.support.sockets import PATIENCE, udp_socket
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend._asyncio.datagram import listener as asyncio_module
@@ -23,17 +26,13 @@ from easynetwork.lowlevel.socket import SocketAttribute
 
 EVERY_BACKEND = True
 
-PATIENCE = 10.0
-
 Listener: TypeAlias = AsyncDatagramListener[tuple[Any, ...]]
 
 
 @pytest.fixture
 def peer() -> Iterator[socket.socket]:
     """A blocking socket without any of our code."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
-        sock.bind(("127.0.0.1", 0))
+    with udp_socket() as sock:
         yield sock
 
 
@@ -107,7 +106,7 @@ async def test_the_attributes_of_a_listener(backend: AsyncBackend, listener: Lis
 async def test_each_datagram_has_a_task_started_in_order_of_reception(
     backend: AsyncBackend, listener: Listener, peer: socket.socket
 ) -> None:
-    """Also those that have arrived before anybody served, and empty ones."""
+    """Also those that arrived before serving began, and empty ones."""
     sent = [b"%d" % i * (i % 3) for i in range(200)]
     received: list[tuple[bytes, Any]] = []
     tasks: set[object] = set()
@@ -350,7 +349,7 @@ async def test_an_error_that_stays_does_not_take_all_the_time(
         else:
             await until(lambda: len(caplog.records) == 2)
             for _ in range(50):
-                await settle()  # whoever did not pause would read again in each turn
+                await settle()  # without a pause, it would read again in each turn
             assert len(caplog.records) == 2
         serving.cancel()
         await serving.wait()

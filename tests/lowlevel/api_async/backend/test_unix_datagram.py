@@ -7,15 +7,15 @@ import errno
 import os
 import socket
 import stat
-import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from tests.background import Queue, spawn
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.background import Queue, spawn
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.platforms import needs_abstract_names
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener, AsyncDatagramTransport
@@ -23,14 +23,7 @@ from easynetwork.lowlevel.socket import SocketAttribute
 
 EVERY_BACKEND = True
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract and automatic names exist on Linux only")
-
 Listener: TypeAlias = AsyncDatagramListener[Any]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
 
 
 @pytest.fixture
@@ -122,7 +115,7 @@ async def test_a_local_path_that_is_taken_is_left_alone(backend: AsyncBackend, p
     assert Path(path).read_text() == "precious"
 
 
-@LINUX
+@needs_abstract_names
 async def test_an_automatic_name_can_be_answered(backend: AsyncBackend, peer: socket.socket) -> None:
     async with await backend.create_unix_datagram_endpoint(peer.getsockname(), local_path="") as transport:
         await transport.send(b"hello")

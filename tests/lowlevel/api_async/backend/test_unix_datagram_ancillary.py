@@ -1,4 +1,4 @@
-"""What goes along with Unix datagrams: who gets it, and that nothing of it is lost or left open."""
+"""Ancillary data of Unix datagrams: each goes with its datagram, and none is lost or left open."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-from tests.background import Queue
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.background import Queue
+from tests.support.descriptors import Gift, all_closed, receive_message, received_text, send_message
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -64,7 +64,7 @@ async def listener(backend: AsyncBackend, tmp_path: Path, peer: socket.socket) -
 
 @contextlib.asynccontextmanager
 async def received_by(listener: Listener, ancillary_bufsize: int = ROOM) -> AsyncIterator[Queue[Message]]:
-    """Serves meanwhile. What has been received is in the queue."""
+    """Serve meanwhile. What has been received is in the queue."""
     queue: Queue[Message] = Queue(listener.backend())
 
     async def handler(data: bytes, ancillary_data: Any, address: Any) -> None:

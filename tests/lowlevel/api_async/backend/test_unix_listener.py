@@ -7,17 +7,19 @@ import errno
 import gc
 import logging
 import os
-import resource
 import socket
 import stat
-import sys
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from tests.descriptors import all_closed
+from tests.conformance.kit.descriptors import few_descriptors_left
+from tests.support.background import Running, running_task
+from tests.support.descriptors import all_closed
+from tests.support.platforms import needs_abstract_names
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
 from easynetwork.lowlevel._sockets import accepting
@@ -28,16 +30,9 @@ from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.socket import SocketAttribute
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
-
 EVERY_BACKEND = True
 
 Listener = AsyncListener[AsyncStreamTransport]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
 
 
 @pytest.fixture
@@ -53,41 +48,11 @@ async def echo(transport: AsyncStreamTransport) -> None:
             await transport.send_all(data)
 
 
-class Serving:
-    """A task that serves, until it is cancelled or fails."""
-
-    def __init__(self, backend: AsyncBackend) -> None:
-        self._has_ended = backend.create_event()
-        self._error: Exception | None = None
-        self._scope = backend.open_cancel_scope()
-        self.cancel = self._scope.cancel
-
-    async def run(self, listener: Listener, handler: Any) -> None:
-        try:
-            with self._scope:
-                await listener.serve(handler)
-        except Exception as exc:
-            self._error = exc
-        finally:
-            self._has_ended.set()
-
-    async def end(self) -> None:
-        """Waits for its end. Raises what it has failed with."""
-        await self._has_ended.wait()
-        if self._error is not None:
-            raise self._error
-
-
 @contextlib.asynccontextmanager
-async def serving(listener: Listener, handler: Any = echo) -> AsyncIterator[Serving]:
-    serving = Serving(listener.backend())
-    async with listener.backend().create_task_group() as group:
-        await group.start(serving.run, listener, handler)
+async def serving_in_task(listener: Listener, handler: Any = echo) -> AsyncIterator[Running[NoReturn]]:
+    async with running_task(listener.backend(), partial(listener.serve, handler)) as server:
         await listener.backend().coro_yield()
-        try:
-            yield serving
-        finally:
-            serving.cancel()
+        yield server
 
 
 @contextlib.contextmanager
@@ -111,7 +76,7 @@ async def receive(sock: socket.socket) -> bytes:
 
 
 async def test_it_accepts_many_clients_at_once(listener: Listener, path: str) -> None:
-    async with serving(listener):
+    async with serving_in_task(listener):
         with contextlib.ExitStack() as stack:
             clients = [stack.enter_context(connected(path)) for _ in range(10)]
             answers = await listener.backend().gather(
@@ -122,13 +87,13 @@ async def test_it_accepts_many_clients_at_once(listener: Listener, path: str) ->
 
 async def test_clients_that_come_before_serving_are_accepted(listener: Listener, path: str) -> None:
     with connected(path) as client:
-        async with serving(listener):
+        async with serving_in_task(listener):
             assert await ask(client, b"early") == b"early"
 
 
 async def test_it_can_be_served_again(listener: Listener, path: str) -> None:
     for _ in range(2):
-        async with serving(listener):
+        async with serving_in_task(listener):
             with connected(path) as client:
                 assert await ask(client, b"hello") == b"hello"
 
@@ -142,7 +107,7 @@ async def test_it_tells_its_address(listener: Listener, backend: AsyncBackend, p
 
 
 async def test_a_second_serve_is_refused(listener: Listener) -> None:
-    async with serving(listener):
+    async with serving_in_task(listener):
         with pytest.raises(BusyResourceError):
             await listener.serve(echo)
 
@@ -151,10 +116,10 @@ async def test_a_second_serve_is_refused(listener: Listener) -> None:
 async def test_a_closed_listener_does_not_serve(listener: Listener, when: str) -> None:
     if when == "before":
         await listener.aclose()
-    async with serving(listener) as server:
+    async with serving_in_task(listener) as server:
         await listener.aclose()
         with pytest.raises(OSError) as info:
-            await server.end()
+            await server.result()
     assert info.value.errno == errno.EBADF
     assert listener.is_closing()
     await listener.aclose()
@@ -169,7 +134,7 @@ async def test_a_slow_handler_does_not_stop_accepting(listener: Listener, path: 
         async with transport:
             await listener.backend().sleep(10)
 
-    async with serving(listener, handler):
+    async with serving_in_task(listener, handler):
         with connected(path), connected(path), connected(path):
             while begun < 3:
                 await listener.backend().sleep(0.001)
@@ -180,9 +145,9 @@ async def test_a_failing_handler_ends_serving_in_a_private_group(listener: Liste
         async with transport:
             raise ZeroDivisionError
 
-    async with serving(listener, handler) as server:
+    async with serving_in_task(listener, handler) as server:
         with connected(path), pytest.raises(ExceptionGroup) as info:
-            await server.end()
+            await server.result()
     assert info.group_contains(ZeroDivisionError)
 
 
@@ -192,7 +157,7 @@ async def test_a_connection_that_cannot_be_set_up_is_closed_and_the_listener_goe
     def broken(*args: Any) -> None:
         raise ZeroDivisionError
 
-    async with serving(listener):
+    async with serving_in_task(listener):
         with monkeypatch.context() as patch, connected(path) as client:
             patch.setattr(SocketTransport, "__init__", broken)
             patch.setattr(TrioUnixStreamTransport, "__init__", broken)
@@ -202,25 +167,12 @@ async def test_a_connection_that_cannot_be_set_up_is_closed_and_the_listener_goe
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-@contextlib.contextmanager
-def few_descriptors() -> Iterator[None]:
-    """The limit is reached: nothing more can be opened meanwhile."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with open(os.devnull) as probe:
-        lowest_free = probe.fileno()
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 async def test_it_goes_on_after_running_out_of_descriptors(
     listener: Listener, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serving(listener):
+    async with serving_in_task(listener):
         with connected(path) as client:
-            with few_descriptors():
+            with few_descriptors_left(0):
                 await listener.backend().sleep(0.15)
                 client.sendall(b"patient")
             assert await receive(client) == b"patient"
@@ -229,13 +181,13 @@ async def test_it_goes_on_after_running_out_of_descriptors(
 
 
 async def test_it_can_be_closed_while_it_is_out_of_descriptors(listener: Listener, path: str) -> None:
-    async with serving(listener) as server:
+    async with serving_in_task(listener) as server:
         with connected(path):
-            with few_descriptors():
+            with few_descriptors_left(0):
                 await listener.backend().sleep(0.02)
                 await listener.aclose()
             with pytest.raises(OSError) as info:
-                await server.end()
+                await server.result()
             assert info.value.errno == errno.EBADF
 
 
@@ -251,7 +203,7 @@ async def test_errors_of_one_connection_are_passed_over(
         return original(self)
 
     monkeypatch.setattr(socket.socket, "accept", accept)
-    async with serving(listener):
+    async with serving_in_task(listener):
         with connected(path) as client:
             assert await ask(client, b"hello") == b"hello"
     assert not errors
@@ -265,9 +217,9 @@ async def test_other_errors_of_accept_end_serving(
         raise OSError(errno.EINVAL, "on purpose")
 
     monkeypatch.setattr(socket.socket, "accept", accept)
-    async with serving(listener) as server:
+    async with serving_in_task(listener) as server:
         with connected(path), pytest.raises(OSError) as info:
-            await server.end()
+            await server.result()
     assert info.value.errno == errno.EINVAL
     assert not listener.is_closing()
 
@@ -293,17 +245,18 @@ async def test_a_burst_of_clients_lets_others_run(
         with contextlib.ExitStack() as stack:
             for _ in range(10):
                 stack.enter_context(connected(path))
-            async with serving(listener, handler):
+            async with serving_in_task(listener, handler):
                 await count()
     assert max(accepted_per_turn) - min(accepted_per_turn) >= 3
 
 
 async def test_a_client_accepted_as_serving_ends_is_cut_off(listener: Listener, path: str) -> None:
-    async with serving(listener) as server:
+    async with serving_in_task(listener) as server:
         await listener.backend().sleep(0.01)
         with connected(path) as client:
             server.cancel()
-            await server.end()
+            await server.wait()
+            assert server.error is None
             client.settimeout(0.05)
             with pytest.raises((TimeoutError, ConnectionError)):  # still in the backlog, or reset
                 if client.recv(1) == b"":
@@ -341,7 +294,7 @@ async def test_the_path_of_a_dead_server_is_taken_over(backend: AsyncBackend, pa
         dead.listen()
     inode = os.stat(path).st_ino
     os.link(path, path + ".old")  # so that the number of the inode is not used again
-    async with await backend.create_unix_stream_listener(path, 10, mode=0o600) as listener, serving(listener):
+    async with await backend.create_unix_stream_listener(path, 10, mode=0o600) as listener, serving_in_task(listener):
         assert os.stat(path).st_ino != inode
         with connected(path) as client:
             assert await ask(client, b"new") == b"new"
@@ -402,10 +355,10 @@ async def test_nothing_is_left_if_listening_fails(
     assert not os.path.exists(path)
 
 
-@LINUX
+@needs_abstract_names
 @pytest.mark.parametrize("name", ["", b"\0easynetwork-test-%d" % os.getpid()], ids=["automatic", "abstract"])
 async def test_it_listens_at_an_abstract_name(backend: AsyncBackend, name: str | bytes) -> None:
-    async with await backend.create_unix_stream_listener(name, 10) as listener, serving(listener):
+    async with await backend.create_unix_stream_listener(name, 10) as listener, serving_in_task(listener):
         address = listener.extra(SocketAttribute.sockname)
         assert address.startswith(b"\0")
         assert name in ("", address)

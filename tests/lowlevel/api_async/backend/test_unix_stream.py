@@ -1,73 +1,32 @@
-"""Unix stream connections: bytes with and without ancillary data. Listening is in test_unix_listener.py."""
+"""Unix stream sockets: connecting, and what is done to sockets before they are transports.
+
+Listening is in test_unix_listener.py. What every byte stream promises, tests/conformance checks on Unix sockets too.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
-import gc
-import itertools
 import os
 import socket
-import sys
-import warnings
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.background import spawn
+from tests.support.descriptors import all_closed
+from tests.support.platforms import needs_abstract_names
 
-from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
-from easynetwork.lowlevel.api_async.backend._asyncio.stream.unix_loop_transport import SocketTransport
+from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
-from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
-from easynetwork.lowlevel.constants import SC_IOV_MAX
-from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute, UNIXSocketAttribute
+from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
+from easynetwork.lowlevel.socket import SocketAttribute, UNIXSocketAttribute
 
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="abstract names exist on Linux only")
-
-Pair = tuple[AsyncStreamTransport, socket.socket]
-ANCILLARY = 1024
+EVERY_BACKEND = True
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
-
-
-@pytest.fixture
-async def pair(backend: AsyncBackend) -> AsyncIterator[Pair]:
-    """A transport, and the blocking socket at its other end."""
-    async with all_closed():
-        ours, peer = socket.socketpair()
-        peer.settimeout(5)
-        with peer:
-            transport = await backend.wrap_stream_socket(ours)
-            yield transport, peer
-            await aclose_forcefully(transport)
-
-
-async def receive(peer: socket.socket, size: int = 1 << 16) -> bytes:
-    return await asyncio.to_thread(peer.recv, size)
-
-
-async def receive_all(peer: socket.socket) -> bytes:
-    pieces = []
-    while piece := await receive(peer):
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-async def fill(transport: AsyncStreamTransport) -> int:
-    """Sends until the peer, who does not read, has to be waited for. Returns how much."""
-    sent = 0
-    with transport.backend().move_on_after(0.05):
-        while True:
-            await transport.send_all(b"x" * 50_000)
-            sent += 50_000
-    return sent
+async def in_thread(func: Callable[..., Any], *args: Any) -> Any:
+    return await ensure_backend(None).run_in_thread(func, *args)
 
 
 # --- connecting
@@ -88,13 +47,13 @@ async def test_it_connects_to_a_path(backend: AsyncBackend, path: str) -> None:
             peer, _ = server.accept()
             with peer:
                 await transport.send_all(b"request")
-                assert await receive(peer) == b"request"
+                assert await in_thread(peer.recv, 100) == b"request"
                 peer.sendall(b"answer")
                 assert await transport.recv(100) == b"answer"
                 assert transport.backend() is backend
 
 
-@LINUX
+@needs_abstract_names
 async def test_it_connects_to_an_abstract_name(backend: AsyncBackend) -> None:
     name = b"\0easynetwork-test-%d" % os.getpid()
     with listening(name):
@@ -128,7 +87,7 @@ async def test_it_binds_to_a_local_path_and_never_deletes_it(backend: AsyncBacke
         assert os.path.exists(path + ".client")
 
 
-@LINUX
+@needs_abstract_names
 async def test_an_empty_local_path_is_chosen_by_the_system(backend: AsyncBackend, path: str) -> None:
     with listening(path):
         async with await backend.create_unix_stream_connection(path, local_path="") as transport:
@@ -146,14 +105,14 @@ async def test_a_local_path_in_use_is_a_plain_oserror(backend: AsyncBackend, pat
 async def test_it_waits_for_a_server_whose_backlog_is_full(backend: AsyncBackend, path: str) -> None:
     with listening(path, backlog=0) as server, socket.socket(socket.AF_UNIX) as other:
         other.connect(path)
-        connecting = asyncio.create_task(backend.create_unix_stream_connection(path))
-        _, pending = await asyncio.wait([connecting], timeout=0.05)
-        assert pending
+        connecting = spawn(backend.create_unix_stream_connection(path))
+        await backend.sleep(0.05)
+        assert not connecting.done()
         accepted = [server.accept()[0]]
-        async with await connecting as transport:
-            accepted.append(await asyncio.to_thread(lambda: server.accept()[0]))
+        async with await connecting.result() as transport:
+            accepted.append(await in_thread(lambda: server.accept()[0]))
             await transport.send_all(b"patient")
-            assert await receive(accepted[-1]) == b"patient"
+            assert await in_thread(accepted[-1].recv, 100) == b"patient"
         for sock in accepted:
             sock.close()
 
@@ -194,526 +153,3 @@ async def test_a_datagram_socket_is_refused_and_closed(backend: AsyncBackend) ->
         with pytest.raises(ValueError, match="SOCK_STREAM"):
             await backend.wrap_stream_socket(sock)
         assert sock.fileno() == -1
-
-
-# --- receiving
-
-
-async def test_no_more_bytes_are_taken_than_asked_for(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"abcdefgh")
-    assert await transport.recv(3) == b"abc"
-    buffer = bytearray(b"........")
-    assert await transport.recv_into(memoryview(buffer)[:4]) == 4
-    assert buffer == b"defg...."
-    assert await transport.recv(100) == b"h"
-
-
-async def test_a_buffer_of_larger_items_is_filled_with_bytes(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"abcdefgh")
-    buffer = memoryview(bytearray(8)).cast("I")
-    assert await transport.recv_into(buffer) == 8
-    assert buffer.tobytes() == b"abcdefgh"
-
-
-async def test_nothing_is_waited_for_if_no_bytes_are_asked_for(pair: Pair) -> None:
-    transport, _ = pair
-    assert await transport.recv(0) == b""
-    assert await transport.recv_into(bytearray()) == 0
-    assert await transport.recv_with_ancillary(0, ANCILLARY) == (b"", [])
-    assert await transport.recv_with_ancillary_into(bytearray(), ANCILLARY) == (0, [])
-
-
-async def test_a_negative_size_is_refused(pair: Pair) -> None:
-    transport, _ = pair
-    with pytest.raises(ValueError, match="-1"):
-        await transport.recv(-1)
-    with pytest.raises(ValueError, match="-1"):
-        await transport.recv_with_ancillary(-1, ANCILLARY)
-
-
-async def test_the_end_of_the_stream_comes_after_all_bytes_and_stays(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"last words")
-    peer.close()
-    assert await transport.recv(100) == b"last words"
-    for _ in range(2):
-        assert await transport.recv(100) == b""
-        assert await transport.recv_into(bytearray(10)) == 0
-        assert await transport.recv_with_ancillary(100, ANCILLARY) == (b"", [])
-    assert not transport.is_closing()
-
-
-async def test_a_peer_that_has_not_read_everything_resets(pair: Pair) -> None:
-    transport, peer = pair
-    await transport.send_all(b"unread")
-    await asyncio.sleep(0.01)
-    peer.close()
-    with pytest.raises(ConnectionResetError):
-        await transport.recv(100)
-
-
-@pytest.mark.parametrize("how", ["recv", "recv_into", "recv_with_ancillary", "recv_with_ancillary_into"])
-async def test_a_cancelled_read_loses_nothing(backend: AsyncBackend, pair: Pair, how: str) -> None:
-    transport, peer = pair
-    first = {"recv": 10, "recv_with_ancillary": 10}.get(how, bytearray(10))
-    arguments = (first, ANCILLARY) if "ancillary" in how else (first,)
-    with pytest.raises(TimeoutError), backend.timeout(0.01):
-        await getattr(transport, how)(*arguments)
-    reading = asyncio.create_task(getattr(transport, how)(*arguments))
-    await asyncio.sleep(0.01)
-    with Gift("kept") as gift:
-        send_message(peer, b"bytes", gift)
-    reading.cancel()  # the bytes have come, and the task does not know yet
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    data, ancillary_data = await transport.recv_with_ancillary(100, ANCILLARY)
-    assert data == b"bytes"
-    assert received_text(ancillary_data) == "kept"
-
-
-async def test_cancelling_a_reader_that_was_just_woken_loses_nothing(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    transport, peer = pair
-    reading = asyncio.create_task(transport.recv_with_ancillary(100, ANCILLARY))
-    await asyncio.sleep(0.01)
-    original = SocketTransport._serve_reader
-
-    def wake_and_cancel(self: SocketTransport) -> None:
-        original(self)
-        reading.cancel()
-
-    monkeypatch.setattr(SocketTransport, "_serve_reader", wake_and_cancel)
-    with Gift("kept") as gift:
-        send_message(peer, b"bytes", gift)
-    with pytest.raises(asyncio.CancelledError):
-        await reading
-    data, ancillary_data = await transport.recv_with_ancillary(100, ANCILLARY)
-    assert data == b"bytes"
-    assert received_text(ancillary_data) == "kept"
-
-
-async def test_a_second_reader_is_refused_and_the_first_goes_on(pair: Pair) -> None:
-    transport, peer = pair
-    reading = asyncio.create_task(transport.recv(100))
-    await asyncio.sleep(0)
-    with pytest.raises(BusyResourceError):
-        await transport.recv(100)
-    with pytest.raises(BusyResourceError):
-        await transport.recv_with_ancillary(100, ANCILLARY)
-    peer.sendall(b"for the first")
-    assert await reading == b"for the first"
-
-
-@pytest.mark.parametrize("method", ["recv", "recv_with_ancillary"])
-async def test_a_reader_is_woken_when_the_transport_is_closed(pair: Pair, method: str) -> None:
-    transport, _ = pair
-    arguments = (100,) if method == "recv" else (100, ANCILLARY)
-    reading = asyncio.create_task(getattr(transport, method)(*arguments))
-    await asyncio.sleep(0.01)
-    await transport.aclose()
-    for attempt in (reading, getattr(transport, method)(*arguments)):
-        with pytest.raises(OSError) as info:
-            await attempt
-        assert info.value.errno == errno.EBADF
-
-
-async def test_one_who_always_finds_bytes_lets_others_run(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"x" * 1000)
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.create_task(count())
-    for _ in range(1000):
-        await transport.recv(1)
-    counting.cancel()
-    assert turns > 5
-
-
-async def test_bytes_that_nobody_wants_do_not_keep_the_loop_busy(
-    backend: AsyncBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = 0
-    original = SocketTransport._readable
-
-    def readable(self: SocketTransport) -> None:
-        nonlocal calls
-        calls += 1
-        original(self)
-
-    monkeypatch.setattr(SocketTransport, "_readable", readable)
-    ours, peer = socket.socketpair()
-    with peer:
-        async with await backend.wrap_stream_socket(ours) as transport:
-            peer.sendall(b"a")
-            assert await transport.recv(1) == b"a"
-            reading = asyncio.create_task(transport.recv(1))
-            await asyncio.sleep(0.01)
-            peer.sendall(b"bc")
-            assert await reading == b"b"
-            for _ in range(100):
-                await asyncio.sleep(0)
-            assert calls < 10
-            assert await transport.recv(1) == b"c"
-            reading = asyncio.create_task(transport.recv(1))
-            await asyncio.sleep(0.01)
-            peer.sendall(b"d")
-            assert await reading == b"d"
-
-
-# --- receiving ancillary data
-
-
-async def test_a_descriptor_is_received_with_its_bytes(pair: Pair) -> None:
-    transport, peer = pair
-    with Gift("text") as gift:
-        send_message(peer, b"bytes", gift)
-    data, ancillary_data = await transport.recv_with_ancillary(100, ANCILLARY)
-    assert data == b"bytes"
-    assert received_text(ancillary_data) == "text"
-
-
-async def test_a_descriptor_is_received_with_bytes_in_a_buffer(pair: Pair) -> None:
-    transport, peer = pair
-    buffer = bytearray(8)
-    with Gift("text") as gift:
-        send_message(peer, b"bytes", gift)
-    nbytes, ancillary_data = await transport.recv_with_ancillary_into(buffer, ANCILLARY)
-    assert buffer[:nbytes] == b"bytes"
-    assert received_text(ancillary_data) == "text"
-
-
-async def test_bytes_without_ancillary_data_come_with_an_empty_list(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"bytes")
-    assert await transport.recv_with_ancillary(100, ANCILLARY) == (b"bytes", [])
-
-
-async def test_a_descriptor_waits_until_somebody_asks_for_it(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"first")
-    with Gift("later") as gift:
-        send_message(peer, b"second", gift)
-    assert await transport.recv(5) == b"first"
-    await asyncio.sleep(0.02)
-    data, ancillary_data = await transport.recv_with_ancillary(100, ANCILLARY)
-    assert data == b"second"
-    assert received_text(ancillary_data) == "later"
-
-
-async def test_a_plain_read_leaves_no_descriptor_open(pair: Pair) -> None:
-    transport, peer = pair
-    with Gift() as gift:
-        async with all_closed():
-            send_message(peer, b"plain", gift)
-            assert await transport.recv(100) == b"plain"
-
-
-async def test_descriptors_that_nobody_asked_for_are_closed_with_the_transport(backend: AsyncBackend) -> None:
-    async with all_closed():
-        ours, peer = socket.socketpair()
-        with peer, Gift() as gift:
-            async with await backend.wrap_stream_socket(ours):
-                send_message(peer, b"unread", gift)
-                await asyncio.sleep(0.01)
-
-
-@pytest.mark.skipif(not hasattr(SocketAncillary, "add_creds"), reason="no credentials on this platform")
-async def test_credentials_are_received(backend: AsyncBackend) -> None:
-    ours, peer = socket.socketpair()
-    with peer:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-        async with await backend.wrap_stream_socket(ours) as transport:
-            peer.sendall(b"it is me")
-            data, raw = await transport.recv_with_ancillary(100, ANCILLARY)
-    received = SocketAncillary()
-    received.update_from_raw(raw)
-    [message] = received.messages()
-    assert data == b"it is me"
-    assert [tuple(item) for item in message.credentials] == [  # type: ignore[union-attr]  # else the test has failed
-        (os.getpid(), os.getuid(), os.getgid())
-    ]
-
-
-# --- sending
-
-
-async def test_bytes_arrive_in_order_at_a_slow_reader(pair: Pair) -> None:
-    transport, peer = pair
-
-    async def send() -> None:
-        for number in range(200):
-            await transport.send_all(bytes([number]) * 10_000)
-        await transport.send_eof()
-
-    sending = asyncio.create_task(send())
-    received = await receive_all(peer)
-    await sending
-    assert received == b"".join(bytes([number]) * 10_000 for number in range(200))
-
-
-async def test_a_sender_waits_for_a_peer_that_does_not_read(backend: AsyncBackend, pair: Pair) -> None:
-    transport, peer = pair
-    assert await fill(transport) < 1 << 22
-    sending = asyncio.create_task(transport.send_all(b"the end"))
-    _, pending = await asyncio.wait([sending], timeout=0.02)
-    assert pending
-    closing = asyncio.create_task(receive_all(peer))
-    await sending
-    await transport.aclose()
-    assert (await closing).endswith(b"the end")
-
-
-async def test_a_peer_that_has_gone_is_an_error_and_its_bytes_are_still_received(pair: Pair) -> None:
-    transport, peer = pair
-    peer.sendall(b"last words")
-    peer.close()
-    with pytest.raises(BrokenPipeError):
-        for _ in range(10):
-            await transport.send_all(b"anybody there?")
-            await asyncio.sleep(0)
-    with pytest.raises(BrokenPipeError):
-        await transport.send_all(b"anybody there?")
-    assert await transport.recv(100) == b"last words"
-    assert await transport.recv(100) == b""
-    assert not transport.is_closing()
-
-
-async def test_senders_that_wait_are_told_that_the_peer_has_gone(pair: Pair) -> None:
-    transport, peer = pair
-    await fill(transport)
-    waiting = [asyncio.create_task(transport.send_all(b"more")), asyncio.create_task(send_gift(transport, b"more"))]
-    await asyncio.sleep(0)
-    peer.close()
-    for task in waiting:
-        with pytest.raises(BrokenPipeError):
-            await task
-
-
-async def test_a_half_closed_connection_still_receives(pair: Pair) -> None:
-    transport, peer = pair
-    await transport.send_all(b"x" * 60_000)
-    await transport.send_eof()
-    await transport.send_eof()
-    assert await receive_all(peer) == b"x" * 60_000
-    peer.sendall(b"answer")
-    assert await transport.recv(100) == b"answer"
-    with pytest.raises(BrokenPipeError):
-        await transport.send_all(b"more")
-
-
-async def test_a_half_close_waits_for_the_bytes_before_it(pair: Pair) -> None:
-    transport, peer = pair
-    sent = await fill(transport)
-    await transport.send_eof()
-    received = await receive_all(peer)
-    assert len(received) >= sent
-    assert not received.strip(b"x")
-
-
-async def test_half_closing_a_closed_or_broken_connection_is_harmless(pair: Pair) -> None:
-    transport, peer = pair
-    peer.close()
-    await transport.send_eof()
-    await transport.aclose()
-    await transport.send_eof()
-
-
-# --- sending ancillary data
-
-
-async def send_gift(transport: AsyncStreamTransport, data: bytes, text: str = "gift") -> None:
-    with Gift(text) as gift:
-        await transport.send_all_with_ancillary([data], gift.raw)
-
-
-async def test_a_descriptor_is_sent_with_its_bytes(pair: Pair) -> None:
-    transport, peer = pair
-    with Gift("text") as gift:
-        pieces: list[bytes | bytearray | memoryview] = [b"by", bytearray(b"te"), memoryview(b"s")]
-        await transport.send_all_with_ancillary(iter(pieces), iter(gift.raw))
-    assert receive_message(peer) == (b"bytes", "text")
-
-
-async def test_a_descriptor_does_not_overtake_bytes_sent_before(pair: Pair) -> None:
-    transport, peer = pair
-    await transport.send_all(b"before ")
-    await send_gift(transport, b"with ")
-    await transport.send_all(b"after")
-    await transport.send_eof()
-    assert receive_message(peer) == (b"before with ", "gift")
-    assert await receive_all(peer) == b"after"
-
-
-async def test_a_descriptor_keeps_its_place_while_the_peer_does_not_read(pair: Pair) -> None:
-    transport, peer = pair
-    await fill(transport)
-    first = asyncio.create_task(send_gift(transport, b"first", "one"))
-    await asyncio.sleep(0)
-    between = asyncio.create_task(transport.send_all(b"between"))
-    await asyncio.sleep(0)
-    second = asyncio.create_task(send_gift(transport, b"second", "two"))
-    _, pending = await asyncio.wait([first, second], timeout=0.02)
-    assert len(pending) == 2
-
-    def read() -> list[tuple[bytes, str | None]]:
-        messages = []
-        while (message := receive_message(peer, 1 << 16))[0]:
-            messages.append((message[0].lstrip(b"x"), message[1]))
-        return messages
-
-    reading = asyncio.create_task(asyncio.to_thread(read))
-    await asyncio.gather(first, between, second)
-    await transport.send_eof()
-    messages = [message for message in await reading if message != (b"", None)]
-    texts = [text for _, text in messages if text is not None]
-    assert texts == ["one", "two"]
-    assert sorted([b"first", b"between", b"second"]) == sorted(
-        piece for piece in (b"first", b"between", b"second") if piece in b"".join(data for data, _ in messages)
-    )
-    assert all(data.endswith({"one": b"first", "two": b"second"}[text]) for data, text in messages if text is not None)
-
-
-async def test_a_cancelled_descriptor_is_not_sent_and_nothing_else_is_lost(backend: AsyncBackend, pair: Pair) -> None:
-    transport, peer = pair
-    await fill(transport)
-    with pytest.raises(TimeoutError), backend.timeout(0.02):
-        await send_gift(transport, b"cancelled")
-    closing = asyncio.create_task(transport.aclose())
-    received = b""
-    while True:
-        data, text = await asyncio.to_thread(receive_message, peer, 1 << 16)
-        if not data:
-            break
-        assert text is None
-        received += data
-    await closing
-    assert not received.strip(b"x")
-
-
-async def test_what_does_not_fit_in_one_call_is_refused(pair: Pair) -> None:
-    transport, _ = pair
-    with pytest.raises(OSError) as info, Gift() as gift:
-        await transport.send_all_with_ancillary([b"x" * (1 << 23)], gift.raw)
-    assert info.value.errno == errno.EMSGSIZE
-
-
-@pytest.mark.skipif(SC_IOV_MAX <= 0, reason="this platform knows no limit")
-async def test_too_many_pieces_are_refused_and_nothing_is_sent(pair: Pair) -> None:
-    transport, peer = pair
-    with pytest.raises(OSError) as info, Gift() as gift:
-        await transport.send_all_with_ancillary(itertools.repeat(b"x", SC_IOV_MAX + 1), gift.raw)
-    assert info.value.errno == errno.EMSGSIZE
-    await transport.send_all_with_ancillary(itertools.repeat(b"y", SC_IOV_MAX), [])
-    await transport.send_eof()
-    assert await receive_all(peer) == b"y" * SC_IOV_MAX
-
-
-@pytest.mark.parametrize("is_stalled", [False, True], ids=["at once", "later"])
-async def test_ancillary_data_that_the_system_refuses_is_an_error_and_nothing_more(
-    pair: Pair, is_stalled: bool
-) -> None:
-    transport, peer = pair
-    if is_stalled:
-        await fill(transport)
-    bad = SocketAncillary()
-    bad.add_fds([9999])
-    sending = asyncio.create_task(transport.send_all_with_ancillary([b"refused"], bad.as_raw()))
-    await asyncio.sleep(0.01)
-    reading = asyncio.create_task(receive_all(peer))
-    with pytest.raises(OSError) as info:
-        await sending
-    assert info.value.errno == errno.EBADF
-    await transport.send_all(b"usable")
-    await transport.send_eof()
-    assert (await reading).lstrip(b"x") == b"usable"
-
-
-async def test_descriptors_cannot_be_sent_once_this_end_is_closed(pair: Pair) -> None:
-    transport, _ = pair
-    await transport.send_eof()
-    with pytest.raises(BrokenPipeError):
-        await send_gift(transport, b"late")
-    await transport.aclose()
-    with pytest.raises(OSError) as info:
-        await send_gift(transport, b"too late")
-    assert info.value.errno == errno.EBADF
-
-
-# --- closing
-
-
-async def test_closing_sends_what_was_accepted(pair: Pair) -> None:
-    transport, peer = pair
-    sent = await fill(transport)
-    closing = asyncio.create_task(transport.aclose())
-    received = await receive_all(peer)
-    await closing
-    assert len(received) >= sent
-
-
-async def test_closing_sends_descriptors_that_wait(pair: Pair) -> None:
-    transport, peer = pair
-    await fill(transport)
-    sending = asyncio.create_task(send_gift(transport, b"last", "will"))
-    await asyncio.sleep(0)
-    closing = asyncio.create_task(transport.aclose())
-    texts = set()
-    while (message := await asyncio.to_thread(receive_message, peer, 1 << 16))[0]:
-        texts.add(message[1])
-    await asyncio.gather(sending, closing)
-    assert texts == {None, "will"}
-
-
-async def test_a_cancelled_close_is_abrupt_and_ends_all_waits(backend: AsyncBackend, pair: Pair) -> None:
-    transport, peer = pair
-    await fill(transport)
-    waiting = [asyncio.create_task(transport.send_all(b"more")), asyncio.create_task(send_gift(transport, b"more"))]
-    await asyncio.sleep(0)
-    with pytest.raises(TimeoutError), backend.timeout(0.02):
-        await transport.aclose()
-    for task in waiting:
-        with pytest.raises(OSError):
-            await task
-    assert len(await receive_all(peer)) < 1 << 22
-    assert transport.extra(SocketAttribute.socket).fileno() == -1
-
-
-async def test_a_peer_that_never_reads_is_cut_off_in_the_end(pair: Pair) -> None:
-    transport, _ = pair
-    transport._close_timeout = 0.02  # type: ignore[attr-defined]  # nobody can wait for 30 seconds
-    await fill(transport)
-    async with asyncio.timeout(5):
-        await transport.aclose()
-    assert transport.extra(SocketAttribute.socket).fileno() == -1
-
-
-async def test_closing_twice_and_at_once_is_harmless(pair: Pair) -> None:
-    transport, _ = pair
-    await asyncio.gather(transport.aclose(), transport.aclose())
-    await transport.aclose()
-    assert transport.is_closing()
-
-
-async def test_a_forgotten_transport_warns_and_closes_its_socket(backend: AsyncBackend) -> None:
-    async with all_closed():
-        ours, peer = socket.socketpair()
-        peer.settimeout(5)
-        with peer:
-            transport = await backend.wrap_stream_socket(ours)
-            del ours
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                del transport
-                gc.collect()
-            assert [str(item.message).split()[0] for item in caught] == ["unclosed"]
-            await asyncio.sleep(0)
-            assert await receive(peer) == b""

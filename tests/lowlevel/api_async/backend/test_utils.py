@@ -1,3 +1,5 @@
+"""How a backend is found and made."""
+
 from __future__ import annotations
 
 import math

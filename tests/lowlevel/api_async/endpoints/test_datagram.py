@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 import pytest
+from tests.lowlevel.api_async.endpoints.transports import MinimalTransport
+from tests.support.lines import line_protocol, text_protocol
+from tests.support.sockets import PATIENCE, udp_socket
 
 from easynetwork.exceptions import BusyResourceError, DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.api_async.endpoints.datagram import (
     AsyncDatagramEndpoint,
     AsyncDatagramReceiverEndpoint,
@@ -26,26 +28,17 @@ from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncDatagramWriteTransport,
 )
 from easynetwork.lowlevel.socket import SocketAttribute
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
-PATIENCE = 10.0
-
 Endpoint: TypeAlias = AsyncDatagramEndpoint[str, str]
-TEXT: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer(encoding="ascii"))
-
-
-@pytest.fixture
-def backend() -> AsyncBackend:
-    return new_builtin_backend("asyncio")
+TEXT: DatagramProtocol[str, str] = text_protocol()
 
 
 @pytest.fixture
 def peer() -> Iterator[socket.socket]:
     """A blocking socket without any of our code."""
-    with socket.socket(type=socket.SOCK_DGRAM) as sock:
-        sock.settimeout(PATIENCE)
-        sock.bind(("127.0.0.1", 0))
+    with udp_socket() as sock:
         yield sock
 
 
@@ -61,27 +54,7 @@ async def endpoint(backend: AsyncBackend, peer: socket.socket) -> AsyncIterator[
 # --- minimal transports, as a user would write them
 
 
-class Minimal(AsyncBaseTransport):
-    def __init__(self, backend: AsyncBackend) -> None:
-        self.used_backend = backend
-        self.closed = False
-
-    async def aclose(self) -> None:
-        self.closed = True
-        await self.used_backend.coro_yield()
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def backend(self) -> AsyncBackend:
-        return self.used_backend
-
-    @property
-    def extra_attributes(self) -> Any:
-        return {SocketAttribute.peername: lambda: "somebody"}
-
-
-class Reader(Minimal, AsyncDatagramReadTransport):
+class Reader(MinimalTransport, AsyncDatagramReadTransport):
     def __init__(self, backend: AsyncBackend, *datagrams: bytes) -> None:
         super().__init__(backend)
         self.datagrams = list(datagrams)
@@ -96,7 +69,7 @@ class Reader(Minimal, AsyncDatagramReadTransport):
         return await self.recv(), ["ancillary"]
 
 
-class Writer(Minimal, AsyncDatagramWriteTransport):
+class Writer(MinimalTransport, AsyncDatagramWriteTransport):
     def __init__(self, backend: AsyncBackend) -> None:
         super().__init__(backend)
         self.sent: list[Any] = []
@@ -133,7 +106,7 @@ async def test_a_wrong_transport_is_refused(backend: AsyncBackend) -> None:
             make()
 
 
-@pytest.mark.parametrize("bad", [None, StringLineSerializer(), StreamProtocol(StringLineSerializer())])
+@pytest.mark.parametrize("bad", [None, StringLineSerializer(), line_protocol()])
 async def test_a_wrong_protocol_is_refused(backend: AsyncBackend, bad: Any) -> None:
     transport = Both(backend)
     for cls in (AsyncDatagramEndpoint, AsyncDatagramReceiverEndpoint, AsyncDatagramSenderEndpoint):

@@ -5,17 +5,17 @@ import contextlib
 import gc
 import random
 import socket
-import struct
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from typing import Any
 
 import pytest
-from tests.lowlevel.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
+from tests.lowlevel.api_async.endpoints.transports import MinimalTransport
+from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
+from tests.support.sockets import reset
 
 from easynetwork.exceptions import BusyResourceError, StreamProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.api_async.endpoints.stream import (
     AsyncStreamEndpoint,
     AsyncStreamReceiverEndpoint,
@@ -32,11 +32,6 @@ from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, 
 
 Endpoint = AsyncStreamEndpoint[Any, Any]
 LINE: StreamProtocol[Any, Any] = StreamProtocol(Line(b"\n"))
-
-
-@pytest.fixture
-def backend() -> AsyncBackend:
-    return new_builtin_backend("asyncio")
 
 
 @pytest.fixture(
@@ -84,35 +79,10 @@ async def receive(peer: socket.socket) -> bytes:
     return await asyncio.to_thread(peer.recv, 65536)
 
 
-def reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
-
-
 # --- minimal transports, as a user would write them
 
 
-class Minimal(AsyncBaseTransport):
-    def __init__(self, backend: AsyncBackend) -> None:
-        self.used_backend = backend
-        self.closed = False
-
-    async def aclose(self) -> None:
-        self.closed = True
-        await self.used_backend.coro_yield()
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def backend(self) -> AsyncBackend:
-        return self.used_backend
-
-    @property
-    def extra_attributes(self) -> Any:
-        return {SocketAttribute.peername: lambda: "somebody"}
-
-
-class Reader(Minimal, AsyncStreamReadTransport):
+class Reader(MinimalTransport, AsyncStreamReadTransport):
     def __init__(self, backend: AsyncBackend, *chunks: bytes | Exception) -> None:
         super().__init__(backend)
         self.chunks = list(chunks)
@@ -134,7 +104,7 @@ class Reader(Minimal, AsyncStreamReadTransport):
         return len(chunk)
 
 
-class Writer(Minimal, AsyncStreamWriteTransport):
+class Writer(MinimalTransport, AsyncStreamWriteTransport):
     def __init__(self, backend: AsyncBackend) -> None:
         super().__init__(backend)
         self.sent: list[bytes] = []

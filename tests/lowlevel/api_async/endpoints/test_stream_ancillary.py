@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
+from tests.support.descriptors import Gift, all_closed, give, receive_message, received_text
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
 from easynetwork.lowlevel.socket import SocketAncillary
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
@@ -25,11 +24,6 @@ PROTOCOLS: list[Callable[[StringLineSerializer], AnyStreamProtocolType[str, str]
     StreamProtocol,
     BufferedStreamProtocol,
 ]
-
-
-@pytest.fixture
-def backend() -> AsyncBackend:
-    return new_builtin_backend("asyncio")
 
 
 @pytest.fixture(params=PROTOCOLS, ids=["stream", "buffered"])
@@ -49,11 +43,6 @@ async def pair(backend: AsyncBackend, protocol: AnyStreamProtocolType[str, str])
         with peer:
             async with AsyncStreamEndpoint(await backend.wrap_stream_socket(ours), protocol, 1024) as endpoint:
                 yield endpoint, peer
-
-
-def give(peer: socket.socket, data: bytes, text: str = "gift") -> None:
-    with Gift(text) as gift:
-        send_message(peer, data, gift)
 
 
 async def test_a_packet_comes_with_its_descriptor(pair: Pair) -> None:

@@ -7,6 +7,6 @@ import pytest
 
 @pytest.fixture(params=["inline", "pull"])
 def driver(request: pytest.FixtureRequest) -> str:
-    """Who steps the handlers: the callbacks of the backend's own transports, or the loop around ``recv()`` of any."""
+    """What steps the handlers: the callbacks of the backend's own transports, or a loop around ``recv()`` of any."""
     name: str = request.param
     return name

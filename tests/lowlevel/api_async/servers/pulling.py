@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tests.socket_calls import socket_calls
+from tests.support.socket_calls import socket_calls
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend

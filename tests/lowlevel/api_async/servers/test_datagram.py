@@ -7,23 +7,25 @@ import dataclasses
 import errno
 import logging
 import weakref
+from functools import partial
 from typing import Any
 
 import pytest
-from tests.background import until
-from tests.lowlevel.api_async.servers.datagram_serving import (
+from tests.support.background import running_task, until
+from tests.support.lines import line_protocol
+from tests.support.lowlevel_datagram_servers import (
     TEXT,
     Client,
     Requests,
     serving,
 )
-from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.support.peers import PATIENCE
 
 from easynetwork.exceptions import BusyResourceError, DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer, DatagramClientContext
 from easynetwork.lowlevel.socket import SocketAttribute
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
 
@@ -53,7 +55,7 @@ async def test_wrong_arguments_are_refused() -> None:
         for bad in (None, object(), TEXT):
             with pytest.raises(TypeError, match="AsyncDatagramListener"):
                 AsyncDatagramServer(bad, TEXT)
-        for bad in (None, StringLineSerializer(), StreamProtocol(StringLineSerializer())):
+        for bad in (None, StringLineSerializer(), line_protocol()):
             with pytest.raises(TypeError, match="DatagramProtocol"):
                 AsyncDatagramServer(listener, bad)
 
@@ -104,10 +106,10 @@ async def test_closing_while_serving_ends_serve_with_ebadf_and_cancels_the_handl
         assert await waiting.ask(b"a") == b"a"
         assert await busy.ask(b"b") == b"b"
         await running.server.aclose()
-        await asyncio.wait([running.task], timeout=PATIENCE)
-        exc = running.task.exception()
-        assert isinstance(exc, OSError)
-        assert exc.errno == errno.EBADF
+        async with asyncio.timeout(PATIENCE):
+            await running.task.wait()
+        assert isinstance(running.task.error, OSError)
+        assert running.task.error.errno == errno.EBADF
         assert endings == ["cancelled", "cancelled"]
         with pytest.raises(OSError):
             await running.server.serve(handler)
@@ -119,9 +121,9 @@ async def test_server_can_be_served_again(driver: str) -> None:
         assert await peer.ask(b"first") == b"first"
         await running.stop()
         peer.send(b"in between")
-        running.task = asyncio.create_task(running.server.serve(echo))
-        assert await peer.receive() == b"in between"
-        assert await peer.ask(b"second") == b"second"
+        async with running_task(running.server.backend(), partial(running.server.serve, echo)):
+            assert await peer.receive() == b"in between"
+            assert await peer.ask(b"second") == b"second"
 
 
 async def test_packets_can_be_sent_to_anyone_from_any_task(driver: str) -> None:
@@ -481,12 +483,11 @@ async def test_group_with_a_fatal_exception_ends_serve(driver: str) -> None:
         await client.server.send_packet_to((yield None), client.address)
         raise BaseExceptionGroup("", [SystemExit()])
 
-    async with serving(handler, driver) as running:
-        running.peer().send(b"a")
-        await asyncio.wait([running.task], timeout=PATIENCE)
-        failure = running.task.exception()
-        assert isinstance(failure, BaseExceptionGroup)
-        assert failure.subgroup(SystemExit) is not None
+    with pytest.raises(BaseExceptionGroup) as info:
+        async with serving(handler, driver) as running, asyncio.timeout(PATIENCE):
+            running.peer().send(b"a")
+            await running.task.wait()
+    assert info.value.subgroup(SystemExit) is not None
 
 
 async def test_handlers_live_in_the_given_group(driver: str) -> None:

@@ -8,14 +8,24 @@ import errno
 import math
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.lowlevel.api_async.servers.datagram_serving import TEXT, Client, Handler, Requests, WrappedListener
-from tests.lowlevel.api_async.servers.peers import PATIENCE
+from tests.support.background import until
+from tests.support.descriptors import (
+    Gift,
+    all_closed,
+    asking_for,
+    give,
+    receive_message,
+    received_text,
+    text_in,
+)
+from tests.support.lowlevel_datagram_servers import TEXT, Client, Handler, Requests, WrappedListener, run
+from tests.support.peers import PATIENCE, DatagramPeer
 
 from easynetwork.exceptions import DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel._core.datagram_dispatch import Backlog
@@ -28,82 +38,49 @@ PLAIN: Any = object()
 """Serves without ancillary data."""
 
 
-class Peer:
-    """A client without any of our code. The answers are text, and maybe that in a file."""
+class TextPeer(DatagramPeer):
+    """Sends text, maybe with a file. The answers are text, and maybe that in a file."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        sock.setblocking(False)
-
-    @property
-    def address(self) -> Any:
-        return self.sock.getsockname()
-
-    def send(self, *texts: str) -> None:
-        for text in texts:
-            self.sock.send(text.encode())
+    def say(self, *texts: str) -> None:
+        self.send(*(text.encode() for text in texts))
 
     def give(self, data: str, text: str) -> None:
-        with Gift(text) as gift:
-            send_message(self.sock, data.encode(), gift)
+        give(self.sock, data.encode(), text)
 
     async def answer(self) -> tuple[str, str | None]:
         async with asyncio.timeout(PATIENCE):
-            while True:
-                try:
-                    data, text = receive_message(self.sock)
-                except BlockingIOError:
-                    await asyncio.sleep(0.001)
-                else:
-                    return data.decode(), text
+            await until(self.has_received)
+        data, text = receive_message(self.sock)
+        return data.decode(), text
 
-    async def answers(self, count: int) -> list[str]:
+    async def text_answers(self, count: int) -> list[str]:
         return [(await self.answer())[0] for _ in range(count)]
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def unix_server(
     folder: Path, handler: Handler, driver: str, *, unused: Callable[[Any, Any], object] | None = None
-) -> AsyncIterator[tuple[AsyncDatagramServer[str, str, Any], Callable[[str], Peer]]]:
-    """Yields the server, and what makes peers that are bound to a name, or to none.
-
-    In the end, no descriptor is left, and nothing was reported to the event loop.
-    """
-    reported: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+) -> AsyncIterator[tuple[AsyncDatagramServer[str, str, Any], Callable[[str], TextPeer]]]:
+    """Give the server, and what makes peers that are bound to a name, or to none. In the end, no descriptor is left."""
     async with all_closed(), contextlib.AsyncExitStack() as stack:
 
-        def new_peer(name: str) -> Peer:
+        def new_peer(name: str) -> TextPeer:
             sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
             if name:
                 sock.bind(str(folder / name))
             sock.connect(str(folder / "server"))
-            return Peer(sock)
+            return TextPeer(sock)
 
         listener = await AsyncIOBackend().create_unix_datagram_listener(str(folder / "server"))
-        async with AsyncDatagramServer[str, str, Any](
+        server: AsyncDatagramServer[str, str, Any] = AsyncDatagramServer(
             WrappedListener(listener) if driver == "pull" else listener, TEXT
-        ) as server:
-            if unused is PLAIN:
-                task = asyncio.create_task(server.serve(handler))
-            else:
-                task = asyncio.create_task(server.serve_with_ancillary(handler, 1024, unused))
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    yield server, new_peer
-            finally:
-                task.cancel()
-                await asyncio.wait([task])
-    assert reported == []
-
-
-def asking_for(ancillary: SocketAncillary, timeout: float | None = None) -> RecvParams:
-    return RecvParams(timeout=timeout, recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
-
-
-def text_in(ancillary: SocketAncillary) -> str:
-    """Returns the text of the file that was received, and closes that; ``"-"`` if there is none."""
-    return received_text(ancillary) if list(ancillary.iter_fds()) else "-"
+        )
+        if unused is PLAIN:
+            serve: Callable[[], Coroutine[Any, Any, NoReturn]] = partial(server.serve, handler)
+        else:
+            serve = partial(server.serve_with_ancillary, handler, 1024, unused)
+        async with run(server, serve), asyncio.timeout(PATIENCE):
+            yield server, new_peer
 
 
 async def always_asking(client: Client) -> Requests:
@@ -120,12 +97,12 @@ async def never_asking(client: Client) -> Requests:
 
 
 async def test_each_request_brings_its_own_files(tmp_path: Path, driver: str) -> None:
-    async with serving(tmp_path, always_asking, driver) as (_, new_peer):
+    async with unix_server(tmp_path, always_asking, driver) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("a", "one")
-        peer.send("b")
+        peer.say("b")
         peer.give("c", "two")
-        assert await peer.answers(3) == ["a: one", "b: -", "c: two"]
+        assert await peer.text_answers(3) == ["a: one", "b: -", "c: two"]
 
 
 async def test_answers_carry_files(tmp_path: Path, driver: str) -> None:
@@ -134,21 +111,21 @@ async def test_answers_carry_files(tmp_path: Path, driver: str) -> None:
         with Gift("back") as gift:
             await client.server.send_packet_with_ancillary_to(request, iter(gift.raw), client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
-        peer.send("a", "b")
+        peer.say("a", "b")
         assert [await peer.answer() for _ in range(2)] == [("a", "back"), ("b", "back")]
 
 
 async def test_files_that_nobody_asks_for_are_closed_at_once(tmp_path: Path, driver: str) -> None:
-    async with serving(tmp_path, never_asking, driver) as (_, new_peer):
+    async with unix_server(tmp_path, never_asking, driver) as (_, new_peer):
         peer = new_peer("peer")
-        peer.send("a")
-        assert await peer.answers(1) == ["a"]
+        peer.say("a")
+        assert await peer.text_answers(1) == ["a"]
         async with all_closed():
             for _ in range(3):
                 peer.give("b", "unwanted")
-            assert await peer.answers(3) == ["b", "b", "b"]
+            assert await peer.text_answers(3) == ["b", "b", "b"]
 
 
 async def test_unused_files_are_given_away_with_their_sender(tmp_path: Path, driver: str) -> None:
@@ -166,12 +143,12 @@ async def test_unused_files_are_given_away_with_their_sender(tmp_path: Path, dri
         if raw:
             unused.append((received_text(raw), address))
 
-    async with serving(tmp_path, handler, driver, unused=keep) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver, unused=keep) as (_, new_peer):
         peer, ignored = new_peer("peer"), new_peer("ignored")
         ignored.give("x", "of a handler that never asks")
         peer.give("a", "of a handler that does not want it")
         peer.give("b", "wanted")
-        assert await peer.answers(1) == ["a b: wanted"]
+        assert await peer.text_answers(1) == ["a b: wanted"]
         addresses = (ignored.address, peer.address)
     assert unused == [
         ("of a handler that never asks", addresses[0]),
@@ -187,13 +164,13 @@ async def test_files_wait_for_a_busy_handler_with_their_datagrams(tmp_path: Path
         await client.server.send_packet_to(f"{request}: {text_in(ancillary)}", client.address)
 
     go_on = asyncio.Event()
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         for i in range(5):
             peer.give(f"{i}", f"file {i}")
         await asyncio.sleep(0.01)
         go_on.set()
-        assert await peer.answers(5) == [f"{i}: file {i}" for i in range(5)]
+        assert await peer.text_answers(5) == [f"{i}: file {i}" for i in range(5)]
 
 
 @pytest.mark.parametrize("is_full", [False, True], ids=["stopped", "full"])
@@ -205,10 +182,10 @@ async def test_files_of_datagrams_that_are_dropped_are_closed(
         await client.server.send_packet_to("busy", client.address)
         await asyncio.get_running_loop().create_future()
 
-    async with serving(tmp_path, handler, driver) as (server, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (server, new_peer):
         peer = new_peer("peer")
-        peer.send("a")
-        assert await peer.answers(1) == ["busy"]
+        peer.say("a")
+        assert await peer.text_answers(1) == ["busy"]
         if is_full:
             monkeypatch.setattr(Backlog, "OF_ONE_SENDER", 0)
         for _ in range(5):
@@ -238,12 +215,12 @@ async def test_files_of_a_handler_that_ends_early_or_fails_are_closed(
         request = yield None
         await client.server.send_packet_to(request, client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         for text in ("returns", "fails", "yields nonsense"):
             peer.give(text, "unwanted")
-        peer.send("fine")
-        assert await peer.answers(1) == ["fine"]
+        peer.say("fine")
+        assert await peer.text_answers(1) == ["fine"]
     assert len(caplog.records) == 1
 
 
@@ -261,12 +238,12 @@ async def test_an_exception_of_who_takes_files_is_raised_at_the_yield(tmp_path: 
                 answers.append(repr(exc.__cause__))
         await client.server.send_packet_to(" ".join(answers), client.address)
 
-    async with serving(tmp_path, handler, driver, unused=fail) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver, unused=fail) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("a", "claimed")
         peer.give("b", "unused")
-        peer.send("c", "d")
-        assert await peer.answers(2) == ["LookupError('claimed') LookupError('unused')", "c d"]
+        peer.say("c", "d")
+        assert await peer.text_answers(2) == ["LookupError('claimed') LookupError('unused')", "c d"]
 
 
 async def test_files_are_received_with_a_datagram_that_is_no_packet(tmp_path: Path, driver: str) -> None:
@@ -276,10 +253,10 @@ async def test_files_are_received_with_a_datagram_that_is_no_packet(tmp_path: Pa
             yield asking_for(ancillary)
         await client.server.send_packet_to(text_in(ancillary), client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("é", "file")
-        assert await peer.answers(1) == ["file"]
+        assert await peer.text_answers(1) == ["file"]
 
 
 async def test_a_yield_that_times_out_claims_nothing(tmp_path: Path, driver: str) -> None:
@@ -292,12 +269,12 @@ async def test_a_yield_that_times_out_claims_nothing(tmp_path: Path, driver: str
         request = yield asking_for(ancillary, timeout=PATIENCE)
         await client.server.send_packet_to(f"{request}: {text_in(ancillary)}", client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
-        peer.send("a")
-        assert await peer.answers(2) == ["a", "-"]
+        peer.say("a")
+        assert await peer.text_answers(2) == ["a", "-"]
         peer.give("b", "file")
-        assert await peer.answers(1) == ["b: file"]
+        assert await peer.text_answers(1) == ["b: file"]
 
 
 @pytest.mark.parametrize("timeout", [-1, math.nan])
@@ -313,13 +290,13 @@ async def test_a_first_yield_with_a_bad_timeout_gets_the_files_and_then_the_erro
             yield asking_for(ancillary, timeout=timeout)
         await client.server.send_packet_to((yield None), client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         for _ in range(2):
             peer.give("lost", "file")
-            assert await peer.answers(1) == ["file"]
-            peer.send("next")
-            assert await peer.answers(1) == ["next"]
+            assert await peer.text_answers(1) == ["file"]
+            peer.say("next")
+            assert await peer.text_answers(1) == ["next"]
 
 
 async def test_a_first_yield_with_a_bad_timeout_that_claims_nothing_gives_nothing(tmp_path: Path, driver: str) -> None:
@@ -333,11 +310,11 @@ async def test_a_first_yield_with_a_bad_timeout_that_claims_nothing_gives_nothin
     def keep(raw: Any, address: Any) -> None:
         unused.extend([received_text(raw)] if raw else [])
 
-    async with serving(tmp_path, handler, driver, unused=keep) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver, unused=keep) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("lost", "file")
-        peer.send("next")
-        assert await peer.answers(1) == ["next"]
+        peer.say("next")
+        assert await peer.text_answers(1) == ["next"]
         assert unused == ["file"]
 
 
@@ -349,11 +326,11 @@ async def test_asking_a_server_without_ancillary_data_is_unsupported(tmp_path: P
         request = yield None
         await client.server.send_packet_to(request, client.address)
 
-    async with serving(tmp_path, handler, driver, unused=PLAIN) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver, unused=PLAIN) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("a", "dropped by the system")
         peer.give("b", "dropped by the system")
-        assert await peer.answers(1) == ["b"]
+        assert await peer.text_answers(1) == ["b"]
 
 
 async def test_senders_without_a_name_are_heard_and_cannot_be_answered(tmp_path: Path, driver: str) -> None:
@@ -368,12 +345,12 @@ async def test_senders_without_a_name_are_heard_and_cannot_be_answered(tmp_path:
         except OSError as exc:
             heard.append("ENOTCONN" if exc.errno == errno.ENOTCONN else repr(exc))
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         new_peer("").give("a", "one")
         new_peer("").give("b", "two")
         named = new_peer("named")
-        named.send("c")
-        assert await named.answers(1) == ["c"]
+        named.say("c")
+        assert await named.text_answers(1) == ["c"]
     assert heard == ["None a: one", "ENOTCONN", "None b: two", "ENOTCONN", f"{tmp_path / 'named'} c: -"]
 
 
@@ -383,16 +360,16 @@ async def test_a_sender_that_reads_nothing_holds_up_nobody_else(tmp_path: Path, 
         for _ in range(1000 if request == "flood" else 1):
             await client.server.send_packet_to(request, client.address)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         other = new_peer("other")
-        # Connected to somebody else, it has a queue of its own that can be full. Otherwise what the listener may have
+        # Connected to another socket, it has a queue of its own that can be full. Otherwise what the listener may have
         # sent that was not yet received is limited, for all together.
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as slow:
             slow.bind(str(tmp_path / "slow"))
             slow.sendto(b"flood", str(tmp_path / "server"))
             for _ in range(10):
-                other.send("hello")
-                assert await other.answers(1) == ["hello"]
+                other.say("hello")
+                assert await other.text_answers(1) == ["hello"]
                 await asyncio.sleep(0.001)
             for _ in range(1000):
                 await asyncio.to_thread(slow.recv, 100)
@@ -407,10 +384,10 @@ async def test_descriptors_are_open_until_the_handler_closes_them(tmp_path: Path
             await client.server.send_packet_to(os.read(fd, 100).decode(), client.address)
             os.close(fd)
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         peer.give("a", "still open")
-        assert await peer.answers(1) == ["still open"]
+        assert await peer.text_answers(1) == ["still open"]
 
 
 # --- truncated by the system
@@ -420,7 +397,7 @@ async def answer(client: Client, text: str) -> None:
     await client.server.send_packet_to(text, client.address)
 
 
-def give_many(peer: Peer, data: str) -> None:
+def give_many(peer: TextPeer, data: str) -> None:
     """More files than the server has room for."""
     with Gift() as gift:
         peer.sock.sendmsg([data.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, gift.raw[0][2] * 253)])
@@ -444,14 +421,14 @@ async def test_truncated_files_are_an_error_at_the_yield_and_the_datagram_is_kep
         assert not ancillary.as_raw()
         await answer(client, f"{yield asking_for(ancillary)} {received_text(ancillary)}")
 
-    async with serving(tmp_path, handler, driver) as (_, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (_, new_peer):
         peer = new_peer("peer")
         if is_busy:
-            peer.send("first")
+            peer.say("first")
         give_many(peer, "many")
         peer.give("one", "gift")
         go_on.set()
-        assert await peer.answers(2) == ["many", "one gift"]
+        assert await peer.text_answers(2) == ["many", "one gift"]
 
 
 @pytest.mark.parametrize("how", ["it fails", "it returns"])
@@ -468,11 +445,11 @@ async def test_a_datagram_that_was_refused_goes_to_no_other_generator(
             return
         await answer(client, f"{request} {received_text(ancillary)}")
 
-    async with serving(tmp_path, handler, driver) as (server, new_peer):
+    async with unix_server(tmp_path, handler, driver) as (server, new_peer):
         peer = new_peer("peer")
         give_many(peer, "many")
         peer.give("one", "gift")
-        assert await peer.answers(1) == ["one gift"]
+        assert await peer.text_answers(1) == ["one gift"]
         assert not server.dropped_datagrams
     assert len(caplog.records) == (how == "it fails")
 
@@ -480,8 +457,8 @@ async def test_a_datagram_that_was_refused_goes_to_no_other_generator(
 async def test_truncated_files_that_no_handler_asks_for_are_closed_in_silence(tmp_path: Path, driver: str) -> None:
     unused: list[Any] = []
 
-    async with serving(tmp_path, never_asking, driver, unused=lambda *args: unused.append(args)) as (_, new_peer):
+    async with unix_server(tmp_path, never_asking, driver, unused=lambda *args: unused.append(args)) as (_, new_peer):
         peer = new_peer("peer")
         give_many(peer, "many")
-        await peer.answers(1)
+        await peer.text_answers(1)
     assert not unused

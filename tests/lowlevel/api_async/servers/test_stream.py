@@ -9,21 +9,21 @@ import math
 from typing import Any
 
 import pytest
-from tests.background import spawn
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
 from tests.lowlevel.api_async.servers.pulling import PullingListener
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.background import spawn
+from tests.support.lines import line_protocol
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
+from tests.support.peers import turns_of_the_loop
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer, ConnectedStreamClient
 from easynetwork.lowlevel.socket import INETSocketAttribute
 from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 
 EVERY_BACKEND = True
 
-PROTOCOL: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer())
+PROTOCOL: StreamProtocol[str, str] = line_protocol()
 
 
 async def echo(client: Client) -> Requests:

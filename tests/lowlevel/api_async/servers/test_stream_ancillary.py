@@ -1,4 +1,7 @@
-"""Requests and answers with ancillary data, over real Unix sockets."""
+"""Requests and answers with ancillary data, over real Unix sockets.
+
+Handlers that ask at some yields only are in tests/servers/test_unix_stream_requests.py, with those of network servers.
+"""
 
 from __future__ import annotations
 
@@ -7,72 +10,53 @@ import errno
 import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.background import new_event, sleep, spawn
-from tests.descriptors import Gift, all_closed, receive_message, received_text, send_message
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
-from tests.lowlevel.api_async.servers.serving import Client, Requests, nothing_reported
+from tests.support.background import new_event, sleep
+from tests.support.descriptors import (
+    Gift,
+    all_closed,
+    asking_for,
+    give,
+    receive_message,
+    received_text,
+    send_message,
+    text_in,
+)
+from tests.support.lines import LINE_PROTOCOLS, line_protocol
+from tests.support.lowlevel_stream_servers import Client, Requests, run
+from tests.support.peers import PATIENCE, Peer
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.lowlevel.socket import SocketAncillary
-from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
+from easynetwork.protocol import AnyStreamProtocolType
 
 EVERY_BACKEND = True
 
-PROTOCOLS: dict[str, Callable[[StringLineSerializer], AnyStreamProtocolType[str, str]]] = {
-    "stream": StreamProtocol,
-    "buffered": BufferedStreamProtocol,
-}
 
-
-@pytest.fixture(params=PROTOCOLS)
+@pytest.fixture(params=LINE_PROTOCOLS)
 def protocol(request: pytest.FixtureRequest) -> AnyStreamProtocolType[str, str]:
-    return PROTOCOLS[request.param](StringLineSerializer())
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "socket")
+    return LINE_PROTOCOLS[request.param]()
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def unix_server(
     path: str,
     handler: Callable[[Client], AsyncGenerator[Any, str]],
     protocol: AnyStreamProtocolType[str, str] | None = None,
     ancillary_bufsize: int | None = 1024,
 ) -> AsyncIterator[Peer]:
-    """Serves one peer. In the end, no descriptor is left, and nothing was reported to the event loop."""
-    async with nothing_reported(), all_closed():
+    """Serve one peer over a Unix socket. In the end, no descriptor is left."""
+    async with all_closed():
         listener = await ensure_backend(None).create_unix_stream_listener(path, 10)
-        async with AsyncStreamServer(listener, protocol or StreamProtocol(StringLineSerializer()), 1024) as server:
-            task = spawn(server.serve(handler, ancillary_bufsize=ancillary_bufsize))
-            sock = socket.socket(socket.AF_UNIX)
-            sock.connect(path)
-            peer = Peer(sock)
-            try:
-                with ensure_backend(None).timeout(PATIENCE):
-                    yield peer
-            finally:
-                peer.close()
-                task.cancel()
-                await task.wait()
-
-
-def asking_for(ancillary: SocketAncillary, timeout: float | None = None) -> RecvParams:
-    return RecvParams(timeout=timeout, recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
-
-
-def text_in(ancillary: SocketAncillary) -> str:
-    """Returns the text of the file that was received, and closes that; ``"-"`` if there is none."""
-    return received_text(ancillary) if list(ancillary.iter_fds()) else "-"
+        server = AsyncStreamServer(listener, protocol or line_protocol(), 1024)
+        async with run(server, path, handler, ancillary_bufsize=ancillary_bufsize) as running:
+            with ensure_backend(None).timeout(PATIENCE):
+                yield await running.connect()
 
 
 async def always_asking(client: Client) -> Requests:
@@ -82,13 +66,8 @@ async def always_asking(client: Client) -> Requests:
         await client.send_packet(f"{request} {text_in(ancillary)}")
 
 
-def give(peer: Peer, data: bytes, text: str = "gift") -> None:
-    with Gift(text) as gift:
-        send_message(peer.sock, data, gift)
-
-
 async def settle() -> None:
-    """Lets the server do what it has to do, and a little more."""
+    """Let the server do what it has to do, and a little more."""
     await sleep(0.02)
 
 
@@ -96,48 +75,20 @@ async def settle() -> None:
 
 
 async def test_a_descriptor_comes_with_its_request(path: str, protocol: AnyStreamProtocolType[str, str]) -> None:
-    async with serving(path, always_asking, protocol) as peer:
-        give(peer, b"one\n", "first")
+    async with unix_server(path, always_asking, protocol) as peer:
+        give(peer.sock, b"one\n", "first")
         assert await peer.line() == b"one first"
         assert await peer.ask(b"two") == b"two -"
-        give(peer, b"three\n", "third")
+        give(peer.sock, b"three\n", "third")
         assert await peer.line() == b"three third"
 
 
 async def test_requests_of_one_read_share_its_ancillary_data(
     path: str, protocol: AnyStreamProtocolType[str, str]
 ) -> None:
-    async with serving(path, always_asking, protocol) as peer:
-        give(peer, b"one\ntwo\nthree\n", "first")
+    async with unix_server(path, always_asking, protocol) as peer:
+        give(peer.sock, b"one\ntwo\nthree\n", "first")
         assert await peer.lines(3) == [b"one first", b"two -", b"three -"]
-
-
-async def test_a_busy_handler_does_not_lose_what_comes_meanwhile(path: str) -> None:
-    async def handler(client: Client) -> Requests:
-        request = yield None
-        assert request == "busy"
-        await client.send_packet("wait")
-        await sleep(0.05)
-        ancillary = SocketAncillary()
-        request = yield asking_for(ancillary)
-        await client.send_packet(f"{request} {text_in(ancillary)}")
-
-    async with serving(path, handler) as peer:
-        assert await peer.ask(b"busy") == b"wait"
-        give(peer, b"next\n", "kept")
-        assert await peer.line() == b"next kept"
-
-
-async def test_a_handler_that_begins_late_gets_the_descriptor_of_the_first_request(path: str) -> None:
-    async def late(client: Client) -> Requests:
-        await sleep(0.05)
-        ancillary = SocketAncillary()
-        request = yield asking_for(ancillary)
-        await client.send_packet(f"{request} {text_in(ancillary)}")
-
-    async with serving(path, late) as peer:
-        give(peer, b"early\n", "kept")
-        assert await peer.line() == b"early kept"
 
 
 async def test_a_handler_may_ask_now_and_not_then(path: str) -> None:
@@ -149,11 +100,11 @@ async def test_a_handler_may_ask_now_and_not_then(path: str) -> None:
             request = yield None
             await client.send_packet(request)
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         for turn in range(3):
-            give(peer, b"asked\n", f"turn {turn}")
+            give(peer.sock, b"asked\n", f"turn {turn}")
             assert await peer.line() == b"asked turn %d" % turn
-            give(peer, b"not asked\n")
+            give(peer.sock, b"not asked\n")
             assert await peer.line() == b"not asked"
 
 
@@ -163,25 +114,12 @@ async def test_descriptors_that_nobody_asks_for_are_closed(path: str) -> None:
             await client.send_packet((yield None))
 
     for ancillary_bufsize in (None, 1024):
-        async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
+        async with unix_server(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
             assert await peer.ask(b"hello") == b"hello"
             async with all_closed():
-                give(peer, b"one\n")
+                give(peer.sock, b"one\n")
                 assert await peer.line() == b"one"
         os.unlink(path)
-
-
-async def test_descriptors_in_the_socket_are_closed_with_the_connection(path: str) -> None:
-    async def handler(client: Client) -> Requests:
-        yield None
-        await client.send_packet("busy")
-        await sleep(0.02)
-        await client.aclose()
-
-    async with serving(path, handler) as peer:
-        assert await peer.ask(b"hello") == b"busy"
-        give(peer, b"unread\n")
-        assert await peer.gone()
 
 
 async def test_a_timeout_loses_nothing(path: str) -> None:
@@ -195,9 +133,9 @@ async def test_a_timeout_loses_nothing(path: str) -> None:
                 request = yield asking_for(ancillary)
             await client.send_packet(f"{request} {text_in(ancillary)}")
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         assert await peer.line() == b"timeout"
-        give(peer, b"late\n", "kept")
+        give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
 
 
@@ -212,25 +150,9 @@ async def test_a_scope_cancelled_around_the_yield_loses_nothing(path: str) -> No
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {text_in(ancillary)}")
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         assert await peer.line() == b"gave up"
-        give(peer, b"late\n", "kept")
-        assert await peer.line() == b"late kept"
-
-
-async def test_a_plain_request_cancelled_within_a_scope_reads_nothing_ahead(path: str) -> None:
-    async def handler(client: Client) -> Requests:
-        with client.backend().move_on_after(0.01):
-            yield None
-        await client.send_packet("gave up")
-        await sleep(0.05)
-        ancillary = SocketAncillary()
-        request = yield asking_for(ancillary)
-        await client.send_packet(f"{request} {text_in(ancillary)}")
-
-    async with serving(path, handler) as peer:
-        assert await peer.line() == b"gave up"
-        give(peer, b"late\n", "kept")
+        give(peer.sock, b"late\n", "kept")
         assert await peer.line() == b"late kept"
 
 
@@ -242,8 +164,8 @@ async def test_an_incomplete_request_is_an_eoferror_and_its_bytes_are_kept(path:
         await client.send_packet("incomplete " + text_in(ancillary))
         await client.send_packet((yield None))
 
-    async with serving(path, handler) as peer:
-        give(peer, b"one half, ", "first")
+    async with unix_server(path, handler) as peer:
+        give(peer.sock, b"one half, ", "first")
         assert await peer.line() == b"incomplete first"
         assert await peer.ask(b"and the other") == b"one half, and the other"
 
@@ -260,8 +182,8 @@ async def test_a_callback_that_fails_is_a_runtimeerror_and_its_bytes_are_dropped
         await client.send_packet("failed")
         await client.send_packet((yield None))
 
-    async with serving(path, handler) as peer:
-        give(peer, b"dropped\n")
+    async with unix_server(path, handler) as peer:
+        give(peer.sock, b"dropped\n")
         assert await peer.line() == b"failed"
         assert await peer.ask(b"next") == b"next"
 
@@ -272,7 +194,7 @@ async def test_a_server_without_room_for_ancillary_data_supports_none(path: str)
             yield asking_for(SocketAncillary())
         await client.send_packet((yield None))
 
-    async with serving(path, handler, ancillary_bufsize=None) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=None) as peer:
         assert await peer.ask(b"plain") == b"plain"
 
 
@@ -289,7 +211,7 @@ async def test_the_end_of_the_stream_closes_a_handler_that_asks(path: str) -> No
             closed.set()
             raise
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         await settle()
         peer.half_close()
         assert await peer.rest() == b""
@@ -309,7 +231,7 @@ async def test_a_peer_that_resets_while_the_handler_is_busy_is_noticed(path: str
             yield asking_for(SocketAncillary()) if asks else None
         ended.set()
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         await peer.send(b"hello\n")
         await busy.wait()
         await settle()
@@ -328,7 +250,7 @@ async def test_a_reset_right_behind_a_request_is_noticed(path: str, ancillary_bu
             yield None
         ended.set()
 
-    async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
         await settle()
         await peer.send(b"last words\n")
         peer.close()
@@ -350,7 +272,7 @@ async def test_truncated_descriptors_are_an_error_at_the_yield_and_the_request_i
         request = yield asking_for(ancillary)
         await client.send_packet(f"{request} {received_text(ancillary)}")
 
-    async with serving(path, handler, ancillary_bufsize=socket.CMSG_LEN(8)) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=socket.CMSG_LEN(8)) as peer:
         with Gift() as gift:
             peer.sock.sendmsg([b"many\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, gift.raw[0][2] * 50)])
             assert await peer.line() == b"many"
@@ -363,7 +285,7 @@ async def test_truncated_descriptors_that_no_handler_asks_for_are_closed_in_sile
         request = yield None
         await client.send_packet(request)
 
-    async with serving(path, handler, ancillary_bufsize=socket.CMSG_LEN(8)) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=socket.CMSG_LEN(8)) as peer:
         with Gift() as gift:
             peer.sock.sendmsg([b"many\n"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, gift.raw[0][2] * 50)])
             assert await peer.line() == b"many"
@@ -382,7 +304,7 @@ async def test_a_handler_sends_a_descriptor_with_its_answer(path: str, ancillary
                 await client.send_packet_with_ancillary("with", gift.raw)
             await client.send_packet("after")
 
-    async with serving(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
+    async with unix_server(path, handler, ancillary_bufsize=ancillary_bufsize) as peer:
         for _ in range(2):
             await peer.send(b"give\n")
             await settle()
@@ -400,7 +322,7 @@ async def test_an_answer_with_a_descriptor_waits_for_a_slow_peer(path: str) -> N
             await client.send_packet_with_ancillary("last", gift.raw)
         await client.aclose()
 
-    async with serving(path, handler) as peer:
+    async with unix_server(path, handler) as peer:
         await peer.send(b"go\n")
         await sleep(0.1)
         peer.sock.setblocking(True)

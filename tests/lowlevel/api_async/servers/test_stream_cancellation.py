@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
+from tests.support.peers import turns_of_the_loop
 
 
 def this_task() -> asyncio.Task[object]:

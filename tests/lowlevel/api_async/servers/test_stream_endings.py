@@ -6,9 +6,9 @@ import errno
 import logging
 
 import pytest
-from tests.background import Queue, new_event, sleep, spawn, until
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.background import Queue, new_event, sleep, spawn, until
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
+from tests.support.peers import turns_of_the_loop
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel.api_async.backend._asyncio.stream import transport as asyncio_stream

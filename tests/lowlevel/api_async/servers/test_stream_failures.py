@@ -6,8 +6,8 @@ import logging
 from typing import Any
 
 import pytest
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
-from tests.lowlevel.framing_cases import LengthPrefix
+from tests.support.framing_cases import LengthPrefix
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
 
 from easynetwork.converter import AbstractPacketConverter
 from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError

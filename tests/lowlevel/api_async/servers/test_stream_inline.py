@@ -6,8 +6,8 @@ import asyncio
 import contextvars
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
+from tests.support.peers import turns_of_the_loop
 
 from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
@@ -226,7 +226,7 @@ async def test_reading_pauses_while_a_handler_is_suspended_and_resumes_after_it(
 
 
 async def test_forgotten_turn_of_a_closed_connection_does_nothing() -> None:
-    """A connection that is closed while it waits for its turn has a callback left, which finds nobody."""
+    """A connection that is closed while it waits for its turn leaves a callback, which does nothing."""
 
     async def handler(client: Client) -> Requests:
         count = 0

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.background import sleep
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.background import sleep
+from tests.support.lines import buffered_line_protocol, line_protocol
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
 
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
-from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
+from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
 EVERY_BACKEND = True
@@ -23,9 +24,9 @@ class ByGenerator(StringLineSerializer):
 
 
 PROTOCOLS = [
-    pytest.param(lambda: StreamProtocol(StringLineSerializer()), id="frames"),
+    pytest.param(lambda: line_protocol(), id="frames"),
     pytest.param(lambda: StreamProtocol(ByGenerator()), id="generator"),
-    pytest.param(lambda: BufferedStreamProtocol(StringLineSerializer()), id="buffered"),
+    pytest.param(lambda: buffered_line_protocol(), id="buffered"),
 ]
 
 

@@ -10,10 +10,10 @@ from collections import Counter
 
 import pytest
 import trio
-from tests.background import Queue, new_event, sleep, spawn
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
 from tests.lowlevel.api_async.servers.pulling import PullingTransport
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.background import Queue, new_event, sleep, spawn
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
+from tests.support.peers import PATIENCE, Peer
 
 from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN

@@ -7,9 +7,9 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from tests.background import settle, spawn
-from tests.lowlevel.api_async.servers.peers import PATIENCE
-from tests.lowlevel.api_async.servers.serving import Client, Handler, Requests
+from tests.support.background import settle, spawn
+from tests.support.lowlevel_stream_servers import Client, Handler, Requests
+from tests.support.peers import PATIENCE
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend

@@ -1,4 +1,4 @@
-"""A handler runs in one task and one context, no matter who takes it from one ``yield`` to the next."""
+"""A handler runs in one task and one context, whatever takes it from one ``yield`` to the next."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import contextvars
 from collections.abc import Callable
 from typing import Any
 
-from tests.background import new_event, sleep, spawn
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.background import new_event, sleep, spawn
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
+from tests.support.peers import turns_of_the_loop
 
 from easynetwork.lowlevel.api_async.backend.abc import TaskGroup, TaskInfo
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
 
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import StreamCallbacks
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport

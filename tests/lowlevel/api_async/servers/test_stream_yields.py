@@ -7,9 +7,9 @@ import math
 from typing import Any
 
 import pytest
-from tests.background import new_event, sleep, spawn
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.servers.serving import Client, Requests, serving
+from tests.support.background import new_event, sleep, spawn
+from tests.support.lowlevel_stream_servers import Client, Requests, serving
+from tests.support.peers import turns_of_the_loop
 
 from easynetwork.exceptions import (
     IncrementalDeserializeError,

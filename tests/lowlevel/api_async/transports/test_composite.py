@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, NoReturn
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE, Peer
+from tests.support.lines import line_protocol
+from tests.support.peers import PATIENCE, Peer
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
@@ -32,14 +33,8 @@ from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.lowlevel.socket import SocketAttribute
 from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 
-LINES: StreamProtocol[str, str] = StreamProtocol(StringLineSerializer())
-
-
-@pytest.fixture
-def backend() -> AsyncBackend:
-    return new_builtin_backend("asyncio")
+LINES: StreamProtocol[str, str] = line_protocol()
 
 
 # --- parts, as users may write them

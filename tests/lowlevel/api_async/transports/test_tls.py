@@ -13,15 +13,15 @@ import warnings
 from collections.abc import Callable
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import (
+from tests.support.certificates import Certificates
+from tests.support.peers import turns_of_the_loop
+from tests.support.sockets import tcp_pair
+from tests.support.tls_connections import (
     TLSPeer,
     connected,
-    sockets,
     until_closed,
     wrap,
 )
-from tests.tls import Certificates
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel._core.tls_engine import TLSEngine
@@ -136,7 +136,7 @@ async def test_what_tls_cannot_do_leaves_the_connection_usable(mode: str) -> Non
 async def test_tls_within_tls(mode: str, certificates: Certificates) -> None:
     """The inner one is pulled in any case."""
     async with connected(mode) as (outer, peer):
-        relayed, inner_peer = sockets()
+        relayed, inner_peer = tcp_pair()
         relay = TLSPeer(relayed, certificates.server_context(), server_side=True)
 
         async def outwards() -> None:
@@ -375,7 +375,7 @@ async def test_peer_without_a_certificate_has_none(mode: str) -> None:
 
 
 async def test_dropped_connection_warns(mode: str, certificates: Certificates) -> None:
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     peer = TLSPeer(theirs, certificates.server_context(), server_side=True)
     handshake = asyncio.create_task(peer.handshake())
     dropped = await wrap(ours, mode, certificates.client_context())
@@ -397,7 +397,7 @@ async def test_closed_connection_is_freed_at_once(mode: str, certificates: Certi
     """Not when cycles are collected: OpenSSL's part of it is large, and the collector does not know."""
 
     async def use_one() -> None:
-        ours, theirs = sockets()
+        ours, theirs = tcp_pair()
         peer = TLSPeer(theirs, certificates.server_context(), server_side=True)
         with contextlib.closing(peer):
             handshake = asyncio.create_task(peer.handshake())

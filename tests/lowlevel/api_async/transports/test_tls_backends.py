@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.background import new_event, spawn, until
-from tests.lowlevel.api_async.transports.tls_connections import sockets
-from tests.servers.serving import Handler, line_protocol
-from tests.tls import Certificates
+from tests.support.background import new_event, spawn, until
+from tests.support.certificates import Certificates
+from tests.support.lines import line_protocol
+from tests.support.sockets import tcp_pair
+from tests.support.stream_servers import Handler
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -30,7 +31,7 @@ Pair = tuple[AsyncStreamTransport, AsyncStreamTransport]
 @contextlib.asynccontextmanager
 async def pair(backend: AsyncBackend) -> AsyncIterator[Pair]:
     """Both ends of a plain connection."""
-    ours, theirs = [await backend.wrap_stream_socket(sock) for sock in sockets()]
+    ours, theirs = [await backend.wrap_stream_socket(sock) for sock in tcp_pair()]
     try:
         yield ours, theirs
     finally:
@@ -39,7 +40,7 @@ async def pair(backend: AsyncBackend) -> AsyncIterator[Pair]:
 
 
 async def wrap(transport: AsyncStreamTransport, context: ssl.SSLContext, **options: Any) -> Any:
-    """Does the handshake. Returns the TLS transport, or what went wrong."""
+    """Do the handshake. Return the TLS transport, or what went wrong."""
     try:
         return await AsyncTLSStreamTransport.wrap(transport, context, **options)
     except Exception as exc:
@@ -98,7 +99,7 @@ async def test_end_of_the_stream_and_plain_text_are_errors(
 ) -> None:
     await pair[1].aclose()
     assert isinstance(await wrap(pair[0], certificates.server_context()), ssl.SSLEOFError)
-    ours, theirs = [await backend.wrap_stream_socket(sock) for sock in sockets()]
+    ours, theirs = [await backend.wrap_stream_socket(sock) for sock in tcp_pair()]
     async with theirs:
         await theirs.send_all(b"hello\n" * 10)
         error = await wrap(ours, certificates.server_context())

@@ -9,9 +9,10 @@ import random
 import ssl
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import Hidden, TLSPeer, connected, sockets, until_closed
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
+from tests.support.peers import turns_of_the_loop
+from tests.support.sockets import tcp_pair
+from tests.support.tls_connections import Hidden, TLSPeer, connected, until_closed
 
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
@@ -228,7 +229,7 @@ async def test_cancelled_close_does_not_wait_for_a_sender(mode: str) -> None:
 
 
 async def test_cancelled_sender_spoils_at_most_the_connection(mode: str) -> None:
-    """By callbacks, all or nothing of what it sends arrives. Who pulls cannot know, and gives the connection up."""
+    """By callbacks, all or nothing of what it sends arrives. By pulling, it cannot know, and gives up."""
     async with connected(mode, small_buffers=True) as (tls, peer):
         sender = asyncio.create_task(tls.send_all(b"x" * 2_000_000))
         await asyncio.sleep(0.01)
@@ -254,7 +255,7 @@ async def test_cancelled_sender_spoils_at_most_the_connection(mode: str) -> None
 
 async def test_scope_that_was_cancelled_closes_at_once(mode: str, certificates: Certificates) -> None:
     backend = AsyncIOBackend()
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     peer = TLSPeer(theirs, certificates.server_context(), server_side=True)
     handshake = asyncio.create_task(peer.handshake())
     transport = await backend.wrap_stream_socket(ours)

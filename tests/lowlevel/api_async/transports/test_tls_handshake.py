@@ -11,17 +11,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import turns_of_the_loop
-from tests.lowlevel.api_async.transports.tls_connections import (
+from tests.support.certificates import Certificates
+from tests.support.peers import turns_of_the_loop
+from tests.support.sockets import tcp_pair
+from tests.support.tls_connections import (
     PATIENCE,
     Hidden,
     TLSPeer,
     connected,
-    sockets,
     until_closed,
     wrap,
 )
-from tests.tls import Certificates
 
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
@@ -33,7 +33,7 @@ SERVER = {"server_side": True}
 @contextlib.asynccontextmanager
 async def unconnected(certificates: Certificates) -> AsyncIterator[tuple[socket.socket, TLSPeer]]:
     """Our socket, and a peer that may be the server of a handshake. At the end, our socket is closed."""
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     peer = TLSPeer(theirs, certificates.server_context(), server_side=True)
     with contextlib.closing(peer):
         async with asyncio.timeout(PATIENCE):
@@ -133,7 +133,7 @@ async def test_refused_certificate_is_an_error_that_the_server_is_told(
 async def test_missing_certificate_of_a_client_is_an_error_that_it_is_told(
     mode: str, tls_version: str, certificates: Certificates
 ) -> None:
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     peer = TLSPeer(theirs, certificates.client_context(tls_version), server_side=False, server_hostname="localhost")
     client = asyncio.create_task(peer.handshake())
     with pytest.raises(ssl.SSLError, match=r"(?i)peer did not return a certificate"):
@@ -220,7 +220,7 @@ async def test_handshake_that_is_cancelled_at_any_moment_completes_or_closes(
 
 async def test_side_follows_from_the_name(mode: str, certificates: Certificates) -> None:
     """Without a name for the server, ours is the server."""
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     backend = AsyncIOBackend()
     one, other = await backend.wrap_stream_socket(ours), await backend.wrap_stream_socket(theirs)
     client, server = await asyncio.gather(
@@ -265,9 +265,9 @@ async def test_session_is_resumed(mode: str, certificates: Certificates) -> None
 async def test_plaintext_that_comes_with_the_last_message_is_received(
     mode: str, tls_version: str, certificates: Certificates
 ) -> None:
-    """Who is last to be done is told by the version."""
+    """The version says which side is done last."""
     is_client_last = tls_version == "TLSv1.2"
-    ours, theirs = sockets()
+    ours, theirs = tcp_pair()
     peer = TLSPeer(
         theirs,
         certificates.server_context(tls_version) if is_client_last else certificates.client_context(tls_version),
@@ -293,7 +293,7 @@ async def test_plaintext_that_comes_with_the_last_message_is_received(
 
 
 async def test_connection_can_begin_in_the_clear(mode: str, certificates: Certificates) -> None:
-    """What was sent before, or has come already, belongs to who receives it."""
+    """What was sent before, or has come already, belongs to the receiver."""
     async with unconnected(certificates) as (ours, peer):
         transport = await AsyncIOBackend().wrap_stream_socket(ours)
         await transport.send_all(b"STARTTLS?")

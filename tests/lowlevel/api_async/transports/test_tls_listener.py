@@ -1,4 +1,4 @@
-"""Accepting TLS connections, and surviving those who want something else."""
+"""Accepting TLS connections, and surviving peers that want something else."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from tests.lowlevel.api_async.servers.peers import PATIENCE
 from tests.lowlevel.api_async.servers.pulling import PullingListener
-from tests.lowlevel.api_async.transports.tls_connections import TLSPeer
-from tests.tls import Certificates, the_certificates
+from tests.support.background import running_task
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.loop_errors import nothing_reported
+from tests.support.peers import PATIENCE
+from tests.support.tls_connections import TLSPeer
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.tls_engine import TLSEngine
@@ -36,7 +39,7 @@ async def echo(tls: AsyncTLSStreamTransport) -> None:
 
 
 class Serving:
-    """A listener that is being served, and those who connect to it."""
+    """A listener that is served, and the peers that connect to it."""
 
     def __init__(self, listener: AsyncTLSListener, address: tuple[str, int]) -> None:
         self.listener = listener
@@ -44,7 +47,7 @@ class Serving:
         self.peers: list[TLSPeer] = []
 
     async def connect(self, context: ssl.SSLContext | None = None) -> TLSPeer:
-        """Connects, and leaves the handshake to the caller."""
+        """Connect, and leave the handshake to the caller."""
         context = context or the_certificates().client_context()
         peer = TLSPeer(socket.socket(), context, server_side=False, server_hostname="localhost")
         self.peers.append(peer)
@@ -52,7 +55,7 @@ class Serving:
         return peer
 
     async def ask(self, question: bytes = b"hello") -> bytes:
-        """Connects, asks, closes."""
+        """Connect, asks, closes."""
         peer = await self.connect()
         await peer.handshake()
         await peer.send_plaintext(question)
@@ -64,12 +67,10 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(
+async def tls_server(
     mode: str, handler: Callable[[AsyncTLSStreamTransport], Any] = echo, **options: Any
 ) -> AsyncIterator[Serving]:
-    """Serves on a free port. In the end, no task is left, and nothing was reported to the event loop as an error."""
-    reported: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    """Serve on a free port. In the end, no task is left, and nothing was reported to the event loop as an error."""
     context = options.pop("context", None) or the_certificates().server_context()
     options.setdefault("shutdown_timeout", 0.02)  # the peers of these tests seldom answer
     if mode == "pulled":
@@ -80,28 +81,25 @@ async def serving(
         listener, address = AsyncTLSListener(plain, context, **options), plain.extra(SocketAttribute.sockname)
     it = Serving(listener, address)
     before = asyncio.all_tasks()
-    async with listener, asyncio.timeout(PATIENCE):
-        task = asyncio.create_task(listener.serve(handler))
+    async with nothing_reported(), listener, asyncio.timeout(PATIENCE):
         try:
-            yield it
+            async with running_task(listener.backend(), partial(listener.serve, handler)):
+                yield it
         finally:
-            task.cancel()
-            await asyncio.wait([task])
             for peer in it.peers:
                 peer.close()
     assert asyncio.all_tasks() == before
-    assert reported == []
 
 
 async def test_connections_are_served(mode: str) -> None:
-    async with serving(mode) as server:
+    async with tls_server(mode) as server:
         assert await asyncio.gather(*(server.ask(b"%d" % number) for number in range(20))) == [
             b"%d" % number for number in range(20)
         ]
 
 
 async def test_silent_handshakes_keep_nobody_waiting(mode: str) -> None:
-    async with serving(mode) as server:
+    async with tls_server(mode) as server:
         silent = [await server.connect() for _ in range(200)]
         for number, peer in enumerate(silent):
             if number % 2:
@@ -116,7 +114,7 @@ async def test_silent_handshakes_keep_nobody_waiting(mode: str) -> None:
 
 async def test_slow_handshake_fails_in_time_and_the_rest_goes_on(mode: str, caplog: pytest.LogCaptureFixture) -> None:
     errors: list[Exception] = []
-    async with serving(mode, handshake_timeout=0.05, handshake_error_handler=errors.append) as server:
+    async with tls_server(mode, handshake_timeout=0.05, handshake_error_handler=errors.append) as server:
         silent = [await server.connect() for _ in range(3)]
         for peer in silent:
             assert await peer.gone()
@@ -179,7 +177,7 @@ async def test_failed_handshake_is_told_and_the_listener_goes_on(
         served.append(tls)
         await echo(tls)
 
-    async with serving(mode, handler, handshake_error_handler=errors.append) as server:
+    async with tls_server(mode, handler, handshake_error_handler=errors.append) as server:
         peer = await server.connect(certificates.client_context(trusting=fault is not trust_nobody))
         await fault(peer)
         while not errors:
@@ -195,7 +193,7 @@ async def test_failed_handshake_is_logged_in_one_line_by_default(
     mode: str, fault: Callable[[TLSPeer], Any], expected: object, certificates: Certificates, caplog: Any
 ) -> None:
     caplog.set_level(logging.DEBUG, LOGGER)
-    async with serving(mode) as server:
+    async with tls_server(mode) as server:
         await fault(await server.connect(certificates.client_context(trusting=fault is not trust_nobody)))
         while not caplog.records:
             await asyncio.sleep(0.001)
@@ -211,7 +209,7 @@ async def test_failed_handshake_is_logged_in_one_line_by_default(
 
 async def test_slow_handshake_is_logged_at_debug(mode: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, LOGGER)
-    async with serving(mode, handshake_timeout=0.05) as server:
+    async with tls_server(mode, handshake_timeout=0.05) as server:
         peer = await server.connect()
         # The transport of these tests that is pulled has no names.
         address = "an unknown peer" if mode == "pulled" else peer.sock.getsockname()
@@ -232,7 +230,7 @@ async def test_bug_in_a_callback_of_the_context_is_logged_with_its_traceback(
             raise ZeroDivisionError("on purpose")
 
     monkeypatch.setattr(tls_module, "TLSEngine", Engine)
-    async with serving(mode) as server:
+    async with tls_server(mode) as server:
         await server.connect(certificates.client_context())
         while not caplog.records:
             await asyncio.sleep(0.001)
@@ -246,7 +244,7 @@ async def test_error_handler_that_fails_is_a_warning(mode: str, caplog: pytest.L
     def fail(exc: Exception) -> None:
         raise ZeroDivisionError
 
-    async with serving(mode, handshake_error_handler=fail) as server:
+    async with tls_server(mode, handshake_error_handler=fail) as server:
         for _ in range(2):
             await speak_plain_text(await server.connect())
         assert await server.ask() == b"hello"
@@ -259,7 +257,7 @@ async def test_clients_without_a_certificate_are_refused(
 ) -> None:
     errors: list[Exception] = []
     context = certificates.server_context(tls_version, ask_client=True)
-    async with serving(mode, context=context, handshake_error_handler=errors.append) as server:
+    async with tls_server(mode, context=context, handshake_error_handler=errors.append) as server:
         peer = await server.connect()
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await peer.handshake()
@@ -282,7 +280,7 @@ async def test_cancelling_serve_ends_handshakes_and_handlers(mode: str) -> None:
         finally:
             ended.append("handler")
 
-    async with serving(mode, handler) as server:
+    async with tls_server(mode, handler) as server:
         await server.connect()
         good = await server.connect()
         await good.handshake()
@@ -350,7 +348,7 @@ async def test_options_reach_the_connections(mode: str, standard_compatible: boo
             await tls.send_all(str(tls.extra(TLSAttribute.standard_compatible)).encode())
             await tls.recv(1)
 
-    async with serving(mode, handler, standard_compatible=standard_compatible) as server:
+    async with tls_server(mode, handler, standard_compatible=standard_compatible) as server:
         peer = await server.connect()
         await peer.handshake()
         assert await peer.receive_plaintext() == str(standard_compatible).encode()

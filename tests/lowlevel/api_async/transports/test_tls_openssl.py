@@ -9,9 +9,9 @@ import ssl
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.lowlevel.api_async.transports.tls_connections import PATIENCE, until_closed, wrap
-from tests.openssl import OpenSSL, needs_openssl, s_client, s_server
-from tests.tls import Certificates
+from tests.support.certificates import Certificates
+from tests.support.openssl import OpenSSL, needs_openssl, s_client, s_server
+from tests.support.tls_connections import PATIENCE, until_closed, wrap
 
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
@@ -23,7 +23,7 @@ pytestmark = needs_openssl
 async def to_server(
     mode: str, certificates: Certificates, version: str, *options: str
 ) -> AsyncIterator[tuple[AsyncTLSStreamTransport, OpenSSL]]:
-    """Connects our client to a server of another kind."""
+    """Connect our client to a server of another kind."""
     with s_server(certificates, version, *options) as (openssl, address):
         sock = socket.create_connection(address)
         async with asyncio.timeout(PATIENCE):
@@ -40,7 +40,7 @@ async def to_server(
 async def to_client(
     mode: str, certificates: Certificates, version: str, *options: str
 ) -> AsyncIterator[tuple[AsyncTLSStreamTransport, OpenSSL]]:
-    """Connects a client of another kind to our server."""
+    """Connect a client of another kind to our server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with s_client(certificates, version, listener.getsockname(), *options) as openssl:
             sock = (await asyncio.to_thread(listener.accept))[0]

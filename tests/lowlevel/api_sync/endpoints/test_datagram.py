@@ -7,12 +7,13 @@ import errno
 import math
 import os
 import socket
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits
+from tests.lowlevel.api_sync.endpoints.transports import MinimalTransport
+from tests.support.blocking import PATIENCE, InThread, Waits
+from tests.support.lines import line_protocol
 
 from easynetwork.exceptions import DatagramProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.endpoints.datagram import (
@@ -21,14 +22,12 @@ from easynetwork.lowlevel.api_sync.endpoints.datagram import (
     DatagramSenderEndpoint,
 )
 from easynetwork.lowlevel.api_sync.transports.abc import (
-    BaseTransport,
     DatagramReadTransport,
     DatagramTransport,
     DatagramWriteTransport,
 )
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport
-from easynetwork.lowlevel.socket import SocketAttribute
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
 Endpoint = DatagramEndpoint[str, str]
@@ -49,21 +48,7 @@ class Crashing(DatagramProtocol[Any, Any]):
 CRASHING = Crashing(StringLineSerializer())
 
 
-class Minimal(BaseTransport):
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closed(self) -> bool:
-        return self.closed
-
-    @property
-    def extra_attributes(self) -> Any:
-        return {SocketAttribute.peername: lambda: "somebody"}
-
-
-class Reader(Minimal, DatagramReadTransport):
+class Reader(MinimalTransport, DatagramReadTransport):
     def __init__(self, *datagrams: bytes) -> None:
         self.datagrams = list(datagrams)
         self.timeouts: list[float] = []
@@ -73,7 +58,7 @@ class Reader(Minimal, DatagramReadTransport):
         return self.datagrams.pop(0)
 
 
-class Writer(Minimal, DatagramWriteTransport):
+class Writer(MinimalTransport, DatagramWriteTransport):
     def __init__(self) -> None:
         self.sent: list[tuple[bytes, float]] = []
 
@@ -85,11 +70,6 @@ class Both(Reader, Writer, DatagramTransport):
     def __init__(self, *datagrams: bytes) -> None:
         Writer.__init__(self)
         Reader.__init__(self, *datagrams)
-
-
-@pytest.fixture
-def waits() -> Waits:
-    return Waits()
 
 
 @pytest.fixture
@@ -124,7 +104,7 @@ def test_transport_of_a_wrong_type_is_refused(cls: Any, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("cls", [DatagramEndpoint, DatagramReceiverEndpoint, DatagramSenderEndpoint])
-@pytest.mark.parametrize("wrong", [None, StreamProtocol(StringLineSerializer())], ids=["none", "stream"])
+@pytest.mark.parametrize("wrong", [None, line_protocol()], ids=["none", "stream"])
 def test_protocol_of_a_wrong_type_is_refused_and_the_transport_closed(cls: Any, wrong: Any) -> None:
     transport = Both()
     with pytest.raises(TypeError):
@@ -285,29 +265,3 @@ def test_close_closes_the_transport(endpoint: Endpoint) -> None:
         with pytest.raises(OSError) as caught:
             call()
         assert caught.value.errno == errno.EBADF
-
-
-@pytest.mark.parametrize("cls", [DatagramEndpoint, DatagramReceiverEndpoint, DatagramSenderEndpoint])
-def test_forgotten_endpoint_warns_once_and_closes(
-    cls: Callable[..., Any], sockets: tuple[socket.socket, socket.socket]
-) -> None:
-    endpoint = cls(SocketDatagramTransport(sockets[0], 1.0), PROTOCOL)
-    assert not hasattr(endpoint, "__dict__")
-    with pytest.warns(ResourceWarning, match="Endpoint") as caught:
-        del endpoint
-    assert len(caught) == 1
-    assert sockets[0].fileno() == -1
-
-
-def test_half_made_endpoint_is_forgotten_silently() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for cls in DatagramEndpoint, DatagramReceiverEndpoint, DatagramSenderEndpoint:
-            endpoint: Any = cls.__new__(cls)
-            assert cls.__name__ in repr(endpoint)
-            del endpoint
-
-
-def test_attributes_are_those_of_the_transport() -> None:
-    with DatagramEndpoint(Both(), PROTOCOL) as endpoint:
-        assert endpoint.extra(SocketAttribute.peername) == "somebody"

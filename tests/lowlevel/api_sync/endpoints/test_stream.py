@@ -6,15 +6,15 @@ import array
 import errno
 import itertools
 import math
-import os
 import socket
-import warnings
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits
-from tests.lowlevel.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
+from tests.lowlevel.api_sync.endpoints.transports import MinimalTransport
+from tests.support.blocking import PATIENCE, InThread, Waits
+from tests.support.descriptors import close_received
+from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, Line, ProtocolByGenerators
 
 from easynetwork.exceptions import StreamProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.endpoints.stream import (
@@ -23,13 +23,11 @@ from easynetwork.lowlevel.api_sync.endpoints.stream import (
     StreamSenderEndpoint,
 )
 from easynetwork.lowlevel.api_sync.transports.abc import (
-    BaseTransport,
     StreamReadTransport,
     StreamTransport,
     StreamWriteTransport,
 )
 from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport
-from easynetwork.lowlevel.socket import SocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, DatagramProtocol, StreamProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
@@ -50,11 +48,6 @@ MAX_RECV_SIZE = 1024
 def protocol(request: pytest.FixtureRequest) -> AnyStreamProtocolType[Any, Any]:
     kind: AnyStreamProtocolType[Any, Any] = request.param
     return kind
-
-
-@pytest.fixture
-def waits() -> Waits:
-    return Waits()
 
 
 @pytest.fixture
@@ -82,21 +75,7 @@ def endpoint(
 # --- minimal transports, as a user would write them
 
 
-class Minimal(BaseTransport):
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closed(self) -> bool:
-        return self.closed
-
-    @property
-    def extra_attributes(self) -> Any:
-        return {SocketAttribute.peername: lambda: "somebody"}
-
-
-class Reader(Minimal, StreamReadTransport):
+class Reader(MinimalTransport, StreamReadTransport):
     """Gives chunks, one per read, as far as they fit."""
 
     def __init__(self, *chunks: bytes | Exception) -> None:
@@ -118,7 +97,7 @@ class Reader(Minimal, StreamReadTransport):
         return len(chunk)
 
 
-class Writer(Minimal, StreamWriteTransport):
+class Writer(MinimalTransport, StreamWriteTransport):
     def __init__(self) -> None:
         self.sent: list[bytes] = []
 
@@ -437,14 +416,6 @@ CMSG_SPACE = socket.CMSG_SPACE(array.array("i").itemsize)
 RIGHTS = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0]).tobytes())]
 
 
-def close_received(raw: Any) -> int:
-    """Closes the descriptors in *raw*; returns how many there were."""
-    fds = [fd for _, _, data in raw for fd in array.array("i", data)]
-    for fd in fds:
-        os.close(fd)
-    return len(fds)
-
-
 def test_ancillary_data_is_handed_over_before_the_packet_is_parsed(endpoint: Endpoint, peer: socket.socket) -> None:
     received: list[int] = []
     peer.sendmsg([b"!bad\n"], RIGHTS)
@@ -552,39 +523,6 @@ def test_closed_endpoint_raises_what_the_transport_raises(endpoint: Endpoint) ->
         with pytest.raises(OSError) as caught:
             call()
         assert caught.value.errno == errno.EBADF
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda transport: StreamEndpoint(transport, LINE, MAX_RECV_SIZE),
-        lambda transport: StreamReceiverEndpoint(transport, LINE, MAX_RECV_SIZE),
-        lambda transport: StreamSenderEndpoint(transport, LINE),
-    ],
-)
-def test_forgotten_endpoint_warns_once_and_closes(
-    make: Callable[[Any], Any], sockets: tuple[socket.socket, socket.socket]
-) -> None:
-    endpoint = make(SocketStreamTransport(sockets[0], 1.0))
-    assert not hasattr(endpoint, "__dict__")
-    with pytest.warns(ResourceWarning, match="Endpoint") as caught:
-        del endpoint
-    assert len(caught) == 1
-    assert sockets[0].fileno() == -1
-
-
-def test_half_made_endpoint_is_forgotten_silently() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for cls in StreamEndpoint, StreamReceiverEndpoint, StreamSenderEndpoint:
-            endpoint: Any = cls.__new__(cls)
-            assert cls.__name__ in repr(endpoint)
-            del endpoint
-
-
-def test_attributes_are_those_of_the_transport() -> None:
-    with StreamEndpoint(Both(), LINE, MAX_RECV_SIZE) as endpoint:
-        assert endpoint.extra(SocketAttribute.peername) == "somebody"
 
 
 def test_one_thread_may_send_while_another_one_receives(endpoint: Endpoint, peer: socket.socket, waits: Waits) -> None:

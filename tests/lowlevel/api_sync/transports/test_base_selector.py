@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import InThread, Waits
+from tests.support.blocking import InThread, Waits
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_sync.transports.base_selector import (

@@ -8,17 +8,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.blocking import stream_pair
-from tests.forks import in_child_process, needs_fork
+from tests.support.forks import in_child_process, needs_fork
+from tests.support.lines import line_protocol
+from tests.support.sockets import stream_pair
 
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramEndpoint, DatagramReceiverEndpoint
 from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint, StreamReceiverEndpoint, StreamSenderEndpoint
 from easynetwork.lowlevel.api_sync.transports.composite import StapledDatagramTransport, StapledStreamTransport
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport, SocketStreamTransport
-from easynetwork.protocol import DatagramProtocol, StreamProtocol
+from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.line import StringLineSerializer
 
-STREAM, DATAGRAM = StreamProtocol(StringLineSerializer()), DatagramProtocol(StringLineSerializer())
+STREAM, DATAGRAM = line_protocol(), DatagramProtocol(StringLineSerializer())
 
 WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "transport": lambda transport: transport,

@@ -16,7 +16,9 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits, open_descriptors, stream_pair
+from tests.support.blocking import PATIENCE, InThread, Waits, receive_exactly
+from tests.support.descriptors import close_received, open_descriptors
+from tests.support.sockets import stream_pair
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport, SocketStreamTransport
@@ -36,11 +38,6 @@ def family(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def waits() -> Waits:
-    return Waits()
-
-
-@pytest.fixture
 def pair(family: socket.AddressFamily, waits: Waits) -> Iterator[Pair]:
     sock, peer = stream_pair(family, small_buffers=True)
     with peer, SocketStreamTransport(sock, math.inf, selector_factory=waits) as transport:
@@ -52,13 +49,6 @@ def unix_pair(waits: Waits) -> Iterator[Pair]:
     sock, peer = stream_pair(socket.AF_UNIX, small_buffers=True)
     with peer, SocketStreamTransport(sock, math.inf, selector_factory=waits) as transport:
         yield transport, peer
-
-
-def receive_all(peer: socket.socket, size: int) -> bytes:
-    received = bytearray()
-    while len(received) < size and (chunk := peer.recv(1 << 16)):
-        received += chunk
-    return bytes(received)
 
 
 # --- arguments
@@ -197,7 +187,7 @@ def test_send_all_waits_until_all_is_sent(pair: Pair, waits: Waits, kind: Any) -
     data = os.urandom(MUCH)
     call = InThread(transport.send_all, kind(data), math.inf)
     waits.wait_for_start()
-    assert receive_all(peer, MUCH) == data
+    assert receive_exactly(peer, MUCH) == data
     call.result()
 
 
@@ -216,7 +206,7 @@ def test_send_all_from_iterable_sends_any_number_of_pieces(pair: Pair, count: in
     pieces = [bytes([i % 256]) * (i % 5) for i in range(count)]
     call = InThread(transport.send_all_from_iterable, iter(pieces), math.inf)
     expected = b"".join(pieces)
-    assert receive_all(peer, len(expected)) == expected
+    assert receive_exactly(peer, len(expected)) == expected
     call.result()
 
 
@@ -228,7 +218,7 @@ def test_send_all_from_iterable_goes_on_where_the_system_took_a_part(pair: Pair,
     pieces[3] = bytearray(pieces[3])
     call = InThread(transport.send_all_from_iterable, pieces, math.inf)
     waits.wait_for_start()
-    assert receive_all(peer, len(expected)) == expected
+    assert receive_exactly(peer, len(expected)) == expected
     call.result()
 
 
@@ -264,7 +254,7 @@ def test_one_thread_may_send_while_another_one_receives(pair: Pair, waits: Waits
     waits.wait_for_start()
     data = os.urandom(MUCH)
     sender = InThread(transport.send_all, data, math.inf)
-    assert receive_all(peer, MUCH) == data
+    assert receive_exactly(peer, MUCH) == data
     sender.result()
     peer.sendall(b"answer")
     assert receiver.result() == b"answer"
@@ -278,7 +268,7 @@ def test_send_eof_leaves_receiving(pair: Pair) -> None:
     transport.send_all(b"abc", math.inf)
     transport.send_eof()
     transport.send_eof()
-    assert receive_all(peer, 100) == b"abc"
+    assert receive_exactly(peer, 100) == b"abc"
     peer.sendall(b"def")
     assert transport.recv(100, PATIENCE) == b"def"
     with pytest.raises(BrokenPipeError):
@@ -424,14 +414,6 @@ def rights(*fds: int) -> list[tuple[int, int, bytes]]:
     return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds).tobytes())]
 
 
-def close_received(raw: list[tuple[int, int, bytes]]) -> int:
-    """Closes the descriptors in *raw*; returns how many there were."""
-    fds = [fd for _, _, data in raw for fd in array.array("i", data)]
-    for fd in fds:
-        os.close(fd)
-    return len(fds)
-
-
 def test_descriptors_are_received(unix_pair: Pair, waits: Waits) -> None:
     transport, peer = unix_pair
     call = InThread(transport.recv_with_ancillary, 100, CMSG_SPACE, math.inf)
@@ -477,7 +459,7 @@ def test_ancillary_data_waits_until_the_peer_reads(unix_pair: Pair, waits: Waits
             nbytes += transport.send(bytes(1000), 0)
     call = InThread(transport.send_all_with_ancillary, iter([b"end"]), iter(rights(0)), math.inf)
     waits.wait_for_start()
-    assert receive_all(peer, nbytes) == bytes(nbytes)
+    assert receive_exactly(peer, nbytes) == bytes(nbytes)
     data, raw, _, _ = peer.recvmsg(100, CMSG_SPACE)
     assert data == b"end"
     assert close_received(raw) == 1

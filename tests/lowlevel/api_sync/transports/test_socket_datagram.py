@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits
+from tests.support.blocking import PATIENCE, InThread, Waits
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.api_sync.transports.socket import SocketDatagramTransport
@@ -43,11 +43,6 @@ def family(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def waits() -> Waits:
-    return Waits()
-
-
-@pytest.fixture
 def pair(family: socket.AddressFamily, waits: Waits) -> Iterator[Pair]:
     sock, peer = datagram_pair(family)
     with peer, SocketDatagramTransport(sock, math.inf, selector_factory=waits) as transport:
@@ -62,7 +57,7 @@ def unix_pair(waits: Waits) -> Iterator[Pair]:
 
 
 def fill(transport: SocketDatagramTransport) -> int:
-    """Sends until the system takes no more; returns how many datagrams that were."""
+    """Send until the system takes no more; return how many datagrams that were."""
     for count in range(1 << 20):
         try:
             transport.send(b"x", 0)

@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.blocking import PATIENCE, InThread, Waits, open_descriptors, stream_pair
-from tests.blocking_tls import cut, raw, send_closing_alert, shakes_hands
-from tests.tls import Certificates, the_certificates
+from tests.support.blocking import PATIENCE, InThread, Waits, receive_exactly
+from tests.support.blocking_tls import cut, raw, send_closing_alert, shakes_hands
+from tests.support.certificates import Certificates, the_certificates
+from tests.support.descriptors import open_descriptors
+from tests.support.lines import line_protocol
+from tests.support.sockets import stream_pair
 
 from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel.api_sync.endpoints.stream import StreamEndpoint
 from easynetwork.lowlevel.api_sync.transports.socket import SSLStreamTransport
 from easynetwork.lowlevel.socket import SocketAttribute, TLSAttribute, enable_socket_linger
-from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 
 MUCH = 1 << 21
 
@@ -31,7 +32,7 @@ Connection = tuple[SSLStreamTransport, ssl.SSLSocket]
 
 
 def wrap(sock: socket.socket, context: ssl.SSLContext, **options: Any) -> SSLStreamTransport:
-    """Does the handshake, as the client unless the options say otherwise."""
+    """Do the handshake, as the client unless the options say otherwise."""
     if not options.get("server_side"):
         options.setdefault("server_hostname", "localhost")
     options.setdefault("shutdown_timeout", 0.02)  # the peer seldom answers
@@ -52,21 +53,9 @@ def connected(
 
 
 @pytest.fixture
-def waits() -> Waits:
-    return Waits()
-
-
-@pytest.fixture
 def connection(waits: Waits) -> Iterator[Connection]:
     with connected(selector_factory=waits) as both:
         yield both
-
-
-def receive(peer: ssl.SSLSocket, size: int) -> bytes:
-    received = bytearray()
-    while len(received) < size and (chunk := peer.recv(1 << 16)):
-        received += chunk
-    return bytes(received)
 
 
 def receive_all(transport: SSLStreamTransport, size: int) -> bytes:
@@ -325,7 +314,7 @@ def test_what_was_sent_in_part_goes_on_where_it_stopped() -> None:
             while True:
                 transport.send(b"%0999d\n" % sent, 0)
                 sent += 1
-        received = InThread(receive, peer, (sent + 2) * 1000)
+        received = InThread(receive_exactly, peer, (sent + 2) * 1000)
         transport.send_all(b"%0999d\n" % (sent + 1), PATIENCE)
         assert received.result() == b"".join(b"%0999d\n" % number for number in range(sent + 2))
 
@@ -512,7 +501,7 @@ def test_forgotten_endpoint_waits_for_nobody(certificates: Certificates) -> None
     sock, peer_sock = stream_pair(socket.AF_INET)
     handshake = shakes_hands(peer_sock, certificates.server_context())
     transport = wrap(sock, certificates.client_context(), shutdown_timeout=1e6)
-    endpoint: StreamEndpoint[str, str] = StreamEndpoint(transport, StreamProtocol(StringLineSerializer()), 100)
+    endpoint: StreamEndpoint[str, str] = StreamEndpoint(transport, line_protocol(), 100)
     with handshake.result():
         with pytest.warns(ResourceWarning, match="StreamEndpoint"):
             del endpoint

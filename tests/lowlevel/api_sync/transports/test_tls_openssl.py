@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.blocking import PATIENCE, InThread
-from tests.openssl import OpenSSL, needs_openssl, s_client, s_server
-from tests.tls import Certificates
+from tests.support.blocking import PATIENCE, InThread
+from tests.support.certificates import Certificates
+from tests.support.openssl import OpenSSL, needs_openssl, s_client, s_server
 
 from easynetwork.lowlevel.api_sync.transports.socket import SSLStreamTransport
 
@@ -21,7 +21,7 @@ pytestmark = needs_openssl
 
 @contextlib.contextmanager
 def to_server(certificates: Certificates, version: str, *options: str) -> Iterator[tuple[SSLStreamTransport, OpenSSL]]:
-    """Connects our client to a server of another kind."""
+    """Connect our client to a server of another kind."""
     with s_server(certificates, version, *options) as (openssl, address):
         with SSLStreamTransport(
             socket.create_connection(address),
