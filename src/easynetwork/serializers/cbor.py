@@ -155,7 +155,7 @@ class CBORSerializer(SelfDelimitingSerializer[Any, Any]):
         """
         if any(head in data for head in _BIG_ARRAYS):
             return False
-        return self._tags.is_clean(data, _SMALL)
+        return self._tags.is_clean(data, _MAX_SCANNED)
 
     def _load_with_care(self, file: IO[bytes], start: int, data: bytes) -> Any:
         """Read a data item that has, or is followed by, tags that may not produce plain data."""
@@ -184,7 +184,7 @@ class CBORSerializer(SelfDelimitingSerializer[Any, Any]):
         return ItemEndFinder(read_head)
 
 
-_SMALL: Final = 1024
+_MAX_SCANNED: Final = 1024
 """Maximum number of bytes scanned for tags before it is known whether they belong to the packet."""
 
 

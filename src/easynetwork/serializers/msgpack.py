@@ -109,7 +109,7 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
             text = "The object is incomplete"
             raise DeserializeError(text, self._data_info(data)) from ValueError(text)  # like msgpack.unpackb()
         except Exception as exc:
-            raise DeserializeError(_words(exc), self._data_info(data)) from exc
+            raise DeserializeError(_message_of(exc), self._data_info(data)) from exc
         if extra := data[end:]:
             raise self._extra_data(packet, extra) from self._extra_data_type(packet, extra)
         return packet
@@ -159,7 +159,7 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
         return end
 
 
-def _words(exc: Exception) -> str:
+def _message_of(exc: Exception) -> str:
     """Return the message of *exc*. Exceptions of msgpack about malformed bytes have no message, only a name."""
     return str(exc) or f"Malformed, or nested too deeply ({type(exc).__name__})"
 

@@ -34,11 +34,11 @@ except ImportError:  # Windows
             return False
 
 else:
-    _NOTHING: Final = bytes(4)  # a C ``int``
+    _ZERO: Final = bytes(4)  # a C ``int``
 
     def has_unread_input(fileno: int) -> bool:
         """Return whether a socket has bytes to read (``FIONREAD``, see :manpage:`tcp(7)`)."""
         try:
-            return fcntl.ioctl(fileno, termios.FIONREAD, _NOTHING) != _NOTHING
+            return fcntl.ioctl(fileno, termios.FIONREAD, _ZERO) != _ZERO
         except (OSError, ValueError):  # closed
             return False

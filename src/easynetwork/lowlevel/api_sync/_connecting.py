@@ -21,7 +21,7 @@ from easynetwork.lowlevel._sockets.unix_connect import connect_attempts
 if TYPE_CHECKING:
     from easynetwork.lowlevel._sockets.unix_address import RawUnixSocketAddress
 
-_AS_GOOD_AS_EVER: Final = 24 * 60 * 60.0
+_LONGEST_TIMEOUT: Final = 24 * 60 * 60.0
 """Time-outs of this many seconds mean no limit. Sockets support at most some weeks; the system gives up in minutes."""
 
 
@@ -58,7 +58,7 @@ def open_tcp_socket(
 
     def connect(sock: _socket.socket, address: Any) -> None:
         share = deadline.remaining() / next(shares)
-        sock.settimeout(share if share < _AS_GOOD_AS_EVER else None)
+        sock.settimeout(share if share < _LONGEST_TIMEOUT else None)
         try:
             sock.connect(address)
         except (TimeoutError, BlockingIOError) as exc:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _BUFSIZE: Final = 64 * 1024
 """Maximum number of bytes received or encrypted at once."""
 
-_LOOK_AGAIN: Final = 1.0
+_LONGEST_WAIT: Final = 1.0
 """Maximum duration of a single wait, in seconds. Another thread may complete what this thread waits for, without an
 event on the socket."""
 
@@ -89,7 +89,7 @@ class SSLStreamTransport(StreamSocketOwner):
         if shutdown_timeout is None:
             shutdown_timeout = SSL_SHUTDOWN_TIMEOUT
         super().__init__(sock, _socket.SOCK_STREAM, retry_interval, selector_factory)
-        self._retry_interval = min(self._retry_interval, _LOOK_AGAIN)
+        self._retry_interval = min(self._retry_interval, _LONGEST_WAIT)
         with closed_on_failure(sock):
             check_timeout("handshake_timeout", handshake_timeout)
             check_timeout("shutdown_timeout", shutdown_timeout)

@@ -124,7 +124,7 @@ class SelectorBaseTransport(BaseTransport):
     def _wait(self, fileno: int, event: int, timeout: float) -> float:
         """Wait until the operation may succeed. Return the rest of *timeout*."""
         if timeout <= 0:
-            raise _too_late(event)
+            raise _time_out_error(event)
         if fileno < 0:
             raise error_from_errno(errno.EBADF)
         if timeout == math.inf:
@@ -133,11 +133,11 @@ class SelectorBaseTransport(BaseTransport):
         interval = min(timeout, self._retry_interval)
         started = time.monotonic()
         if not self._wait_ready(fileno, event, interval) and interval == timeout:
-            raise _too_late(event)
+            raise _time_out_error(event)
         return max(timeout - (time.monotonic() - started), 0.0)
 
 
-def _too_late(event: int) -> OSError:
+def _time_out_error(event: int) -> OSError:
     # The system's text, "Connection timed out", would be wrong: the connection may be intact.
     what = "Nothing arrived" if event == selectors.EVENT_READ else "Nothing more could be sent"
     return OSError(errno.ETIMEDOUT, f"{what} in time")
