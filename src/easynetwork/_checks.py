@@ -1,4 +1,4 @@
-"""Arguments that are refused in several places."""
+"""Argument checks that several modules share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import math
 
 
 def check_strictly_positive(name: str, value: object) -> None:
-    """Raises `ValueError` unless *value* is an integer above 0."""
+    """Raise `ValueError` unless *value* is an integer greater than 0."""
     if not isinstance(value, int) or value <= 0:
         raise ValueError(f"{name!r} must be a strictly positive integer, got {value!r}")
 
@@ -31,13 +31,13 @@ def check_string(name: str, value: object) -> None:
 
 
 def check_port(port: object) -> None:
-    """Raise `TypeError` unless *port* is an integer. Resolving tells whether there is such a port."""
+    """Raise `TypeError` unless *port* is an integer. The range is checked when the address is resolved."""
     if not isinstance(port, int) or isinstance(port, bool):
         raise TypeError(f"A port must be an int from 0 to 65535, got {port!r}")
 
 
 def check_above_zero(name: str, value: float) -> None:
-    """Raises `ValueError` unless *value* is above 0; NaN is not. `TypeError` if it is not a number."""
+    """Raise `ValueError` unless *value* is greater than 0 (NaN is not), and `TypeError` unless it is a number."""
     try:
         is_allowed = value > 0
     except TypeError:
@@ -47,7 +47,7 @@ def check_above_zero(name: str, value: float) -> None:
 
 
 def check_timeout(name: str, value: float) -> None:
-    """Raises `ValueError` if *value*, in seconds, is negative or NaN. `TypeError` if it is not a number."""
+    """Raise `ValueError` if *value*, in seconds, is negative or NaN, and `TypeError` unless it is a number."""
     try:
         is_allowed = value >= 0
     except TypeError:
@@ -61,28 +61,34 @@ def _not_a_number(name: str, value: object) -> TypeError:
 
 
 def check_not_nan(name: str, value: float) -> None:
-    """Raises `ValueError` if *value* is NaN."""
+    """Raise `ValueError` if *value* is NaN."""
     if math.isnan(value):
         raise ValueError(f"{name!r} must not be NaN")
 
 
 def check_timeouts(**timeouts: float | None) -> None:
-    """Does the same for each of *timeouts* that is not None."""
+    """Call `check_timeout` for each of *timeouts* that is not None."""
     for name, value in timeouts.items():
         if value is not None:
             check_timeout(name, value)
 
 
 def check_transport(transport: object, expected: type[object]) -> None:
-    """Raises `TypeError` unless *transport* is of the type *expected*."""
+    """Raise `TypeError` unless *transport* is an instance of *expected*."""
     if not isinstance(transport, expected):
         raise TypeError(f"Expected an object of type {expected.__name__}, got {transport!r}")
 
 
 def seconds(timeout: float | None, name: str = "timeout") -> float:
-    """Returns *timeout* in seconds, infinite if it is None. Raises `ValueError` if it is negative or NaN.
+    """Return *timeout* in seconds, or infinity if it is None.
 
-    *name* is what the caller's argument is called.
+    Parameters:
+        timeout: number of seconds.
+        name: name of the caller's argument, for error messages.
+
+    Raises:
+        TypeError: *timeout* is not a number.
+        ValueError: *timeout* is negative or NaN.
     """
     if timeout is None:
         return math.inf
@@ -91,7 +97,7 @@ def seconds(timeout: float | None, name: str = "timeout") -> float:
 
 
 def check_exception_types(name: str, value: object) -> None:
-    """Raise `TypeError` unless *value* is what ``except`` takes: an exception class, or a tuple of some."""
+    """Raise `TypeError` unless *value* is valid in an ``except`` clause: an exception class or a tuple of them."""
     types = value if isinstance(value, tuple) else (value,)
     if not all(isinstance(item, type) and issubclass(item, BaseException) for item in types):
         raise TypeError(f"{name} must be an exception class or a tuple of exception classes, got {value!r}")

@@ -1,4 +1,4 @@
-"""What is said when an optional dependency is missing."""
+"""Error for a missing optional dependency."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["missing_extra"]
 
 
 def missing_extra(module: str, *, extra: str) -> ModuleNotFoundError:
-    """Returns the error to raise ``from`` the one that ``import module`` has raised."""
-    error = ModuleNotFoundError(f"The module {module!r} is missing", name=module)
-    error.add_note(f"It comes with the extra {extra!r}: pip install 'easynetwork-uvloop[{extra}]'")
+    """Return the error for a missing *module*. Raise it ``from`` the error of ``import module``."""
+    error = ModuleNotFoundError(f"The module {module!r} is not installed", name=module)
+    error.add_note(f"It is part of the extra {extra!r}: pip install 'easynetwork-uvloop[{extra}]'")
     return error

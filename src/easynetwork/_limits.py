@@ -1,4 +1,4 @@
-"""Limits that serializers and the modules above them share."""
+"""Limits that serializers and other modules share."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ __all__ = ["DEFAULT_SERIALIZER_LIMIT"]
 from typing import Final
 
 DEFAULT_SERIALIZER_LIMIT: Final[int] = 64 * 1024
-"""Number of bytes that a serializer buffers for an incomplete packet, unless told otherwise."""
+"""Default limit, in bytes, on the size of an incomplete packet that a serializer buffers."""

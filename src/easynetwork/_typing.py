@@ -1,4 +1,4 @@
-"""Type variables and aliases that the public generic classes share."""
+"""Type variables and aliases of the public generic classes."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from typing import TypeAlias, TypeVar
 from typing_extensions import Buffer
 
 ReadableBuffer: TypeAlias = Buffer
-"""Bytes of any kind: ``bytes``, ``bytearray``, ``memoryview``, ``array.array``..."""
+"""Any bytes-like object: ``bytes``, ``bytearray``, ``memoryview``, ``array.array``..."""
 
 WriteableBufferT = TypeVar("WriteableBufferT", bound=Buffer)
-"""A buffer that received bytes are written into. The type system cannot say "writable"."""
+"""A writable buffer for received bytes. The type system cannot express "writable"."""
 
-# What a user sends and receives.
+# Packets as the program sends and receives them.
 PacketT = TypeVar("PacketT")
 SentPacketT_contra = TypeVar("SentPacketT_contra", contravariant=True)
 ReceivedPacketT_co = TypeVar("ReceivedPacketT_co", covariant=True)
 
-# What a serializer consumes and produces (the same thing where there is no converter).
+# Packets as the serializer reads and writes them. Without a converter, these are the same types.
 DTOPacketT = TypeVar("DTOPacketT")
 SentDTOPacketT_contra = TypeVar("SentDTOPacketT_contra", contravariant=True)
 ReceivedDTOPacketT_co = TypeVar("ReceivedDTOPacketT_co", covariant=True)
 
-# A converter stands on their other side: it produces what is sent, and consumes what was received.
+# The same types as seen by a converter, with opposite variance: it produces sent packets and consumes received ones.
 SentDTOPacketT_co = TypeVar("SentDTOPacketT_co", covariant=True)
 ReceivedDTOPacketT_contra = TypeVar("ReceivedDTOPacketT_contra", contravariant=True)

@@ -1,4 +1,4 @@
-"""Converters: between the objects a program works with and the ones its serializer can handle."""
+"""Converters between the objects of a program and the objects that its serializer supports."""
 
 from __future__ import annotations
 
@@ -21,47 +21,47 @@ from ._typing import (
 class AbstractPacketConverterComposite(
     ABC, Generic[SentPacketT_contra, ReceivedPacketT_co, SentDTOPacketT_co, ReceivedDTOPacketT_contra]
 ):
-    """Converts what is sent and what is received, which need not be of the same type.
+    """Convert sent and received packets, which may be of different types.
 
-    A *DTO* (data transfer object) is what the serializer consumes and produces.
+    A *DTO* (data transfer object) is the type that the serializer reads and writes.
     """
 
     __slots__ = ("__weakref__",)
 
     @abstractmethod
     def create_from_dto_packet(self, packet: ReceivedDTOPacketT_contra, /) -> ReceivedPacketT_co:
-        """Makes a packet of what the serializer has produced.
+        """Convert a deserialized object to a packet.
 
         Raises:
-            PacketConversionError: *packet* cannot be accepted. Who receives gets a parse error and may go on.
+            PacketConversionError: *packet* is not acceptable. The receiver gets a parse error and may continue.
         """
         raise NotImplementedError
 
     @abstractmethod
     def convert_to_dto_packet(self, obj: SentPacketT_contra, /) -> SentDTOPacketT_co:
-        """Makes what the serializer consumes of a packet. Whatever it raises is seen by who sends as a crash."""
+        """Convert a packet to an object for the serializer. Any exception makes sending raise `RuntimeError`."""
         raise NotImplementedError
 
 
 class AbstractPacketConverter(
     AbstractPacketConverterComposite[PacketT, PacketT, DTOPacketT, DTOPacketT], Generic[PacketT, DTOPacketT]
 ):
-    """Converts packets of the same type in both directions."""
+    """Convert packets of one type in both directions."""
 
     __slots__ = ()
 
     @abstractmethod
     def create_from_dto_packet(self, packet: DTOPacketT, /) -> PacketT:
-        """Makes a packet of what the serializer has produced.
+        """Convert a deserialized object to a packet.
 
         Raises:
-            PacketConversionError: *packet* cannot be accepted. Who receives gets a parse error and may go on.
+            PacketConversionError: *packet* is not acceptable. The receiver gets a parse error and may continue.
         """
         raise NotImplementedError
 
     @abstractmethod
     def convert_to_dto_packet(self, obj: PacketT, /) -> DTOPacketT:
-        """Makes what the serializer consumes of a packet. Whatever it raises is seen by who sends as a crash."""
+        """Convert a packet to an object for the serializer. Any exception makes sending raise `RuntimeError`."""
         raise NotImplementedError
 
 
@@ -71,20 +71,20 @@ class StapledPacketConverter(
         SentPacketT_contra, ReceivedPacketT_co, SentDTOPacketT_co, ReceivedDTOPacketT_contra
     ]
 ):
-    """Two converters as one: what is sent goes through the first, what is received through the second."""
+    """Combine two converters: the first converts sent packets, the second converts received packets."""
 
     sent_packet_converter: AbstractPacketConverterComposite[SentPacketT_contra, Any, SentDTOPacketT_co, Any]
-    """Converts what is sent."""
+    """Converter for sent packets."""
 
     received_packet_converter: AbstractPacketConverterComposite[Any, ReceivedPacketT_co, Any, ReceivedDTOPacketT_contra]
-    """Converts what is received."""
+    """Converter for received packets."""
 
     @final
     def create_from_dto_packet(self, packet: ReceivedDTOPacketT_contra, /) -> ReceivedPacketT_co:
-        """Asks `received_packet_converter`."""
+        """Convert with `received_packet_converter`."""
         return self.received_packet_converter.create_from_dto_packet(packet)
 
     @final
     def convert_to_dto_packet(self, obj: SentPacketT_contra, /) -> SentDTOPacketT_co:
-        """Asks `sent_packet_converter`."""
+        """Convert with `sent_packet_converter`."""
         return self.sent_packet_converter.convert_to_dto_packet(obj)

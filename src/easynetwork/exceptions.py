@@ -1,4 +1,4 @@
-"""Every exception of this library that a user may want to catch."""
+"""Exceptions that user code may want to catch."""
 
 from __future__ import annotations
 
@@ -29,106 +29,107 @@ from ._typing import ReadableBuffer
 
 
 class ClientClosedError(ConnectionError):
-    """The client is closed, and was asked to do something. It has no ``errno``."""
+    """An operation was attempted on a closed client. ``errno`` is None."""
 
 
 class ServerClosedError(RuntimeError):
-    """The server is closed, and was asked to do something."""
+    """An operation was attempted on a closed server."""
 
 
 class ServerAlreadyRunning(RuntimeError):
-    """``serve_forever()`` was called while another call of it is running."""
+    """``serve_forever()`` was called while the server is already running."""
 
 
 class BusyResourceError(RuntimeError):
-    """A second task wants to use what only one task may use at a time."""
+    """A second task tries to use a resource that only one task may use at a time."""
 
 
 class UnsupportedOperation(NotImplementedError):
-    """This object cannot do that, and never will: end-of-file over TLS, ancillary data over TCP..."""
+    """This object does not support the operation: end-of-file over TLS, ancillary data over TCP..."""
 
 
 class IncompletePacketError(ConnectionAbortedError):
     """The stream ended in the middle of a packet. Its ``errno`` is ``ECONNABORTED``.
 
     Parameters:
-        nbytes: how many bytes of the packet were received.
+        nbytes: number of bytes received of the packet.
     """
 
     def __init__(self, nbytes: int) -> None:
         text = f"the peer closed the connection in the middle of a packet ({nbytes} byte{'s' if nbytes != 1 else ''})"
         super().__init__(errno.ECONNABORTED, text)
         self.nbytes: int = nbytes
-        """How many bytes of the incomplete packet were received. They are lost."""
+        """Number of bytes received of the incomplete packet. They are discarded."""
 
     def __reduce__(self) -> tuple[type[IncompletePacketError], tuple[int]]:
         return type(self), (self.nbytes,)
 
 
 class TypedAttributeLookupError(LookupError):
-    """``extra()`` was asked for an attribute that the object does not have (now)."""
+    """The object given to ``extra()`` does not have the attribute, or has no value for it at present."""
 
 
 # ----------------------------------------------------------------------------------------------- bytes and packets
 
 
 class DeserializeError(Exception):
-    """The bytes are no valid packet.
+    """The bytes are not a valid packet.
 
     Parameters:
         message: what is wrong; the text of the exception.
-        error_info: whatever helps to debug. Serializers of this library set it only if made with ``debug=True``,
-            because it may contain what the peer has sent.
+        error_info: debugging data of any type. The serializers of this library set it only if they were created with
+            ``debug=True``, because it may contain data from the peer.
     """
 
     def __init__(self, message: str, error_info: Any = None) -> None:
         super().__init__(message)
         self.error_info: Any = error_info
-        """Whatever helps to debug, or None."""
+        """Debugging data of any type, or None."""
 
 
 class IncrementalDeserializeError(DeserializeError):
-    """The bytes of a stream are no valid packet; it is known where parsing may go on.
+    """Bytes in a stream are not a valid packet. Parsing can continue after them.
 
     Parameters:
         message: what is wrong; the text of the exception.
         remaining_data: the bytes after the invalid packet.
-        error_info: whatever helps to debug.
+        error_info: debugging data of any type.
     """
 
     def __init__(self, message: str, remaining_data: ReadableBuffer, error_info: Any = None) -> None:
         super().__init__(message, error_info)
         self.remaining_data: ReadableBuffer = remaining_data
-        """The bytes after the invalid packet. Copy them with ``bytes()``: it may be a view of a buffer used again."""
+        """The bytes after the invalid packet. Copy them with ``bytes()``: they may be a view of a reused buffer."""
 
 
 class LimitOverrunError(IncrementalDeserializeError):
-    """A packet is larger than its serializer allows.
+    """A packet is larger than the limit of its serializer.
 
     Parameters:
         message: what is wrong; the text of the exception.
-        buffer: all the bytes held.
-        consumed: how many of them are given up.
-        separator: what ends a packet, if anything does. The rest of the buffer is then skipped as far as a separator
-            which is whole (a packet starts after it) or which may become whole with the next bytes.
+        buffer: all bytes received so far.
+        consumed: number of bytes to drop from the start of *buffer*.
+        separator: the bytes that end a packet; empty if there is no separator. If given, ``remaining_data`` starts
+            after a separator that directly follows the dropped bytes. Otherwise it starts at the first separator in
+            the rest of *buffer*, or at trailing bytes that may be the start of one.
 
-    In a stream, the rest of the packet is dropped up to the separator, whenever that arrives. Without a separator, the
-    next packet begins after the *consumed* bytes. If these are the whole buffer, nothing says where the packet ends:
-    the stream cannot continue.
+    In a stream, the rest of the packet is dropped up to the next separator, even if that arrives later. Without a
+    separator, the next packet starts after the *consumed* bytes. If *consumed* is the whole buffer, the end of the
+    packet is unknown and the stream cannot continue.
     """
 
     def __init__(self, message: str, buffer: ReadableBuffer, consumed: int, separator: bytes = b"") -> None:
         tail = bytes(memoryview(buffer).cast("B")[consumed:])
         super().__init__(message, _after_overrun(tail, separator) if separator else tail)
         self.consumed: int = consumed
-        """How many bytes of the buffer were given up."""
+        """Number of bytes dropped from the start of the buffer."""
 
-        # For the decoders. What the packet still brings must not depend on how the network splits the stream.
+        # For the decoders. The errors raised for the rest of the packet must not depend on how the network splits it.
         self._separator: bytes = separator
         self._is_over: bool = tail.startswith(separator) if separator else bool(tail)
-        """Whether the packet has ended: the next one begins with the remaining data."""
+        """Whether the packet has ended, so that the next one starts with the remaining data."""
         self._rest: Generator[None, bytes, bytes] | None = None
-        """Takes what the packet still brings, and returns what follows it, where no separator says so."""
+        """Generator that drops the rest of the packet and returns the bytes after it, for packets without separator."""
 
 
 def _after_overrun(tail: bytes, separator: bytes) -> bytes:
@@ -144,42 +145,42 @@ def _after_overrun(tail: bytes, separator: bytes) -> bytes:
 
 
 class PacketConversionError(Exception):
-    """A converter refuses what a serializer has produced.
+    """A converter rejects a deserialized object.
 
     Parameters:
         message: what is wrong; the text of the exception.
-        error_info: whatever helps to debug.
+        error_info: debugging data of any type.
     """
 
     def __init__(self, message: str, error_info: Any = None) -> None:
         super().__init__(message)
         self.error_info: Any = error_info
-        """Whatever helps to debug, or None."""
+        """Debugging data of any type, or None."""
 
 
 class BaseProtocolParseError(Exception):
-    """What was received is no valid packet. Base of the exceptions that protocol objects raise.
+    """Received data is not a valid packet. Base class of the exceptions that protocol objects raise.
 
     Parameters:
-        error: what the serializer or the converter has raised.
+        error: the exception from the serializer or the converter.
     """
 
     def __init__(self, error: DeserializeError | PacketConversionError) -> None:
-        super().__init__(f"Received data is no valid packet: {error}")
+        super().__init__(f"Received data is not a valid packet: {error}")
         self.error: DeserializeError | PacketConversionError = error
-        """What the serializer or the converter has raised."""
+        """The exception from the serializer or the converter."""
 
 
 class DatagramProtocolParseError(BaseProtocolParseError):
-    """A received datagram is no valid packet."""
+    """A received datagram is not a valid packet."""
 
 
 class StreamProtocolParseError(BaseProtocolParseError):
-    """Bytes received from a stream are no valid packet.
+    """Bytes received from a stream are not a valid packet.
 
     Parameters:
         remaining_data: the bytes after the invalid packet.
-        error: what the serializer or the converter has raised.
+        error: the exception from the serializer or the converter.
     """
 
     error: IncrementalDeserializeError | PacketConversionError
@@ -189,4 +190,4 @@ class StreamProtocolParseError(BaseProtocolParseError):
     ) -> None:
         super().__init__(error)
         self.remaining_data: ReadableBuffer = remaining_data
-        """The bytes after the invalid packet. Copy them with ``bytes()``: it may be a view of a buffer used again."""
+        """The bytes after the invalid packet. Copy them with ``bytes()``: they may be a view of a reused buffer."""

@@ -1,6 +1,6 @@
-"""Protocol objects: a serializer, and a converter where one is needed. They say what a packet is on the wire.
+"""Protocol objects: a serializer and an optional converter, which together define how packets look on the wire.
 
-They keep no state about any connection: one object serves as many as wanted.
+A protocol object keeps no state about connections. One object can serve any number of them.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from .exceptions import (
 
 
 class DatagramProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co]):
-    """One packet is one datagram.
+    """One packet per datagram.
 
     Parameters:
-        serializer: makes the bytes of a packet, and a packet of bytes.
-        converter: stands between the serializer and who sends and receives packets.
+        serializer: converts packets to bytes and bytes to packets.
+        converter: converts between the packets of the program and those of the serializer.
 
     Raises:
-        TypeError: an argument is no object of the expected class.
+        TypeError: an argument is not an instance of the expected class.
     """
 
     __slots__ = ("__weakref__", "_converter", "_serializer")
@@ -73,14 +73,14 @@ class DatagramProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co]):
         self._converter = converter
 
     def make_datagram(self, packet: SentPacketT_contra) -> bytes:
-        """Returns the bytes of *packet*. What the converter and the serializer raise goes through."""
+        """Return the bytes of *packet*. Exceptions from the converter and the serializer propagate."""
         return self._serializer.serialize(_to_dto(self._converter, packet))
 
     def build_packet_from_datagram(self, datagram: bytes) -> ReceivedPacketT_co:
-        """Returns the packet that *datagram* carries.
+        """Return the packet in *datagram*.
 
         Raises:
-            DatagramProtocolParseError: the serializer or the converter refuses it.
+            DatagramProtocolParseError: the serializer or the converter rejects the datagram.
         """
         try:
             packet: ReceivedPacketT_co = self._serializer.deserialize(datagram)
@@ -92,14 +92,14 @@ class DatagramProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co]):
 
 
 class StreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co]):
-    """Packets in a stream of bytes, which are received as ``bytes``.
+    """Packets in a byte stream. Received chunks are passed to the serializer as ``bytes``.
 
     Parameters:
-        serializer: makes the bytes of a packet, and finds packets in a stream.
-        converter: stands between the serializer and who sends and receives packets.
+        serializer: converts packets to bytes and finds packets in a stream.
+        converter: converts between the packets of the program and those of the serializer.
 
     Raises:
-        TypeError: an argument is no object of the expected class.
+        TypeError: an argument is not an instance of the expected class.
     """
 
     __slots__ = ("__weakref__", "_converter", "_serializer")
@@ -130,16 +130,17 @@ class StreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co]):
         self._converter = converter
 
     def generate_chunks(self, packet: SentPacketT_contra) -> Generator[bytes]:
-        """Yields the bytes of *packet* in pieces. What the converter and the serializer raise goes through."""
+        """Yield the bytes of *packet* in pieces. Exceptions from the converter and the serializer propagate."""
         yield from self._serializer.incremental_serialize(_to_dto(self._converter, packet))
 
     def build_packet_from_chunks(self) -> Generator[None, bytes, tuple[ReceivedPacketT_co, bytes]]:
-        """Waits for one packet, as `AbstractIncrementalPacketSerializer.incremental_deserialize` does.
+        """Wait for one packet, like `AbstractIncrementalPacketSerializer.incremental_deserialize`.
 
         Raises:
-            StreamProtocolParseError: the serializer or the converter refuses what was received.
-            RuntimeError: the serializer does not say where to go on: it raised a plain `DeserializeError`.
-            TypeError: the serializer returned something else than a packet and the bytes after it.
+            StreamProtocolParseError: the serializer or the converter rejects the received bytes.
+            RuntimeError: the serializer raised a plain `DeserializeError`, which does not say where the next packet
+                starts.
+            TypeError: the serializer did not return a packet and the bytes after it.
         """
         try:
             result = yield from self._serializer.incremental_deserialize()
@@ -155,14 +156,14 @@ class StreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co]):
 
 
 class BufferedStreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co, WriteableBufferT]):
-    """Packets in a stream of bytes, which are received into a buffer of the serializer.
+    """Packets in a byte stream. Received bytes are written into a buffer that the serializer provides.
 
     Parameters:
-        serializer: makes the bytes of a packet, and finds packets in its buffer.
-        converter: stands between the serializer and who sends and receives packets.
+        serializer: converts packets to bytes and finds packets in its buffer.
+        converter: converts between the packets of the program and those of the serializer.
 
     Raises:
-        TypeError: an argument is no object of the expected class.
+        TypeError: an argument is not an instance of the expected class.
     """
 
     __slots__ = ("__weakref__", "_converter", "_serializer")
@@ -193,22 +194,23 @@ class BufferedStreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co, Wri
         self._converter = converter
 
     def generate_chunks(self, packet: SentPacketT_contra) -> Generator[bytes]:
-        """Yields the bytes of *packet* in pieces. What the converter and the serializer raise goes through."""
+        """Yield the bytes of *packet* in pieces. Exceptions from the converter and the serializer propagate."""
         yield from self._serializer.incremental_serialize(_to_dto(self._converter, packet))
 
     def create_buffer(self, sizehint: int) -> WriteableBufferT:
-        """Returns a new buffer for received bytes. *sizehint*, in bytes, need not be followed."""
+        """Return a new buffer for received bytes. *sizehint*, in bytes, is not binding."""
         return self._serializer.create_deserializer_buffer(sizehint)
 
     def build_packet_from_buffer(
         self, buffer: WriteableBufferT
     ) -> Generator[int | None, int, tuple[ReceivedPacketT_co, ReadableBuffer]]:
-        """Waits for one packet, as `BufferedIncrementalPacketSerializer.buffered_incremental_deserialize` does.
+        """Wait for one packet, like `BufferedIncrementalPacketSerializer.buffered_incremental_deserialize`.
 
         Raises:
-            StreamProtocolParseError: the serializer or the converter refuses what was received.
-            RuntimeError: the serializer does not say where to go on: it raised a plain `DeserializeError`.
-            TypeError: the serializer returned something else than a packet and the bytes after it.
+            StreamProtocolParseError: the serializer or the converter rejects the received bytes.
+            RuntimeError: the serializer raised a plain `DeserializeError`, which does not say where the next packet
+                starts.
+            TypeError: the serializer did not return a packet and the bytes after it.
         """
         try:
             result = yield from self._serializer.buffered_incremental_deserialize(buffer)
@@ -229,18 +231,17 @@ AnyStreamProtocolType: TypeAlias = (
     StreamProtocol[SentPacketT_contra, ReceivedPacketT_co]
     | BufferedStreamProtocol[SentPacketT_contra, ReceivedPacketT_co, Any]
 )
-"""Either way of receiving a stream."""
+"""Protocol object for a byte stream, of either kind."""
 
 _AnyConverter: TypeAlias = AbstractPacketConverterComposite[Any, Any, Any, Any]
 
 
 def _check_arguments(serializer: object, expected: type[Any], converter: object) -> None:
     if not isinstance(serializer, expected):
-        raise TypeError(f"The serializer must be an object of a subclass of {expected.__name__}, got {serializer!r}")
+        raise TypeError(f"The serializer must be an instance of {expected.__name__}, got {serializer!r}")
     if converter is not None and not isinstance(converter, AbstractPacketConverterComposite):
         raise TypeError(
-            f"The converter must be an object of a subclass of {AbstractPacketConverterComposite.__name__}, "
-            f"got {converter!r}"
+            f"The converter must be an instance of {AbstractPacketConverterComposite.__name__}, got {converter!r}"
         )
 
 
@@ -264,5 +265,5 @@ def _stream_error(exc: DeserializeError) -> Exception:
     if isinstance(exc, IncrementalDeserializeError):
         return StreamProtocolParseError(exc.remaining_data, exc)
     return RuntimeError(
-        f"{type(exc).__name__} does not say where to go on in a stream: raise IncrementalDeserializeError instead"
+        f"{type(exc).__name__} does not say where the next packet starts: raise IncrementalDeserializeError instead"
     )

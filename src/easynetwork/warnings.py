@@ -1,4 +1,4 @@
-"""Categories of the warnings that this library may emit."""
+"""Warning categories of this library."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ __all__ = ["EasyNetworkWarning", "ManualBufferAllocationWarning"]
 
 
 class EasyNetworkWarning(UserWarning):
-    """Base of all of them."""
+    """Base class of the warnings of this library."""
 
 
 class ManualBufferAllocationWarning(EasyNetworkWarning):
-    """A buffer was allocated where another API would save it. Kept for programs that filter it: never emitted."""
+    """A buffer was allocated although another API avoids it. Never emitted; kept for existing warning filters."""

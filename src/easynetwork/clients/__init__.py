@@ -1,4 +1,4 @@
-"""Clients."""
+"""Network clients, asynchronous and blocking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sockets that clients take over from their users."""
+"""Sockets that users pass to clients."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ def check_adopted_socket(
     families: Collection[_socket.AddressFamily],
     address_options: Collection[str] = (),
 ) -> None:
-    """Refuse, and close, what is not a connected socket of *type_* and one of the *families*.
+    """Check that *sock* is a connected socket of *type_* and one of the *families*. Close it otherwise.
 
-    With *address_options*, the socket is not touched: the call makes no sense, and does not hand it over.
+    If *address_options* are given, the call is invalid: the socket stays open, and the caller keeps it.
 
     Parameters:
         sock: the socket.
-        type_: the type that is required.
-        families: the address families that are allowed.
-        address_options: names of arguments that were given, and would make sense with an address only.
+        type_: the required type.
+        families: the allowed address families.
+        address_options: names of the given arguments that are allowed only with an address.
 
     Raises:
-        TypeError: there are *address_options*; *sock* is a TLS socket.
+        TypeError: *address_options* is not empty, or *sock* is a TLS socket.
         ValueError: *sock* is of another type or family.
         OSError: ``ENOTCONN``: *sock* is not connected.
     """
     if address_options:
-        raise TypeError(f"Unexpected arguments with a socket: {', '.join(address_options)}")
+        raise TypeError(f"Arguments not allowed with a socket: {', '.join(address_options)}")
     try:
         check_plain_socket(sock, type_)
         if sock.family not in families:
             names = " or ".join(family.name for family in families)
-            raise ValueError(f"A socket of the family {names} is required, got one of {sock.family!s}")
+            raise ValueError(f"Expected a socket of the family {names}, got one of {sock.family!s}")
         if not is_connected(sock):
             raise error_from_errno(errno.ENOTCONN)
     except BaseException:
@@ -50,5 +50,5 @@ def check_adopted_socket(
 
 
 def handed_over(arg: object) -> AbstractContextManager[None]:
-    """Return a context that closes *arg*, the first argument of a client, if that is a socket and the body fails."""
+    """Return a context that closes *arg*, the first argument of a client, on failure if it is a socket."""
     return closed_on_failure(arg) if isinstance(arg, _socket.socket) else nullcontext()

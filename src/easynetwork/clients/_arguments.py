@@ -1,4 +1,4 @@
-"""Arguments that several clients have."""
+"""Arguments that several clients share."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
 
 
 def check_options(options: Collection[str], known: Set[str]) -> None:
-    """Raises `TypeError` if there are *options* which are not *known*."""
+    """Raise `TypeError` if *options* contains names that are not in *known*."""
     if unknown := set(options) - known:
         raise TypeError(f"Unexpected arguments: {', '.join(sorted(unknown))}")
 
 
 def stream_bufsize(protocol: object, max_recv_size: int | None) -> int:
-    """Returns how many bytes to read at once: *max_recv_size*, 16 KiB if None.
+    """Return the maximum number of bytes per read: *max_recv_size*, or 16 KiB if it is None.
 
     Raises:
-        TypeError: *protocol* is not for streams.
-        ValueError: *max_recv_size* is no strictly positive integer.
+        TypeError: *protocol* is not a stream protocol object.
+        ValueError: *max_recv_size* is not a strictly positive integer.
     """
     check_stream_protocol(protocol)
     if max_recv_size is None:

@@ -1,4 +1,4 @@
-"""What all asynchronous clients share: connecting, closing, facts about the socket."""
+"""Base class of the asynchronous clients: connecting, closing and socket information."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class BaseAsyncNetworkClient(
     AbstractAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket],
     Generic[_T_SentPacket, _T_ReceivedPacket, _T_Transport, _T_Endpoint],
 ):
-    """Connects when first used. What is sent and received, and how, is for subclasses to say.
+    """Connect on first use. Subclasses send and receive packets.
 
     Parameters:
-        backend: the asynchronous library.
-        connect: opens the transport, with all its layers (TLS) in place. Called again after a failure.
-        adopted_socket: a socket that *connect* is going to use. Closed with the client if that never happens.
+        backend: the asynchronous backend.
+        connect: opens the transport with all its layers (TLS). Called again after a failure.
+        adopted_socket: the socket that *connect* will use. If it never does, it is closed with the client.
     """
 
     __slots__ = (
@@ -69,7 +69,7 @@ class BaseAsyncNetworkClient(
         self._receive_lock = FairLock(backend)
         self._connecting: CancelScope | None = None
         self._transport: _T_Transport | None = None
-        self._endpoint: _T_Endpoint | None = None  # once connected, also when closed
+        self._endpoint: _T_Endpoint | None = None  # kept when closed
         self._socket_proxy: SocketProxy | None = None
         self._closing = False
 
@@ -85,20 +85,20 @@ class BaseAsyncNetworkClient(
 
     @abstractmethod
     def _new_endpoint(self, transport: _T_Transport) -> _T_Endpoint:
-        """Returns what sends and receives packets over *transport*."""
+        """Return a new endpoint that sends and receives packets over *transport*."""
         raise NotImplementedError
 
     def is_connected(self) -> bool:
         return self._endpoint is not None
 
     async def wait_connected(self) -> None:
-        """Connects. Concurrent calls share one attempt; does nothing once connected. After a failure, tries again.
+        """Connect. Concurrent calls share one attempt. Do nothing if connected. After a failure, try again.
 
         Raises:
-            ExceptionGroup: the `OSError` of each internet address; none could be connected to.
+            ExceptionGroup: the `OSError` of each internet address, if none could be connected.
             socket.gaierror: the host is unknown.
-            OSError: the Unix socket could not be connected to.
-            ClientClosedError: the client was closed, before or meanwhile.
+            OSError: the Unix socket could not be connected.
+            ClientClosedError: the client is closed, or was closed during the call.
         """
         if self._endpoint is None or self._closing:
             await self._connected()
@@ -135,9 +135,10 @@ class BaseAsyncNetworkClient(
         return self._closing
 
     async def aclose(self) -> None:
-        """Closes the client, after the packets that tasks are sending now. Idempotent.
+        """Close the client after the packets that other tasks are sending. Idempotent.
 
-        Tasks that are connecting or receiving get `ClientClosedError`. If cancelled, the connection is closed abruptly.
+        Tasks that are connecting or receiving get `ClientClosedError`. If this call is cancelled, the connection is
+        closed abruptly.
         """
         if self._connecting is not None:
             self._closing = True
@@ -150,14 +151,14 @@ class BaseAsyncNetworkClient(
         except BaseException:
             self._closing = True
             if self._transport is not None and not self._transport.is_closing():
-                # Not the endpoint: another task may be sending.
+                # Closing the endpoint is not possible here: another task may be sending through it.
                 await aclose_forcefully(self._transport)
             raise
         finally:
             if self._endpoint is None and self._adopted_socket is not None:
                 self._adopted_socket.close()
 
-    # --------------------------------------------------------------------------------------------------------- facts
+    # --------------------------------------------------------------------------------------------------- information
 
     def backend(self) -> AsyncBackend:
         return self._backend
@@ -165,18 +166,18 @@ class BaseAsyncNetworkClient(
     @property
     @final
     def socket(self) -> SocketProxy:
-        """A view of the socket, always the same.
+        """A view of the socket; always the same object.
 
-        Raises `AttributeError` before the client is connected, and if it is first asked for once the client is closed.
+        Raises `AttributeError` if the client is not connected, or if the first access is after the client was closed.
         """
         if self._socket_proxy is None:
             if self._endpoint is None or self._closing:
-                raise AttributeError("The client is not connected: await wait_connected() before asking for its socket")
+                raise AttributeError("The client is not connected: await wait_connected() before accessing its socket")
             self._socket_proxy = SocketProxy(self._endpoint.extra(SocketAttribute.socket))
         return self._socket_proxy
 
     def _extra(self, attribute: Any) -> Any:
-        """Returns a fact about the connection. Raises what the methods that give addresses raise."""
+        """Return an attribute of the connection. Raise the errors of the methods that return addresses."""
         self._check_open()
         if self._endpoint is None:
             raise error_from_errno(errno.ENOTCONN, "await wait_connected() first")

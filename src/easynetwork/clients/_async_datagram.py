@@ -1,4 +1,4 @@
-"""What the asynchronous clients of datagrams share."""
+"""Base class of the asynchronous datagram clients."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class BaseAsyncDatagramClient(
     BaseAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket, AsyncDatagramTransport, AsyncDatagramEndpoint[Any, Any]],
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """One packet per datagram. Tasks may send and receive at the same time; those that do the same take turns.
+    """One packet per datagram. Tasks may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
-        backend: the asynchronous library.
+        backend: the asynchronous backend.
         connect: opens the transport.
-        adopted_socket: a socket that *connect* is going to use.
-        protocol: what a packet is.
+        adopted_socket: the socket that *connect* will use.
+        protocol: the protocol object.
 
     Raises:
-        TypeError: *protocol* is not for datagrams.
+        TypeError: *protocol* is not a datagram protocol object.
     """
 
     __slots__ = ("_protocol", "_sock")
@@ -62,12 +62,12 @@ class BaseAsyncDatagramClient(
         return AsyncDatagramEndpoint(transport, self._protocol)
 
     async def send_packet(self, packet: _T_SentPacket) -> None:
-        """Sends *packet* in a datagram of its own. Connects first, if need be.
+        """Send *packet* in one datagram. Connect first if necessary.
 
         Raises:
             ClientClosedError: the client is closed.
-            OSError: the datagram is too long (``EMSGSIZE``), or the network has reported an error: for instance
-                ``ECONNREFUSED``, nobody has received a datagram that was sent before.
+            OSError: the datagram is too long (``EMSGSIZE``), or the network reported an error, for example
+                ``ECONNREFUSED`` if there was no socket to receive an earlier datagram.
             RuntimeError: the protocol object crashed. Nothing was sent.
         """
         async with self._send_lock:
@@ -79,14 +79,14 @@ class BaseAsyncDatagramClient(
                 self._raise_client_error(exc)
 
     async def recv_packet(self) -> _T_ReceivedPacket:
-        """Receives the next packet. Connects first, if need be. Each packet goes to one of the tasks that wait.
+        """Receive the next packet. Connect first if necessary. Each packet goes to one of the waiting tasks.
 
-        A cancelled call loses no datagram.
+        A cancelled call does not lose a datagram.
 
         Raises:
-            ClientClosedError: the client is closed, or was closed meanwhile.
+            ClientClosedError: the client is closed, or was closed during the call.
             DatagramProtocolParseError: an invalid datagram was received.
-            OSError: the network has reported an error, for instance ``ECONNREFUSED``.
+            OSError: the network reported an error, for example ``ECONNREFUSED``.
             RuntimeError: the protocol object crashed.
         """
         async with self._receive_lock:

@@ -1,4 +1,4 @@
-"""What the asynchronous clients of byte streams share."""
+"""Base class of the asynchronous stream clients."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class BaseAsyncStreamClient(
     BaseAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket, AsyncStreamTransport, AsyncStreamEndpoint[Any, Any]],
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """Packets over a stream transport. Tasks may send and receive at the same time; those that do the same take turns.
+    """Packets over a stream transport. Tasks may send and receive concurrently. Senders, and receivers, take turns.
 
     Parameters:
-        backend: the asynchronous library.
-        connect: opens the transport, with all its layers (TLS) in place.
-        adopted_socket: a socket that *connect* is going to use.
-        protocol: what a packet is.
-        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
+        backend: the asynchronous backend.
+        connect: opens the transport with all its layers (TLS).
+        adopted_socket: the socket that *connect* will use.
+        protocol: the protocol object.
+        max_recv_size: maximum number of bytes per read; 16 KiB if None.
 
     Raises:
-        TypeError: *protocol* is not for streams.
-        ValueError: *max_recv_size* is no strictly positive integer.
+        TypeError: *protocol* is not a stream protocol object.
+        ValueError: *max_recv_size* is not a strictly positive integer.
     """
 
     __slots__ = ("_max_recv_size", "_protocol")
@@ -60,10 +60,9 @@ class BaseAsyncStreamClient(
         return AsyncStreamEndpoint(transport, self._protocol, self._max_recv_size)
 
     async def send_packet(self, packet: _T_SentPacket) -> None:
-        """Sends *packet*. Connects first, if need be. Packets of several tasks leave in the order of the calls.
+        """Send *packet*. Connect first if necessary. Packets of several tasks are sent in the order of the calls.
 
-        Waits only while there is more to send than should be kept in memory. If cancelled, it is unknown how much was
-        sent.
+        Wait only while the send buffer is full. If this call is cancelled, any part of the packet may have been sent.
 
         Raises:
             ClientClosedError: the client is closed.
@@ -86,7 +85,7 @@ class BaseAsyncStreamClient(
                     self._raise_client_error(exc)
 
     async def send_eof(self) -> None:
-        """Closes the sending direction. Receiving stays possible. Idempotent; does nothing on a closed client.
+        """Close the sending direction. Receiving remains possible. Idempotent. Do nothing on a closed client.
 
         Raises:
             ConnectionAbortedError: the connection broke.
@@ -101,16 +100,16 @@ class BaseAsyncStreamClient(
                 self._raise_client_error(exc)
 
     async def recv_packet(self) -> _T_ReceivedPacket:
-        """Receives the next packet. Connects first, if need be. Each packet goes to one of the tasks that wait.
+        """Receive the next packet. Connect first if necessary. Each packet goes to one of the waiting tasks.
 
-        If cancelled, what was received so far stays for the next call.
+        If this call is cancelled, the data received so far is kept for the next call.
 
         Raises:
-            ClientClosedError: the client is closed, or was closed meanwhile.
+            ClientClosedError: the client is closed, or was closed during the call.
             IncompletePacketError: the peer closed the connection in the middle of a packet.
             ConnectionAbortedError: the connection broke, the peer closed it, or the stream cannot continue: a packet
-                failed, and only its parser knew where the next one begins.
-            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+                failed, and only its parser knew where the next one starts.
+            StreamProtocolParseError: invalid bytes were received. The next call continues after them.
             RuntimeError: the protocol object crashed.
         """
         endpoint, lock = self._endpoint, self._receive_lock

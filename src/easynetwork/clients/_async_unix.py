@@ -1,4 +1,4 @@
-"""What the asynchronous clients of Unix sockets share."""
+"""Base class of the asynchronous Unix clients."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ class AsyncUnixClient(
     UnixClient,
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """Packets may have control messages with them. To be mixed into a class that sends and receives those without."""
+    """Packets with optional control messages. Mix this into a class that handles packets without control messages."""
 
     __slots__ = ()
 
     async def send_packet(self, packet: _T_SentPacket, *, ancillary_data: SocketAncillary | None = None) -> None:
-        """Sends *packet*. Connects first, if need be. Packets of several tasks leave in the order of the calls.
+        """Send *packet*. Connect first if necessary. Packets of several tasks are sent in the order of the calls.
 
-        Waits only while there is no room for it. If cancelled, it is unknown how much was sent.
+        Wait only while there is no room for it. If this call is cancelled, any part of the packet may have been sent.
 
         Parameters:
-            packet: what to send.
-            ancillary_data: control messages to send with it, in one call of :manpage:`sendmsg(2)`. They stay in the
-                container. Open files may be closed when this returns.
+            packet: the packet.
+            ancillary_data: control messages to send with the packet in one call of :manpage:`sendmsg(2)`. The container
+                is not modified. Its files may be closed after this method returns.
 
         Raises:
             ClientClosedError: the client is closed.
             ConnectionAbortedError: the connection of a stream broke.
             RuntimeError: the protocol object crashed, or the sending direction was closed before. Nothing was sent.
             OSError: ``EMSGSIZE``: *packet* is a datagram that is too long, or does not fit in one call together with
-                *ancillary_data*. Or nobody receives datagrams there any more (``ECONNREFUSED``).
+                *ancillary_data*. ``ECONNREFUSED``: the peer's datagram socket is closed.
         """
         if ancillary_data is None:
-            await super().send_packet(packet)  # type: ignore[safe-super]  # that of the other class
+            await super().send_packet(packet)  # type: ignore[safe-super]  # the method of the other base class
             return
         async with self._send_lock:
             endpoint = await self._connected()
@@ -53,33 +53,33 @@ class AsyncUnixClient(
     async def recv_packet(
         self, *, ancillary_data: SocketAncillary | None = None, ancillary_bufsize: int | None = None
     ) -> _T_ReceivedPacket:
-        """Receives the next packet. Connects first, if need be. Each packet goes to one of the tasks that wait.
+        """Receive the next packet. Connect first if necessary. Each packet goes to one of the waiting tasks.
 
-        A cancelled call loses nothing: what was received so far stays for the next one.
+        If this call is cancelled, the data received so far is kept for the next call.
 
         Parameters:
-            ancillary_data: where to add the control messages that come with the packet, which is then read at once. The
-                caller owns the open files among them. A packet of a stream that had come before, with another one,
-                brings none. Without a container, the system drops them.
-            ancillary_bufsize: room for control messages, in bytes. By default, for as many as can be of use.
+            ancillary_data: container for the control messages that come with the packet, which is received in one read.
+                The caller owns the open files among them. A stream packet that already arrived together with an earlier
+                one has none. Without a container, the system drops control messages.
+            ancillary_bufsize: buffer size for control messages, in bytes; about 8 KiB if None.
 
         Raises:
-            ClientClosedError: the client is closed, or was closed meanwhile.
+            ClientClosedError: the client is closed, or was closed during the call.
             IncompletePacketError: the peer closed the connection in the middle of a packet.
             ConnectionAbortedError: the connection of a stream broke, the peer closed it, or the stream cannot continue:
-                a packet failed, and only its parser knew where the next one begins.
-            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+                a packet failed, and only its parser knew where the next one starts.
+            StreamProtocolParseError: invalid bytes were received. The next call continues after them.
             DatagramProtocolParseError: an invalid datagram was received.
-            EOFError: with *ancillary_data*, the packet of a stream did not come as a whole; what came of it is kept.
-            OSError: ``EMSGSIZE``: with *ancillary_data*, the system has truncated the control messages, for lack of
-                room or of free file descriptors. Those among them are closed; the packet stays for the next call.
+            EOFError: with *ancillary_data*, one read did not complete the packet of a stream. The data read is kept.
+            OSError: ``EMSGSIZE``: with *ancillary_data*, the system truncated the control messages, for lack of buffer
+                space or of free file descriptors. Received descriptors are closed; the next call returns the packet.
             RuntimeError: the protocol object crashed.
-            ValueError: *ancillary_bufsize* is no strictly positive integer, or was given without *ancillary_data*.
+            ValueError: *ancillary_bufsize* is not a strictly positive integer, or was given without *ancillary_data*.
         """
         room = ancillary_room(ancillary_data, ancillary_bufsize)
         packet: _T_ReceivedPacket
         if ancillary_data is None:
-            packet = await super().recv_packet()  # type: ignore[safe-super]  # that of the other class
+            packet = await super().recv_packet()  # type: ignore[safe-super]  # the method of the other base class
             return packet
         async with self._receive_lock:
             endpoint = await self._connected()

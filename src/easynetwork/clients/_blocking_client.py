@@ -1,4 +1,4 @@
-"""What all blocking clients share."""
+"""Base class of the blocking clients."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _T_Result = TypeVar("_T_Result")
 class BlockingClient(
     AbstractNetworkClient[_T_SentPacket, _T_ReceivedPacket], Generic[_T_SentPacket, _T_ReceivedPacket, _T_Endpoint]
 ):
-    """Is connected from the beginning. Any thread may call any method: those that do the same take turns.
+    """A connected client. Its methods are thread-safe. Senders take turns, and so do receivers.
 
     Parameters:
-        sock: the socket, which *transport* owns.
-        transport: closes it.
+        sock: the socket, owned by *transport*.
+        transport: the transport. The client closes it.
         endpoint: sends and receives packets over *transport*.
     """
 
@@ -46,7 +46,7 @@ class BlockingClient(
         self._sock = sock
         self._transport = transport
         self._endpoint = endpoint
-        self._send_lock = ForkSafeLock()  # also held by whoever closes
+        self._send_lock = ForkSafeLock()  # also held while closing
         self._receive_lock = ForkSafeLock()
         self._socket_proxy = SocketProxy(endpoint.extra(SocketAttribute.socket), lock=self._send_lock.get)
         self._closed = False
@@ -65,21 +65,21 @@ class BlockingClient(
     # ----------------------------------------------------------------------------------------------------- exchanging
 
     def send_packet(self, packet: _T_SentPacket, *, timeout: float | None = None) -> None:
-        """Sends *packet*. Packets of several threads are never mixed up; they leave in no particular order.
+        """Send *packet*. Packets of several threads are never interleaved, but their order is undefined.
 
         Parameters:
-            packet: what to send.
-            timeout: how many seconds it may take, waiting for other threads included; None for no limit. When it is
-                over, it is unknown how much was sent.
+            packet: the packet.
+            timeout: maximum number of seconds, including the wait for other threads; None for no limit. After a
+                time-out, any part of the packet may have been sent.
 
         Raises:
-            TimeoutError: it has taken too long.
+            TimeoutError: the packet was not sent in time.
             ValueError: *timeout* is negative or NaN.
             ClientClosedError: the client is closed.
             ConnectionAbortedError: the connection broke.
             RuntimeError: the protocol object crashed, or the sending direction was closed before. Nothing was sent.
-            OSError: the datagram is too long (``EMSGSIZE``), or the network has reported an error: for instance
-                ``ECONNREFUSED``, nobody has received a datagram that was sent before.
+            OSError: the datagram is too long (``EMSGSIZE``), or the network reported an error, for example
+                ``ECONNREFUSED`` if there was no socket to receive an earlier datagram.
         """
         self._exchange(self._send_lock.lock, timeout, self._send, packet)
 
@@ -87,23 +87,23 @@ class BlockingClient(
         self._endpoint.send_packet(packet, timeout=timeout)
 
     def recv_packet(self, *, timeout: float | None = None) -> _T_ReceivedPacket:
-        """Receives the next packet. Each packet goes to one of the threads that wait.
+        """Receive the next packet. Each packet goes to one of the waiting threads.
 
         Parameters:
-            timeout: how many seconds to wait, for other threads as well; None for no limit. What was received of a
-                packet when it is over stays for the next call.
+            timeout: maximum number of seconds, including the wait for other threads; None for no limit. After a
+                time-out, the data received so far is kept for the next call.
 
         Raises:
-            TimeoutError: no packet has come in time.
+            TimeoutError: no packet arrived in time.
             ValueError: *timeout* is negative or NaN.
-            ClientClosedError: the client is closed, or was closed meanwhile.
+            ClientClosedError: the client is closed, or was closed during the call.
             IncompletePacketError: the peer closed the connection in the middle of a packet.
             ConnectionAbortedError: the connection broke, the peer closed it, or the stream cannot continue: a packet
-                failed, and only its parser knew where the next one begins.
-            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+                failed, and only its parser knew where the next one starts.
+            StreamProtocolParseError: invalid bytes were received. The next call continues after them.
             DatagramProtocolParseError: an invalid datagram was received.
             RuntimeError: the protocol object crashed.
-            OSError: the network has reported an error.
+            OSError: the network reported an error.
         """
         packet: _T_ReceivedPacket = self._exchange(self._receive_lock.lock, timeout, self._endpoint.recv_packet)
         return packet
@@ -111,12 +111,12 @@ class BlockingClient(
     def _exchange(
         self, lock: threading.RLock, timeout: float | None, operation: Callable[..., _T_Result], *args: Any
     ) -> _T_Result:
-        """Returns ``operation(*args, timeout=...)``, run while *lock* is held, with what that leaves of *timeout*."""
+        """Return ``operation(*args, timeout=...)``, called with *lock* held and with the rest of *timeout*."""
         if not lock.acquire(False):
             timeout = _acquire(lock, timeout)
         try:
             if self._closed:
-                seconds(timeout)  # a bad one is an error in any case
+                seconds(timeout)  # an invalid time-out takes precedence
                 self._check_open()
             try:
                 return operation(*args, timeout=timeout)
@@ -135,15 +135,15 @@ class BlockingClient(
     # -------------------------------------------------------------------------------------------------------- closing
 
     def is_closed(self) -> bool:
-        """Returns whether the client is closed. Waits for a packet that is being sent."""
+        """Return whether the client is closed. Wait for a packet that another thread is sending."""
         with self._send_lock.lock:
             return self._closed
 
     def close(self) -> None:
-        """Closes the client, after the packets that other threads are sending now. Idempotent.
+        """Close the client after the packets that other threads are sending. Idempotent.
 
-        Threads that are receiving get `ClientClosedError`. A process that has inherited the client by
-        :manpage:`fork(2)` drops its descriptor only: the connection is that of its parent.
+        Threads that are receiving get `ClientClosedError`. In a process that inherited the client by
+        :manpage:`fork(2)`, only the descriptor is closed: the connection belongs to the parent.
         """
         with self._send_lock.lock:
             self._closed = True
@@ -151,36 +151,36 @@ class BlockingClient(
                 self._transport.close()
             finally:
                 lock = self._receive_lock.lock
-                if lock.acquire(blocking=False):  # else what was received is in use
+                if lock.acquire(blocking=False):  # otherwise another thread uses the receive buffer
                     try:
                         self._endpoint.close()
                     finally:
                         lock.release()
 
-    # ---------------------------------------------------------------------------------------------------------- facts
+    # ---------------------------------------------------------------------------------------------------- information
 
     def fileno(self) -> int:
-        """Returns the file descriptor, -1 once closed."""
+        """Return the file descriptor, or -1 if the client is closed."""
         return self._sock.fileno()
 
     @property
     @final
     def socket(self) -> SocketProxy:
-        """A view of the socket, always the same. Its methods wait for a packet that is being sent."""
+        """A view of the socket; always the same object. Its methods wait while another thread is sending a packet."""
         return self._socket_proxy
 
     def _extra(self, attribute: Any) -> Any:
-        """Returns a fact about the connection. Raises what the methods that give addresses raise."""
+        """Return an attribute of the connection. Raise the errors of the methods that return addresses."""
         with self._send_lock.lock:
             self._check_open()
             return self._endpoint.extra(attribute)
 
 
 def _acquire(lock: threading.RLock, timeout: float | None) -> float:
-    """Waits until *lock* is free, and holds it then. Returns how much of *timeout* is left, in seconds.
+    """Acquire *lock*. Return the rest of *timeout*, in seconds.
 
     Raises:
-        TimeoutError: that has taken too long.
+        TimeoutError: the lock was not released in time.
         ValueError: *timeout* is negative or NaN.
     """
     limit = seconds(timeout)

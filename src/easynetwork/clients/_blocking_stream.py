@@ -1,4 +1,4 @@
-"""What blocking clients of byte streams share."""
+"""Base class of the blocking stream clients."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class BlockingStreamClient(
 
     Parameters:
         sock: a connected socket.
-        transport: a transport over it, with all its layers (TLS) in place. Closed if the other arguments are refused.
-        protocol: what a packet is.
-        max_recv_size: largest number of bytes to read at once.
+        transport: a transport over *sock* with all its layers (TLS). Closed if another argument is invalid.
+        protocol: the protocol object.
+        max_recv_size: maximum number of bytes per read.
     """
 
     __slots__ = ()
@@ -42,11 +42,11 @@ class BlockingStreamClient(
         super().__init__(sock, transport, StreamEndpoint(transport, protocol, max_recv_size))
 
     def send_eof(self) -> None:
-        """Closes the sending direction. Receiving stays possible. Idempotent; does nothing on a closed client.
+        """Close the sending direction. Receiving remains possible. Idempotent. Do nothing on a closed client.
 
         Raises:
             ConnectionAbortedError: the connection broke.
-            UnsupportedOperation: the connection is a TLS one, and stays as it is.
+            UnsupportedOperation: the connection uses TLS. It is not changed.
         """
         with self._send_lock.lock:
             if not self._closed:

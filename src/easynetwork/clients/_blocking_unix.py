@@ -1,4 +1,4 @@
-"""What blocking clients of Unix sockets share."""
+"""Base class of the blocking Unix clients."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 class BlockingUnixClient(
     BlockingClient[_T_SentPacket, _T_ReceivedPacket, Any], UnixClient, Generic[_T_SentPacket, _T_ReceivedPacket]
 ):
-    """Packets may have control messages with them."""
+    """Packets with optional control messages."""
 
     __slots__ = ()
 
     def send_packet(
         self, packet: _T_SentPacket, *, ancillary_data: SocketAncillary | None = None, timeout: float | None = None
     ) -> None:
-        """Sends *packet*. Packets of several threads are never mixed up; they leave in no particular order.
+        """Send *packet*. Packets of several threads are never interleaved, but their order is undefined.
 
         Parameters:
-            packet: what to send.
-            ancillary_data: control messages to send with it, in one call of :manpage:`sendmsg(2)`. They stay in the
-                container. Open files may be closed when this returns.
-            timeout: how many seconds it may take, waiting for other threads included; None for no limit. When it is
-                over, it is unknown how much was sent.
+            packet: the packet.
+            ancillary_data: control messages to send with the packet in one call of :manpage:`sendmsg(2)`. The container
+                is not modified. Its files may be closed after this method returns.
+            timeout: maximum number of seconds, including the wait for other threads; None for no limit. After a
+                time-out, any part of the packet may have been sent.
 
         Raises:
-            TimeoutError: it has taken too long.
+            TimeoutError: the packet was not sent in time.
             ValueError: *timeout* is negative or NaN.
             ClientClosedError: the client is closed.
             ConnectionAbortedError: the connection broke.
             RuntimeError: the protocol object crashed, or the sending direction was closed before. Nothing was sent.
             OSError: ``EMSGSIZE``: *packet* is a datagram that is too long, or does not fit in one call together with
-                *ancillary_data*. Or the peer does not exist any more (``ECONNREFUSED``).
+                *ancillary_data*. ``ECONNREFUSED``: the peer's datagram socket is closed.
         """
         if ancillary_data is None:
             super().send_packet(packet, timeout=timeout)
@@ -55,29 +55,29 @@ class BlockingUnixClient(
         ancillary_bufsize: int | None = None,
         timeout: float | None = None,
     ) -> _T_ReceivedPacket:
-        """Receives the next packet. Each packet goes to one of the threads that wait.
+        """Receive the next packet. Each packet goes to one of the waiting threads.
 
         Parameters:
-            ancillary_data: where to add the control messages that come with the packet, which is then read at once. The
-                caller owns the open files among them. A packet of a stream that had come before, with another one,
-                brings none. Without a container, the system drops them.
-            ancillary_bufsize: room for control messages, in bytes. By default, for as many as can be of use.
-            timeout: how many seconds to wait, for other threads as well; None for no limit. What was received of a
-                packet when it is over stays for the next call.
+            ancillary_data: container for the control messages that come with the packet, which is received in one read.
+                The caller owns the open files among them. A stream packet that already arrived together with an earlier
+                one has none. Without a container, the system drops control messages.
+            ancillary_bufsize: buffer size for control messages, in bytes; about 8 KiB if None.
+            timeout: maximum number of seconds, including the wait for other threads; None for no limit. After a
+                time-out, the data received so far is kept for the next call.
 
         Raises:
-            TimeoutError: no packet has come in time.
-            ValueError: *timeout* is negative or NaN; *ancillary_bufsize* is no strictly positive integer, or was given
-                without *ancillary_data*.
-            ClientClosedError: the client is closed, or was closed meanwhile.
+            TimeoutError: no packet arrived in time.
+            ValueError: *timeout* is negative or NaN; *ancillary_bufsize* is not a strictly positive integer, or was
+                given without *ancillary_data*.
+            ClientClosedError: the client is closed, or was closed during the call.
             IncompletePacketError: the peer closed the connection in the middle of a packet.
             ConnectionAbortedError: the connection broke, the peer closed it, or the stream cannot continue: a packet
-                failed, and only its parser knew where the next one begins.
-            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+                failed, and only its parser knew where the next one starts.
+            StreamProtocolParseError: invalid bytes were received. The next call continues after them.
             DatagramProtocolParseError: an invalid datagram was received.
-            EOFError: with *ancillary_data*, the packet of a stream did not come as a whole; what came of it is kept.
-            OSError: ``EMSGSIZE``: with *ancillary_data*, the system has truncated the control messages, for lack of
-                room or of free file descriptors. Those among them are closed; the packet stays for the next call.
+            EOFError: with *ancillary_data*, one read did not complete the packet of a stream. The data read is kept.
+            OSError: ``EMSGSIZE``: with *ancillary_data*, the system truncated the control messages, for lack of buffer
+                space or of free file descriptors. Received descriptors are closed; the next call returns the packet.
             RuntimeError: the protocol object crashed.
         """
         room = ancillary_room(ancillary_data, ancillary_bufsize)

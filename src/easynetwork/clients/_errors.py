@@ -1,4 +1,4 @@
-"""What the errors of an endpoint mean to the user of a client."""
+"""Translate the errors of an endpoint for the user of a client."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS
 
 
 def raise_client_error(exc: OSError, is_closing: bool) -> NoReturn:
-    """Raises what *exc* means.
+    """Raise *exc*, or `ClientClosedError` if *exc* is due to the closing of the client.
 
     Parameters:
-        exc: raised by an endpoint.
-        is_closing: whether the client is closed, or is being closed.
+        exc: an error from an endpoint.
+        is_closing: whether the client is closed or being closed.
     """
     if exc.errno in CLOSED_SOCKET_ERRNOS:
         if is_closing:
             raise ClientClosedError("The client was closed") from exc
-        exc.add_note("The file descriptor was closed by other code")
+        exc.add_note("Other code closed the file descriptor")
     raise exc
 
 
 def raise_stream_client_error(exc: OSError, is_closing: bool) -> NoReturn:
-    """Does the same for a stream, which has an end."""
+    """Raise *exc*, or for the end of a stream `ClientClosedError` or `ConnectionAbortedError`."""
     if is_stream_end(exc):
         if is_closing:
             raise ClientClosedError("The client was closed") from exc
         if isinstance(exc, ConnectionAbortedError) and exc.__cause__ is not None:
-            raise exc  # what it means was said already
+            raise exc  # already translated
         raise _connection_aborted(exc) from exc
     raise_client_error(exc, is_closing)
 
 
 def _connection_aborted(exc: OSError) -> ConnectionAbortedError:
-    """Return what *exc*, the end of the stream, is to the user of a client."""
+    """Translate *exc*, the end of the stream, for the user of a client."""
     if isinstance(exc, IncompletePacketError):
         return IncompletePacketError(exc.nbytes)
     text = exc.strerror or str(exc)

@@ -1,4 +1,4 @@
-"""What TCP and UDP clients share, asynchronous or blocking."""
+"""Base class of the TCP and UDP clients, asynchronous and blocking."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ class INETClient(metaclass=ABCMeta):
 
     @abstractmethod
     def _extra(self, attribute: Any) -> Any:
-        """Returns a fact about the connection, or raises what the methods below raise."""
+        """Return an attribute of the connection, or raise an error of the methods below."""
         raise NotImplementedError
 
     def get_local_address(self) -> SocketAddress:
-        """Returns our own address.
+        """Return the local address.
 
         Raises:
-            OSError: ``ENOTCONN``: the client is an asynchronous one, and is not connected.
+            OSError: ``ENOTCONN``: an asynchronous client is not connected.
             ClientClosedError: the client is closed.
         """
         return self._address(INETSocketAttribute.sockname)
 
     def get_remote_address(self) -> SocketAddress:
-        """Returns the address of the peer.
+        """Return the peer's address.
 
         Raises:
-            OSError: ``ENOTCONN``: the client is an asynchronous one, and is not connected.
+            OSError: ``ENOTCONN``: an asynchronous client is not connected.
             ClientClosedError: the client is closed.
         """
         return self._address(INETSocketAttribute.peername)
@@ -68,18 +68,18 @@ def inet_opener(
     options: dict[str, Any],
     known_options: frozenset[str],
 ) -> Callable[[], _T_Opened]:
-    """Returns what opens the connection of a client.
+    """Return a function that opens the connection of a client.
 
     Parameters:
         arg: the first argument of the client: a socket, or a pair of host and port.
-        type_: what a socket has to be.
-        connect: takes host, port and *options*.
-        adopt: takes a socket.
-        options: keyword arguments of the client that go with an address only.
-        known_options: their names.
+        type_: the required socket type.
+        connect: opens a connection to a host and a port, with *options*.
+        adopt: opens a connection over a socket.
+        options: keyword arguments of the client that are allowed only with an address.
+        known_options: the names of the supported options.
 
     Raises:
-        TypeError: *arg* is neither; an unknown option, or one together with a socket.
+        TypeError: *arg* is neither a socket nor an address; an option is unknown, or given together with a socket.
         ValueError: the socket is of the wrong type or family.
         OSError: ``ENOTCONN``: the socket is not connected.
     """
@@ -99,7 +99,7 @@ def check_remote_address(arg: object) -> Any:
     """Return *arg*, the first argument of a client, if it is a socket or an address.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: *arg* is neither.
     """
     if not isinstance(arg, _socket.socket) and not _is_address(arg):
         raise TypeError(f"Expected a socket, or a pair of host (str) and port (int), got {arg!r}")
@@ -116,7 +116,7 @@ def _is_address(value: object, *, may_be_any: bool = False) -> bool:
 
 
 def set_tcp_options(sock: SupportsSocketOptions) -> None:
-    """Sets what every TCP connection gets: packets leave at once, and a peer that has died is noticed some day."""
+    """Set the options of every TCP connection: no delay for small packets, and keep-alive to detect a dead peer."""
     with suppress(OSError):
         set_tcp_nodelay(sock, True)
         set_tcp_keepalive(sock, True)

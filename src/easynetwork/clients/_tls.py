@@ -1,4 +1,4 @@
-"""The TLS arguments of TCP clients."""
+"""TLS arguments of TCP clients."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ def tls_options(
     ssl_shutdown_timeout: float | None,
     ssl_standard_compatible: bool | None,
 ) -> dict[str, Any] | None:
-    """Returns the keyword arguments for what does TLS over the connection of a client; None if there is no TLS.
+    """Return the keyword arguments to set up TLS on a client's connection, or None without TLS.
 
     Parameters:
         address: the first argument of the client: a socket, or a pair of host and port.
-        ssl: a context; true for the default one of Python.
+        ssl: a TLS context, or True for Python's default context.
         server_hostname: see the client; None for the host of *address*.
         ssl_handshake_timeout: see the client.
         ssl_shutdown_timeout: see the client.
-        ssl_standard_compatible: see the client; true if None.
+        ssl_standard_compatible: see the client; True if None.
 
     Raises:
-        TypeError: *ssl* is neither a context nor a bool; *server_hostname* is not a string.
-        ValueError: *ssl* is a context for servers only; an argument without *ssl*; no *server_hostname*, and no host.
-        RuntimeError: this Python has no TLS.
+        TypeError: *ssl* is not a context or a bool; *server_hostname* is not a string.
+        ValueError: *ssl* is a server-side context; a TLS argument is given without *ssl*; there is neither a
+            *server_hostname* nor a host.
+        RuntimeError: this Python was built without TLS.
     """
     others = (server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout, ssl_standard_compatible)
     if not ssl:
@@ -48,7 +49,7 @@ def tls_options(
             raise ValueError("'server_hostname' and the 'ssl_*' arguments need 'ssl'")
         return None
     if _ssl is None:
-        raise RuntimeError("This Python was built without the 'ssl' module")
+        raise RuntimeError("TLS is not available: this Python was built without the 'ssl' module")
     if ssl is not True:
         check_ssl_context(ssl, server_side=False)
     if server_hostname is not None:
@@ -58,7 +59,7 @@ def tls_options(
             case (str(host), _) if name := _name_in_certificate(host):
                 server_hostname = name
             case _:
-                raise ValueError("'server_hostname' is required: there is no host name to take it from")
+                raise ValueError("'server_hostname' is required, because the address contains no host name")
     return {
         "ssl_context": _default_context(server_hostname) if ssl is True else ssl,
         "server_side": False,
@@ -70,7 +71,7 @@ def tls_options(
 
 
 def _name_in_certificate(host: str) -> str:
-    """Return *host* without its zone (:rfc:`6874`) or the dot of a fully qualified name (:rfc:`6066`, section 3)."""
+    """Return *host* without its zone (:rfc:`6874`) or trailing dot (:rfc:`6066`, section 3)."""
     return host.partition("%")[0].removesuffix(".")
 
 

@@ -1,4 +1,4 @@
-"""What clients of Unix sockets share, asynchronous or blocking."""
+"""Base class of the Unix clients, asynchronous and blocking."""
 
 from __future__ import annotations
 
@@ -24,53 +24,52 @@ _T_Opened = TypeVar("_T_Opened")
 
 
 class UnixClient(metaclass=ABCMeta):
-    """A client with addresses of Unix sockets."""
+    """A client with Unix socket addresses."""
 
     __slots__ = ()
 
     @abstractmethod
     def _extra(self, attribute: Any) -> Any:
-        """Returns a fact about the connection, or raises what the methods below raise."""
+        """Return an attribute of the connection, or raise an error of the methods below."""
         raise NotImplementedError
 
     def get_local_name(self) -> UnixSocketAddress:
-        """Returns our own address.
+        """Return the local address.
 
         Raises:
-            OSError: ``ENOTCONN``: the client is an asynchronous one, and is not connected.
+            OSError: ``ENOTCONN``: an asynchronous client is not connected.
             ClientClosedError: the client is closed.
         """
         return UnixSocketAddress.from_raw(self._extra(UNIXSocketAttribute.sockname))
 
     def get_peer_name(self) -> UnixSocketAddress:
-        """Returns the address of the peer.
+        """Return the peer's address.
 
         Raises:
-            OSError: ``ENOTCONN``: the client is an asynchronous one, and is not connected.
+            OSError: ``ENOTCONN``: an asynchronous client is not connected.
             ClientClosedError: the client is closed.
         """
         return UnixSocketAddress.from_raw(self._extra(UNIXSocketAttribute.peername))
 
 
 class UnixStreamPeer(UnixClient):
-    """A client whose peer is one process. A subclass has a slot ``_peer_credentials``, empty at first."""
+    """A client whose peer is one process. Subclasses have a slot ``_peer_credentials``, initially None."""
 
     __slots__ = ()
 
     _peer_credentials: UnixCredentials | None
 
     def get_peer_credentials(self) -> UnixCredentials:
-        """Returns the process at the other end. The system is asked once.
+        """Return the credentials of the peer process. The system is queried once.
 
         Raises:
-            OSError: ``EINVAL``: the system does not know; ``ENOTCONN``: the client is an asynchronous one, and is not
-                connected.
+            OSError: ``EINVAL``: the system does not know them; ``ENOTCONN``: an asynchronous client is not connected.
             ClientClosedError: the client is closed.
-            NotImplementedError: this platform cannot tell.
+            NotImplementedError: this platform does not report them.
         """
         sock = self._extra(UNIXSocketAttribute.socket)
         if self._peer_credentials is None:
-            self._peer_credentials = get_peer_credentials(sock)  # type: ignore[misc]  # it is a slot of the subclass
+            self._peer_credentials = get_peer_credentials(sock)  # type: ignore[misc]  # a slot of the subclass
         return self._peer_credentials
 
 
@@ -82,19 +81,19 @@ def unix_opener(
     options: dict[str, Any],
     known_options: frozenset[str] = frozenset({"local_path"}),
 ) -> partial[_T_Opened]:
-    """Returns what opens the connection of a client.
+    """Return a function that opens the connection of a client.
 
     Parameters:
-        arg: the first argument of the client: a socket, or a path.
-        type_: what a socket has to be.
-        connect: takes a raw address and *options*, with a raw address as ``local_path``.
-        adopt: takes a socket.
-        options: keyword arguments of the client that go with a path only.
-        known_options: their names.
+        arg: the first argument of the client: a socket or a path.
+        type_: the required socket type.
+        connect: opens a connection to a raw address, with *options*; ``local_path`` is a raw address too.
+        adopt: opens a connection over a socket.
+        options: keyword arguments of the client that are allowed only with a path.
+        known_options: the names of the supported options.
 
     Raises:
-        TypeError: *arg* is neither; an unknown option, or one together with a socket.
-        ValueError: the socket is of the wrong type or family; there is a NUL in a path.
+        TypeError: *arg* is neither a socket nor a path; an option is unknown, or given together with a socket.
+        ValueError: the socket is of the wrong type or family; a path contains a NUL character.
         OSError: ``ENOTCONN``: the socket is not connected.
     """
     if isinstance(arg, _socket.socket):
@@ -113,30 +112,31 @@ def named_datagram_opener(
     adopt: Callable[[_socket.socket], _T_Opened],
     options: dict[str, Any],
 ) -> Callable[[], _T_Opened]:
-    """Does what `unix_opener` does for a datagram socket, which needs a name, or the peer cannot answer.
+    """Return a function that opens the connection of a datagram client. The socket gets a name, for answers.
 
     Raises:
-        ValueError: the socket has no name, or one has to be given as ``local_path``: only Linux chooses one itself.
+        ValueError: the socket is not bound to a name, or ``local_path`` is missing on a system other than Linux, which
+            does not choose a name.
 
-    Besides this, all that `unix_opener` raises.
+    Raises all errors of `unix_opener` too.
     """
     opener = unix_opener(arg, _socket.SOCK_DGRAM, connect, adopt, options)
     if isinstance(arg, _socket.socket):
         with closed_on_failure(arg):
             if not arg.getsockname():
-                raise ValueError(f"A socket with a name is required, for the peer to answer, got {arg!r}")
+                raise ValueError(f"The socket must be bound to a name, so that the peer can answer, got {arg!r}")
     elif not opener.keywords.get("local_path"):
         if sys.platform != "linux":
-            raise ValueError("'local_path' is required: without a name, the peer cannot answer")
+            raise ValueError("'local_path' is required on this platform, so that the peer can answer")
         opener = partial(opener, local_path="")
     return opener
 
 
 def ancillary_room(ancillary_data: SocketAncillary | None, ancillary_bufsize: int | None) -> int:
-    """Returns how many bytes of control messages to make room for.
+    """Return the buffer size for control messages, in bytes.
 
     Raises:
-        ValueError: *ancillary_bufsize* is no strictly positive integer, or was given without *ancillary_data*.
+        ValueError: *ancillary_bufsize* is not a strictly positive integer, or was given without *ancillary_data*.
     """
     if ancillary_bufsize is None:
         return DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE

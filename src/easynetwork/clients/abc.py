@@ -1,4 +1,4 @@
-"""What every client can do."""
+"""Abstract base classes of the clients."""
 
 from __future__ import annotations
 
@@ -35,34 +35,34 @@ class AbstractNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co], met
 
     @abstractmethod
     def is_closed(self) -> bool:
-        """Returns whether the client is closed."""
+        """Return whether the client is closed."""
         raise NotImplementedError
 
     @abstractmethod
     def close(self) -> None:
-        """Closes the client. Idempotent."""
+        """Close the client. Idempotent."""
         raise NotImplementedError
 
     @abstractmethod
     def send_packet(self, packet: SentPacketT_contra, *, timeout: float | None = None) -> None:
-        """Sends *packet*, within *timeout* seconds."""
+        """Send *packet* within *timeout* seconds."""
         raise NotImplementedError
 
     @abstractmethod
     def recv_packet(self, *, timeout: float | None = None) -> ReceivedPacketT_co:
-        """Receives the next packet, within *timeout* seconds."""
+        """Receive the next packet within *timeout* seconds."""
         raise NotImplementedError
 
     @abstractmethod
     def fileno(self) -> int:
-        """Returns the file descriptor, -1 once closed."""
+        """Return the file descriptor, or -1 if the client is closed."""
         raise NotImplementedError
 
     def iter_received_packets(self, *, timeout: float | None = 0) -> Iterator[ReceivedPacketT_co]:
-        """Returns an iterator over received packets. It stops at any `OSError`: time-out, end of the stream, ...
+        """Return an iterator over received packets. It stops at any `OSError`: time-out, end of the stream, ...
 
         Parameters:
-            timeout: how long the iterator may wait in all, in seconds; None for ever.
+            timeout: total number of seconds that the iterator may wait; None for no limit.
 
         Raises:
             ValueError: *timeout* is negative or NaN.
@@ -88,7 +88,7 @@ class _PacketIterator(Iterator[_T_Packet]):
 
 
 class AbstractAsyncNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co], metaclass=ABCMeta):
-    """An asynchronous client. ``async with`` connects it, and closes it on exit."""
+    """An asynchronous client. ``async with`` connects it and closes it on exit."""
 
     __slots__ = ("__weakref__",)
 
@@ -103,44 +103,44 @@ class AbstractAsyncNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co]
 
     @abstractmethod
     def is_connected(self) -> bool:
-        """Returns whether the client was connected; true also once it is closed."""
+        """Return whether the client has been connected. The result stays true after the client is closed."""
         raise NotImplementedError
 
     @abstractmethod
     async def wait_connected(self) -> None:
-        """Connects. Concurrent calls share one attempt; does nothing once connected."""
+        """Connect. Concurrent calls share one attempt. Do nothing if connected."""
         raise NotImplementedError
 
     @abstractmethod
     def is_closing(self) -> bool:
-        """Returns whether `aclose` was called."""
+        """Return whether `aclose` was called."""
         raise NotImplementedError
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Closes the client. Idempotent."""
+        """Close the client. Idempotent."""
         raise NotImplementedError
 
     @abstractmethod
     async def send_packet(self, packet: SentPacketT_contra) -> None:
-        """Sends *packet*. Connects first, if need be."""
+        """Send *packet*. Connect first if necessary."""
         raise NotImplementedError
 
     @abstractmethod
     async def recv_packet(self) -> ReceivedPacketT_co:
-        """Receives the next packet. Connects first, if need be."""
+        """Receive the next packet. Connect first if necessary."""
         raise NotImplementedError
 
     @abstractmethod
     def backend(self) -> AsyncBackend:
-        """Returns the backend of the client."""
+        """Return the backend of the client."""
         raise NotImplementedError
 
     def iter_received_packets(self, *, timeout: float | None = 0) -> AsyncIterator[ReceivedPacketT_co]:
-        """Returns an iterator over received packets. It stops at any `OSError`: time-out, end of the stream, ...
+        """Return an iterator over received packets. It stops at any `OSError`: time-out, end of the stream, ...
 
         Parameters:
-            timeout: how long the iterator may wait in all, in seconds; None for ever.
+            timeout: total number of seconds that the iterator may wait; None for no limit.
 
         Raises:
             ValueError: *timeout* is negative or NaN.

@@ -1,4 +1,4 @@
-"""An asynchronous TCP client."""
+"""Asynchronous TCP client."""
 
 from __future__ import annotations
 
@@ -36,30 +36,29 @@ class AsyncTCPNetworkClient(
     INETClient,
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """A TCP client. Tasks may send and receive at the same time; those that do the same take turns.
+    """An asynchronous TCP client. Tasks may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
-        address: host and port to connect to, by Happy Eyeballs (:rfc:`8305`), when first used.
-        socket: instead of an address, a connected socket. The client owns it.
-        protocol: what a packet is.
-        backend: the asynchronous library; None for the one that is running.
-        local_address: what to bind the socket to.
-        happy_eyeballs_delay: seconds before the next address is tried as well; 0.25 if None.
-        ssl: encrypt the connection: a context, or true for `ssl.create_default_context`.
-        server_hostname: the name that the certificate of the server has to be valid for; if None, the host of *address*
-            without a final dot or a zone. With ``""``, no name is sent or checked; a context of your own has to allow
-            that.
-        ssl_handshake_timeout: how many seconds the TLS handshake may take; 60 if None.
-        ssl_shutdown_timeout: how many seconds a close waits for the server to close TLS, too; 30 if None.
-        ssl_standard_compatible: whether the end of the connection is an error unless TLS was closed before; true if
+        address: host and port. The client connects on first use, with Happy Eyeballs (:rfc:`8305`).
+        socket: a connected socket instead of an address. The client takes ownership of it.
+        protocol: the protocol object.
+        backend: the asynchronous backend; None for the one that runs the current task.
+        local_address: local host and port to bind to.
+        happy_eyeballs_delay: seconds before an attempt for the next address starts in parallel; 0.25 if None.
+        ssl: use TLS: a context, or True for `ssl.create_default_context`.
+        server_hostname: the name to verify in the server's certificate; if None, the host of *address* without a
+            trailing dot or a zone. With ``""``, no name is sent or verified; a custom context must allow that.
+        ssl_handshake_timeout: maximum duration of the TLS handshake, in seconds; 60 if None.
+        ssl_shutdown_timeout: seconds that a close waits for the server to close TLS too; 30 if None.
+        ssl_standard_compatible: whether the end of the connection without a TLS closing alert is an error; True if
             None.
-        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
+        max_recv_size: maximum number of bytes per read; 16 KiB if None.
 
     Raises:
-        TypeError: an argument is of the wrong type, or goes with an address only.
-        ValueError: *max_recv_size* is no strictly positive integer; *socket* is no TCP socket; a TLS argument without
-            *ssl*; *ssl* without any host name; a time-out that is negative or NaN.
-        RuntimeError: *ssl* was asked for, and this Python has no TLS.
+        TypeError: an argument is of the wrong type, or is allowed only with an address.
+        ValueError: *max_recv_size* is not a strictly positive integer; *socket* is not a TCP socket; a TLS argument is
+            given without *ssl*; *ssl* is given without a host name; a time-out is negative or NaN.
+        RuntimeError: *ssl* is given, but this Python was built without TLS.
         OSError: ``ENOTCONN``: *socket* is not connected.
     """
 
@@ -114,7 +113,7 @@ class AsyncTCPNetworkClient(
         max_recv_size: int | None = None,
         **connect_options: Any,
     ) -> None:
-        check_remote_address(arg)  # first: two arguments in the place of a pair would be taken for others
+        check_remote_address(arg)  # first: with two arguments for host and port, all other errors mislead
         backend = ensure_backend(backend)
         open_transport = inet_opener(
             arg,
@@ -145,7 +144,7 @@ class AsyncTCPNetworkClient(
 async def _connect(
     open_transport: Callable[[], Awaitable[AsyncStreamTransport]], tls: Mapping[str, Any] | None
 ) -> AsyncStreamTransport:
-    """Opens the transport of a client, and puts on it what every TCP connection gets, and TLS."""
+    """Open the transport of a client, set the TCP options and start TLS."""
     transport = await open_transport()
     set_tcp_options(transport.extra(INETSocketAttribute.socket))
     return transport if tls is None else await AsyncTLSStreamTransport.wrap(transport, **tls)

@@ -1,4 +1,4 @@
-"""An asynchronous UDP client."""
+"""Asynchronous UDP client."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ class AsyncUDPNetworkClient(
     INETClient,
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """A UDP client: one packet per datagram, to and from one address.
+    """An asynchronous UDP client: one packet per datagram, to and from one address.
 
-    Tasks may send and receive at the same time; those that do the same take turns.
+    Tasks may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
-        address: host and port to talk to.
-        socket: instead of an address, a connected socket. The client owns it.
-        protocol: what a packet is.
-        backend: the asynchronous library; None for the one that is running.
-        local_address: what to bind the socket to.
-        family: ``AF_INET`` or ``AF_INET6``, to use addresses of that family only.
+        address: host and port of the peer.
+        socket: a connected socket instead of an address. The client takes ownership of it.
+        protocol: the protocol object.
+        backend: the asynchronous backend; None for the one that runs the current task.
+        local_address: local host and port to bind to.
+        family: ``AF_INET`` or ``AF_INET6``, to use only addresses of that family.
 
     Raises:
-        TypeError: an argument is of the wrong type, or goes with an address only.
-        ValueError: *socket* is no UDP socket; *family* is another one.
+        TypeError: an argument is of the wrong type, or is allowed only with an address.
+        ValueError: *socket* is not a UDP socket; *family* is not supported.
         OSError: ``ENOTCONN``: *socket* is not connected.
     """
 
@@ -76,7 +76,7 @@ class AsyncUDPNetworkClient(
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
         **connect_options: Any,
     ) -> None:
-        check_remote_address(arg)  # first: two arguments in the place of a pair would be taken for others
+        check_remote_address(arg)  # first: with two arguments for host and port, all other errors mislead
         backend = ensure_backend(backend)
         check_inet_family(connect_options.get("family", _socket.AF_UNSPEC))
         super().__init__(

@@ -1,4 +1,4 @@
-"""An asynchronous client of Unix datagram sockets."""
+"""Asynchronous client for Unix datagram sockets."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class AsyncUnixDatagramClient(
     BaseAsyncDatagramClient[_T_SentPacket, _T_ReceivedPacket],
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """A client of a Unix datagram socket: one packet per datagram, to and from one address.
+    """An asynchronous client for a Unix datagram socket: one packet per datagram, to and from one address.
 
-    Tasks may send and receive at the same time; those that do the same take turns.
+    Tasks may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
-        path: what to talk to, when first used: a path, or an abstract name (Linux).
-        socket: instead of a path, a connected socket which has a name. The client owns it.
-        protocol: what a packet is.
-        backend: the asynchronous library; None for the one that is running.
-        local_path: what to bind the socket to: without a name, the peer could not answer. None or an empty one has the
-            system choose a name (Linux). Such a file is never deleted.
+        path: the address of the peer: a path or an abstract name (Linux). The client connects on first use.
+        socket: a connected socket that has a name, instead of a path. The client takes ownership of it.
+        protocol: the protocol object.
+        backend: the asynchronous backend; None for the one that runs the current task.
+        local_path: the address to bind to, so that the peer can answer. With None or an empty string, Linux chooses an
+            abstract name. The file is never deleted.
 
     Raises:
-        TypeError: an argument is of the wrong type, or goes with a path only.
-        ValueError: *socket* is no Unix datagram socket, or has no name; *local_path* is needed here; a path contains a
-            NUL.
+        TypeError: an argument is of the wrong type, or is allowed only with a path.
+        ValueError: *socket* is not a Unix datagram socket, or has no name; *local_path* is required on this platform; a
+            path contains a NUL character.
         OSError: ``ENOTCONN``: *socket* is not connected.
     """
 

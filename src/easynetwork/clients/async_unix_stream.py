@@ -1,4 +1,4 @@
-"""An asynchronous client of Unix stream sockets."""
+"""Asynchronous client for Unix stream sockets."""
 
 from __future__ import annotations
 
@@ -28,21 +28,23 @@ class AsyncUnixStreamClient(
     UnixStreamPeer,
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """A client of a Unix stream socket. Tasks may send and receive at the same time; those that do the same take turns.
+    """An asynchronous client for a Unix stream socket.
+
+    Tasks may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
-        path: what to connect to, when first used: a path, or an abstract name (Linux).
-        socket: instead of a path, a connected socket. The client owns it.
-        protocol: what a packet is.
-        backend: the asynchronous library; None for the one that is running.
-        local_path: what to bind the socket to; an empty one has the system choose a name (Linux). Such a file is never
+        path: the address of the server: a path or an abstract name (Linux). The client connects on first use.
+        socket: a connected socket instead of a path. The client takes ownership of it.
+        protocol: the protocol object.
+        backend: the asynchronous backend; None for the one that runs the current task.
+        local_path: the address to bind to. With an empty string, Linux chooses an abstract name. The file is never
             deleted. None leaves the socket unnamed.
-        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
+        max_recv_size: maximum number of bytes per read; 16 KiB if None.
 
     Raises:
-        TypeError: an argument is of the wrong type, or goes with a path only.
-        ValueError: *max_recv_size* is no strictly positive integer; *socket* is no Unix stream socket; a path contains
-            a NUL.
+        TypeError: an argument is of the wrong type, or is allowed only with a path.
+        ValueError: *max_recv_size* is not a strictly positive integer; *socket* is not a Unix stream socket; a path
+            contains a NUL character.
         OSError: ``ENOTCONN``: *socket* is not connected.
     """
 

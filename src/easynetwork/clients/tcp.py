@@ -1,4 +1,4 @@
-"""A blocking TCP client."""
+"""Blocking TCP client."""
 
 from __future__ import annotations
 
@@ -34,37 +34,37 @@ class TCPNetworkClient(
     INETClient,
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """A blocking TCP client. Threads may send and receive at the same time; those that do the same take turns.
+    """A blocking TCP client. Threads may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
-        address: host and port to connect to, at once. All addresses of the host are tried in turn.
-        socket: instead of an address, a connected socket. The client owns it.
-        protocol: what a packet is.
-        connect_timeout: how many seconds connecting may take, with all addresses together, and not counting the look-up
-            of the host; None for as long as the system tries.
-        local_address: what to bind the socket to.
-        ssl: encrypt the connection: a context, or true for `ssl.create_default_context`.
-        server_hostname: the name that the certificate of the server has to be valid for; if None, the host of *address*
-            without a final dot or a zone. With ``""``, no name is sent or checked; a context of your own has to allow
-            that.
-        ssl_handshake_timeout: how many seconds the TLS handshake may take; 60 if None.
-        ssl_shutdown_timeout: how many seconds a close waits for the server to close TLS, too; 30 if None.
-        ssl_standard_compatible: whether the end of the connection is an error unless TLS was closed before; true if
+        address: host and port. The constructor connects, trying all addresses of the host in turn.
+        socket: a connected socket instead of an address. The client takes ownership of it.
+        protocol: the protocol object.
+        connect_timeout: maximum duration of all connection attempts together, in seconds, without name resolution; None
+            for the limits of the system.
+        local_address: local host and port to bind to.
+        ssl: use TLS: a context, or True for `ssl.create_default_context`.
+        server_hostname: the name to verify in the server's certificate; if None, the host of *address* without a
+            trailing dot or a zone. With ``""``, no name is sent or verified; a custom context must allow that.
+        ssl_handshake_timeout: maximum duration of the TLS handshake, in seconds; 60 if None.
+        ssl_shutdown_timeout: seconds that a close waits for the server to close TLS too; 30 if None.
+        ssl_standard_compatible: whether the end of the connection without a TLS closing alert is an error; True if
             None.
-        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
-        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+        max_recv_size: maximum number of bytes per read; 16 KiB if None.
+        retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
 
     Raises:
-        TypeError: an argument is of the wrong type, or goes with an address only.
-        ValueError: *max_recv_size* is no strictly positive integer; *retry_interval* is not above 0; *socket* is no TCP
-            socket; a TLS argument without *ssl*; *ssl* without any host name; a time-out that is negative or NaN.
-        RuntimeError: *ssl* was asked for, and this Python has no TLS.
+        TypeError: an argument is of the wrong type, or is allowed only with an address.
+        ValueError: *max_recv_size* is not a strictly positive integer; *retry_interval* is not above 0; *socket* is not
+            a TCP socket; a TLS argument is given without *ssl*; *ssl* is given without a host name; a time-out is
+            negative or NaN.
+        RuntimeError: *ssl* is given, but this Python was built without TLS.
         socket.gaierror: the host is unknown.
-        ExceptionGroup: the `OSError` of each address; none could be connected to.
+        ExceptionGroup: the `OSError` of each address, if none could be connected.
         OSError: ``ENOTCONN``: *socket* is not connected.
-        ssl.SSLError: the TLS handshake has failed; ``SSLCertVerificationError``, because of a certificate.
-        TimeoutError: the TLS handshake has taken too long.
-        ConnectionAbortedError: the server has gone during the TLS handshake.
+        ssl.SSLError: the TLS handshake failed; ``SSLCertVerificationError`` if the cause is a certificate.
+        TimeoutError: the TLS handshake took too long.
+        ConnectionAbortedError: the connection ended during the TLS handshake.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""A blocking UDP client."""
+"""Blocking UDP client."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class UDPNetworkClient(
 ):
     """A blocking UDP client: one packet per datagram, to and from one address.
 
-    Threads may send and receive at the same time; those that do the same take turns.
+    Threads may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
-        address: host and port to talk to.
-        socket: instead of an address, a connected socket. The client owns it.
-        protocol: what a packet is.
-        local_address: what to bind the socket to.
-        family: ``AF_INET`` or ``AF_INET6``, to use addresses of that family only.
-        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+        address: host and port of the peer.
+        socket: a connected socket instead of an address. The client takes ownership of it.
+        protocol: the protocol object.
+        local_address: local host and port to bind to.
+        family: ``AF_INET`` or ``AF_INET6``, to use only addresses of that family.
+        retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
 
     Raises:
-        TypeError: an argument is of the wrong type, or goes with an address only.
-        ValueError: *socket* is no UDP socket; *family* is another one; *retry_interval* is not above 0.
+        TypeError: an argument is of the wrong type, or is allowed only with an address.
+        ValueError: *socket* is not a UDP socket; *family* is not supported; *retry_interval* is not above 0.
         socket.gaierror: the host is unknown.
-        ExceptionGroup: the `OSError` of each address; none can be used.
+        ExceptionGroup: the `OSError` of each address, if none can be used.
         OSError: ``ENOTCONN``: *socket* is not connected.
     """
 

@@ -1,4 +1,4 @@
-"""A blocking client of Unix datagram sockets."""
+"""Blocking client for Unix datagram sockets."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 class UnixDatagramClient(
     BlockingUnixClient[_T_SentPacket, _T_ReceivedPacket], Generic[_T_SentPacket, _T_ReceivedPacket]
 ):
-    """A blocking client of a Unix datagram socket: one packet per datagram, to and from one address.
+    """A blocking client for a Unix datagram socket: one packet per datagram, to and from one address.
 
-    Threads may send and receive at the same time; those that do the same take turns.
+    Threads may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
-        path: what to talk to: a path, or an abstract name (Linux).
-        socket: instead of a path, a connected socket which has a name. The client owns it.
-        protocol: what a packet is.
-        local_path: what to bind the socket to: without a name, the peer could not answer. None or an empty one has the
-            system choose a name (Linux). Such a file is never deleted.
-        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+        path: the address of the peer: a path or an abstract name (Linux).
+        socket: a connected socket that has a name, instead of a path. The client takes ownership of it.
+        protocol: the protocol object.
+        local_path: the address to bind to, so that the peer can answer. With None or an empty string, Linux chooses an
+            abstract name. The file is never deleted.
+        retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
 
     Raises:
-        TypeError: an argument is of the wrong type, or goes with a path only.
-        ValueError: *socket* is no Unix datagram socket, or has no name; *local_path* is needed here; *retry_interval*
-            is not above 0; a path contains a NUL.
+        TypeError: an argument is of the wrong type, or is allowed only with a path.
+        ValueError: *socket* is not a Unix datagram socket, or has no name; *local_path* is required on this platform;
+            *retry_interval* is not above 0; a path contains a NUL character.
         OSError: *path* cannot be used. ``ENOTCONN``: *socket* is not connected.
     """
 

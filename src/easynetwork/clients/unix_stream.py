@@ -1,4 +1,4 @@
-"""A blocking client of Unix stream sockets."""
+"""Blocking client for Unix stream sockets."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ class UnixStreamClient(
     UnixStreamPeer,
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """A blocking client of a Unix stream socket.
+    """A blocking client for a Unix stream socket.
 
-    Threads may send and receive at the same time; those that do the same take turns.
+    Threads may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
-        path: what to connect to, at once: a path, or an abstract name (Linux).
-        socket: instead of a path, a connected socket. The client owns it.
-        protocol: what a packet is.
-        connect_timeout: how many seconds to wait for a server that is busy accepting others; None for no limit.
-        local_path: what to bind the socket to; an empty one has the system choose a name (Linux). Such a file is never
+        path: the address of the server: a path or an abstract name (Linux). The constructor connects.
+        socket: a connected socket instead of a path. The client takes ownership of it.
+        protocol: the protocol object.
+        connect_timeout: seconds to wait while the server's backlog is full; None for no limit.
+        local_path: the address to bind to. With an empty string, Linux chooses an abstract name. The file is never
             deleted. None leaves the socket unnamed.
-        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
-        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
+        max_recv_size: maximum number of bytes per read; 16 KiB if None.
+        retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
 
     Raises:
-        TypeError: an argument is of the wrong type, or goes with a path only.
-        ValueError: *max_recv_size* is no strictly positive integer; *retry_interval* is not above 0; *socket* is no
-            Unix stream socket; a path contains a NUL; *connect_timeout* is negative or NaN.
-        TimeoutError: connecting has taken too long.
-        OSError: *path* cannot be connected to. ``ENOTCONN``: *socket* is not connected.
+        TypeError: an argument is of the wrong type, or is allowed only with a path.
+        ValueError: *max_recv_size* is not a strictly positive integer; *retry_interval* is not above 0; *socket* is not
+            a Unix stream socket; a path contains a NUL character; *connect_timeout* is negative or NaN.
+        TimeoutError: the connection was not established in time.
+        OSError: *path* cannot be connected. ``ENOTCONN``: *socket* is not connected.
     """
 
     __slots__ = ("_peer_credentials",)

@@ -1,4 +1,4 @@
-"""A time-out that several waits share."""
+"""A time limit shared by several waits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 
 class Deadline:
-    """The moment at which *timeout* seconds will be over; never if that is infinite."""
+    """A point in time *timeout* seconds from now; never if *timeout* is infinite."""
 
     __slots__ = ("_end",)
 
@@ -16,5 +16,5 @@ class Deadline:
         self._end = time.monotonic() + timeout
 
     def remaining(self) -> float:
-        """Returns how many seconds are left; 0 once it is over."""
+        """Return the number of seconds left, or 0 if the deadline has passed."""
         return max(self._end - time.monotonic(), 0.0)

@@ -1,4 +1,4 @@
-"""Locks that a child process does not find locked."""
+"""Locks that are never held in a forked child process."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import weakref
 
 
 class ForkSafeLock:
-    """Has a reentrant lock, and a new one in each child process that :manpage:`fork(2)` makes.
+    """Hold a reentrant lock, and replace it with a new one in each child process of :manpage:`fork(2)`.
 
-    The threads which may hold the old one do not exist there: nobody would ever release it.
+    The child has only the thread that forked. A lock held by another thread would never be released there.
     """
 
     __slots__ = ("__weakref__", "lock")
@@ -22,12 +22,12 @@ class ForkSafeLock:
         _all.add(self)
 
     def renew(self) -> None:
-        """Replaces the lock by a free one."""
+        """Replace the lock with a free one."""
         self.lock = threading.RLock()
-        """Not to be kept for longer than it is held."""
+        """The current lock. Look it up for each use: a fork replaces it."""
 
     def get(self) -> threading.RLock:
-        """Returns the lock."""
+        """Return the lock."""
         return self.lock
 
 

@@ -1,16 +1,16 @@
-"""Private hooks: how our own transports, listeners and backends do for less what their documented methods do.
+"""Private hooks: faster replacements for documented methods in our own transports, listeners and backends.
 
-A hook is a method with a name that begins with ``_hook_``. It takes the place of documented methods: `STANDS_FOR` says
-of which. The code that wants one asks `find_hook`, once per connection and never per packet, and has a default made of
-documented methods alone. Three rules let any object with the documented methods work:
+A hook is a method whose name starts with ``_hook_``. `STANDS_FOR` lists the documented methods that each hook replaces.
+Code that uses a hook looks it up with `find_hook` once per connection, never per packet, and falls back to a default
+that uses documented methods only. Three rules ensure that any object with the documented methods works:
 
-* The *type* of an object decides. A mock made with ``spec=`` answers to every name that its specification has, but its
-  type does not.
-* The abstract classes define no hook. A subclass written by a user inherits none.
-* An override of a documented method has the last word. A class that overrides one loses the inherited hooks that stand
-  for it (`drop_overridden_hooks`), unless it defines them again. So a class never calls a hook of its own.
+* Hooks are looked up on the *type* of an object. A mock made with ``spec=`` has every attribute of its specification;
+  its type does not.
+* The abstract classes do not define hooks. A user's subclass inherits none.
+* An override of a documented method takes precedence. A class that overrides such a method loses the inherited hooks
+  that replace it (`drop_overridden_hooks`), unless it defines them again. Therefore a class never calls its own hooks.
 
-The modules ``_hooks`` of the transports (asynchronous and blocking) and of the backends have one function per hook,
+The ``_hooks`` modules of the transports (asynchronous and blocking) and of the backends contain one function per hook,
 with its contract and its default.
 """
 
@@ -43,16 +43,16 @@ STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     "_hook_is_cancellation": ("get_cancelled_exc_class",),
     "_hook_is_cancelled": (),
 }
-"""The documented methods whose place each hook takes."""
+"""The documented methods that each hook replaces."""
 
 
 def find_hook(obj: object, name: str) -> Any:
-    """Return the hook *name* of *obj* as a plain function, to be called with *obj* first; None if its type has none."""
+    """Return the hook *name* of *obj* as a function that takes *obj* first, or None if its type has no such hook."""
     return getattr(type(obj), name, None)
 
 
 def drop_overridden_hooks(cls: type[Any]) -> None:
-    """Remove the hooks from *cls*, a new class, that stand for a method which *cls* has from a more specific class."""
+    """Remove from the new class *cls* each hook whose documented methods come from a more derived class."""
     for name, documented in STANDS_FOR.items():
         if getattr(cls, name, None) is not None:
             depth = _depth(cls, name)
@@ -61,6 +61,6 @@ def drop_overridden_hooks(cls: type[Any]) -> None:
 
 
 def _depth(cls: type[Any], name: str) -> int:
-    """Return how many classes of the method resolution order come before the one that defines *name*."""
+    """Return the index in the method resolution order of the class that defines *name*; its length if none does."""
     order = cls.__mro__
     return next((depth for depth, base in enumerate(order) if name in vars(base)), len(order))

@@ -1,4 +1,4 @@
-"""Which of our methods a user has replaced: by a subclass, by an attribute of the object, or by a mock."""
+"""Detect which of our methods a subclass, an instance attribute or a mock replaces."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 def is_overridden(obj: object, method: Callable[..., Any]) -> bool:
-    """Return whether *obj* has something else under the name of *method*, a function as our class defines it."""
+    """Return whether *obj* replaces *method*, a function defined in our class."""
     return getattr(getattr(obj, method.__name__), "__func__", None) is not method
 
 
 def provider(obj: object, name: str) -> type[Any] | None:
-    """Return the class that *obj* has its method *name* from.
+    """Return the class from which *obj* gets its method *name*.
 
-    None if no class defines it: it is an attribute of the object itself, or *obj* is a mock.
+    Return None if no class defines it: it is an attribute of the object itself, or *obj* is a mock.
     """
     if name in getattr(obj, "__dict__", ()):
         return None

@@ -1,4 +1,4 @@
-"""Who is given something to own closes it, also if the arguments are refused."""
+"""Close an owned resource if setting up its owner fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class _Closeable(Protocol):
 
 @contextmanager
 def closed_on_failure(resource: _Closeable) -> Iterator[None]:
-    """Closes *resource* if the body of the ``with`` statement raises."""
+    """Close *resource* if the body of the ``with`` statement raises an exception."""
     try:
         yield
     except BaseException:

@@ -1,4 +1,4 @@
-"""Log records of servers. Whatever happens to a record, the server goes on."""
+"""Log records of servers. An error while logging does not stop the server."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PEER_ERRORS: Final[tuple[type[Exception], ...]] = (BaseProtocolParseError, *TLS
 
 
 def log(logger: logging.Logger, level: int, message: str, *args: object, exc_info: BaseException | None = None) -> None:
-    """Log a record. If a filter or a handler of *logger* fails, that costs this record and nothing else.
+    """Log a record. If a filter or a handler of *logger* raises an exception, only this record is lost.
 
-    Python's own rule applies to the failure: it is printed if `logging.raiseExceptions` is true.
+    As in the standard library, the exception is printed if `logging.raiseExceptions` is true.
     """
     try:
         logger.log(level, message, *args, exc_info=exc_info, stacklevel=2)
@@ -35,29 +35,29 @@ def log(logger: logging.Logger, level: int, message: str, *args: object, exc_inf
 
 
 def log_fault(logger: logging.Logger, peer: object, exc: BaseException, origin: Origin | None) -> None:
-    """Log what user code has raised and not handled.
+    """Log an exception that user code raised and did not handle.
 
-    An invalid packet of this peer, or bytes that are not TLS, are its fault: one ``WARNING`` that says why. The
-    traceback is for ``DEBUG``. The rest is one ``ERROR`` with its traceback.
+    Invalid packets and invalid TLS data from this peer produce one ``WARNING`` line with the reason, and a ``DEBUG``
+    record with the traceback. All other errors produce one ``ERROR`` record with the traceback.
 
     Parameters:
-        logger: gets the records.
-        peer: how to call the peer.
-        exc: what was raised.
-        origin: where the errors of this peer come from; None if there were none.
+        logger: the logger.
+        peer: how records name the peer.
+        exc: the exception.
+        origin: identifies errors caused by this peer; None if there were none.
     """
     of_peer, rest = partition(
         exc, lambda item: isinstance(item, _PEER_ERRORS) and origin is not None and origin.is_of(item)
     )
     if of_peer is not None:
         log(logger, logging.WARNING, "%s: %s", peer, _Reasons(of_peer))
-        log(logger, logging.DEBUG, "%s: the handler has not caught this error", peer, exc_info=of_peer)
+        log(logger, logging.DEBUG, "%s: the handler did not catch this error", peer, exc_info=of_peer)
     if rest is not None:
         log(logger, logging.ERROR, "%s: unhandled exception", peer, exc_info=rest)
 
 
 class _Reasons:
-    """What the peer did wrong, in one line. Made when the record is written: there, `logging` handles errors."""
+    """The peer's errors in one line. Formatted when the record is written, where `logging` handles exceptions."""
 
     def __init__(self, exc: BaseException) -> None:
         self._exc = exc

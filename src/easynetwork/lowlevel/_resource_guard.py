@@ -1,4 +1,4 @@
-"""Things that one task may use at a time."""
+"""Guards for resources that one task at a time may use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from easynetwork.exceptions import BusyResourceError
 
 
 class ResourceGuard:
-    """Refuses a second user instead of queueing it. A context manager, for ``with`` and ``async with``."""
+    """Reject a second concurrent user with an error. Supports ``with`` and ``async with``."""
 
     __slots__ = ("_message", "busy")
 
@@ -19,7 +19,7 @@ class ResourceGuard:
         self.busy = False
 
     def check(self) -> None:
-        """Raises `BusyResourceError` while the resource is in use."""
+        """Raise `BusyResourceError` if the resource is in use."""
         if self.busy:
             raise BusyResourceError(self._message)
 

@@ -1,4 +1,4 @@
-"""Numbers and sets of error codes that several modules agree on."""
+"""Limits, time-outs and sets of error codes that several modules share."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from ._core.errors import LOST_CONNECTION_ERRNOS
 
 DEFAULT_STREAM_BUFSIZE: Final[int] = 16 * 1024
-"""How many bytes are read from a stream at once, at most."""
+"""Maximum number of bytes per read from a stream."""
 
 MAX_DATAGRAM_BUFSIZE: Final[int] = 64 * 1024
-"""Largest datagram that is read, in bytes. UDP cannot carry more over IP without jumbograms."""
+"""Maximum size of a received datagram, in bytes. UDP over IP cannot carry more without jumbograms."""
 
 SSL_HANDSHAKE_TIMEOUT: Final[float] = 60.0
-"""Seconds that a TLS handshake may take."""
+"""Default time limit for a TLS handshake, in seconds."""
 
 SSL_SHUTDOWN_TIMEOUT: Final[float] = 30.0
-"""Seconds that the exchange of TLS close-notify alerts may take."""
+"""Default time limit for the exchange of TLS close-notify alerts, in seconds."""
 
 HAPPY_EYEBALLS_DELAY: Final[float] = 0.25
-"""Seconds to wait for a connection before trying the next address at the same time (RFC 8305, section 5)."""
+"""Seconds before a connection attempt to the next address starts in parallel (RFC 8305, section 5)."""
 
 ACCEPT_CAPACITY_ERROR_SLEEP_TIME: Final[float] = 0.1
-"""Seconds that a listener pauses when accept(2) fails with one of `ACCEPT_CAPACITY_ERRNOS`."""
+"""Seconds that a listener pauses after accept(2) failed with one of `ACCEPT_CAPACITY_ERRNOS`."""
 
 ACCEPT_CAPACITY_ERRNOS: Final[frozenset[int]] = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""accept(2) fails because this process or this system is short of something; the connection stays in the backlog."""
+"""Errors of accept(2) when the process or the system lacks descriptors or memory. The connection stays queued."""
 
 
 def _existing_errnos(*names: str) -> frozenset[int]:
@@ -69,13 +69,13 @@ IGNORABLE_ACCEPT_ERRNOS: Final[frozenset[int]] = _existing_errnos(
     "ETIMEDOUT",
     "ECONNRESET",
 )
-"""accept(2) reports what happened to one pending connection, not to the listener: accept the next one."""
+"""Errors of accept(2) that concern one pending connection and not the listener. The next accept(2) may succeed."""
 
 CLOSED_SOCKET_ERRNOS: Final[frozenset[int]] = frozenset({errno.EBADF, errno.ENOTSOCK})
-"""The file descriptor is no socket (any more)."""
+"""Errors of a file descriptor that is closed or is not a socket."""
 
 NOT_CONNECTED_SOCKET_ERRNOS: Final[frozenset[int]] = frozenset({errno.ENOTCONN, errno.EINVAL})
-"""getpeername(2) says that the socket is not connected. macOS says EINVAL when the peer has gone."""
+"""Errors of getpeername(2) for a socket that is not connected. macOS returns EINVAL after the peer has left."""
 
 
 def _sc_iov_max() -> int:
@@ -86,7 +86,7 @@ def _sc_iov_max() -> int:
 
 
 SC_IOV_MAX: Final[int] = _sc_iov_max()
-"""How many buffers sendmsg(2) takes at once; negative if unknown."""
+"""Maximum number of buffers per sendmsg(2) call; negative if unknown."""
 
 SCM_CREDENTIALS: Final[int | None] = next(
     (
@@ -96,9 +96,9 @@ SCM_CREDENTIALS: Final[int | None] = next(
     ),
     None,
 )
-"""Type of the control message that carries the sender's credentials, where there is one (unix(7))."""
+"""Type of the control message that carries the sender's credentials (unix(7)); None if not supported."""
 
 DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE: Final[int] = (
     socket.CMSG_SPACE(8192) if hasattr(socket, "CMSG_SPACE") else 0
 )
-"""Space for received control messages, in bytes."""
+"""Default buffer size for received control messages, in bytes."""

@@ -1,4 +1,4 @@
-"""Executors of :mod:`concurrent.futures` in asynchronous code."""
+"""Use executors of :mod:`concurrent.futures` from coroutines."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _T_Executor = TypeVar("_T_Executor", bound=concurrent.futures.Executor)
 
 
 class AsyncExecutor(Generic[_T_Executor]):
-    """Runs functions in an executor, and lets coroutines wait for them. ``async with`` shuts it down on exit.
+    """Run functions in an executor and wait for them in coroutines. ``async with`` shuts the executor down on exit.
 
     Parameters:
         executor: the executor.
-        backend: the asynchronous library to wait with; None for the one that runs the current task.
-        handle_contexts: call functions in a copy of the caller's context, without its asynchronous library. Turn it
-            off for other processes: a context cannot be sent there.
+        backend: the asynchronous backend to wait with; None for the one that runs the current task.
+        handle_contexts: call functions in a copy of the caller's context, with the current asynchronous library unset.
+            Disable it for process pools: a context cannot be pickled.
 
     Raises:
-        TypeError: *executor* is no executor.
+        TypeError: *executor* is not a `concurrent.futures.Executor`.
     """
 
     __slots__ = ("__backend", "__executor", "__handle_contexts", "__weakref__")
@@ -70,25 +70,25 @@ class AsyncExecutor(Generic[_T_Executor]):
         return self.__executor
 
     def backend(self) -> AsyncBackend:
-        """Returns the backend this object waits with."""
+        """Return the backend that this object waits with."""
         return self.__backend
 
     async def run(self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Calls ``func(*args, **kwargs)`` in the executor and returns its result.
+        """Call ``func(*args, **kwargs)`` in the executor and return its result.
 
-        If cancelled before the call has begun, it is not made. A call that has begun is waited for, and its outcome is
-        that of this coroutine.
+        If this coroutine is cancelled before the call has started, the call is not made. If the call has started, this
+        coroutine waits for it and returns its result or raises its exception.
 
         Raises:
             RuntimeError: the executor is shut down.
-            concurrent.futures.CancelledError: somebody else has cancelled the call.
+            concurrent.futures.CancelledError: the call was cancelled elsewhere, for example by the executor's shutdown.
         """
         return await unwrap_future(self.__submit(partial(func, *args, **kwargs)), self.__backend)
 
     def map(self, func: Callable[..., _T], *iterables: Iterable[Any]) -> AsyncGenerator[_T]:
-        """Calls *func* with the items of all *iterables*, as `map` does, at once; yields the results in order.
+        """Submit *func* at once for the items of all *iterables*, like `map`. Yield the results in order.
 
-        When the generator is closed, or a call has failed, those that have not begun are cancelled.
+        Closing the generator cancels the calls that have not started. So does a call that fails.
 
         Raises:
             RuntimeError: the executor is shut down.
@@ -97,18 +97,18 @@ class AsyncExecutor(Generic[_T_Executor]):
         return _results(futures, self.__backend)
 
     def shutdown_nowait(self, *, cancel_futures: bool = False) -> None:
-        """Refuses further calls, and does not wait for those that were accepted. Idempotent.
+        """Stop accepting calls, without waiting for the calls already submitted. Idempotent.
 
         Parameters:
-            cancel_futures: cancel the calls that have not begun.
+            cancel_futures: cancel the calls that have not started.
         """
         self.__executor.shutdown(wait=False, cancel_futures=cancel_futures)
 
     async def shutdown(self, *, cancel_futures: bool = False) -> None:
-        """Refuses further calls and waits for those that were accepted. Idempotent. Cannot be cancelled.
+        """Stop accepting calls and wait for the calls already submitted. Idempotent. Cannot be cancelled.
 
         Parameters:
-            cancel_futures: cancel the calls that have not begun.
+            cancel_futures: cancel the calls that have not started.
         """
         await self.__backend.run_in_thread(
             partial(self.__executor.shutdown, wait=True, cancel_futures=cancel_futures), abandon_on_cancel=False
@@ -135,11 +135,11 @@ async def _results(futures: list[concurrent.futures.Future[_T]], backend: AsyncB
 async def unwrap_future(future: concurrent.futures.Future[_T], backend: AsyncBackend) -> _T:
     """Wait for *future* and return its result.
 
-    Cancelling this call cancels *future*; if it is too late for that, the call waits for its outcome and returns it. If
-    both were cancelled, the cancellation of the call is raised.
+    Cancelling this coroutine cancels *future*. If *future* can no longer be cancelled, the coroutine waits for it and
+    returns its result. If both were cancelled, the cancellation of the coroutine is raised.
 
     Raises:
-        concurrent.futures.CancelledError: *future* was cancelled, and not by cancelling this call.
+        concurrent.futures.CancelledError: *future* was cancelled, but not by the cancellation of this coroutine.
     """
     if not future.done():
         try:
@@ -149,19 +149,19 @@ async def unwrap_future(future: concurrent.futures.Future[_T], backend: AsyncBac
                 raise
             await backend.ignore_cancellation(_wait(future, backend))
     if future.cancelled():
-        await backend.coro_yield()  # if this task was cancelled, too, that comes first
+        await backend.coro_yield()  # raises the cancellation of this task, which takes precedence
     return future.result(timeout=0)
 
 
 async def _wait(future: concurrent.futures.Future[Any], backend: AsyncBackend) -> None:
-    """Waits until *future* is done, whichever thread completes it."""
+    """Wait until *future* is done. Any thread may complete it."""
     done = backend.create_event()
     async with backend.create_threads_portal() as portal:
 
         def wake(_: object) -> None:
             try:
                 portal.run_sync_soon(done.set)
-            except RuntimeError:  # this is the thread of the event loop, or nobody waits any more
+            except RuntimeError:  # this thread runs the event loop, or the portal is closed
                 done.set()
 
         future.add_done_callback(wake)

@@ -1,4 +1,4 @@
-"""What a request handler may ask for at a ``yield``."""
+"""Parameters that a request handler may yield to receive its next request."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 
 class RecvAncillaryDataParams(NamedTuple):
-    """Asks for the ancillary data that comes with the request.
+    """Request the ancillary data that comes with the next request.
 
-    If the system has truncated it, for lack of room or of free file descriptors, `OSError` (``EMSGSIZE``) is raised at
-    the ``yield``. The request stays for the next ``yield`` of the same generator.
+    If the system truncated the ancillary data, for lack of buffer space or of free file descriptors, `OSError`
+    (``EMSGSIZE``) is raised at the ``yield``. The request is kept for the next ``yield`` of the same generator.
     """
 
     data_received: Callable[[Any], object]
@@ -22,10 +22,10 @@ class RecvAncillaryDataParams(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecvParams:
-    """How to wait for the next request."""
+    """Options for receiving the next request."""
 
     timeout: float | None = None
-    """Longest time to wait, in seconds; None or infinity for ever. Then `TimeoutError` is raised at the ``yield``."""
+    """Seconds before `TimeoutError` is raised at the ``yield``. With None or infinity, there is no time limit."""
 
     recv_with_ancillary: RecvAncillaryDataParams | None = None
-    """If given, the request is received in one read, together with ancillary data (Unix sockets)."""
+    """If given, receive the request in one read together with its ancillary data (Unix sockets only)."""

@@ -1,4 +1,4 @@
-"""Sockets: addresses, options, typed attributes, and a view that cannot close, read or write them."""
+"""Public socket tools: addresses, options, typed attributes and a restricted view of a socket."""
 
 from __future__ import annotations
 

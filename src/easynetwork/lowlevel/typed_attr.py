@@ -1,6 +1,6 @@
-"""Typed attributes: facts about a connection, asked for by a key that knows the type of its value.
+"""Typed attributes: information about a connection, looked up by a key whose annotation is the type of the value.
 
-The keys are attributes of a class and their annotations are the types::
+Keys are the attributes of a class::
 
     class ConnectionAttribute(TypedAttributeSet):
         peer_name: str = typed_attribute()
@@ -26,12 +26,12 @@ _NO_DEFAULT: Final = object()
 
 
 def typed_attribute() -> Any:
-    """Returns a new key, equal to itself only."""
+    """Return a new unique key."""
     return object()
 
 
 class TypedAttributeSet:
-    """Base of classes that group keys. Each public attribute needs an annotation."""
+    """Base class for groups of keys. Each public attribute needs an annotation."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ class TypedAttributeSet:
 
 def _own_annotations(cls: type) -> Mapping[str, Any]:
     if sys.version_info >= (3, 14):
-        # Since PEP 649, asking for __annotations__ evaluates them, and a type may exist for the type checker only.
+        # Since PEP 649, reading __annotations__ evaluates them, which fails for names imported for type checking only.
         import annotationlib
 
         return annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
@@ -53,15 +53,15 @@ def _own_annotations(cls: type) -> Mapping[str, Any]:
 
 
 class TypedAttributeProvider:
-    """Base of what answers to keys."""
+    """Base class for objects with typed attributes."""
 
     __slots__ = ()
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """A mapping from each known key to a function that returns its value.
+        """Map each supported key to a function that returns its value.
 
-        Such a function may raise `TypedAttributeLookupError` if there is no value at present.
+        The function may raise `TypedAttributeLookupError` if there is no value at present.
         """
         return {}
 
@@ -73,19 +73,19 @@ class TypedAttributeProvider:
 
     @final
     def extra(self, attribute: Any, default: object = _NO_DEFAULT) -> object:
-        """Returns the value of *attribute*.
+        """Return the value of *attribute*.
 
         Parameters:
             attribute: a key.
-            default: what to return if there is no value.
+            default: returned if there is no value.
 
         Raises:
-            TypedAttributeLookupError: there is no value, and no *default*.
+            TypedAttributeLookupError: there is no value and no *default*.
         """
         try:
             get_value = self.extra_attributes.get(attribute)
             if get_value is None:
-                raise TypedAttributeLookupError("The attribute is unknown")
+                raise TypedAttributeLookupError("The object does not support this attribute")
             return get_value()
         except TypedAttributeLookupError:
             if default is _NO_DEFAULT:

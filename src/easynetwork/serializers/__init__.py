@@ -1,4 +1,4 @@
-"""Serializers: from packet to bytes and back. They know nothing of sockets."""
+"""Serializers convert packets to bytes and back. They do not use sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a CBOR data item begins (RFC 8949, section 3): a type, and a number."""
+"""The head of a CBOR data item: a major type and an argument (RFC 8949, section 3)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ._self_delimiting import Nesting
 
 
 def read_head(held: memoryview, start: int) -> tuple[int, int | Nesting] | None:
-    """Return where the head at *start* ends, and what follows inside; None if it is cut off."""
+    """Return where the head at *start* ends and how many items follow inside it, or None if the head is incomplete."""
     first = held[start]
     major_type, additional_information = first >> 5, first & 0x1F
     end = start + 1
@@ -37,11 +37,11 @@ def read_head(held: memoryview, start: int) -> tuple[int, int | Nesting] | None:
 
 
 def read_argument(data: bytes | memoryview, position: int) -> tuple[int, int]:
-    """Return the number in the head at *position*, and where the head ends.
+    """Return the argument of the head at *position* and the end of the head.
 
     Raises:
-        EOFError: it is cut off.
-        ValueError: it has no number.
+        EOFError: the head is incomplete.
+        ValueError: the head has no argument.
     """
     if position >= len(data):
         raise EOFError

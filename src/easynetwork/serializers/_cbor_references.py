@@ -1,4 +1,4 @@
-"""References inside of a CBOR item (http://cbor.schmorp.de/value-sharing): tag 28 marks an item, tag 29 repeats it."""
+"""References within a CBOR item (http://cbor.schmorp.de/value-sharing). Tag 28 marks an item; tag 29 refers to it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SHAREABLE, _REFERENCE, _SET = 28, 29, 258
 
 
 class _Open:
-    """An item that holds others, of which not all have been seen.
+    """An item whose nested items have not all been read.
 
-    *items* were seen, *missing* are still to come (-1: until a break). *size* counts what it holds at any depth, as if
-    each reference was replaced by what it refers to.
+    *items* were read; *missing* are still to come, or -1 for all up to a break. *size* counts the nested items at any
+    depth, with each reference replaced by its target.
     """
 
     __slots__ = ("is_hashed", "is_map", "items", "missing", "shared", "size")
@@ -23,32 +23,33 @@ class _Open:
         self.missing = missing
         self.is_map = is_map
         self.is_hashed = is_hashed
-        self.shared = shared  # the number by which it is referred to
+        self.shared = shared  # its number as the target of references, -1 if it is not one
         self.items = 0
         self.size = 1
 
     @property
     def is_next_hashed(self) -> bool:
-        """Whether the next item is a key of a map or a member of a set, or inside of one."""
+        """Whether the next item is, or is nested in, a map key or a set member."""
         return self.is_hashed or (self.is_map and self.items % 2 == 0)
 
 
 def check_references(data: bytes) -> str | None:
-    """Return what is wrong with the references in *data*, one whole item; None if nothing is.
+    """Return what is wrong with the references in *data*, one complete item, or None if they are valid.
 
-    Refused are cycles, which are not plain data, and keys that are small only because of references: thirty tuples that
-    hold the one before twice make a key whose hash takes minutes.
+    Cycles are rejected because they are not plain data. Map keys and set members that are small only because of
+    references are rejected because of the cost of their hash: thirty tuples, each with two references to the previous
+    one, make a key whose hash takes minutes.
     """
     held = memoryview(data)
     outermost = _Open(1)
     open_items = [outermost]
-    sizes: list[int | None] = []  # of the items that may be referred to, None while they are open
+    sizes: list[int | None] = []  # of the items marked with tag 28; None until an item is complete
     hashed = position = 0
     while open_items:
         parent = open_items[-1]
         head = read_head(held, position) if position < len(held) else None
         if head is None or head[1] is Nesting.MALFORMED:
-            return None  # The decoder will say so.
+            return None  # the decoder reports the error
         major_type = held[position] >> 5
         tag = read_argument(held, position)[0] if major_type == 6 else -1
         position, nesting = head
@@ -64,11 +65,11 @@ def check_references(data: bytes) -> str | None:
                 return "a reference must be a number"
             size = sizes[number] if number < len(sizes) else None
             if size is None:
-                return f"the reference to item {number} makes a cycle, or there is no such item"
+                return f"the reference to item {number} makes a cycle, or the item does not exist"
             if parent.is_next_hashed:
                 hashed += size
                 if hashed > len(held):
-                    return "a map key or a member of a set is too large, with all that it refers to"
+                    return "a map key or set member is too large, including the items that it refers to"
             _close(parent, min(size, len(held)))
         elif nesting == 0:
             _close(parent, 1)
@@ -92,7 +93,7 @@ def check_references(data: bytes) -> str | None:
 
 
 def _close(parent: _Open, size: int) -> None:
-    """Take note that an item of *size* inside of *parent* is complete."""
+    """Record that an item of *size* within *parent* is complete."""
     parent.items += 1
     parent.size += size
     if parent.missing > 0:

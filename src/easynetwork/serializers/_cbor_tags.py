@@ -1,8 +1,8 @@
-"""Which CBOR tags may be decoded: those that make plain data, at a cost in proportion to their size.
+"""Restrict CBOR tags to those that produce plain data at a cost proportional to their size.
 
-A tag tells the decoder to make something of the item that follows (RFC 8949, section 3.4). ``cbor2`` compiles regular
-expressions (tag 35) and parses mail (tag 36): two kilobytes of a hostile expression take seconds. So the bytes are
-looked through before they are decoded. One regular expression skips everything that is not a tag of interest.
+A tag tells the decoder how to interpret the next item (RFC 8949, section 3.4). ``cbor2`` compiles regular expressions
+(tag 35) and parses mail (tag 36); a hostile expression of two kilobytes takes seconds. Therefore the bytes are scanned
+for tags before they are decoded. A single regular expression skips everything that is not a tag to check.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ._cbor_heads import read_argument
 PLAIN_TAGS: Final[frozenset[int]] = frozenset(
     {
         *(0, 1, 1004),  # dates as text, seconds since the epoch
-        *(2, 3),  # integers of any size
+        *(2, 3),  # big integers
         *(25, 256),  # references to strings
-        28,  # marks what may be referred to
+        28,  # marks a target of references
         37,  # UUIDs
         *(52, 54, 260, 261),  # IP addresses and networks
         258,  # sets
@@ -28,22 +28,22 @@ PLAIN_TAGS: Final[frozenset[int]] = frozenset(
         55799,  # self-described CBOR
     }
 )
-"""Decoded without a further look."""
+"""Tags decoded without further checks."""
 
 _DECIMAL, _BIGFLOAT, _REFERENCE, _RATIONAL, _DAYS = 4, 5, 29, 30, 100
 _PAIRS: Final = {_DECIMAL: "decimal", _BIGFLOAT: "bigfloat", _RATIONAL: "fraction"}
 _CHECKED_TAGS: Final = frozenset({*_PAIRS, _REFERENCE, _DAYS})
 
 _MAX_DIGITS: Final = 4300
-"""As `sys.int_info` limits it: to convert a number takes quadratic time."""
+"""The limit of `sys.int_info`. Converting a number takes quadratic time."""
 _TOO_LARGE: Final = 10**_MAX_DIGITS
 _MAX_BYTES: Final = (_TOO_LARGE.bit_length() + 7) // 8
 _MAX_EXPONENT: Final = 999_999
-"""As the default context of `decimal` limits it."""
+"""The limit of `decimal`'s default context."""
 
 
 def _skipping(*heads: bytes, size: int) -> bytes:
-    """Returns a regular expression for items that begin with one of *heads*, followed by *size* bytes."""
+    """Return a regular expression for an item that starts with one of *heads*, followed by *size* bytes."""
     return b"[" + b"".join(heads) + b"]" + b"." * size
 
 
@@ -65,15 +65,15 @@ _UNINTERESTING: Final = re.compile(
     + b")*+",
     re.DOTALL,
 )
-"""Matches all but long strings and the tags that are not plain. Nesting does not matter: heads are found either way."""
+"""Matches everything except long strings and tags that are not plain. Nesting does not matter."""
 
 
 class TagScanner:
-    """Finds tags that must not be decoded.
+    """Find tags that must not be decoded.
 
     Parameters:
-        is_interpreted: whether the decoder makes something of a tag. Tags that it leaves alone are harmless.
-        allowed: more tags to decode.
+        is_interpreted: returns whether the decoder interprets a tag. Other tags are harmless.
+        allowed: additional tags to decode.
     """
 
     __slots__ = ("_harmless", "_is_interpreted", "_suspects")
@@ -88,20 +88,20 @@ class TagScanner:
         )
 
     def is_plain(self, tag: int) -> bool:
-        """Return whether *tag* can be decoded without a further look."""
+        """Return whether *tag* can be decoded without further checks."""
         return tag in self._harmless or not (tag in _CHECKED_TAGS or self._is_interpreted(tag))
 
     def is_clean(self, data: bytes, size: int) -> bool:
-        """Return whether *data*, any number of items, can be decoded without a further look.
+        """Return whether *data*, any number of items, can be decoded without further checks.
 
-        Of more than *size* bytes, only a glance is taken: false may be a mistake then.
+        If *data* is longer than *size* bytes, only a quick check is made, which may return False for clean data.
         """
-        if len(data.translate(None, self._suspects)) == len(data):  # a tenth of what a search costs
+        if len(data.translate(None, self._suspects)) == len(data):  # costs a tenth of a scan
             return True
         return len(data) <= size and self.scan(data) == (None, False)
 
     def scan(self, data: bytes) -> tuple[str | None, bool]:
-        """Return what is wrong with the first tag that is refused, and whether there are references before it."""
+        """Return what is wrong with the first rejected tag, or None, and whether a reference precedes it."""
         position = longest = 0
         has_references = False
         try:
@@ -121,9 +121,9 @@ class TagScanner:
                     position = _skip_pair(data, position, argument, longest)
                 elif argument == _DAYS:
                     if _byte(data, position) >> 5 > 1:  # cbor2 5.6.0 crashes the interpreter for a decimal
-                        return f"tag {argument} (days since the epoch) is allowed for an integer only", has_references
+                        return f"tag {argument} (days since the epoch) must contain an integer", has_references
                 elif self._is_interpreted(argument):
-                    return f"tag {argument} does not make plain data, and is not in allowed_tags", has_references
+                    return f"tag {argument} does not produce plain data and is not in allowed_tags", has_references
         except EOFError:
             pass
         except ValueError as exc:
@@ -133,9 +133,9 @@ class TagScanner:
 
 def _end_of_uninteresting(data: bytes, position: int) -> int:
     match = _UNINTERESTING.match(data, position)
-    assert match is not None, "the expression matches nothing, too"
+    assert match is not None, "the expression also matches an empty string"
     position = match.end()
-    # A malformed head: the decoder does not get beyond it. A head that is cut off: neither.
+    # The decoder stops at a malformed head, so the bytes after it need no check.
     if position < len(data) and data[position] & 0x1F > 27:
         return len(data)
     return position
@@ -148,13 +148,13 @@ def _byte(data: bytes, position: int) -> int:
 
 
 def _skip_pair(data: bytes, position: int, tag: int, longest: int) -> int:
-    """Return where the array of two integers ends that follows *tag*.
+    """Return the end of the array of two integers that follows *tag*.
 
-    Anything else inside is refused: ``cbor2`` 5 takes 1e99999999, as a text or a decimal, for a fraction's numerator.
-    *longest* is the size of the largest byte string that may be referred to.
+    Any other content is rejected: ``cbor2`` 5 accepts 1e99999999, as text or decimal, as the numerator of a fraction.
+    *longest* is the size of the largest byte string that a reference may refer to.
     """
     name = _PAIRS[tag]
-    while data.startswith(b"\xd8\x1c", position):  # what the encoder writes with value_sharing
+    while data.startswith(b"\xd8\x1c", position):  # tag 28, which the encoder writes with value_sharing
         position += 2
     is_until_break = _byte(data, position) == 0x9F
     if is_until_break:
@@ -176,7 +176,11 @@ def _skip_pair(data: bytes, position: int, tag: int, longest: int) -> int:
 
 
 def _read_integer(data: bytes, position: int, name: str, longest: int) -> tuple[int, int]:
-    """Return the integer at *position* (its absolute value will do), and where it ends."""
+    """Return the absolute value of the integer at *position*, for limit checks, and where the integer ends.
+
+    The value of a negative integer may be off by one. The value of a reference is only tested for too many digits; if
+    it passes, the result is 0.
+    """
     major_type = _byte(data, position) >> 5
     argument, position = read_argument(data, position)
     if major_type < 2:
@@ -184,7 +188,7 @@ def _read_integer(data: bytes, position: int, name: str, longest: int) -> tuple[
     if major_type != 6 or argument not in (2, 3):
         raise ValueError(f"a {name} must be an array of two integers")
     is_string = _byte(data, position) >> 5 == 2
-    is_reference = data.startswith(b"\xd8\x19", position)  # to a string that the encoder has written before
+    is_reference = data.startswith(b"\xd8\x19", position)  # tag 25: a string that the encoder wrote before
     size, position = read_argument(data, position + 2 * is_reference)
     if is_reference:
         number = _TOO_LARGE if longest > _MAX_BYTES - 1 else 0

@@ -1,4 +1,4 @@
-"""Parsing in a buffer, for serializers that cannot parse in place."""
+"""Parse a buffer with a serializer that cannot parse in place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _T_Result = TypeVar("_T_Result")
 def deserialize_from_buffer(
     consumer: Generator[None, bytes, _T_Result], buffer: memoryview
 ) -> Generator[None, int, _T_Result]:
-    """Feeds *consumer* with copies of what is written at the start of *buffer*."""
+    """Feed *consumer* with copies of the bytes written at the start of *buffer*."""
     next(consumer)
     while True:
         nbytes = yield

@@ -1,4 +1,4 @@
-"""Where a JSON document ends in a stream that has nothing between documents."""
+"""Find the end of a JSON document in a stream without separators."""
 
 from __future__ import annotations
 
@@ -27,19 +27,20 @@ _BRACKET_OR_STRING: Final = {
 
 
 def read_json_frame(limit: int) -> Generator[None, bytes, tuple[bytes, bytes]]:
-    """Waits for a document; returns it, and the bytes after it. Whitespace before each is dropped.
+    """Wait for a document. Return it and the bytes after it. Drop whitespace before both.
 
-    Nothing is validated: a document that begins with a bracket or a quotation mark ends where that is closed, any other
-    (a number, a word) before the first byte that is not printable ASCII. Each byte is looked at once.
+    The document is not validated. If it starts with a bracket or a quotation mark, it ends where that is closed. Any
+    other document (a number, a word) ends before the first byte that is not printable ASCII. Each byte is examined
+    once.
 
     Raises:
-        LimitOverrunError: the document has, or will have, more than *limit* bytes.
+        LimitOverrunError: the document is longer than *limit* bytes.
     """
     chunk = b""
     while not (document := chunk.lstrip(JSON_WHITESPACE)):
         chunk = yield
     if _NOT_PRINTABLE.match(document):
-        return document, b""  # No document begins like this. Nothing says where the next one begins either.
+        return document, b""  # not the start of a document, and the start of the next one is unknown
     limit -= len(chunk) - len(document)
     held = BytesIO()
     held.write(document)
@@ -56,9 +57,9 @@ def read_json_frame(limit: int) -> Generator[None, bytes, tuple[bytes, bytes]]:
 
 
 def _drop_rest(finder: _End, searched: int) -> Generator[None, bytes, bytes]:
-    """Drop the rest of a document, of which *finder* has searched that many bytes; return what follows it."""
+    """Drop the rest of a document, of which *finder* has examined *searched* bytes. Return the bytes after it."""
     while True:
-        finder.position -= searched  # 1 is left if the next byte is an escaped one
+        finder.position -= searched  # 1 is left if the next byte is escaped
         chunk = yield
         end = finder.find_end(memoryview(chunk))
         if end >= 0:
@@ -72,14 +73,14 @@ def _new_end_finder(first_byte: bytes) -> _End:
 
 
 class _End(EndFinder, Protocol):
-    """An end finder that can go on with other bytes."""
+    """An end finder that can continue in other bytes."""
 
     position: int
-    """From where on to search."""
+    """Index at which the search continues."""
 
 
 class _EndOfPlain:
-    """Finds the end of a number or a word."""
+    """Find the end of a number or a word."""
 
     __slots__ = ("position",)
 
@@ -93,7 +94,7 @@ class _EndOfPlain:
 
 
 class _EndOfEnclosed:
-    """Finds the end of an object, an array or a string."""
+    """Find the end of an object, an array or a string."""
 
     __slots__ = ("_depth", "_in_string", "_tokens", "position")
 
@@ -108,7 +109,7 @@ class _EndOfEnclosed:
             self.position = match.end()
             token = held[match.start()]
             if token == _BACKSLASH:
-                self.position += 1  # past the escaped byte, which may not have arrived
+                self.position += 1  # skip the escaped byte, which may not have arrived yet
                 continue
             if token == _QUOTATION_MARK:
                 self._in_string = not self._in_string

@@ -1,4 +1,4 @@
-"""Where a stream goes on after a packet that failed, as generators tell the decoder that drives them."""
+"""Tell the decoder that drives a generator where the stream continues after an invalid packet."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ _REMAINING_DATA: Final = "_easynetwork_remaining_data"
 
 
 def note_remaining_data(exc: BaseException, remaining_data: ReadableBuffer) -> None:
-    """Note on *exc*, raised by user code for a frame that was cut already, what follows that frame.
+    """Attach to *exc*, which user code raised for a complete frame, the bytes after that frame.
 
-    The exception itself goes through the generators unchanged, so it has to carry this.
+    The exception itself must pass through the generators unchanged, so it carries the bytes in an attribute.
     """
     exc.__dict__[_REMAINING_DATA] = remaining_data
 
 
 def pop_remaining_data(exc: BaseException) -> ReadableBuffer | None:
-    """Take the note off *exc*. Return what follows the frame; None if only the generator knew where that is."""
+    """Remove and return the bytes attached to *exc*, or None if only the generator knows where the frame ends."""
     remaining_data: ReadableBuffer | None = exc.__dict__.pop(_REMAINING_DATA, None)
     return remaining_data
 
 
 def rest_of_refused(error: LimitOverrunError) -> Generator[None, bytes, bytes] | None:
-    """Return what takes the rest of a packet that has not ended yet; None if nothing says where it ends."""
+    """Return a generator that drops the rest of an incomplete packet, or None if the end of the packet is unknown."""
     if error._rest is None and error._separator:
         return drop_through(error._separator)
     return error._rest
 
 
 def drop_through(separator: bytes) -> Generator[None, bytes, bytes]:
-    """Drop what is sent in, up to *separator*, and return what follows. Hold less than one separator meanwhile."""
+    """Drop received bytes up to and including *separator*. Return the bytes after it. Buffer less than a separator."""
     overlap = len(separator) - 1
     held = b""
     while True:

@@ -1,7 +1,7 @@
-"""Packets that show by themselves where they end, found without trying to load them again and again.
+"""Find the end of self-delimiting packets without repeated attempts to load them.
 
-Loading an incomplete packet from its beginning each time that bytes arrive takes quadratic time. Here the bytes are
-walked through once: what is needed to be loaded is known to be there.
+Loading an incomplete packet from its start whenever a chunk arrives takes quadratic time. Here the bytes are scanned
+once, and a packet is loaded only when it is complete.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from easynetwork.serializers.base_stream import FileBasedPacketSerializer
 
 
 class EndFinder(Protocol):
-    """Finds the end of one packet."""
+    """Find the end of one packet."""
 
     def find_end(self, held: memoryview, /) -> int:
-        """Returns where the packet ends, or -1 if that is beyond *held*.
+        """Return where the packet ends, or -1 if *held* does not contain the end.
 
-        Remembers what it has seen: from call to call, *held* only gets longer.
+        Keep state between calls: *held* only grows.
         """
 
 
 def receive_to_end(finder: EndFinder, held: BytesIO, limit: int) -> Generator[None, bytes, int]:
-    """Appends to *held* what arrives until *finder* finds the end; returns it, or -1 if *held* exceeds *limit* bytes.
+    """Append received chunks to *held* until *finder* finds the end. Return it, or -1 if *held* exceeds *limit*.
 
-    A `BytesIO` gives its bytes away without copying them, and lets them be seen.
+    A `BytesIO` can be examined, and its contents extracted, without a copy.
     """
     while True:
         with held.getbuffer() as view:
@@ -42,7 +42,7 @@ def receive_to_end(finder: EndFinder, held: BytesIO, limit: int) -> Generator[No
 
 
 class Nesting(enum.Enum):
-    """What an item says other than how many items are inside."""
+    """What the head of an item says about nested items, if it does not give their number."""
 
     UNTIL_BREAK = enum.auto()
     BREAK = enum.auto()
@@ -50,29 +50,29 @@ class Nesting(enum.Enum):
 
 
 ReadHead: TypeAlias = Callable[[memoryview, int], tuple[int, int | Nesting] | None]
-"""Takes the bytes held and where an item begins. Returns where its own bytes end and how many items follow inside.
+"""Takes the received bytes and the start of an item. Returns where its own bytes end and how many items it contains.
 
-None if that cannot be said before more bytes arrive.
+Returns None if more bytes are needed.
 """
 
 _MAX_OPEN_ITEMS = 1000
 
 
 class ItemEndFinder:
-    """Finds the end of an item of a binary format in which each item begins with its size."""
+    """Find the end of an item in a binary format in which each item starts with its size."""
 
     __slots__ = ("_missing", "_outer", "_position", "_read_head")
 
     def __init__(self, read_head: ReadHead) -> None:
         self._read_head = read_head
         self._position: int = 0
-        self._missing: int = 1  # how many items follow, at any depth
-        self._outer: list[int] = []  # the same, outside of each item that is open until a break
+        self._missing: int = 1  # items still to come, at any depth
+        self._outer: list[int] = []  # the same count for each enclosing item that is open until a break
 
     def find_end(self, held: memoryview, /) -> int:
-        """Returns where the item ends, or -1 if that is beyond *held*.
+        """Return where the item ends, or -1 if *held* does not contain the end.
 
-        For a malformed one, returns where that can be told: who loads it will say what is wrong.
+        For a malformed item, return the position where the error is detected. Loading it will report the error.
         """
         while self._missing:
             head = self._read_head(held, self._position) if self._position < len(held) else None
@@ -90,25 +90,25 @@ class ItemEndFinder:
                 self._missing = 0
                 self._outer.clear()
             if not self._missing and self._outer:
-                self._missing = 1  # one more item, or the break
+                self._missing = 1  # the next item, or the break
         return self._position if self._position <= len(held) else -1
 
 
 class SelfDelimitingSerializer(FileBasedPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """A file-based serializer which does not load an incomplete packet each time that bytes arrive."""
+    """A file-based serializer that does not reload an incomplete packet whenever a chunk arrives."""
 
     __slots__ = ()
 
     @abstractmethod
     def new_end_finder(self) -> EndFinder:
-        """Returns what finds the end of one packet."""
+        """Return a new object that finds the end of one packet."""
         raise NotImplementedError
 
     def receive_more(self, data: bytes, /) -> Generator[None, bytes, bytes]:
-        """Waits until the packet is complete, or more bytes are held than allowed."""
+        """Wait until the packet is complete or longer than `buffer_limit`."""
         received = yield
         if len(received) >= len(data):
-            # Loading is faster than looking for the end, and what doubles each time cannot be loaded too often.
+            # Loading is faster than searching for the end. While the data doubles each time, reloading stays linear.
             return data + received
         held = BytesIO()
         held.write(data)

@@ -1,4 +1,4 @@
-"""What a serializer is: from packet to bytes and back."""
+"""Abstract base classes of serializers."""
 
 from __future__ import annotations
 
@@ -20,66 +20,66 @@ from ._resuming import pop_remaining_data
 
 
 class AbstractPacketSerializer(ABC, Generic[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """Makes the bytes of exactly one packet, and a packet of exactly its bytes. Enough for datagrams."""
+    """Convert a packet to bytes, and exactly these bytes to a packet. Sufficient for datagrams."""
 
     __slots__ = ("__weakref__",)
 
     @abstractmethod
     def serialize(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Returns the bytes of *packet*. Whatever it raises is seen by who sends as a crash."""
+        """Return the bytes of *packet*. Any exception makes sending raise `RuntimeError`."""
         raise NotImplementedError
 
     @abstractmethod
     def deserialize(self, data: bytes, /) -> ReceivedDTOPacketT_co:
-        """Returns the packet whose bytes are *data*, all of them and no more.
+        """Return the packet in *data*, which contains exactly one packet.
 
         Raises:
-            DeserializeError: *data* is not the bytes of one packet: malformed, too short or too long.
+            DeserializeError: *data* is malformed, too short or too long.
         """
         raise NotImplementedError
 
 
 class AbstractIncrementalPacketSerializer(AbstractPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """Also finds packets in a stream of bytes, of which any number arrive at a time."""
+    """Also find packets in a byte stream that arrives in chunks of any size."""
 
     __slots__ = ()
 
     @property
     def _between_packets(self) -> bytes:
-        """Bytes that may come between packets without beginning one: a stream that ends after them ended well."""
+        """Bytes allowed between packets that do not start a packet. A stream that ends after them ended cleanly."""
         return b""
 
     @abstractmethod
     def incremental_serialize(self, packet: SentDTOPacketT_contra, /) -> Generator[bytes]:
-        """Yields the bytes of *packet* as a stream carries them, in pieces. Empty pieces are fine, none at all too."""
+        """Yield the bytes of *packet* for a stream, in pieces. Pieces may be empty. Yielding nothing is allowed."""
         raise NotImplementedError
 
     @abstractmethod
     def incremental_deserialize(self) -> Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]]:
-        """Waits for the bytes of one packet.
+        """Wait for the bytes of one packet.
 
-        Each ``yield`` asks for bytes and evaluates to at least one. Ask at least once.
+        Each ``yield`` requests a chunk, which has at least one byte. The generator must yield at least once.
 
         Returns:
-            the packet, and the bytes received after it.
+            the packet and the bytes received after it.
 
         Raises:
-            IncrementalDeserializeError: the bytes are no valid packet; says where to go on.
+            IncrementalDeserializeError: the bytes are not a valid packet; says where the next packet starts.
         """
         raise NotImplementedError
 
     def serialize(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Returns the pieces of `incremental_serialize` as one."""
+        """Return the pieces of `incremental_serialize`, joined."""
         return b"".join(self.incremental_serialize(packet))
 
     def deserialize(self, data: bytes, /) -> ReceivedDTOPacketT_co:
-        """Feeds `incremental_deserialize` with *data*.
+        """Deserialize *data* with `incremental_deserialize`.
 
         Raises:
-            DeserializeError: the generator has raised it (as `IncrementalDeserializeError`), has asked for more bytes
-                (``error_info`` is ``{"data": ...}``) or has left some (``{"packet": ..., "extra": ...}``).
-            RuntimeError: the generator finished before it has asked for bytes.
-            TypeError: the generator returned something else than a packet and the bytes after it.
+            DeserializeError: the generator raised it (as `IncrementalDeserializeError`), asked for more bytes
+                (``error_info`` is ``{"data": ...}``) or left extra bytes (``{"packet": ..., "extra": ...}``).
+            RuntimeError: the generator finished before it asked for bytes.
+            TypeError: the generator did not return a packet and the bytes after it.
         """
         consumer = self.incremental_deserialize()
         try:
@@ -97,7 +97,7 @@ class AbstractIncrementalPacketSerializer(AbstractPacketSerializer[SentDTOPacket
             if type(extra) is not bytes:
                 check_remaining_data(f"{type(self).__name__}.incremental_deserialize()", packet, extra)
         except BaseException as exc:
-            pop_remaining_data(exc)  # it is about *data*, not about the stream that *data* may have been cut out of
+            pop_remaining_data(exc)  # refers to *data*, not to the stream that *data* may come from
             raise
         else:
             consumer.close()
@@ -111,38 +111,38 @@ class BufferedIncrementalPacketSerializer(
     AbstractIncrementalPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co],
     Generic[SentDTOPacketT_contra, ReceivedDTOPacketT_co, WriteableBufferT],
 ):
-    """Also parses in place: received bytes are written into a buffer which the serializer has allocated.
+    """Also parse in place: received bytes are written into a buffer that the serializer allocated.
 
-    Whichever way the bytes arrive, the packets must be the same.
+    The packets must be the same as with `incremental_deserialize`.
     """
 
     __slots__ = ()
 
     @abstractmethod
     def create_deserializer_buffer(self, sizehint: int, /) -> WriteableBufferT:
-        """Returns a new writable buffer of at least one byte. *sizehint*, in bytes, need not be followed."""
+        """Return a new writable buffer of at least one byte. *sizehint*, in bytes, is not binding."""
         raise NotImplementedError
 
     @abstractmethod
     def buffered_incremental_deserialize(
         self, buffer: WriteableBufferT, /
     ) -> Generator[int | None, int, tuple[ReceivedDTOPacketT_co, ReadableBuffer]]:
-        """Waits for the bytes of one packet, which are written into *buffer*.
+        """Wait for the bytes of one packet, which are written into *buffer*.
 
-        Each ``yield`` says where the next bytes are to be written, counted in bytes from the start of *buffer* or, if
-        negative, from its end (None is the start), and evaluates to how many were written there: at least one.
-        Ask at least once.
+        Each ``yield`` gives the position for the next bytes: an offset from the start of *buffer* or, if negative, from
+        its end; None is the start. It evaluates to the number of bytes written there, at least one. The generator must
+        yield at least once.
 
         Returns:
-            the packet, and the bytes received after it, which may be a view of *buffer*.
+            the packet and the bytes received after it, which may be a view of *buffer*.
 
         Raises:
-            IncrementalDeserializeError: the bytes are no valid packet; says where to go on.
+            IncrementalDeserializeError: the bytes are not a valid packet; says where the next packet starts.
         """
         raise NotImplementedError
 
 
 def between_packets(serializer: object) -> bytes:
-    """Return the bytes that may come between packets of *serializer*. A mock, or any other object, knows of none."""
-    is_ours = issubclass(type(serializer), AbstractIncrementalPacketSerializer)  # isinstance() is true for mocks
+    """Return the bytes that may come between packets of *serializer*; ``b""`` for mocks and other objects."""
+    is_ours = issubclass(type(serializer), AbstractIncrementalPacketSerializer)  # isinstance() accepts mocks
     return serializer._between_packets if is_ours else b""  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Bases of one's own serializers: packets with a separator, of a fixed size, or which show where they end."""
+"""Base classes for custom serializers: packets with a separator, of a fixed size, or self-delimiting."""
 
 from __future__ import annotations
 
@@ -18,28 +18,27 @@ from ._copying import deserialize_from_buffer
 from .abc import BufferedIncrementalPacketSerializer
 from .framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
 
-# Attributes have two underscores: these classes are made for inheritance, and nobody should have to know which names
-# are taken.
+# Attributes have two leading underscores, so that subclasses can use any name of their own.
 
 
 class AutoSeparatedPacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """Base of serializers whose packets are followed by a separator in a stream.
+    """Base class for serializers whose packets end with a separator in a stream.
 
-    A subclass defines ``serialize()`` and ``deserialize()``, which know nothing of separators.
+    A subclass defines ``serialize()`` and ``deserialize()``, which do not handle separators.
 
-    A packet whose bytes are ``b""`` is not sent, unless *send_empty* is true. One that is received is a packet always.
+    A packet whose bytes are ``b""`` is sent only if *send_empty* is true. A received empty frame is always a packet.
 
     Parameters:
-        separator: what ends a packet.
-        incremental_serialize_check_separator: make sure that the separator ends the packet and is not inside. Turn it
-            off if ``serialize()`` cannot produce the separator.
-        limit: how many bytes may come before the separator.
-        send_empty: send a separator alone for a packet whose bytes are ``b""``, instead of nothing.
+        separator: the bytes that end a packet.
+        incremental_serialize_check_separator: check that a serialized packet contains the separator only at its end.
+            Disable this if ``serialize()`` cannot produce the separator.
+        limit: maximum number of bytes before the separator.
+        send_empty: for a packet whose bytes are ``b""``, send the separator alone instead of nothing.
         debug: add ``error_info`` to exceptions.
         kwargs: passed to the next ``__init__()``.
 
     Raises:
-        TypeError: *separator* is no bytes object.
+        TypeError: *separator* is not a bytes object.
         ValueError: *separator* is empty, or *limit* is not strictly positive.
     """
 
@@ -63,12 +62,12 @@ class AutoSeparatedPacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra
 
     @property
     def separator(self) -> bytes:
-        """What ends a packet."""
+        """The bytes that end a packet."""
         return self.__frames.separator
 
     @property
     def buffer_limit(self) -> int:
-        """How many bytes may come before the separator."""
+        """Maximum number of bytes before the separator."""
         return self.__frames.limit
 
     @property
@@ -77,31 +76,31 @@ class AutoSeparatedPacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra
         return self.__debug
 
     def frame_format(self) -> SeparatedFrames | None:
-        """Says: frames followed by the separator."""
+        """Return the frame format: frames that end with the separator."""
         return self.__frames
 
     def encode_frame(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Returns the bytes of *packet* followed by the separator, once.
+        """Return the bytes of *packet* followed by exactly one separator.
 
-        If there are no bytes: ``b""``, or the separator alone if ``send_empty``.
+        For a packet without bytes, return ``b""``, or the separator alone with ``send_empty``.
 
         Raises:
-            ValueError: the separator is inside, and is checked.
+            ValueError: the packet contains the separator, and the check is enabled.
         """
         data = self.serialize(packet)
         separator = self.__frames.separator
         if self.__is_separator_checked:
-            if data.find(separator) >= 0:  # `in` takes two to eight times as long on bytes (CPython 3.11, 3.13)
+            if data.find(separator) >= 0:  # `in` is two to eight times slower on bytes (CPython 3.11, 3.13)
                 data = self.__frames.strip(data)
                 if separator in data:
-                    raise ValueError(f"The separator {separator!r} is inside of a serialized packet")
+                    raise ValueError(f"A serialized packet must not contain the separator {separator!r}")
         elif data.endswith(separator):
             return data
         return data + separator if data else self.__empty_frame
 
 
 class FixedSizePacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """Base of serializers whose packets all have the same size.
+    """Base class for serializers whose packets all have the same size.
 
     A subclass defines ``serialize()`` and ``deserialize()``.
 
@@ -132,33 +131,31 @@ class FixedSizePacketSerializer(FramedPacketSerializer[SentDTOPacketT_contra, Re
         return self.__debug
 
     def frame_format(self) -> FixedSizeFrames | None:
-        """Says: frames of `packet_size` bytes."""
+        """Return the frame format: frames of `packet_size` bytes."""
         return self.__frames
 
     def encode_frame(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Returns the bytes of *packet*.
+        """Return the bytes of *packet*.
 
         Raises:
-            ValueError: ``serialize()`` returned another number of bytes than `packet_size`.
+            ValueError: ``serialize()`` did not return `packet_size` bytes.
         """
         data = self.serialize(packet)
         if len(data) != self.__frames.size:
-            raise ValueError(
-                f"A packet of {self.__frames.size} bytes was expected, serialize() returned {len(data)} bytes"
-            )
+            raise ValueError(f"serialize() must return {self.__frames.size} bytes, it returned {len(data)} bytes")
         return data
 
 
 class FileBasedPacketSerializer(
     BufferedIncrementalPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co, memoryview]
 ):
-    """Base of serializers whose packets show by themselves where they end, and that read and write files.
+    """Base class for serializers that read and write self-delimiting packets as files.
 
     A subclass defines `dump_to_file` and `load_from_file`.
 
     Parameters:
-        expected_load_error: what `load_from_file` raises if the bytes are no valid packet.
-        limit: how many bytes of an incomplete packet are held.
+        expected_load_error: exceptions that `load_from_file` raises for invalid packets.
+        limit: maximum number of buffered bytes of an incomplete packet.
         debug: add ``error_info`` to exceptions.
         kwargs: passed to the next ``__init__()``.
 
@@ -186,7 +183,7 @@ class FileBasedPacketSerializer(
 
     @property
     def buffer_limit(self) -> int:
-        """How many bytes of an incomplete packet are held."""
+        """Maximum number of buffered bytes of an incomplete packet."""
         return self.__limit
 
     @property
@@ -196,29 +193,29 @@ class FileBasedPacketSerializer(
 
     @abstractmethod
     def dump_to_file(self, packet: SentDTOPacketT_contra, file: IO[bytes], /) -> None:
-        """Writes the bytes of *packet*. Whatever it raises is seen by who sends as a crash."""
+        """Write the bytes of *packet*. Any exception makes sending raise `RuntimeError`."""
         raise NotImplementedError
 
     @abstractmethod
     def load_from_file(self, file: IO[bytes], /) -> ReceivedDTOPacketT_co:
-        """Reads one packet, and leaves *file* positioned after it.
+        """Read one packet and leave *file* positioned after it.
 
         Raises:
-            EOFError: there are too few bytes.
+            EOFError: the packet is incomplete.
         """
         raise NotImplementedError
 
     def serialize(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Returns what `dump_to_file` writes."""
+        """Return the bytes that `dump_to_file` writes."""
         file = BytesIO()
         self.dump_to_file(packet, file)
         return file.getvalue()
 
     def deserialize(self, data: bytes, /) -> ReceivedDTOPacketT_co:
-        """Returns what `load_from_file` reads.
+        """Return the packet that `load_from_file` reads.
 
         Raises:
-            DeserializeError: it has raised an expected error or `EOFError`, or has left bytes.
+            DeserializeError: `load_from_file` raised an expected error or `EOFError`, or left extra bytes.
         """
         file = BytesIO(data)
         try:
@@ -232,16 +229,17 @@ class FileBasedPacketSerializer(
         return packet
 
     def incremental_serialize(self, packet: SentDTOPacketT_contra, /) -> Generator[bytes]:
-        """Yields what `dump_to_file` writes, in one piece, unless it is nothing."""
+        """Yield the bytes that `dump_to_file` writes in one piece, or nothing if there are none."""
         if data := self.serialize(packet):
             yield data
 
     def incremental_deserialize(self) -> Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]]:
-        """Waits for the bytes of one packet and reads it with `load_from_file`, from the beginning each time.
+        """Wait for the bytes of one packet. Call `load_from_file` from the start of the packet on each attempt.
 
         Raises:
-            IncrementalDeserializeError: it has raised an expected error. Parsing goes on where it stopped reading.
-            LimitOverrunError: more bytes were received than may be held. They are given up.
+            IncrementalDeserializeError: `load_from_file` raised an expected error. Parsing continues where it stopped
+                reading.
+            LimitOverrunError: the packet is longer than `buffer_limit`. The received bytes are dropped.
         """
         data = yield
         while True:
@@ -259,22 +257,22 @@ class FileBasedPacketSerializer(
             data = yield from self.receive_more(data)
 
     def receive_more(self, data: bytes, /) -> Generator[None, bytes, bytes]:
-        """Waits for more bytes of a packet which is incomplete; returns all of them, beginning with *data*.
+        """Wait for more bytes of an incomplete packet. Return all its bytes, starting with *data*.
 
-        `load_from_file` is called after that, again from the beginning of the packet: after each piece that arrives,
-        which takes quadratic time if they are small. A subclass that can tell from the bytes whether the packet is
-        complete does better to wait until it is, or until more than `buffer_limit` bytes are held.
+        Afterwards `load_from_file` is called again from the start of the packet. By default this happens for each
+        chunk, which takes quadratic time if chunks are small. A subclass that can detect the end of a packet should
+        override this method to wait until the packet is complete or longer than `buffer_limit`.
         """
         return data + (yield)
 
     def create_deserializer_buffer(self, sizehint: int, /) -> memoryview:
-        """Returns a view of *sizehint* bytes, or of the limit if that is less."""
+        """Return a view of *sizehint* bytes, or of `buffer_limit` bytes if that is less."""
         return memoryview(bytearray(max(min(sizehint, self.__limit), 1)))
 
     def buffered_incremental_deserialize(
         self, buffer: memoryview, /
     ) -> Generator[None, int, tuple[ReceivedDTOPacketT_co, bytes]]:
-        """Copies *buffer* for `incremental_deserialize`."""
+        """Deserialize copies of the bytes in *buffer* with `incremental_deserialize`."""
         return deserialize_from_buffer(self.incremental_deserialize(), buffer)
 
     def _extra_data(self, packet: Any, extra: bytes) -> DeserializeError:

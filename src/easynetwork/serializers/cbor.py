@@ -1,4 +1,4 @@
-"""CBOR (RFC 8949). Needs the extra ``cbor``."""
+"""CBOR (RFC 8949). Requires the extra ``cbor``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ._self_delimiting import ItemEndFinder, SelfDelimitingSerializer
 
 @dataclass(kw_only=True)
 class CBOREncoderConfig:
-    """Arguments of ``cbor2.CBOREncoder``; look there for what they mean."""
+    """Arguments of ``cbor2.CBOREncoder``; see its documentation."""
 
     datetime_as_timestamp: bool = False
     timezone: datetime.tzinfo | None = None
@@ -35,7 +35,7 @@ class CBOREncoderConfig:
 
 @dataclass(kw_only=True)
 class CBORDecoderConfig:
-    """Arguments of ``cbor2.CBORDecoder``; look there for what they mean."""
+    """Arguments of ``cbor2.CBORDecoder``; see its documentation."""
 
     object_hook: Callable[..., Any] | None = None
     tag_hook: Callable[..., Any] | None = None
@@ -43,26 +43,26 @@ class CBORDecoderConfig:
 
 
 class CBORSerializer(SelfDelimitingSerializer[Any, Any]):
-    """A packet is a CBOR data item.
+    """One CBOR data item per packet.
 
-    By default, only tags that make plain data are decoded: dates, numbers of any kind, UUIDs, IP addresses, sets,
-    references, self-described CBOR. A number inside a decimal, a bigfloat or a fraction has at most 4,300 digits, an
-    exponent at most six; references do not make cycles. What else ``cbor2`` would make something of (a regular
-    expression, a mail) is an invalid packet. Tags that ``cbor2`` does not know become ``cbor2.CBORTag``, or what
-    ``tag_hook`` returns.
+    By default, only tags that produce plain data are decoded: dates, numbers of any kind, UUIDs, IP addresses, sets,
+    references, self-described CBOR. A number within a decimal, bigfloat or fraction may have at most 4,300 digits, and
+    an exponent at most six. References must not form cycles. A packet with any other tag that ``cbor2`` interprets,
+    such as a regular expression or a mail, is invalid. A tag that ``cbor2`` does not know becomes a ``cbor2.CBORTag``,
+    or the result of ``tag_hook``.
 
     Parameters:
-        encoder_config: how data items are written.
-        decoder_config: how data items are read.
-        allowed_tags: numbers of more tags to decode. Mind that a peer can make ``cbor2`` compile any regular expression
-            if tag 35 is allowed, which takes minutes.
-        limit: how many bytes of an incomplete packet are held.
+        encoder_config: encoder options.
+        decoder_config: decoder options.
+        allowed_tags: numbers of additional tags to decode. Caution: if tag 35 is allowed, a peer can make ``cbor2``
+            compile any regular expression, which can take minutes.
+        limit: maximum number of buffered bytes of an incomplete packet.
         debug: add ``error_info`` to exceptions.
 
     Raises:
         ModuleNotFoundError: the extra ``cbor`` is not installed.
-        TypeError: a config is not an object of its class, or a tag is not an integer.
-        ValueError: *limit* is not strictly positive, or a tag is not the number of a tag.
+        TypeError: a config is not an instance of its class, or a tag is not an integer.
+        ValueError: *limit* is not strictly positive, or a tag is not in the range 0 to 2**64 - 1.
     """
 
     __slots__ = (
@@ -97,7 +97,7 @@ class CBORSerializer(SelfDelimitingSerializer[Any, Any]):
             decoder_config = CBORDecoderConfig()
         elif not isinstance(decoder_config, CBORDecoderConfig):
             raise TypeError(f"decoder_config must be a CBORDecoderConfig, got {decoder_config!r}")
-        # cbor2 5 lets out whatever an absurd date or number, or a hook that refuses, causes.
+        # cbor2 5 lets exceptions of any class propagate, from extreme dates or numbers and from hooks.
         super().__init__(Exception, limit=limit, debug=debug)
         self._new_encoder: Callable[[IO[bytes]], Any] = partial(cbor2.CBOREncoder, **vars(encoder_config))
         new_decoder: Callable[[IO[bytes]], Any] = partial(cbor2.CBORDecoder, **vars(decoder_config))
@@ -114,16 +114,16 @@ class CBORSerializer(SelfDelimitingSerializer[Any, Any]):
 
     @final
     def dump_to_file(self, packet: Any, file: IO[bytes]) -> None:
-        """Writes the data item. What ``cbor2`` raises goes through."""
+        """Write the data item. Exceptions from ``cbor2`` propagate."""
         self._new_encoder(file).encode(packet)
 
     @final
     def load_from_file(self, file: IO[bytes]) -> Any:
-        """Reads one data item.
+        """Read one data item.
 
         Raises:
-            EOFError: it is incomplete.
-            cbor2.CBORDecodeError: it is malformed, has a tag that is refused, or a hook refuses it. ``cbor2`` 5 may
+            EOFError: the item is incomplete.
+            cbor2.CBORDecodeError: the item is malformed, has a rejected tag, or a hook rejects it. ``cbor2`` 5 may
                 raise any other exception.
         """
         start = file.tell()
@@ -141,22 +141,24 @@ class CBORSerializer(SelfDelimitingSerializer[Any, Any]):
             if _has_met_tag(exc):
                 return self._load_with_care(file, start, file.read())
         try:
-            # A decoder that reads ahead does not come back if it fails: let it fail again where the error is.
+            # After an error, a decoder that reads ahead leaves the file position behind the error. Decode again without
+            # reading ahead, so that the position is exact.
             return self._new_exact_decoder(file).decode()
-        except EOFError as exc:  # by a hook
-            raise self._decode_error(f"A hook has failed: {exc!r}") from exc
+        except EOFError as exc:  # raised by a hook
+            raise self._decode_error(f"A hook failed: {exc!r}") from exc
 
     def _is_harmless(self, data: bytes) -> bool:
-        """Whether *data* can be decoded as it is by ``cbor2`` 5, which asks before no tag.
+        """Return whether ``cbor2`` 5, which has no guard for tags, can decode *data* without further checks.
 
-        It also allocates what each array announces, 512 KiB for three bytes, times the depth of nesting.
+        ``cbor2`` 5 also allocates memory for the announced size of each array: 512 KiB for three bytes, multiplied by
+        the nesting depth.
         """
         if any(head in data for head in _BIG_ARRAYS):
             return False
-        return self._tags.is_clean(data, _SMALL)
+        return self._tags.is_clean(data, _MAX_SCANNED)
 
     def _load_with_care(self, file: IO[bytes], start: int, data: bytes) -> Any:
-        """Reads a data item which may have tags, or be followed by some, that are not just plain data."""
+        """Read a data item that has, or is followed by, tags that may not produce plain data."""
         end = self.new_end_finder().find_end(memoryview(data))
         if end < 0:
             raise EOFError("The data item is incomplete")
@@ -178,32 +180,32 @@ class CBORSerializer(SelfDelimitingSerializer[Any, Any]):
 
     @final
     def new_end_finder(self) -> ItemEndFinder:
-        """Returns what finds the end of one data item."""
+        """Return a new object that finds the end of one data item."""
         return ItemEndFinder(read_head)
 
 
-_SMALL: Final = 1024
-"""So many bytes are searched for tags before it is known whether they belong to the packet."""
+_MAX_SCANNED: Final = 1024
+"""Maximum number of bytes scanned for tags before it is known whether they belong to the packet."""
 
 
 class _TagMet(Exception):
-    """A tag was met that has to be looked at before it is decoded."""
+    """The decoder encountered a tag that must be checked before it is decoded."""
 
 
 class _Guard(dict[int, Any]):
-    """What ``cbor2`` 6 asks before it decodes a tag. Costs nothing where there are none."""
+    """Mapping that ``cbor2`` 6 queries before it decodes a tag. It costs nothing for packets without tags."""
 
     def __init__(self, tags: TagScanner) -> None:
         self._is_plain = tags.is_plain
 
     def __missing__(self, tag: int) -> Any:
         if self._is_plain(tag):
-            raise KeyError  # cbor2 does what it always does
+            raise KeyError  # cbor2 decodes the tag as usual
         raise _TagMet(tag)
 
 
 def _guarded(new_decoder: Callable[..., Any], tags: TagScanner) -> Callable[[IO[bytes]], Any] | None:
-    """Returns *new_decoder* with a guard, or None if this version of ``cbor2`` does not ask it."""
+    """Return *new_decoder* with a guard, or None if this version of ``cbor2`` does not support it."""
     guarded = partial(new_decoder, semantic_decoders=_Guard(tags))
     try:
         guarded(BytesIO(encode_tag(29) + b"\x00")).decode()
@@ -230,7 +232,7 @@ def _checked_tags(allowed_tags: Iterable[int]) -> frozenset[int]:
 
 @lru_cache(1024)
 def _is_interpreted(tag: int) -> bool:
-    """Whether this version of ``cbor2`` makes something of *tag*, other than a ``cbor2.CBORTag``."""
+    """Return whether this version of ``cbor2`` converts *tag* to anything other than a ``cbor2.CBORTag``."""
     import cbor2
 
     try:
@@ -242,16 +244,16 @@ def _is_interpreted(tag: int) -> bool:
 def _without_read_ahead(new_decoder: Callable[..., Any]) -> Callable[[IO[bytes]], Any]:
     try:
         new_decoder(BytesIO(), read_size=1)
-    except TypeError:  # before cbor2 5.8, which neither knows the argument nor reads ahead
+    except TypeError:  # cbor2 before 5.8 has no read_size and does not read ahead
         return new_decoder
     return partial(new_decoder, read_size=1)
 
 
 def _may_read_ahead(new_decoder: Callable[[IO[bytes]], Any]) -> bool:
-    """Whether a decoder that may read ahead returns the right item, and leaves the file after it.
+    """Return whether a decoder that may read ahead returns the right item and leaves the file positioned after it.
 
-    cbor2 5.8 leaves it where it has read to. cbor2 6.0 and 6.1.0 damage strings that are longer than what they read at
-    once.
+    cbor2 5.8 leaves the file where it stopped reading ahead. cbor2 6.0 and 6.1.0 corrupt strings that are longer than
+    one read.
     """
     long, short = bytes(range(256)) * 32, 1
     file = BytesIO(b"\x59" + len(long).to_bytes(2, "big") + long + bytes([short]) + b"rest")
@@ -260,4 +262,4 @@ def _may_read_ahead(new_decoder: Callable[[IO[bytes]], Any]) -> bool:
 
 
 _BIG_ARRAYS: Final[tuple[bytes, ...]] = (b"\x99", b"\x9a", b"\x9b")
-"""First bytes of arrays whose number of items takes two, four or eight bytes."""
+"""First bytes of arrays whose length is stored in two, four or eight bytes."""

@@ -1,4 +1,4 @@
-"""Two serializers as one: one for what is sent, one for what is received."""
+"""Combine two serializers: one for sent packets, one for received packets."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from .abc import (
 
 
 class StapledPacketSerializer(AbstractPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """Sends through one serializer and receives through another.
+    """Send with one serializer and receive with another.
 
-    The arguments decide the class of the new object: it can do in a stream what both of them can do.
+    The class of the new object depends on the arguments. It supports the stream operations that both serializers
+    support.
 
     Parameters:
-        sent_packet_serializer: makes the bytes of packets.
-        received_packet_serializer: makes packets of bytes.
+        sent_packet_serializer: serializes sent packets.
+        received_packet_serializer: deserializes received packets.
 
     Raises:
-        TypeError: an argument is no serializer, or cannot do what the class is made for.
+        TypeError: an argument is not a serializer, or lacks an operation that the class requires.
     """
 
     __slots__ = ("_received_packet_serializer", "_sent_packet_serializer")
@@ -69,7 +70,7 @@ class StapledPacketSerializer(AbstractPacketSerializer[SentDTOPacketT_contra, Re
         best = _best_class(sent_packet_serializer, received_packet_serializer)
         if not issubclass(best, cls):
             raise TypeError(
-                f"{sent_packet_serializer!r} and {received_packet_serializer!r} do not make a {cls.__name__}"
+                f"{sent_packet_serializer!r} and {received_packet_serializer!r} cannot form a {cls.__name__}"
             )
         self: StapledPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co] = super().__new__(best)
         self._sent_packet_serializer = sent_packet_serializer
@@ -82,20 +83,20 @@ class StapledPacketSerializer(AbstractPacketSerializer[SentDTOPacketT_contra, Re
 
     @property
     def sent_packet_serializer(self) -> AbstractPacketSerializer[SentDTOPacketT_contra, Any]:
-        """Makes the bytes of packets."""
+        """The serializer for sent packets."""
         return self._sent_packet_serializer
 
     @property
     def received_packet_serializer(self) -> AbstractPacketSerializer[Any, ReceivedDTOPacketT_co]:
-        """Makes packets of bytes."""
+        """The serializer for received packets."""
         return self._received_packet_serializer
 
     def serialize(self, packet: SentDTOPacketT_contra) -> bytes:
-        """Asks `sent_packet_serializer`."""
+        """Serialize with `sent_packet_serializer`."""
         return self._sent_packet_serializer.serialize(packet)
 
     def deserialize(self, data: bytes) -> ReceivedDTOPacketT_co:
-        """Asks `received_packet_serializer`."""
+        """Deserialize with `received_packet_serializer`."""
         return self._received_packet_serializer.deserialize(data)
 
 
@@ -112,7 +113,7 @@ class StapledIncrementalPacketSerializer(
     _received_packet_serializer: AbstractIncrementalPacketSerializer[Any, ReceivedDTOPacketT_co]
 
     def incremental_serialize(self, packet: SentDTOPacketT_contra) -> Generator[bytes]:
-        """Asks ``sent_packet_serializer``."""
+        """Serialize with ``sent_packet_serializer``."""
         return self._sent_packet_serializer.incremental_serialize(packet)
 
     @property
@@ -120,7 +121,7 @@ class StapledIncrementalPacketSerializer(
         return between_packets(self._received_packet_serializer)
 
     def incremental_deserialize(self) -> Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]]:
-        """Asks ``received_packet_serializer``."""
+        """Deserialize with ``received_packet_serializer``."""
         return self._received_packet_serializer.incremental_deserialize()
 
 
@@ -137,13 +138,13 @@ class StapledBufferedIncrementalPacketSerializer(
     _received_packet_serializer: BufferedIncrementalPacketSerializer[Any, ReceivedDTOPacketT_co, WriteableBufferT]
 
     def create_deserializer_buffer(self, sizehint: int) -> WriteableBufferT:
-        """Asks ``received_packet_serializer``."""
+        """Create a buffer with ``received_packet_serializer``."""
         return self._received_packet_serializer.create_deserializer_buffer(sizehint)
 
     def buffered_incremental_deserialize(
         self, buffer: WriteableBufferT
     ) -> Generator[int | None, int, tuple[ReceivedDTOPacketT_co, ReadableBuffer]]:
-        """Asks ``received_packet_serializer``."""
+        """Deserialize with ``received_packet_serializer``."""
         return self._received_packet_serializer.buffered_incremental_deserialize(buffer)
 
 
@@ -152,7 +153,7 @@ refuse_subclasses(StapledPacketSerializer)
 
 def _best_class(sent: object, received: object) -> type[StapledPacketSerializer[Any, Any]]:
     if not isinstance(sent, AbstractPacketSerializer) or not isinstance(received, AbstractPacketSerializer):
-        raise TypeError(f"Two serializers were expected, got {sent!r} and {received!r}")
+        raise TypeError(f"Expected two serializers, got {sent!r} and {received!r}")
     if not isinstance(sent, AbstractIncrementalPacketSerializer):
         return StapledPacketSerializer
     if isinstance(received, BufferedIncrementalPacketSerializer):

@@ -1,8 +1,8 @@
-"""How a serializer's packets are cut out of a byte stream, said as data.
+"""Declarative framing: how to split a byte stream into packets, described as data.
 
-The generator protocol of :mod:`easynetwork.serializers.abc` can express any framing, at the price of one generator per
-packet. Most framings need none of that freedom: a frame ends with a separator, or has a fixed size. A serializer that
-*says so* lets the library cut a whole chunk of received bytes at once, and gives the same packets and the same errors.
+The generator protocol of :mod:`easynetwork.serializers.abc` can express any framing, but needs one generator per
+packet. Most framings are simpler: a frame ends with a separator or has a fixed size. If a serializer declares such a
+framing, the library splits a whole chunk at once. The packets and the errors are the same.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from .tools import GeneratorStreamReader
 
 @dataclass(frozen=True, slots=True)
 class SeparatedFrames:
-    """Each frame is followed by *separator*.
+    """Frames that end with *separator*.
 
     Raises:
         ValueError: *separator* is empty, or *limit* is not strictly positive.
     """
 
     separator: bytes
-    """What ends a frame; never empty."""
+    """The bytes that end a frame; never empty."""
 
     limit: int
-    """Largest size of a frame, in bytes, its separator not counted."""
+    """Maximum size of a frame in bytes, without its separator."""
 
     keep_end: bool = False
-    """Whether ``deserialize()`` gets the frame with its separator."""
+    """Whether ``deserialize()`` receives the frame with its separator."""
 
     def __post_init__(self) -> None:
         if not self.separator:
@@ -46,7 +46,7 @@ class SeparatedFrames:
             raise ValueError(f"limit must be strictly positive, got {self.limit!r}")
 
     def strip(self, data: bytes) -> bytes:
-        """Returns *data* without any separators at its end."""
+        """Return *data* without trailing separators."""
         end = len(data)
         while data.endswith(self.separator, 0, end):
             end -= len(self.separator)
@@ -55,7 +55,7 @@ class SeparatedFrames:
 
 @dataclass(frozen=True, slots=True)
 class FixedSizeFrames:
-    """Each frame is exactly *size* bytes long.
+    """Frames of exactly *size* bytes.
 
     Raises:
         ValueError: *size* is not strictly positive.
@@ -75,60 +75,60 @@ FrameFormat: TypeAlias = SeparatedFrames | FixedSizeFrames
 class FramedPacketSerializer(
     BufferedIncrementalPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co, bytearray | memoryview]
 ):
-    """A serializer that says its framing as data.
+    """Base class for serializers that declare their framing as data.
 
-    The generators follow from it. A subclass may still replace them: the last word has the class that is furthest down
-    the hierarchy. Whoever overrides `incremental_deserialize` or `buffered_incremental_deserialize` below the class
-    that defines `frame_format`, or `incremental_serialize` below the one that defines `encode_frame`, has the override
-    run for each packet.
+    The generators are derived from the declaration. A subclass may override them, and the most derived definition
+    wins. If a class overrides `incremental_deserialize` or `buffered_incremental_deserialize` below the class that
+    defines `frame_format`, or `incremental_serialize` below the class that defines `encode_frame`, the override runs
+    for each packet.
     """
 
     __slots__ = ()
 
     _reports_causes: ClassVar[bool] = False
-    """Whether errors in a stream come straight from what was wrong, without the error of `deserialize` in between.
+    """Whether the cause of an error in a stream is the original error instead of the error of `deserialize`.
 
-    For serializers whose generators were written by hand in EasyNetwork 1.2, and whose users look at the cause.
+    For the serializers that behave this way in EasyNetwork 1.2, so that programs that inspect the cause keep working.
     """
 
     @abstractmethod
     def frame_format(self) -> FrameFormat | None:
-        """Returns how frames are told apart, always the same for one object.
+        """Return how to split a stream into frames. The result is constant for each object.
 
-        None means that only the generators know; the class that may return it has to define them.
+        Return None if only the generators know. A class that may return None must define the generators.
         """
         raise NotImplementedError
 
     @abstractmethod
     def encode_frame(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Returns the frame of *packet* as the stream carries it, separator included; ``b""`` if it sends nothing."""
+        """Return the frame of *packet*, including any separator, or ``b""`` if nothing is to be sent."""
         raise NotImplementedError
 
     @abstractmethod
     def serialize(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Returns the bytes of *packet* without any separator. Whatever it raises is seen by who sends as a crash."""
+        """Return the bytes of *packet* without a separator. Any exception makes sending raise `RuntimeError`."""
         raise NotImplementedError
 
     @abstractmethod
     def deserialize(self, data: bytes, /) -> ReceivedDTOPacketT_co:
-        """Returns the packet of one frame.
+        """Return the packet in one frame.
 
         Raises:
-            DeserializeError: *data* is not the bytes of one packet. In a stream, parsing goes on after the frame.
+            DeserializeError: *data* is not a valid packet. In a stream, parsing continues after the frame.
         """
         raise NotImplementedError
 
     def incremental_serialize(self, packet: SentDTOPacketT_contra) -> Generator[bytes]:
-        """Yields `encode_frame`, in one piece, unless it is empty."""
+        """Yield the result of `encode_frame` in one piece, or nothing if it is empty."""
         if frame := self.encode_frame(packet):
             yield frame
 
     def incremental_deserialize(self) -> Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]]:
-        """Waits for one frame and deserializes it.
+        """Wait for one frame and deserialize it.
 
         Raises:
-            IncrementalDeserializeError: `deserialize` has raised `DeserializeError`.
-            LimitOverrunError: the frame is larger than allowed.
+            IncrementalDeserializeError: `deserialize` raised `DeserializeError`.
+            LimitOverrunError: the frame is longer than allowed.
         """
         reader = GeneratorStreamReader()
         frames = self.frame_format()
@@ -142,9 +142,9 @@ class FramedPacketSerializer(
         return deserialize_frame(self, frame, remaining, flat=self._reports_causes), remaining
 
     def create_deserializer_buffer(self, sizehint: int) -> bytearray | memoryview:
-        """Returns a buffer for separated frames: a ``bytearray`` of exactly the limit; *sizehint* is ignored.
+        """Return a new buffer. For separated frames, it is a ``bytearray`` of the limit; *sizehint* is ignored.
 
-        For frames of a fixed size: a ``memoryview`` over *sizehint* bytes, or one frame if that is more.
+        For frames of a fixed size, it is a ``memoryview`` of *sizehint* bytes, or of one frame if that is larger.
         """
         frames = self.frame_format()
         if isinstance(frames, SeparatedFrames):
@@ -156,15 +156,15 @@ class FramedPacketSerializer(
     def buffered_incremental_deserialize(
         self, buffer: bytearray | memoryview
     ) -> Generator[int | None, int, tuple[ReceivedDTOPacketT_co, ReadableBuffer]]:
-        """Waits for one frame in *buffer* and deserializes it.
+        """Wait for one frame in *buffer* and deserialize it.
 
         Raises:
-            IncrementalDeserializeError: `deserialize` has raised `DeserializeError`.
-            LimitOverrunError: the buffer is full, and the frame incomplete.
+            IncrementalDeserializeError: `deserialize` raised `DeserializeError`.
+            LimitOverrunError: the buffer is full and the frame is incomplete.
         """
         frames = self.frame_format()
         if isinstance(frames, SeparatedFrames):
-            assert isinstance(buffer, bytearray), "expected what create_deserializer_buffer() has returned"
+            assert isinstance(buffer, bytearray), "the buffer must come from create_deserializer_buffer()"
             index, received = yield from _receive_until(frames.separator, buffer)
             end = index + len(frames.separator)
             size = end if frames.keep_end else index
@@ -181,7 +181,7 @@ class FramedPacketSerializer(
 
 
 def _receive_until(separator: bytes, buffer: bytearray) -> Generator[int, int, tuple[int, int]]:
-    """Waits for *separator* in *buffer*; returns where it begins, and how many bytes were received."""
+    """Wait for *separator* in *buffer*. Return its position and the number of bytes received."""
     received = searched = 0
     while True:
         received += yield received
@@ -190,7 +190,7 @@ def _receive_until(separator: bytes, buffer: bytearray) -> Generator[int, int, t
             return index, received
         searched = max(received + 1 - len(separator), 0)
         if received > len(buffer) - len(separator):
-            message = f"No {separator!r} in {received} of {len(buffer)} bytes, and no room for it behind them"
+            message = f"No {separator!r} in the first {received} of {len(buffer)} bytes, and no room for it after them"
             error = LimitOverrunError(message, memoryview(buffer)[:received], searched, separator)
             if received - len(bytes(error.remaining_data)) > len(buffer) - len(separator):
                 raise error
@@ -203,7 +203,7 @@ def deserialize_frame(
     *,
     flat: bool = False,
 ) -> ReceivedDTOPacketT_co:
-    """Deserialize one frame of a stream. `DeserializeError` becomes an error that says where to go on.
+    """Deserialize one frame of a stream. Convert `DeserializeError` to an error that says where the next packet starts.
 
     See `error_in_stream` for *flat*.
     """
@@ -220,11 +220,11 @@ def deserialize_frame(
 def error_in_stream(
     exc: DeserializeError, remaining_data: ReadableBuffer, *, flat: bool
 ) -> IncrementalDeserializeError:
-    """Return what *exc*, about one frame, is in a stream. Its cause is *exc*, or with *flat* what *exc* comes from."""
+    """Convert *exc*, raised for one frame, to a stream error. Its cause is *exc*, or with *flat* the cause of *exc*."""
     error = IncrementalDeserializeError(str(exc), remaining_data, exc.error_info)
     error.__cause__ = (exc.__cause__ if flat else None) or exc
     return error
 
 
 def _no_frame_format(serializer: object) -> NotImplementedError:
-    return NotImplementedError(f"{type(serializer).__name__} has no frame format: it has to define the generators")
+    return NotImplementedError(f"{type(serializer).__name__} has no frame format: it must define the generators")

@@ -22,7 +22,7 @@ _WHITESPACE: Final[str] = JSON_WHITESPACE.decode("ascii")
 
 @dataclass(kw_only=True)
 class JSONEncoderConfig:
-    """Arguments of `json.JSONEncoder`; look there for what they mean."""
+    """Arguments of `json.JSONEncoder`; see its documentation."""
 
     skipkeys: bool = False
     check_circular: bool = True
@@ -33,7 +33,7 @@ class JSONEncoderConfig:
 
 @dataclass(kw_only=True)
 class JSONDecoderConfig:
-    """Arguments of `json.JSONDecoder`; look there for what they mean."""
+    """Arguments of `json.JSONDecoder`; see its documentation."""
 
     object_hook: Callable[..., Any] | None = None
     parse_int: Callable[[str], Any] | None = None
@@ -44,20 +44,20 @@ class JSONDecoderConfig:
 
 
 class JSONSerializer(FramedPacketSerializer[Any, Any]):
-    """A packet is a JSON document, written without spaces.
+    """One JSON document per packet, written without spaces.
 
     Parameters:
-        encoder_config: how documents are written.
-        decoder_config: how documents are read.
-        encoding: how text is encoded. UTF-8 or another superset of ASCII, if packets travel in a stream.
-        unicode_errors: the error handler of the encoding, as for ``str.encode()``.
-        limit: how many bytes a document may have in a stream.
-        use_lines: a document is followed by a newline (JSON Lines). If false, documents follow each other directly:
-            brackets and quotation marks show where one ends; only numbers and words are followed by a newline.
+        encoder_config: encoder options.
+        decoder_config: decoder options.
+        encoding: text encoding. In a stream it must be UTF-8 or another superset of ASCII.
+        unicode_errors: error handler of the encoding, as for ``str.encode()``.
+        limit: maximum size of a document in a stream, in bytes.
+        use_lines: end each document with a newline (JSON Lines). If false, documents follow each other directly. Then
+            brackets and quotation marks delimit a document, and only numbers and words are followed by a newline.
         debug: add ``error_info`` to exceptions.
 
     Raises:
-        TypeError: a config is no object of its class.
+        TypeError: a config is not an instance of its class.
         ValueError: *limit* is not strictly positive.
     """
 
@@ -93,7 +93,7 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
             decoder_config = JSONDecoderConfig()
         elif not isinstance(decoder_config, JSONDecoderConfig):
             raise TypeError(f"decoder_config must be a JSONDecoderConfig, got {decoder_config!r}")
-        # Bound once: both are called for each packet.
+        # Stored as bound methods, because both are called for each packet.
         self._encode: Callable[[Any], str] = JSONEncoder(**vars(encoder_config), separators=(",", ":")).encode
         self._raw_decode: Callable[[str, int], tuple[Any, int]] = JSONDecoder(**vars(decoder_config)).raw_decode
         self._encoding: str = encoding
@@ -104,7 +104,7 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
 
     @property
     def buffer_limit(self) -> int:
-        """How many bytes a document may have in a stream."""
+        """Maximum size of a document in a stream, in bytes."""
         return self._frames.limit
 
     @property
@@ -118,22 +118,22 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
 
     @final
     def serialize(self, packet: Any) -> bytes:
-        """Returns the encoded document. What `json.JSONEncoder` and ``str.encode()`` raise goes through."""
+        """Return the encoded document. Exceptions from `json.JSONEncoder` and ``str.encode()`` propagate."""
         return self._encode(packet).encode(self._encoding, self._unicode_errors)
 
     @final
     def deserialize(self, data: bytes) -> Any:
-        """Returns the content of the document, which may have whitespace around.
+        """Return the content of the document. Surrounding whitespace is allowed.
 
         Raises:
-            DeserializeError: *data* cannot be decoded, or is no JSON document, or one that is nested too deeply, or
-                has an integer with too many digits for ``int()``; or a hook has raised an exception.
+            DeserializeError: *data* cannot be decoded, is not a JSON document, is nested too deeply, or has an integer
+                with too many digits for ``int()``; or a hook raised an exception.
         """
         try:
             document = data.decode(self._encoding, self._unicode_errors)
         except UnicodeError as exc:
             raise DeserializeError(str(exc), {"data": data} if self._debug else None) from exc
-        # Like JSONDecoder.decode(), whose regular expressions for whitespace cost as much as a small document.
+        # Not JSONDecoder.decode(): its regular expressions for whitespace cost as much as a small document.
         start = len(document) - len(document.lstrip(_WHITESPACE))
         try:
             packet, end = self._raw_decode(document, start)
@@ -141,9 +141,9 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
             raise self._invalid(exc) from exc
         except RecursionError as exc:
             raise self._invalid(JSONDecodeError("Nested too deeply", document, start)) from exc
-        except DeserializeError:  # by a hook that knows what it says
+        except DeserializeError:  # raised by a hook
             raise
-        except Exception as exc:  # int() refuses that many digits, or a hook refuses something
+        except Exception as exc:  # from a hook, or from int() for too many digits
             raise self._invalid(JSONDecodeError(f"{type(exc).__name__}: {exc}", document, start)) from exc
         if end != len(document) and (extra := document[end:].lstrip(_WHITESPACE)):
             error = JSONDecodeError("Extra data", document, len(document) - len(extra))
@@ -151,26 +151,26 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
         return packet
 
     def frame_format(self) -> SeparatedFrames | None:
-        """Says: frames followed by a newline; None if not ``use_lines``."""
+        """Return the frame format: frames that end with a newline, or None without ``use_lines``."""
         return self._frames if self._use_lines else None
 
     def encode_frame(self, packet: Any, /) -> bytes:
-        """Returns the encoded document, with a newline where one is needed. Raises as `serialize`."""
+        """Return the encoded document, with a newline if needed. Raise the same errors as `serialize`."""
         document = self._encode(packet)
         data = document.encode(self._encoding, self._unicode_errors)
         return data if not self._use_lines and document.startswith(("{", "[", '"')) else data + b"\n"
 
     def incremental_deserialize(self) -> Generator[None, bytes, tuple[Any, bytes]]:
-        """Waits for one document.
+        """Wait for one document.
 
         Raises:
-            IncrementalDeserializeError: `deserialize` has raised `DeserializeError`.
-            LimitOverrunError: the document is larger than allowed.
+            IncrementalDeserializeError: `deserialize` raised `DeserializeError`.
+            LimitOverrunError: the document is longer than allowed.
         """
         return super().incremental_deserialize() if self._use_lines else self._deserialize_enclosed()
 
     def create_deserializer_buffer(self, sizehint: int) -> bytearray | memoryview:
-        """Returns a ``bytearray`` of exactly the limit; a ``memoryview`` over *sizehint* bytes if not ``use_lines``."""
+        """Return a ``bytearray`` of the limit, or without ``use_lines`` a ``memoryview`` of *sizehint* bytes."""
         if self._use_lines:
             return super().create_deserializer_buffer(sizehint)
         return memoryview(bytearray(max(sizehint, 1)))
@@ -178,11 +178,11 @@ class JSONSerializer(FramedPacketSerializer[Any, Any]):
     def buffered_incremental_deserialize(
         self, buffer: bytearray | memoryview
     ) -> Generator[int | None, int, tuple[Any, ReadableBuffer]]:
-        """Waits for one document in *buffer*.
+        """Wait for one document in *buffer*.
 
         Raises:
-            IncrementalDeserializeError: `deserialize` has raised `DeserializeError`.
-            LimitOverrunError: the document is larger than allowed.
+            IncrementalDeserializeError: `deserialize` raised `DeserializeError`.
+            LimitOverrunError: the document is longer than allowed.
         """
         if self._use_lines:
             return super().buffered_incremental_deserialize(buffer)

@@ -15,22 +15,22 @@ _NEWLINES: Final[dict[str, bytes]] = {"LF": b"\n", "CR": b"\r", "CRLF": b"\r\n"}
 
 
 class StringLineSerializer(FramedPacketSerializer[str, str]):
-    r"""A packet is a line: a ``str``, normally without its newline.
+    r"""One line of text per packet: a ``str``, by default without its newline.
 
-    Newlines inside a packet are not refused: it arrives as several packets. An empty packet is not sent, unless
-    *send_empty* is true; an empty line that is received is a packet, ``""``.
+    A packet that contains newlines is sent as it is, and arrives as several packets. An empty packet is sent only if
+    *send_empty* is true. A received empty line is always a packet, ``""``.
 
     Parameters:
-        newline: what ends a line: ``"LF"`` (``\n``), ``"CR"`` (``\r``) or ``"CRLF"`` (``\r\n``).
-        encoding: how text is encoded: ASCII or a superset of it. UTF-16 and UTF-32 have newline bytes inside letters.
-        unicode_errors: the error handler of the encoding, as for ``str.encode()``.
-        limit: how many bytes may come before the newline.
-        keep_end: received packets keep their newline.
+        newline: the end of a line: ``"LF"`` (``\n``), ``"CR"`` (``\r``) or ``"CRLF"`` (``\r\n``).
+        encoding: text encoding: ASCII or a superset of it. In UTF-16 and UTF-32, newline bytes occur within characters.
+        unicode_errors: error handler of the encoding, as for ``str.encode()``.
+        limit: maximum number of bytes before the newline.
+        keep_end: keep the newline in received packets.
         send_empty: send an empty line for the packet ``""``, instead of nothing.
         debug: add ``error_info`` to exceptions.
 
     Raises:
-        ValueError: *newline* is none of the three, or *limit* is not strictly positive.
+        ValueError: *newline* is not one of the three values, or *limit* is not strictly positive.
     """
 
     __slots__ = (
@@ -62,7 +62,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
             raise ValueError(f"newline must be one of {', '.join(_NEWLINES)}, got {newline!r}")
         self._separator: bytes = _NEWLINES[newline]
         self._last_character: str = chr(self._separator[-1])
-        self._last_byte: int = self._separator[-1]  # comparing one byte is half the price of bytes.endswith()
+        self._last_byte: int = self._separator[-1]  # comparing one byte takes half the time of bytes.endswith()
         self._frames: SeparatedFrames = SeparatedFrames(self._separator, limit, bool(keep_end))
         self._empty_frame: bytes = self._separator if send_empty else b""
         self._encoding: str = encoding
@@ -71,12 +71,12 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
 
     @property
     def separator(self) -> bytes:
-        """What ends a line."""
+        """The bytes that end a line."""
         return self._separator
 
     @property
     def buffer_limit(self) -> int:
-        """How many bytes may come before the newline."""
+        """Maximum number of bytes before the newline."""
         return self._frames.limit
 
     @property
@@ -86,7 +86,7 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
 
     @property
     def encoding(self) -> str:
-        """How text is encoded."""
+        """The text encoding."""
         return self._encoding
 
     @property
@@ -100,21 +100,21 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
         return self._debug
 
     def serialize(self, packet: str) -> bytes:
-        """Returns the encoded text, without adding a newline.
+        """Return the encoded text without a newline.
 
         Raises:
-            TypeError: *packet* is no ``str``.
+            TypeError: *packet* is not a ``str``.
             UnicodeError: *packet* cannot be encoded.
-            LookupError: the encoding, or its error handler, is unknown.
+            LookupError: the encoding or its error handler is unknown.
         """
         return str.encode(packet, self._encoding, self._unicode_errors)
 
     def deserialize(self, data: bytes) -> str:
-        """Returns the decoded text, without any newlines at its end (with all of them if ``keep_end``).
+        """Return the decoded text without trailing newlines, or with them if ``keep_end``.
 
         Raises:
             DeserializeError: *data* cannot be decoded.
-            LookupError: the encoding, or its error handler, is unknown.
+            LookupError: the encoding or its error handler is unknown.
         """
         if data and data[-1] == self._last_byte and not self._frames.keep_end:
             data = self._frames.strip(data)
@@ -124,17 +124,17 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
             raise DeserializeError(str(exc), {"data": data} if self._debug else None) from exc
 
     def frame_format(self) -> SeparatedFrames | None:
-        """Says: frames followed by a newline."""
+        """Return the frame format: frames that end with a newline."""
         return self._frames
 
     def encode_frame(self, packet: str, /) -> bytes:
-        """Returns the encoded text with a newline at its end. Raises as `serialize`.
+        """Return the encoded text with a trailing newline. Raise the same errors as `serialize`.
 
-        If there is no text: ``b""``, or the newline alone if ``send_empty``.
+        For a packet without text, return ``b""``, or the newline alone with ``send_empty``.
         """
         data = str.encode(packet, self._encoding, self._unicode_errors)
-        if packet and packet[-1] != self._last_character:  # by far the most
-            return data + self._separator  # not encoded: that is how the receiver looks for it
+        if packet and packet[-1] != self._last_character:  # the usual case
+            return data + self._separator  # not encoded: the receiver searches for these bytes
         if not data:
             return self._empty_frame
         return data if data.endswith(self._separator) else data + self._separator

@@ -1,4 +1,4 @@
-"""MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md). Needs the extra ``msgpack``."""
+"""MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md). Requires the extra ``msgpack``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._self_delimiting import ItemEndFinder, Nesting, SelfDelimitingSerializer
 
 @dataclass(kw_only=True)
 class MessagePackerConfig:
-    """Arguments of ``msgpack.Packer``; look there for what they mean."""
+    """Arguments of ``msgpack.Packer``; see its documentation."""
 
     default: Callable[[Any], Any] | None = None
     use_single_float: bool = False
@@ -30,7 +30,7 @@ class MessagePackerConfig:
 
 @dataclass(kw_only=True)
 class MessageUnpackerConfig:
-    """Arguments of ``msgpack.unpackb()``; look there for what they mean."""
+    """Arguments of ``msgpack.unpackb()``; see its documentation."""
 
     raw: bool = False
     use_list: bool = True
@@ -44,17 +44,17 @@ class MessageUnpackerConfig:
 
 
 class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
-    """A packet is a MessagePack object.
+    """One MessagePack object per packet.
 
     Parameters:
-        packer_config: how objects are written.
-        unpacker_config: how objects are read.
-        limit: how many bytes of an incomplete packet are held.
+        packer_config: packer options.
+        unpacker_config: unpacker options.
+        limit: maximum number of buffered bytes of an incomplete packet.
         debug: add ``error_info`` to exceptions.
 
     Raises:
         ModuleNotFoundError: the extra ``msgpack`` is not installed.
-        TypeError: a config is no object of its class.
+        TypeError: a config is not an instance of its class.
         ValueError: *limit* is not strictly positive.
     """
 
@@ -92,40 +92,40 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
 
     @final
     def serialize(self, packet: Any) -> bytes:
-        """Returns the bytes of *packet*. What ``msgpack.packb()`` raises goes through."""
+        """Return the bytes of *packet*. Exceptions from ``msgpack.packb()`` propagate."""
         return self._packb(packet)
 
     @final
     def deserialize(self, data: bytes) -> Any:
-        """Returns the object.
+        """Return the object in *data*.
 
         Raises:
-            DeserializeError: *data* is malformed, incomplete, or followed by other bytes; or a hook refuses it.
+            DeserializeError: *data* is malformed, incomplete or followed by other bytes; or a hook rejects the object.
         """
         try:
             end = self._find_end(data)
             packet = self._unpackb(data[:end])
         except EOFError:
             text = "The object is incomplete"
-            raise DeserializeError(text, self._data_info(data)) from ValueError(text)  # as msgpack.unpackb() says it
+            raise DeserializeError(text, self._data_info(data)) from ValueError(text)  # like msgpack.unpackb()
         except Exception as exc:
-            raise DeserializeError(_words(exc), self._data_info(data)) from exc
+            raise DeserializeError(_message_of(exc), self._data_info(data)) from exc
         if extra := data[end:]:
             raise self._extra_data(packet, extra) from self._extra_data_type(packet, extra)
         return packet
 
     @final
     def dump_to_file(self, packet: Any, file: IO[bytes]) -> None:
-        """Writes the bytes of *packet*. What ``msgpack.packb()`` raises goes through."""
+        """Write the bytes of *packet*. Exceptions from ``msgpack.packb()`` propagate."""
         file.write(self._packb(packet))
 
     @final
     def load_from_file(self, file: IO[bytes]) -> Any:
-        """Reads one object.
+        """Read one object.
 
         Raises:
-            EOFError: it is incomplete. Nothing is allocated for what is announced but has not arrived.
-            Exception: it is malformed, or a hook refuses it.
+            EOFError: the object is incomplete. No memory is allocated for data that was announced but has not arrived.
+            Exception: the object is malformed, or a hook rejects it.
         """
         start = file.tell()
         data = file.read()
@@ -133,19 +133,19 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
         file.seek(start + end)
         try:
             return self._unpackb(data[:end])
-        except EOFError as exc:  # The object is complete: a hook has raised it.
-            raise ValueError(f"A hook has failed: {exc!r}") from exc
+        except EOFError as exc:  # raised by a hook: the object is complete
+            raise ValueError(f"A hook failed: {exc!r}") from exc
 
     @final
     def new_end_finder(self) -> ItemEndFinder:
-        """Returns what finds the end of one object."""
+        """Return a new object that finds the end of one MessagePack object."""
         return ItemEndFinder(_read_head)
 
     def _find_end(self, data: bytes) -> int:
-        """Returns where the object ends that *data* begins with.
+        """Return where the first object in *data* ends.
 
-        Unpacking it right away would be a little faster, but allocates what each array announces: megabytes for five
-        bytes, times the depth of nesting. Skipping allocates nothing.
+        Unpacking it directly would be slightly faster, but it allocates memory for the announced size of each array:
+        megabytes for five bytes, multiplied by the nesting depth. Skipping allocates nothing.
         """
         if not data:
             raise EOFError("There is no data")
@@ -159,19 +159,19 @@ class MessagePackSerializer(SelfDelimitingSerializer[Any, Any]):
         return end
 
 
-def _words(exc: Exception) -> str:
-    """Return what *exc* says. Those of msgpack about malformed bytes say nothing but their name."""
+def _message_of(exc: Exception) -> str:
+    """Return the message of *exc*. Exceptions of msgpack about malformed bytes have no message, only a name."""
     return str(exc) or f"Malformed, or nested too deeply ({type(exc).__name__})"
 
 
 def _arguments(config: MessagePackerConfig | MessageUnpackerConfig) -> dict[str, Any]:
     arguments = dict(vars(config))
     if arguments["unicode_errors"] == "strict":
-        del arguments["unicode_errors"]  # It is the default; msgpack takes a slower path if it is told so.
+        del arguments["unicode_errors"]  # msgpack has a faster path if the default is not passed explicitly
     return arguments
 
 
-# How an object begins: (how many bytes it takes, of which so many from the second on are a number; what is counted).
+# Heads with a length: (size of the head, number of bytes from its second on that hold the length, unit of the length).
 _BYTES: Final = 0
 _ITEMS: Final = 1
 _PAIRS: Final = 2

@@ -1,4 +1,4 @@
-"""Pickles: for peers that trust each other completely."""
+"""Pickles, for peers that fully trust each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class PicklerConfig:
-    """Arguments of `pickle.Pickler`; look there for what they mean."""
+    """Arguments of `pickle.Pickler`; see its documentation."""
 
     protocol: int = field(default_factory=lambda: pickle.DEFAULT_PROTOCOL)
     fix_imports: bool = False
@@ -30,7 +30,7 @@ class PicklerConfig:
 
 @dataclass(kw_only=True)
 class UnpicklerConfig:
-    """Arguments of `pickle.Unpickler`; look there for what they mean."""
+    """Arguments of `pickle.Unpickler`; see its documentation."""
 
     fix_imports: bool = False
     encoding: str = "utf-8"
@@ -38,24 +38,25 @@ class UnpicklerConfig:
 
 
 class PickleSerializer(AbstractPacketSerializer[Any, Any]):
-    """A packet is any object that can be pickled.
+    """One pickled object per packet.
 
     Warning:
-        Whoever can send a pickle can run any code here. Only use it between processes which trust each other, over
-        connections that nobody else can write to; sign packets with `Base64EncoderSerializer` and its *checksum* key.
+        A peer that sends a pickle can run any code in this process. Use this serializer only between processes that
+        trust each other, over connections to which no one else can write. To sign packets, wrap it in
+        `Base64EncoderSerializer` with a *checksum* key.
 
-    It has no framing: wrap it (`easynetwork.serializers.wrapper`) for a stream.
+    It has no framing. For a stream, wrap it in a serializer of `easynetwork.serializers.wrapper`.
 
     Parameters:
-        pickler_config: how objects are written.
-        unpickler_config: how objects are read.
-        pickler_cls: a replacement of `pickle.Pickler`.
-        unpickler_cls: a replacement of `pickle.Unpickler`; it may refuse what should not be loaded.
-        pickler_optimize: make pickles smaller with `pickletools.optimize`, which takes time.
+        pickler_config: pickler options.
+        unpickler_config: unpickler options.
+        pickler_cls: class to use instead of `pickle.Pickler`.
+        unpickler_cls: class to use instead of `pickle.Unpickler`; it may restrict what can be loaded.
+        pickler_optimize: shrink pickles with `pickletools.optimize`, which takes time.
         debug: add ``error_info`` to exceptions.
 
     Raises:
-        TypeError: a config is no object of its class.
+        TypeError: a config is not an instance of its class.
     """
 
     __slots__ = ("_debug", "_new_pickler", "_new_unpickler", "_optimizes")
@@ -95,7 +96,7 @@ class PickleSerializer(AbstractPacketSerializer[Any, Any]):
 
     @final
     def serialize(self, packet: Any) -> bytes:
-        """Returns the pickle of *packet*. What the pickler raises goes through."""
+        """Return the pickle of *packet*. Exceptions from the pickler propagate."""
         file = BytesIO()
         self._new_pickler(file).dump(packet)
         data = file.getvalue()
@@ -103,10 +104,10 @@ class PickleSerializer(AbstractPacketSerializer[Any, Any]):
 
     @final
     def deserialize(self, data: bytes) -> Any:
-        """Returns the object.
+        """Return the object in *data*.
 
         Raises:
-            DeserializeError: the unpickler has raised an exception, whichever, or has left bytes.
+            DeserializeError: the unpickler raised any exception, or left extra bytes.
         """
         file = BytesIO(data)
         try:

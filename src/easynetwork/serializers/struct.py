@@ -1,4 +1,4 @@
-"""Structures of a fixed layout, as the standard module `struct` describes them."""
+"""Binary structures with a fixed layout, as in the standard module `struct`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _FIELD_FORMAT: Final = re.compile(r"[A-Za-z?]|[0-9]+s")
 
 
 class AbstractStructSerializer(FixedSizePacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """Base of serializers whose packets are structures.
+    """Base class for serializers whose packets are structures.
 
-    A subclass says how a packet becomes values, and the other way round.
+    A subclass converts packets to values and values to packets.
 
     Parameters:
-        format: the format, as for `struct.Struct`; network byte order (``!``) unless it says another.
+        format: a format of `struct.Struct`; in network byte order (``!``) unless it specifies another.
         debug: add ``error_info`` to exceptions.
 
     Raises:
@@ -55,37 +55,37 @@ class AbstractStructSerializer(FixedSizePacketSerializer[SentDTOPacketT_contra, 
 
     @abstractmethod
     def iter_values(self, packet: SentDTOPacketT_contra, /) -> Iterable[Any]:
-        """Returns the values to pack. Whatever it raises is seen by who sends as a crash."""
+        """Return the values to pack. Any exception makes sending raise `RuntimeError`."""
         raise NotImplementedError
 
     @abstractmethod
     def from_tuple(self, packet_tuple: tuple[Any, ...], /) -> ReceivedDTOPacketT_co:
-        """Returns the packet made of the unpacked values.
+        """Convert the unpacked values to a packet.
 
         Raises:
-            DeserializeError: the values make no valid packet.
+            DeserializeError: the values are not a valid packet.
         """
         raise NotImplementedError
 
     @final
     def serialize(self, packet: SentDTOPacketT_contra) -> bytes:
-        """Returns the packed values.
+        """Return the packed values.
 
         Raises:
-            struct.error: the values do not fit the format.
+            struct.error: the values do not match the format.
         """
         return self.__struct.pack(*self.iter_values(packet))
 
     @final
     def encode_frame(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Returns the packed values: they always have the right size. Raises as `serialize`."""
+        """Return the packed values, which always have the right size. Raise the same errors as `serialize`."""
         return self.__struct.pack(*self.iter_values(packet))
 
     def deserialize(self, data: bytes) -> ReceivedDTOPacketT_co:
-        """Returns the packet made of the unpacked values.
+        """Return the packet made from the unpacked values.
 
         Raises:
-            DeserializeError: *data* does not have the size of the structure, or `from_tuple` has raised it.
+            DeserializeError: *data* does not have the size of the structure, or `from_tuple` raised it.
         """
         try:
             values = self.__unpack(data)
@@ -98,10 +98,10 @@ class AbstractStructSerializer(FixedSizePacketSerializer[SentDTOPacketT_contra, 
 
 
 class StructSerializer(AbstractStructSerializer[tuple[Any, ...], tuple[Any, ...]]):
-    """A packet is the tuple of the values.
+    """Each packet is a tuple of values.
 
     Parameters:
-        format: the format, as for `struct.Struct`; network byte order (``!``) unless it says another.
+        format: a format of `struct.Struct`; in network byte order (``!``) unless it specifies another.
         debug: add ``error_info`` to exceptions.
 
     Raises:
@@ -117,7 +117,7 @@ class StructSerializer(AbstractStructSerializer[tuple[Any, ...], tuple[Any, ...]
 
     @final
     def deserialize(self, data: bytes) -> tuple[Any, ...]:
-        """Returns the unpacked values. (Without asking `from_tuple`, which takes as long as to unpack them.)
+        """Return the unpacked values. Does not call `from_tuple`, which would take as long as unpacking.
 
         Raises:
             DeserializeError: *data* does not have the size of the structure.
@@ -129,18 +129,18 @@ class StructSerializer(AbstractStructSerializer[tuple[Any, ...], tuple[Any, ...]
 
     @final
     def iter_values(self, packet: tuple[Any, ...], /) -> tuple[Any, ...]:
-        """Returns *packet*.
+        """Return *packet*.
 
         Raises:
-            TypeError: it is no tuple.
+            TypeError: *packet* is not a tuple.
         """
         if not isinstance(packet, tuple):
-            raise TypeError(f"A tuple was expected, got {packet!r}")
+            raise TypeError(f"Expected a tuple, got {packet!r}")
         return packet
 
     @final
     def from_tuple(self, packet_tuple: tuple[Any, ...], /) -> tuple[Any, ...]:
-        """Returns *packet_tuple*."""
+        """Return *packet_tuple*."""
         return packet_tuple
 
 
@@ -148,20 +148,20 @@ _T_NamedTuple = TypeVar("_T_NamedTuple", bound=NamedTuple)
 
 
 class NamedTupleStructSerializer(AbstractStructSerializer[_T_NamedTuple, _T_NamedTuple]):
-    """A packet is a named tuple whose fields are packed in their order.
+    """Each packet is a named tuple, whose fields are packed in order.
 
     Parameters:
         namedtuple_cls: the class of the packets.
         field_formats: the format of each field: one letter, or digits and ``s``.
         format_endianness: the byte order, one of ``@ = < > !``; network byte order by default.
-        encoding: how ``str`` fields (format ``s``) are encoded; with None they are ``bytes``.
-        unicode_errors: the error handler of the encoding, as for ``str.encode()``.
+        encoding: encoding of ``str`` fields (format ``s``); with None they are ``bytes``.
+        unicode_errors: error handler of the encoding, as for ``str.encode()``.
         strip_string_trailing_nul_bytes: remove the padding of ``s`` fields.
         debug: add ``error_info`` to exceptions.
 
     Raises:
         KeyError: the format of a field is missing.
-        ValueError: a format, or the byte order, is not allowed.
+        ValueError: a format or the byte order is not allowed.
         struct.error: a format is invalid.
     """
 
@@ -194,14 +194,14 @@ class NamedTupleStructSerializer(AbstractStructSerializer[_T_NamedTuple, _T_Name
 
     @final
     def iter_values(self, packet: _T_NamedTuple) -> _T_NamedTuple:
-        """Returns *packet* with its ``str`` fields encoded.
+        """Return *packet* with its ``str`` fields encoded.
 
         Raises:
-            TypeError: it is no object of the named tuple class, or a field which is to be encoded is no ``str``.
+            TypeError: *packet* is not an instance of the named tuple class, or a field to encode is not a ``str``.
             UnicodeError: a field cannot be encoded.
         """
         if not isinstance(packet, self._cls):
-            raise TypeError(f"An object of {self._cls.__name__} was expected, got {packet!r}")
+            raise TypeError(f"Expected an instance of {self._cls.__name__}, got {packet!r}")
         encoding = self._encoding
         if encoding is None or not self._string_fields:
             return packet
@@ -212,7 +212,7 @@ class NamedTupleStructSerializer(AbstractStructSerializer[_T_NamedTuple, _T_Name
 
     @final
     def from_tuple(self, packet_tuple: tuple[Any, ...], /) -> _T_NamedTuple:
-        """Returns a named tuple, its ``str`` fields decoded.
+        """Return a named tuple with its ``str`` fields decoded.
 
         Raises:
             DeserializeError: a field cannot be decoded.

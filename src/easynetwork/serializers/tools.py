@@ -1,4 +1,4 @@
-"""Help for those who write an incremental serializer."""
+"""Tools for incremental serializers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from easynetwork.exceptions import LimitOverrunError
 
 
 class GeneratorStreamReader:
-    """A stream in memory. Where a file would block, its methods ``yield`` and wait for bytes to be sent in.
+    """A stream in memory. Where a file would block, its methods ``yield`` and wait for a chunk to be sent in.
 
-    Made for `AbstractIncrementalPacketSerializer.incremental_deserialize`::
+    Use it in `AbstractIncrementalPacketSerializer.incremental_deserialize`::
 
         def incremental_deserialize(self):
             reader = GeneratorStreamReader()
@@ -21,7 +21,7 @@ class GeneratorStreamReader:
             body = yield from reader.read_exactly(int.from_bytes(header))
             return self.make_packet(body), reader.read_all()
 
-    Bytes that arrive in many small pieces cost linear time, and are held once. One method at a time may be waiting.
+    Data that arrives in many small chunks takes linear time and is stored once. Only one method may wait at a time.
     """
 
     __slots__ = ("__weakref__", "_buffer")
@@ -30,12 +30,12 @@ class GeneratorStreamReader:
         self._buffer: bytes = bytes(initial_bytes)
 
     def read_all(self) -> bytes:
-        """Returns all bytes held, and waits for none."""
+        """Return all buffered bytes without waiting."""
         data, self._buffer = self._buffer, b""
         return data
 
     def read(self, size: int) -> Generator[None, bytes, bytes]:
-        """Returns up to *size* bytes; waits only if there are none.
+        """Return up to *size* bytes. Wait only if none are buffered.
 
         Raises:
             ValueError: *size* is negative.
@@ -51,7 +51,7 @@ class GeneratorStreamReader:
         return data[:size]
 
     def read_exactly(self, n: int) -> Generator[None, bytes, bytes]:
-        """Waits for *n* bytes and returns them.
+        """Wait for *n* bytes and return them.
 
         Raises:
             ValueError: *n* is negative.
@@ -65,7 +65,7 @@ class GeneratorStreamReader:
         if missing <= 0:
             self._buffer = data[n:]
             return data[:n]
-        earlier = BytesIO()  # gives its bytes away without copying them: a frame is never held twice
+        earlier = BytesIO()  # returns its contents without a copy, so that a frame is never stored twice
         earlier.write(data)
         try:
             while missing > 0:
@@ -79,12 +79,12 @@ class GeneratorStreamReader:
         return earlier.getvalue()
 
     def read_until(self, separator: bytes, limit: int, *, keep_end: bool = True) -> Generator[None, bytes, bytes]:
-        """Waits for *separator* and returns what comes before it; with the separator if *keep_end*.
+        """Wait for *separator*. Return the bytes before it, with the separator if *keep_end*.
 
-        The separator is consumed either way.
+        The separator is consumed in either case.
 
         Raises:
-            LimitOverrunError: more than *limit* bytes come before the separator. No byte is consumed.
+            LimitOverrunError: more than *limit* bytes precede the separator. No bytes are consumed.
             ValueError: *separator* is empty, or *limit* is not strictly positive.
         """
         if not separator:
@@ -102,7 +102,7 @@ class GeneratorStreamReader:
         return (yield from self._read_until(separator, limit, keep_end))
 
     def _read_until(self, separator: bytes, limit: int, keep_end: bool) -> Generator[None, bytes, bytes]:
-        # Held are `earlier`, where no separator begins, and `chunk`, of which `overlap` bytes may be part of one.
+        # `earlier` holds bytes that cannot be part of a separator. `chunk` holds the rest; its end may be part of one.
         overlap = len(separator) - 1
         earlier = BytesIO()
         chunk = self.read_all()

@@ -1,1 +1,1 @@
-"""What the library asks and tells the sockets of the operating system."""
+"""Operations on the sockets of the operating system."""

@@ -1,4 +1,4 @@
-"""Accepting connections, and what to do if that fails."""
+"""Accept connections and handle failures of accept(2)."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from .calls import count_waiting_connections
 _logger = logging.getLogger(__name__)
 
 _BATCH: Final = 64
-"""How many connections are accepted before everything else gets its turn."""
+"""Maximum number of connections accepted before other tasks run."""
 
 _REPORT_INTERVAL: Final = 5.0
-"""Seconds between two log records about the same shortage. It may last for hours."""
+"""Minimum number of seconds between two log records about a shortage, which may last for hours."""
 
 
 class ConnectionSource:
-    """Accepts connections from a listening socket, and reports a shortage of descriptors or memory.
+    """Accept connections from a listening socket and report a shortage of descriptors or memory.
 
     Parameters:
-        listening: a non-blocking socket. It stays with the caller.
-        connected: gets the socket of each connection, non-blocking. It owns it, unless it raises.
+        listening: a non-blocking socket. The caller keeps ownership.
+        connected: called with the non-blocking socket of each connection, which it owns unless it raises.
     """
 
     __slots__ = ("_connected", "_failures", "_listening", "_next_report")
@@ -45,13 +45,13 @@ class ConnectionSource:
         self._next_report = 0.0
 
     def accept(self) -> float:
-        """Hand the waiting connections, many of them at most, to *connected*. What that raises is logged.
+        """Accept up to `_BATCH` pending connections and pass each to *connected*. Log its exceptions.
 
         Returns:
-            How many seconds not to accept anything: the system is short of something, and the connections wait.
+            The number of seconds to pause. It is above 0 if the system lacks resources; the connections stay queued.
 
         Raises:
-            OSError: nothing can be accepted any more.
+            OSError: the listener cannot accept connections any more.
         """
         for _ in range(_BATCH):
             try:
@@ -72,7 +72,7 @@ class ConnectionSource:
                     log(
                         _logger,
                         logging.ERROR,
-                        "An accepted connection could not be set up: %r",
+                        "%r: cannot set up the accepted connection",
                         connection,
                         exc_info=exc,
                     )
@@ -89,7 +89,7 @@ class ConnectionSource:
         log(
             _logger,
             logging.ERROR,
-            "accept() has failed%s: %s. %sTrying again every %g seconds",
+            "accept() failed%s: %s. %sRetrying every %g seconds",
             times,
             exc,
             f"Connections waiting: {waiting}. " if waiting else "",

@@ -1,4 +1,4 @@
-"""Control messages of Unix sockets: open files and credentials that travel beside the bytes, :manpage:`unix(7)`."""
+"""Control messages of Unix sockets: file descriptors and credentials sent along with data, :manpage:`unix(7)`."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel.constants import SCM_CREDENTIALS
 
 HAS_CREDENTIALS: Final[bool] = SCM_CREDENTIALS is not None and sys.platform != "darwin"
-"""Whether processes can send their credentials to each other on this platform."""
+"""Whether processes can send credentials to each other on this platform."""
 
 RECVMSG_FLAGS: Final[int] = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
-"""What to receive messages with: the files among them are not inherited by programs that are started (:pep:`446`)."""
+"""Flags for recvmsg(2). Received file descriptors are not inherited by child programs (:pep:`446`)."""
 
 MSG_CTRUNC: Final[int] = getattr(_socket, "MSG_CTRUNC", 0)
-"""The flag of messages that the system has truncated: there was no room, or the process has no descriptors left."""
+"""Flag of truncated control messages: the buffer was too small, or the process has no free descriptors."""
 
 _INT_SIZE: Final[int] = array("i").itemsize
 _SCM_RIGHTS: Final[int | None] = getattr(_socket, "SCM_RIGHTS", None)
 
-# Process, user and group within the structure of each platform; padding stands for the fields not offered here.
+# Process, user and group in the structure of each platform. Padding covers the fields that are not exposed here.
 if sys.platform.startswith("freebsd"):
     _CREDENTIAL: Final[Struct] = Struct("@4xiI4xI12x")  # struct sockcred2
 elif sys.platform.startswith("netbsd"):
@@ -56,10 +56,10 @@ else:
 
 
 class SocketCredential(NamedTuple):
-    """The identity of a process, as one end of a Unix socket claims it and the kernel verifies it."""
+    """The identity of a process: sent by one end of a Unix socket, verified by the kernel."""
 
     pid: int = 0
-    """Process id. When sent, 0 means this process."""
+    """Process id. When sending, 0 means the current process."""
 
     uid: int = 0
     """User id."""
@@ -72,10 +72,10 @@ class SocketCredential(NamedTuple):
 @refuse_subclasses
 @dataclass(frozen=True, slots=True, eq=False)
 class SCMRights:
-    """A control message with open files."""
+    """A control message with open file descriptors."""
 
     fds: Iterator[int]
-    """File descriptors. Who receives them owns them, and must close them."""
+    """File descriptors. The receiver owns them and must close them."""
 
 
 @final
@@ -85,7 +85,7 @@ class SCMCredentials:
     """A control message with credentials."""
 
     credentials: Iterator[SocketCredential]
-    """Who has sent the data, verified by the kernel."""
+    """Credentials of the sender, verified by the kernel."""
 
 
 SocketAncillaryMessages: TypeAlias = SCMRights | SCMCredentials
@@ -94,51 +94,51 @@ SocketAncillaryMessages: TypeAlias = SCMRights | SCMCredentials
 @final
 @refuse_subclasses
 class SocketAncillary:
-    """The control messages that go with data: one of each kind at most, whatever is added.
+    """The control messages sent or received with data, at most one of each kind. Items of one kind are merged.
 
-    File descriptors are plain numbers here: this object never duplicates or closes one.
+    File descriptors are plain integers here. This object never duplicates or closes them.
     """
 
     __slots__ = ("__weakref__", "_payloads")
 
     def __init__(self) -> None:
-        # Per message type, and packed: they must be in order of first insertion, and equal what recvmsg() has given.
-        # The level is SOL_SOCKET for all that are known.
+        # Packed payload per message type, in order of first insertion: as_raw() must return what recvmsg() returned.
+        # All supported messages have the level SOL_SOCKET.
         self._payloads: dict[int, bytearray] = {}
 
     def _extend(self, type_: int, payload: bytes) -> None:
         self._payloads.setdefault(type_, bytearray()).extend(payload)
 
     def add_fds(self, fds: Iterable[int]) -> None:
-        """Appends file descriptors to the message of open files. All or, if an error is raised, none.
+        """Append file descriptors to the message of open files. If an error is raised, none is added.
 
         Raises:
-            TypeError: an item is no integer.
+            TypeError: an item is not an integer.
             OverflowError: an item does not fit in a C ``int``.
         """
-        # Through iter(), because array() takes bytes for its own memory representation.
+        # iter(), because array() interprets bytes as its own memory layout.
         self._extend(_socket.SCM_RIGHTS, array("i", iter(fds)).tobytes())
 
     if SCM_CREDENTIALS is not None and HAS_CREDENTIALS:
 
         def add_creds(self, credentials: Iterable[SocketCredential]) -> None:
-            """Appends credentials to the message of credentials. All or, if an error is raised, none.
+            """Append credentials to the message of credentials. If an error is raised, none is added.
 
-            Linux accepts one item per message when sending, and, without privileges, only what is true.
+            When sending, Linux accepts one item per message. An unprivileged process can only send its own identity.
 
             Raises:
-                TypeError: an item is no `SocketCredential`.
-                ValueError: a number is no process, user or group id.
+                TypeError: an item is not a `SocketCredential`.
+                ValueError: a number is not a valid process, user or group id.
             """
             assert SCM_CREDENTIALS is not None
             self._extend(SCM_CREDENTIALS, b"".join([_pack_credential(item) for item in credentials]))
 
     def as_raw(self) -> list[tuple[int, int, bytes]]:
-        """Returns a new list of ``(level, type, data)`` for `socket.socket.sendmsg`, without empty messages."""
+        """Return a new list of ``(level, type, data)`` for `socket.socket.sendmsg`, without empty messages."""
         return [(_socket.SOL_SOCKET, type_, bytes(payload)) for type_, payload in self._payloads.items() if payload]
 
     def messages(self) -> Iterator[SocketAncillaryMessages]:
-        """Iterates over the messages, without empty ones, in order of first insertion::
+        """Iterate over the non-empty messages in order of first insertion::
 
         for message in ancillary.messages():
             match message:
@@ -152,13 +152,13 @@ class SocketAncillary:
                 yield SCMCredentials(map(SocketCredential._make, _CREDENTIAL.iter_unpack(payload)))
 
     def iter_fds(self) -> Iterator[int]:
-        """Returns an iterator over all file descriptors."""
+        """Return an iterator over all file descriptors."""
         return iter(array("i", self._payloads.get(_socket.SCM_RIGHTS, b"")))
 
     def update_from_raw(self, messages: Iterable[tuple[int, int, ReadableBuffer]]) -> None:
-        """Adds the messages that `socket.socket.recvmsg` has returned. Kinds unknown here are ignored.
+        """Add the messages that `socket.socket.recvmsg` returned. Ignore unknown kinds.
 
-        Of a message that the kernel has truncated (``MSG_CTRUNC``), the incomplete last item is dropped.
+        If the kernel truncated a message (``MSG_CTRUNC``), its incomplete last item is dropped.
 
         Raises:
             ExceptionGroup: some entries are malformed. All others have been added, so that no descriptor is lost.
@@ -179,17 +179,17 @@ class SocketAncillary:
             self._extend(type_, _without_partial_item(payload, _INT_SIZE))
         elif HAS_CREDENTIALS and type_ == SCM_CREDENTIALS:
             if sys.platform != "linux":
-                # BSDs: one item, with a varying number of groups behind it.
+                # BSDs send one item, followed by a variable number of groups.
                 payload = payload[: _CREDENTIAL.size]
             self._extend(type_, _without_partial_item(payload, _CREDENTIAL.size))
 
     def clear(self) -> None:
-        """Forgets everything. Closes nothing."""
+        """Remove all messages. Does not close file descriptors."""
         self._payloads.clear()
 
 
 class TruncatedMessages:
-    """What a datagram listener hands over in place of control messages that the system has truncated.
+    """Stand-in for control messages that the system truncated, as a datagram listener delivers them.
 
     Iterating over it raises `OSError` (``EMSGSIZE``). The descriptors among the messages are closed.
     """
@@ -198,7 +198,7 @@ class TruncatedMessages:
 
     def __init__(self, messages: Iterable[tuple[int, int, ReadableBuffer]]) -> None:
         self.error = truncation_error(messages)
-        """To be raised where the messages were asked for."""
+        """The error to raise where the messages were requested."""
 
     def __iter__(self) -> Iterator[tuple[int, int, ReadableBuffer]]:
         raise self.error
@@ -207,22 +207,22 @@ class TruncatedMessages:
 def whole_messages(
     messages: list[tuple[int, int, bytes]], flags: int
 ) -> list[tuple[int, int, bytes]] | TruncatedMessages:
-    """Return *messages* unless *flags*, received with them, say that they are truncated."""
+    """Return *messages*, or `TruncatedMessages` if their *flags* say that they are truncated."""
     return TruncatedMessages(messages) if flags & MSG_CTRUNC else messages
 
 
 def truncation_error(messages: Iterable[tuple[int, int, ReadableBuffer]]) -> OSError:
-    """Return the error for *messages* that are truncated, and close the descriptors among them."""
+    """Return the error for truncated *messages*, and close the descriptors among them."""
     close_descriptors(messages)
     return error_from_errno(
-        errno.EMSGSIZE, "control messages were truncated: they need more room, or more free file descriptors"
+        errno.EMSGSIZE, "control messages were truncated: a larger buffer or more free file descriptors are needed"
     )
 
 
 def close_descriptors(messages: object) -> None:
-    """Close the file descriptors in *messages*, which no handler has claimed, if `socket.socket.recvmsg` returns such.
+    """Close the file descriptors in *messages*, which no handler claimed, if *messages* come from recvmsg(2).
 
-    Ancillary data of a transport written by a user may be of any type. What is in it stays as it is.
+    A user's transport may return ancillary data of any type. Other types are left alone.
     """
     if not isinstance(messages, Sequence):
         return
@@ -230,7 +230,7 @@ def close_descriptors(messages: object) -> None:
         match message:
             case (_socket.SOL_SOCKET, type_, bytes() | bytearray() | memoryview() as data) if type_ == _SCM_RIGHTS:
                 for fd in array("i", _without_partial_item(memoryview(data).tobytes(), _INT_SIZE)):
-                    with suppress(OSError):  # Linux closes it nevertheless, and the others are to be closed as well
+                    with suppress(OSError):  # Linux closes the descriptor despite an error; continue with the others
                         os.close(fd)
 
 
@@ -243,4 +243,4 @@ def _pack_credential(credential: SocketCredential) -> bytes:
     try:
         return _CREDENTIAL.pack(pid or os.getpid(), uid, gid)
     except StructError as exc:
-        raise ValueError(f"{credential!r} has a number that is no process, user or group id") from exc
+        raise ValueError(f"{credential!r} contains a number that is not a process, user or group id") from exc

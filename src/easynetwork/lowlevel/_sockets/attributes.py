@@ -31,25 +31,25 @@ if TYPE_CHECKING:
 
 
 class SocketAttribute(typed_attr.TypedAttributeSet):
-    """Facts about what has a socket."""
+    """Information about an object that has a socket."""
 
     __slots__ = ()
 
     socket: ISocket = typed_attr.typed_attribute()
-    """The socket, without a way to close, read or write it."""
+    """A view of the socket that cannot close it, read from it or write to it."""
 
     family: int = typed_attr.typed_attribute()
     """The address family."""
 
     sockname: Any = typed_attr.typed_attribute()
-    """The socket's own address."""
+    """The local address."""
 
     peername: Any = typed_attr.typed_attribute()
-    """The address of the peer."""
+    """The peer's address."""
 
 
 class INETSocketAttribute(SocketAttribute):
-    """The same keys, for internet sockets."""
+    """The same keys, typed for internet sockets."""
 
     __slots__ = ()
 
@@ -61,7 +61,7 @@ class INETSocketAttribute(SocketAttribute):
 if sys.platform != "win32" and hasattr(_socket, "AF_UNIX"):
 
     class UNIXSocketAttribute(SocketAttribute):
-        """The same keys, for Unix sockets."""
+        """The same keys, typed for Unix sockets."""
 
         __slots__ = ()
 
@@ -71,18 +71,18 @@ if sys.platform != "win32" and hasattr(_socket, "AF_UNIX"):
 
 
 class TLSAttribute(typed_attr.TypedAttributeSet):
-    """Facts about a TLS connection, as the methods of `ssl.SSLSocket` give them."""
+    """Information about a TLS connection, as returned by the methods of `ssl.SSLSocket`."""
 
     __slots__ = ()
 
     sslcontext: ssl.SSLContext = typed_attr.typed_attribute()
-    """The context of the connection."""
+    """The TLS context of the connection."""
 
     peercert: dict[str, Any] = typed_attr.typed_attribute()
-    """The certificate of the peer."""
+    """The peer's certificate."""
 
     cipher: tuple[str, str, int] = typed_attr.typed_attribute()
-    """Name, protocol version and number of secret bits of the cipher."""
+    """The cipher: name, protocol version and number of secret bits."""
 
     compression: str = typed_attr.typed_attribute()
     """The compression algorithm."""
@@ -91,18 +91,18 @@ class TLSAttribute(typed_attr.TypedAttributeSet):
     """The protocol version."""
 
     standard_compatible: bool = typed_attr.typed_attribute()
-    """Whether an end without a closing alert is an error."""
+    """Whether the end of the connection without a TLS closing alert is an error."""
 
 
 def socket_attributes(
     get_socket: Callable[[], ISocket], get_address: Callable[[str], Any] | None = None
 ) -> Mapping[Any, Callable[[], Any]]:
-    """Returns the `SocketAttribute` values of a socket. Nothing is looked up before it is asked for.
+    """Return the `SocketAttribute` values of a socket. Each value is looked up on access.
 
     Parameters:
         get_socket: returns the socket.
-        get_address: returns its address named ``"sockname"`` or ``"peername"``, None if there is none; for who knows it
-            without the socket.
+        get_address: returns the address named ``"sockname"`` or ``"peername"``, or None if there is none. For callers
+            that store the addresses.
     """
 
     def address(name: str) -> Any:
@@ -117,7 +117,7 @@ def socket_attributes(
                 raise error_from_errno(errno.ENOTCONN)
             return value
         except OSError as exc:
-            raise TypedAttributeLookupError("The socket has no such address, or is closed") from exc
+            raise TypedAttributeLookupError("The socket is closed or has no such address") from exc
 
     return {
         SocketAttribute.socket: lambda: SocketProxy(get_socket()),
@@ -128,7 +128,7 @@ def socket_attributes(
 
 
 def tls_attributes(tls: ssl.SSLObject | ssl.SSLSocket, standard_compatible: bool) -> Mapping[Any, Callable[[], Any]]:
-    """Returns the `TLSAttribute` values of a connection."""
+    """Return the `TLSAttribute` values of a connection."""
 
     def fact(get: Callable[[], Any]) -> Callable[[], Any]:
         def get_value() -> Any:

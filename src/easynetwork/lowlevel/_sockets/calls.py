@@ -1,4 +1,4 @@
-"""What a socket is asked or told, and how the answers are to be read."""
+"""Checked socket calls, and the interpretation of their results."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ except ImportError:  # Python without TLS
 
 
 def check_plain_socket(sock: _socket.socket, type_: _socket.SocketKind) -> None:
-    """Refuses what is no socket of *type_*, or does TLS on its own.
+    """Check that *sock* is a socket of *type_* and not a TLS socket.
 
     Raises:
         TypeError: *sock* is a TLS socket.
         ValueError: *sock* is of another type.
     """
     if isinstance(sock, getattr(ssl, "SSLSocket", ())):
-        raise TypeError("A TLS socket cannot be used: give the plain socket, and the TLS context")
+        raise TypeError("A TLS socket is not supported: pass the plain socket and the TLS context")
     if sock.type != type_:
-        raise ValueError(f"A socket of type {type_.name} is required, got {sock!r}")
+        raise ValueError(f"Expected a socket of type {type_.name}, got {sock!r}")
 
 
 def check_is_socket(sock: object) -> None:
-    """Raise `TypeError` unless *sock* is a socket at all."""
+    """Raise `TypeError` unless *sock* is a socket."""
     if not isinstance(sock, _socket.socket):
         raise TypeError(f"Expected a socket.socket, got {sock!r}")
 
 
 def adopt_socket(sock: _socket.socket, type_: _socket.SocketKind) -> None:
-    """Makes a socket non-blocking that was handed over to us. Closes it if it is refused; see `check_plain_socket`."""
+    """Take ownership of a socket and make it non-blocking. Close it if `check_plain_socket` raises an error."""
     check_is_socket(sock)
     try:
         check_plain_socket(sock, type_)
@@ -60,7 +60,7 @@ def adopt_socket(sock: _socket.socket, type_: _socket.SocketKind) -> None:
 
 
 def is_connected(sock: ISocket) -> bool:
-    """Returns whether *sock* has a peer. Raises `OSError` if that cannot be told, for instance once it is closed."""
+    """Return whether *sock* has a peer. Raise `OSError` if this is unknown, for example because *sock* is closed."""
     try:
         sock.getpeername()
     except OSError as exc:
@@ -71,9 +71,9 @@ def is_connected(sock: ISocket) -> bool:
 
 
 def raise_saved_error(sock: SupportsSocketOptions) -> None:
-    """Raises the `OSError` that the system has kept for *sock* since it was last asked, if any.
+    """Raise the pending `OSError` of *sock* and clear it, if there is one.
 
-    This is how a refused datagram shows after it was sent; see ``SO_ERROR`` in :manpage:`socket(7)`.
+    A refused datagram is reported this way after it was sent; see ``SO_ERROR`` in :manpage:`socket(7)`.
     """
     code = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
     if code:
@@ -81,21 +81,21 @@ def raise_saved_error(sock: SupportsSocketOptions) -> None:
 
 
 def bind_socket(sock: _socket.socket, address: Any) -> None:
-    """Binds *sock* to *address*. Raises `OSError` with a text that contains *address*."""
+    """Bind *sock* to *address*. Raise `OSError` with a message that contains *address*."""
     try:
         sock.bind(address)
     except OSError as exc:
         raise OSError(exc.errno or errno.EINVAL, f"Cannot bind to {address!r}: {exc.strerror or exc}") from exc
 
 
-_SO_MEMINFO: Final = 55  # in <asm-generic/socket.h>; Python has no name for it
+_SO_MEMINFO: Final = 55  # <asm-generic/socket.h>; the socket module does not define it
 _MEMINFO: Final = Struct("=9I")
 
 
 def count_dropped_datagrams(sock: SupportsSocketOptions) -> int:
-    """Returns how many datagrams the system has dropped since *sock* was made, most of them because its queue was full.
+    """Return how many datagrams the system has dropped since *sock* was created, mostly because its queue was full.
 
-    Known on Linux (``SK_MEMINFO_DROPS``, 32 bits wide, see :manpage:`sock_diag(7)`); 0 elsewhere.
+    The count comes from ``SK_MEMINFO_DROPS`` on Linux (32 bits, see :manpage:`sock_diag(7)`). It is 0 elsewhere.
 
     Raises:
         OSError: *sock* is closed.
@@ -106,13 +106,13 @@ def count_dropped_datagrams(sock: SupportsSocketOptions) -> int:
     return int(_MEMINFO.unpack(counts)[8]) if len(counts) == _MEMINFO.size else 0
 
 
-_TCP_INFO: Final = Struct("=8B5I")  # the beginning of ``struct tcp_info`` in <linux/tcp.h>
+_TCP_INFO: Final = Struct("=8B5I")  # the first fields of ``struct tcp_info`` in <linux/tcp.h>
 
 
 def count_waiting_connections(listening: SupportsSocketOptions) -> int | None:
-    """Return how many connections wait to be accepted; None where the system does not tell.
+    """Return how many connections wait to be accepted, or None if the system does not report it.
 
-    Linux tells it for TCP: of a listening socket, ``tcpi_unacked`` is the length of that queue.
+    Linux reports it for TCP: for a listening socket, ``tcpi_unacked`` is the length of the accept queue.
     """
     if sys.platform != "linux":
         return None

@@ -1,4 +1,4 @@
-"""Internet names, and the sockets for them: what asynchronous and blocking code have in common."""
+"""Name resolution and socket creation for internet addresses, shared by asynchronous and blocking code."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from easynetwork.lowlevel._core.errors import error_from_errno
 from .calls import bind_socket
 
 AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
-"""One answer of `socket.getaddrinfo`: family, type, protocol, canonical name, address."""
+"""One result of `socket.getaddrinfo`: family, type, protocol, canonical name, address."""
 
 _UNUSABLE_SOCKET_ERRNOS = frozenset({errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT, errno.EPROTOTYPE, errno.EINVAL})
-"""What :manpage:`socket(2)` says if this system does not have such sockets, for instance IPv6 ones."""
+"""Errors of :manpage:`socket(2)` if this system does not support such sockets, for example IPv6."""
 
 _MISSING_ADDRESS_ERRNOS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""What :manpage:`bind(2)` says if no interface of this system has the address."""
+"""Errors of :manpage:`bind(2)` if no interface of this system has the address."""
 
 
 def check_inet_family(family: int) -> None:
-    """Raises `ValueError` unless *family* is ``AF_INET``, ``AF_INET6`` or ``AF_UNSPEC``."""
+    """Raise `ValueError` unless *family* is ``AF_INET``, ``AF_INET6`` or ``AF_UNSPEC``."""
     if family not in (_socket.AF_INET, _socket.AF_INET6, _socket.AF_UNSPEC):
         raise ValueError(f"Expected AF_INET, AF_INET6 or AF_UNSPEC as family, got {family!r}")
 
@@ -48,15 +48,15 @@ def check_inet_family(family: int) -> None:
 def numeric_addresses(
     host: str | None, port: int, type_: int, *, family: int = _socket.AF_UNSPEC, flags: int = 0
 ) -> Sequence[AddressInfo] | None:
-    """Returns the addresses of *host* if that needs no name server, else None. Does not block.
+    """Return the addresses of *host* if it needs no name resolution, else None. Does not block.
 
     Raises:
         TypeError: *port* is not an integer.
-        socket.gaierror: *port* is no port number, or *host* is an address of another *family*.
+        socket.gaierror: *port* is not in the range 0 to 65535, or *host* is an address of another *family*.
     """
     check_port(port)
-    if not 0 <= port <= 0xFFFF:  # getaddrinfo(3) would keep the lower 16 bits
-        raise _socket.gaierror(_socket.EAI_SERVICE, f"There is no port {port}, they go from 0 to 65535")
+    if not 0 <= port <= 0xFFFF:  # getaddrinfo(3) would silently use the lower 16 bits
+        raise _socket.gaierror(_socket.EAI_SERVICE, f"A port must be from 0 to 65535, got {port}")
     flags |= _socket.AI_NUMERICHOST | _socket.AI_NUMERICSERV
     try:
         return _socket.getaddrinfo(host, port, family, type_, 0, flags)
@@ -66,11 +66,12 @@ def numeric_addresses(
         return None
 
 
-@lru_cache(maxsize=1024)  # asked for each datagram, mostly about those who have just sent one
+@lru_cache(maxsize=1024)  # called for each datagram, mostly for addresses that just sent one
 def is_numeric_host(host: str) -> bool:
-    """Return whether a socket takes *host* as it is, without asking a name server.
+    """Return whether a socket accepts *host* without name resolution.
 
-    A zone does not count: the :mod:`socket` module overwrites it with the scope id behind the port, 0 if there is none.
+    Return False for a host with a zone: the :mod:`socket` module overwrites the zone with the scope id of the address,
+    which is 0 by default.
     """
     try:
         return "%" not in host and bool(numeric_addresses(host, 0, _socket.SOCK_DGRAM))
@@ -79,10 +80,10 @@ def is_numeric_host(host: str) -> bool:
 
 
 def listener_hosts(host: str | Sequence[str] | None) -> list[str | None]:
-    """Return what to resolve for a listener on *host*; None in the list stands for all interfaces.
+    """Return the names to resolve for a listener on *host*. None in the list means all interfaces.
 
     Raises:
-        TypeError: *host* is neither None, a string nor a sequence of strings.
+        TypeError: *host* is not None, a string or a sequence of strings.
     """
     if host is None or host == "":
         return [None]
@@ -90,26 +91,26 @@ def listener_hosts(host: str | Sequence[str] | None) -> list[str | None]:
         return [host]
     hosts: object = host
     if not isinstance(hosts, Sequence) or not all(isinstance(item, str) for item in hosts):
-        raise TypeError(f"Expected a string, a sequence of strings or None as host, got {host!r}")
+        raise TypeError(f"'host' must be a string, a sequence of strings or None, got {host!r}")
     return [item if item else None for item in host]
 
 
 def open_listener_sockets(
     hosts: Iterable[Sequence[AddressInfo]], *, backlog: int | None, reuse_port: bool
 ) -> list[_socket.socket]:
-    """Open a socket for each address of *hosts*, without duplicates, sorted; listening if there is a *backlog*.
+    """Open a socket for each distinct address of *hosts*, in sorted order. The sockets listen if *backlog* is given.
 
-    An address that does not exist on this system is skipped if another address of the same host can be had: names often
-    have an IPv6 address where IPv6 is switched off. A host that is given as an address has no other one.
+    An address that does not exist on this system is skipped if the same host has another address: many names have an
+    IPv6 address on systems where IPv6 is disabled. A numeric host has no other address, so it is never skipped.
 
     Parameters:
         hosts: the addresses of each host.
-        backlog: how many connections may wait to be accepted; None for datagrams.
+        backlog: maximum number of connections waiting to be accepted; None for datagram sockets.
         reuse_port: whether to set ``SO_REUSEPORT``.
 
     Raises:
-        ExceptionGroup: the error of each address that could not be bound to. All sockets are closed then.
-        ValueError: *reuse_port* is not supported here.
+        ExceptionGroup: an error for each address that could not be bound. All sockets are closed.
+        ValueError: *reuse_port* is not supported on this platform.
     """
     addresses_of_hosts = [set(addresses) for addresses in hosts]
     sockets: list[_socket.socket] = []
@@ -138,7 +139,7 @@ def open_listener_sockets(
                 else:
                     errors.append(exc)
         if errors or any(addresses <= missing.keys() for addresses in addresses_of_hosts):
-            raise ExceptionGroup("Some addresses cannot be bound to", [*errors, *missing.values()])
+            raise ExceptionGroup("Cannot bind to some addresses", [*errors, *missing.values()])
     except BaseException:
         for sock in sockets:
             sock.close()
@@ -151,7 +152,7 @@ def _set_listener_options(sock: _socket.socket, reuse_port: bool) -> None:
     if sock.type == _socket.SOCK_STREAM and os.name == "posix" and sys.platform != "cygwin":
         sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, True)
     if sock.family == _socket.AF_INET6:
-        # IPv4 has a socket of its own: both must be able to have the same port.
+        # IPv4 has its own socket, and both sockets must be able to use the same port.
         sock.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, True)
     if reuse_port:
         try:
@@ -161,7 +162,7 @@ def _set_listener_options(sock: _socket.socket, reuse_port: bool) -> None:
 
 
 def interleave_families(addresses: Iterable[AddressInfo]) -> list[AddressInfo]:
-    """Returns *addresses* in the order to try them: an IPv6 one, an IPv4 one, and so on (:rfc:`8305`, section 4)."""
+    """Return *addresses* in the order to try them: IPv6 and IPv4 in turn (:rfc:`8305`, section 4)."""
     families: dict[int, list[AddressInfo]] = {_socket.AF_INET6: [], _socket.AF_INET: []}
     for info in addresses:
         families.setdefault(info[0], []).append(info)
@@ -171,12 +172,12 @@ def interleave_families(addresses: Iterable[AddressInfo]) -> list[AddressInfo]:
 def open_client_socket(
     info: AddressInfo, local_addresses: Sequence[AddressInfo] | None, errors: list[OSError]
 ) -> _socket.socket | None:
-    """Returns a new non-blocking socket that can be connected to the address in *info*.
+    """Return a new non-blocking socket for a connection to the address in *info*, or None if that fails.
 
     Parameters:
         info: the remote address.
-        local_addresses: if not None, the socket is bound to the first of them that is of its family and can be had.
-        errors: gets what went wrong. If that leaves no socket, None is returned.
+        local_addresses: if not None, bind the socket to the first usable address of the same family.
+        errors: list to which errors are appended.
     """
     family, type_, proto, _, _ = info
     try:
@@ -194,9 +195,9 @@ def open_client_socket(
 def connect_datagram_socket(
     addresses: Iterable[AddressInfo], local_addresses: Sequence[AddressInfo] | None
 ) -> _socket.socket:
-    """Returns a non-blocking datagram socket connected to the first of *addresses* for which that works.
+    """Return a non-blocking datagram socket connected to the first usable address. See `connect_in_turn`.
 
-    Nothing is sent and nobody is waited for: connecting a datagram socket only sets its peer. See `connect_in_turn`.
+    Nothing is sent and nothing blocks: connecting a datagram socket only sets its peer.
     """
     return connect_in_turn(addresses, local_addresses, _socket.socket.connect)
 
@@ -206,11 +207,11 @@ def connect_in_turn(
     local_addresses: Sequence[AddressInfo] | None,
     connect: Callable[[_socket.socket, Any], None],
 ) -> _socket.socket:
-    """Returns a socket connected to the first of *addresses* for which that works. They are tried one after another.
+    """Return a socket connected to the first usable address. The addresses are tried one after another.
 
     Parameters:
         addresses: the remote addresses.
-        local_addresses: what to bind the socket to, see `open_client_socket`.
+        local_addresses: the addresses to bind to, see `open_client_socket`.
         connect: connects a non-blocking socket to an address.
 
     Raises:
@@ -234,10 +235,10 @@ def connect_in_turn(
 
 
 def _bind_to_first(sock: _socket.socket, addresses: Iterable[AddressInfo], errors: list[OSError]) -> bool:
-    """Returns whether *sock* could be bound to one of those *addresses* that are of its family."""
+    """Bind *sock* to the first usable address of its family. Return whether that succeeded."""
     candidates = [info[4] for info in addresses if info[0] == sock.family]
     if not candidates:
-        errors.append(error_from_errno(errno.EADDRNOTAVAIL, f"no local address is of the family {sock.family!s}"))
+        errors.append(error_from_errno(errno.EADDRNOTAVAIL, f"no local address has the family {sock.family!s}"))
     for address in candidates:
         try:
             bind_socket(sock, address)

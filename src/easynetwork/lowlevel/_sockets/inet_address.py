@@ -18,7 +18,7 @@ class IPv4SocketAddress(NamedTuple):
         return f"({self.host!r}, {self.port:d})"
 
     def for_connection(self) -> tuple[str, int]:
-        """Returns what a client needs to connect to this address."""
+        """Return the host and port to connect to this address."""
         return self.host, self.port
 
 
@@ -34,12 +34,12 @@ class IPv6SocketAddress(NamedTuple):
         return f"({self._zoned_host()!r}, {self.port:d})"
 
     def for_connection(self) -> tuple[str, int]:
-        """Return what a client needs to connect to this address. A link-local one is useless without its scope."""
+        """Return the host and port to connect to this address. A link-local host includes its scope."""
         is_link_local = self.host[:3].lower() in ("fe8", "fe9", "fea", "feb")  # fe80::/10, RFC 4291
         return self._zoned_host() if is_link_local else self.host, self.port
 
     def _zoned_host(self) -> str:
-        """Return the host with its scope id as its zone, if it has one (:rfc:`4007`, section 11)."""
+        """Return the host with its scope id as zone, if it has one (:rfc:`4007`, section 11)."""
         return f"{self.host}%{self.scope_id}" if self.scope_id and "%" not in self.host else self.host
 
 
@@ -61,11 +61,11 @@ def new_socket_address(addr: tuple[Any, ...], family: int) -> SocketAddress: ...
 
 
 def new_socket_address(addr: tuple[Any, ...], family: int) -> SocketAddress:
-    """Returns *addr*, as the :mod:`socket` module gives it, as a named tuple.
+    """Convert an address of the :mod:`socket` module to a named tuple.
 
     Raises:
-        ValueError: *family* is neither ``AF_INET`` nor ``AF_INET6``.
-        TypeError: wrong number of items.
+        ValueError: *family* is not ``AF_INET`` or ``AF_INET6``.
+        TypeError: *addr* has the wrong number of items.
     """
     match family:
         case _socket.AddressFamily.AF_INET:
@@ -74,6 +74,3 @@ def new_socket_address(addr: tuple[Any, ...], family: int) -> SocketAddress:
             return IPv6SocketAddress(*addr)
         case _:
             raise ValueError(f"Expected AF_INET or AF_INET6, got {family!r}")
-
-
-# --------------------------------------------------------------------------------------------------------- options

@@ -1,4 +1,4 @@
-"""Protocols: the methods of a socket that leave its data stream alone."""
+"""Protocol classes for the socket methods that do not touch the data stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol, overload, runtime_checkable
 
 @runtime_checkable
 class SupportsSocketOptions(Protocol):
-    """Anything with socket options, see :manpage:`setsockopt(2)`."""
+    """An object with socket options, see :manpage:`setsockopt(2)`."""
 
     @overload
     def getsockopt(self, level: int, optname: int, /) -> int: ...
@@ -18,7 +18,7 @@ class SupportsSocketOptions(Protocol):
     def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes: ...
 
     def getsockopt(self, *args: int) -> int | bytes:
-        """As `socket.socket.getsockopt`."""
+        """Return a socket option, like `socket.socket.getsockopt`."""
         raise NotImplementedError
 
     @overload
@@ -28,28 +28,28 @@ class SupportsSocketOptions(Protocol):
     def setsockopt(self, level: int, optname: int, value: None, optlen: int, /) -> None: ...
 
     def setsockopt(self, *args: Any) -> None:
-        """As `socket.socket.setsockopt`."""
+        """Set a socket option, like `socket.socket.setsockopt`."""
         raise NotImplementedError
 
 
 @runtime_checkable
 class ISocket(SupportsSocketOptions, Protocol):
-    """What may safely be done with the socket of somebody else."""
+    """The socket methods that are safe to use on a socket owned by other code."""
 
     def fileno(self) -> int:
-        """Returns the file descriptor, -1 once closed."""
+        """Return the file descriptor, or -1 if the socket is closed."""
         raise NotImplementedError
 
     def get_inheritable(self) -> bool:
-        """Returns whether child processes inherit the descriptor."""
+        """Return whether child processes inherit the descriptor."""
         raise NotImplementedError
 
     def getpeername(self) -> Any:
-        """Returns the address of the peer."""
+        """Return the peer's address."""
         raise NotImplementedError
 
     def getsockname(self) -> Any:
-        """Returns the socket's own address."""
+        """Return the local address."""
         raise NotImplementedError
 
     @property

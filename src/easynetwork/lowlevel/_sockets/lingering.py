@@ -1,9 +1,9 @@
-"""How long a close waits for a peer that is still sending.
+"""Limits on how long a close waits for a peer that is still sending.
 
-A system that has to close a connection while received bytes are unread, or that receives more after it has closed,
-resets the connection: the peer loses the end of what it was sent, although that had left (:rfc:`1122`, section
-4.2.2.13; :rfc:`9112`, section 9.6). Where such input is there, a graceful close ends its own direction, and discards
-input until the peer ends the other one.
+If a system closes a connection with unread input, or receives more data after the close, it resets the connection. The
+peer then loses data that was sent to it but that it has not read (:rfc:`1122`, section 4.2.2.13; :rfc:`9112`, section
+9.6). Therefore, if there is unread input, a graceful close ends the sending direction and discards input until the peer
+ends its direction too.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ __all__ = ["LINGER_BYTES", "LINGER_TIMEOUT", "has_unread_input"]
 from typing import Final
 
 LINGER_BYTES: Final = 16 * 1024 * 1024
-"""So many bytes are discarded at most. The default buffers of Linux hold less on both sides together (6 MiB received, 4
-MiB sent): a peer that has sent more has not stopped when it saw the end."""
+"""Maximum number of bytes to discard. The default buffers of Linux hold less in both systems together (6 MiB received,
+4 MiB sent). A peer that sends more did not stop when it received the end of the stream."""
 
 LINGER_TIMEOUT: Final = 3.0
-"""Seconds that input is discarded for, once all output has left. After that, only a peer that goes on sending is reset:
-one that is just slow to receive gets the rest from the system."""
+"""Seconds to discard input after all output was sent. After that, only a peer that continues to send gets a reset. A
+peer that is merely slow to receive gets the rest from the system."""
 
 try:
     import fcntl
@@ -27,18 +27,18 @@ except ImportError:  # Windows
     import select
 
     def has_unread_input(fileno: int) -> bool:
-        """Return whether something can be read from a socket; true also at the end of its stream."""
+        """Return whether a socket is readable. This is also true at the end of its stream."""
         try:
             return bool(select.select([fileno], [], [], 0)[0])
         except (OSError, ValueError):  # closed
             return False
 
 else:
-    _NOTHING: Final = bytes(4)  # a C ``int``
+    _ZERO: Final = bytes(4)  # a C ``int``
 
     def has_unread_input(fileno: int) -> bool:
         """Return whether a socket has bytes to read (``FIONREAD``, see :manpage:`tcp(7)`)."""
         try:
-            return fcntl.ioctl(fileno, termios.FIONREAD, _NOTHING) != _NOTHING
+            return fcntl.ioctl(fileno, termios.FIONREAD, _ZERO) != _ZERO
         except (OSError, ValueError):  # closed
             return False

@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket: what the kernel knows, not what the peer says."""
+"""Credentials of the peer of a Unix socket, as reported by the kernel."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from .interfaces import ISocket
 
 _NO_ID: Final = 2**32 - 1
-"""``(uid_t) -1``: the kernel has no user or group to tell."""
+"""``(uid_t) -1``: the kernel does not know the user or group."""
 
 
 class UnixCredentials(NamedTuple):
-    """The process at the other end of a Unix socket, as it was when it called connect(2) or listen(2)."""
+    """The process at the other end of a Unix socket, at the time it called connect(2) or listen(2)."""
 
     pid: int | None
-    """Process id; None where the platform does not tell."""
+    """Process id; None if the platform does not report it."""
 
     uid: int
     """Effective user id."""
@@ -33,12 +33,12 @@ class UnixCredentials(NamedTuple):
 
 
 def get_peer_credentials(sock: ISocket) -> UnixCredentials:
-    """Asks the kernel who is at the other end of *sock*, a connected Unix socket. Never blocks.
+    """Return the credentials of the peer of *sock*, a connected Unix socket. Never blocks.
 
     Raises:
-        OSError: ``EBADF``, the socket is closed; ``EINVAL``, the kernel does not know (not connected, or the peer lives
-            in a process namespace that this one cannot see); or whatever getsockopt(2) says.
-        NotImplementedError: this platform has no such call, or none known here.
+        OSError: ``EBADF`` if the socket is closed; ``EINVAL`` if the kernel does not know the peer (not connected, or
+            in a process namespace that is not visible here); or any error of getsockopt(2).
+        NotImplementedError: this platform is not supported.
     """
     if sock.fileno() < 0:
         raise error_from_errno(errno.EBADF)

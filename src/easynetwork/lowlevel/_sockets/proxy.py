@@ -1,4 +1,4 @@
-"""A view of a socket through which its data stream cannot be touched."""
+"""A restricted view of a socket."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _T_Result = TypeVar("_T_Result")
 @final
 @refuse_subclasses
 class SocketProxy:
-    """A view of a socket: the `ISocket` interface, nothing else.
+    """A view of a socket that provides only the `ISocket` interface.
 
     Parameters:
-        socket: what to look at.
+        socket: the socket.
         lock: returns a lock to hold during each call.
-        runner: run a call, given as a function without arguments, and return its result. For `getsockopt` and
-            `setsockopt` the function is a `functools.partial`, which shows the arguments.
+        runner: runs a call, given as a function without arguments, and returns its result. For `getsockopt` and
+            `setsockopt` the function is a `functools.partial`, which exposes the arguments.
     """
 
     __slots__ = ("__lock", "__runner", "__socket", "__weakref__")
@@ -61,19 +61,19 @@ class SocketProxy:
             return result
 
     def fileno(self) -> int:
-        """Returns the file descriptor, -1 once closed."""
+        """Return the file descriptor, or -1 if the socket is closed."""
         return self.__run(self.__socket.fileno)
 
     def get_inheritable(self) -> bool:
-        """Returns whether child processes inherit the descriptor."""
+        """Return whether child processes inherit the descriptor."""
         return self.__run(self.__socket.get_inheritable)
 
     def getpeername(self) -> Any:
-        """Returns the address of the peer."""
+        """Return the peer's address."""
         return self.__run(self.__socket.getpeername)
 
     def getsockname(self) -> Any:
-        """Returns the socket's own address."""
+        """Return the local address."""
         return self.__run(self.__socket.getsockname)
 
     @overload
@@ -83,7 +83,7 @@ class SocketProxy:
     def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes: ...
 
     def getsockopt(self, *args: int) -> int | bytes:
-        """As `socket.socket.getsockopt`."""
+        """Return a socket option, like `socket.socket.getsockopt`."""
         return self.__run(partial(self.__socket.getsockopt, *args))
 
     @overload
@@ -93,17 +93,17 @@ class SocketProxy:
     def setsockopt(self, level: int, optname: int, value: None, optlen: int, /) -> None: ...
 
     def setsockopt(self, *args: Any) -> None:
-        """As `socket.socket.setsockopt`."""
+        """Set a socket option, like `socket.socket.setsockopt`."""
         return self.__run(partial(self.__socket.setsockopt, *args))
 
     @property
     def family(self) -> int:
-        """The address family; a `socket.AddressFamily` member if known."""
+        """The address family; a `socket.AddressFamily` member if it is known."""
         return _member(_socket.AddressFamily, self.__socket.family)
 
     @property
     def type(self) -> int:
-        """The socket type; a `socket.SocketKind` member if known."""
+        """The socket type; a `socket.SocketKind` member if it is known."""
         return _member(_socket.SocketKind, self.__socket.type)
 
     @property

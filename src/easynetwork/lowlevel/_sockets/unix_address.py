@@ -24,14 +24,14 @@ _UNNAMED: Final = ""
 @final
 @refuse_subclasses
 class UnixSocketAddress:
-    """The address of a Unix socket: a pathname, an abstract name (Linux only), or nothing. Immutable.
+    """The address of a Unix socket: a pathname, an abstract name (Linux only), or unnamed. Immutable.
 
-    Without arguments, the *unnamed* address: that of a socket which was never bound.
+    Without arguments, create the unnamed address, which a socket has until it is bound.
     """
 
     __slots__ = ("__weakref__", "_raw")
 
-    # Exactly what as_raw() returns: the kind is in the value (str or bytes, empty or not).
+    # The return value of as_raw(). Its type (str or bytes) and emptiness encode the kind of address.
     _raw: RawUnixSocketAddress
 
     def __init__(self) -> None:
@@ -45,15 +45,15 @@ class UnixSocketAddress:
 
     @classmethod
     def from_pathname(cls, path: str | os.PathLike[str]) -> Self:
-        """Returns the address of the socket file at *path*, existing or not. An empty string gives the unnamed one.
+        """Return the address of the socket file at *path*, which need not exist. ``""`` gives the unnamed address.
 
         Raises:
-            TypeError: *path* is neither a string nor a path object that yields a string.
+            TypeError: *path* is not a string or a path object that returns a string.
             ValueError: *path* contains a NUL character.
         """
         pathname: object = os.fspath(path)
         if not isinstance(pathname, str):
-            raise TypeError(f"A path of type str is required, got {pathname!r}; use from_raw() for bytes")
+            raise TypeError(f"A path must be a str, got {pathname!r}; use from_raw() for bytes")
         if "\0" in pathname:
             raise ValueError(f"A path cannot contain a NUL character, got {pathname!r}")
         return cls._new(pathname)
@@ -62,14 +62,14 @@ class UnixSocketAddress:
 
         @classmethod
         def from_abstract_name(cls, name: str | bytes) -> Self:
-            """Returns the address in the abstract namespace of Linux. It vanishes with the last socket that has it.
+            """Return an address in Linux's abstract namespace. It disappears with the last socket bound to it.
 
             Parameters:
-                name: the name *without* the NUL byte that marks it as abstract. It may be empty and may contain NUL
-                    bytes. A string is encoded as file names are.
+                name: the name *without* its leading NUL byte. It may be empty and may contain NUL bytes. A string is
+                    encoded like a file name.
 
             Raises:
-                TypeError: *name* is neither a string nor bytes. Path objects are none: this is not a path.
+                TypeError: *name* is not a string or bytes. Path objects are not accepted, as this is not a path.
             """
             if not isinstance(name, (str, bytes)):
                 raise TypeError(f"An abstract name must be str or bytes, got {name!r}")
@@ -77,11 +77,11 @@ class UnixSocketAddress:
 
     @classmethod
     def from_raw(cls, addr: Any) -> Self:
-        """Returns the address for what `socket.socket.getsockname`, `socket.socket.recvfrom`... give.
+        """Convert an address returned by `socket.socket.getsockname`, `socket.socket.recvfrom`...
 
         Raises:
-            TypeError: *addr* is neither a string nor bytes.
-            ValueError: *addr* contains a NUL, and is no abstract name.
+            TypeError: *addr* is not a string or bytes.
+            ValueError: *addr* contains a NUL character and is not an abstract name.
         """
         if not isinstance(addr, (str, bytes)):
             raise TypeError(f"A raw Unix socket address must be str or bytes, got {addr!r}")
@@ -110,30 +110,30 @@ class UnixSocketAddress:
         return hash((UnixSocketAddress, self._raw))
 
     def is_unnamed(self) -> bool:
-        """Returns whether this is neither a pathname nor an abstract name."""
+        """Return whether the address is unnamed: neither a pathname nor an abstract name."""
         return self._raw == _UNNAMED
 
     def as_pathname(self) -> pathlib.Path | None:
-        """Returns the path of the socket file, or None if this is no pathname."""
+        """Return the path of the socket file, or None if this is not a pathname."""
         return pathlib.Path(self._raw) if self._raw and isinstance(self._raw, str) else None
 
     if sys.platform == "linux":
 
         def as_abstract_name(self) -> bytes | None:
-            """Returns the abstract name, without the NUL byte in front, or None if this is none."""
+            """Return the abstract name without its leading NUL byte, or None if this is not an abstract name."""
             return self._raw[1:] if isinstance(self._raw, bytes) else None
 
     def as_raw(self) -> RawUnixSocketAddress:
-        """Returns what `socket.socket.bind` and `socket.socket.connect` take."""
+        """Return the address in the form that `socket.socket.bind` and `socket.socket.connect` accept."""
         return self._raw
 
 
 def to_unix_address(path: str | bytes | os.PathLike[str] | UnixSocketAddress) -> UnixSocketAddress:
-    """Returns the address meant by an argument which the public interface calls a path.
+    """Convert the *path* argument of a public function or class to an address.
 
     Raises:
         TypeError: *path* is of another type.
-        ValueError: *path* contains a NUL, and is no abstract name.
+        ValueError: *path* contains a NUL character and is not an abstract name.
     """
     if isinstance(path, UnixSocketAddress):
         return path
@@ -145,6 +145,6 @@ def to_unix_address(path: str | bytes | os.PathLike[str] | UnixSocketAddress) ->
 
 
 def check_destination(address: RawUnixSocketAddress | None) -> None:
-    """Raises `OSError` (``ENOTCONN``, as the system does) if *address* is that of a sender who was not bound to any."""
+    """Raise `OSError` (``ENOTCONN``, like the system) if *address* is unnamed, so that it cannot receive an answer."""
     if not address:
-        raise error_from_errno(errno.ENOTCONN, "The sender was not bound to an address: it cannot be answered")
+        raise error_from_errno(errno.ENOTCONN, "Cannot send to an unnamed address: the peer's socket is not bound")

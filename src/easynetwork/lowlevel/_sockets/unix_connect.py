@@ -1,4 +1,4 @@
-"""Connecting Unix sockets, :manpage:`unix(7)`."""
+"""Connect Unix sockets, :manpage:`unix(7)`."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from .unix_address import RawUnixSocketAddress
 
 FULL_PEER_DELAYS: Final = (0.001, 0.064)
-"""Shortest and longest pause, in seconds, between attempts when there is no room at the peer: nobody tells when there
-is, or when the backlog of a listener is no longer full."""
+"""Shortest and longest pause between attempts, in seconds, if the peer's queue or the listener's backlog is full. The
+system does not report when there is room again."""
 
 
 def connect_attempts(sock: _socket.socket, address: RawUnixSocketAddress) -> Iterator[float]:
-    """Connects *sock*, which does not block. Yields how many seconds to wait before the next attempt.
+    """Connect the non-blocking *sock*. Yield the number of seconds to wait before each further attempt.
 
     Raises:
-        OSError: that is not possible.
+        OSError: the connection failed.
     """
     delay, longest_delay = FULL_PEER_DELAYS
     while True:
         try:
             sock.connect(address)
         except BlockingIOError:
-            # The backlog of the listener is full. The socket is writable: who waits for that takes it for connected.
+            # The backlog of the listener is full. Waiting until the socket is writable does not help: it already is.
             yield delay
             delay = min(2 * delay, longest_delay)
         except OSError as exc:

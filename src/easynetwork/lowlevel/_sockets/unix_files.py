@@ -1,4 +1,4 @@
-"""The files that Unix sockets are bound to, :manpage:`unix(7)`."""
+"""Files of Unix sockets, :manpage:`unix(7)`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SocketFile:
-    """A socket file, known by its inode: what others have put at the same path since is another file."""
+    """A socket file, identified by its inode. A new file at the same path is a different file."""
 
     path: str
     device: int
@@ -29,7 +29,7 @@ class SocketFile:
 
     @classmethod
     def at(cls, path: str) -> Self | None:
-        """Returns the socket file at *path*, or None if there is none.
+        """Return the socket file at *path*, or None if there is none.
 
         Raises:
             OSError: the directory cannot be searched.
@@ -41,9 +41,9 @@ class SocketFile:
         return cls(path, found.st_dev, found.st_ino) if stat.S_ISSOCK(found.st_mode) else None
 
     def remove(self) -> None:
-        """Deletes the file. Does nothing if it has gone, or if another one is there now.
+        """Delete the file. Do nothing if it has gone or another file has replaced it.
 
-        To be called before the socket is closed: as long as it is open, no other file gets the number of its inode.
+        Call this before closing the socket. While the socket is open, no other file can get the same inode number.
 
         Raises:
             OSError: the file cannot be deleted.
@@ -54,20 +54,20 @@ class SocketFile:
 
 
 def bind_to_path(sock: _socket.socket, path: RawUnixSocketAddress, mode: int | None = None) -> SocketFile | None:
-    """Binds *sock*, and returns the file that this has made; None for an abstract or automatic name. May block.
+    """Bind *sock* and return the file that this created, or None for an abstract or automatic name. May block.
 
-    Never takes over a path: whatever is there, also the file of a server that has crashed, is somebody else's.
+    An existing file is never replaced, even if it was left by a server that crashed.
 
     Parameters:
         sock: a Unix socket.
         path: a raw address.
-        mode: permissions of the file; None for what the umask of the process leaves.
+        mode: permissions of the file; None to apply the process's umask.
 
     Raises:
-        OSError: *path* exists already (``EADDRINUSE``), or cannot be made. No file is left.
+        OSError: *path* already exists (``EADDRINUSE``) or cannot be created. No file is left behind.
     """
     if mode is not None:
-        # Linux makes the file with the permissions of the socket: it is at no moment more open than asked for.
+        # Linux creates the file with the permissions of the socket, so it never has wider permissions than requested.
         with suppress(OSError):
             os.fchmod(sock.fileno(), mode)
     bind_socket(sock, path)
@@ -77,7 +77,7 @@ def bind_to_path(sock: _socket.socket, path: RawUnixSocketAddress, mode: int | N
     file = SocketFile.at(str(pathname))
     if file is not None and mode is not None:
         try:
-            os.chmod(file.path, mode)  # the umask does not count
+            os.chmod(file.path, mode)  # bind(2) applied the umask
         except BaseException:
             file.remove()
             raise
@@ -85,18 +85,18 @@ def bind_to_path(sock: _socket.socket, path: RawUnixSocketAddress, mode: int | N
 
 
 def open_listening_socket(path: RawUnixSocketAddress, backlog: int, mode: int | None = None) -> _socket.socket:
-    """Returns a stream socket that listens at *path*. May block.
+    """Return a stream socket that listens at *path*. May block.
 
-    Takes over the file of a server that has died without removing it. That of a server that still answers is refused.
+    A file left by a server that no longer runs is replaced. A path where a server still answers is in use.
 
     Parameters:
         path: a raw address.
-        backlog: how many connections may wait to be accepted.
-        mode: permissions of the file; None for what the umask of the process leaves.
+        backlog: maximum number of connections waiting to be accepted.
+        mode: permissions of the file; None to apply the process's umask.
 
     Raises:
-        ValueError: there is a NUL in a path name.
-        OSError: *path* is in use (``EADDRINUSE``), or cannot be made. No file and no socket is left.
+        ValueError: a pathname contains a NUL character.
+        OSError: *path* is in use (``EADDRINUSE``) or cannot be created. No file or socket is left behind.
     """
     sock, file = _open_bound_socket(_socket.SOCK_STREAM, path, mode)
     try:
@@ -110,9 +110,9 @@ def open_listening_socket(path: RawUnixSocketAddress, backlog: int, mode: int | 
 
 
 def open_datagram_socket(path: RawUnixSocketAddress, mode: int | None = None) -> _socket.socket:
-    """Returns a non-blocking datagram socket that is bound to *path*. May block.
+    """Return a non-blocking datagram socket bound to *path*. May block.
 
-    Takes over the file of a socket that is gone, and raises, as `open_listening_socket`.
+    Replaces the file of a closed socket and raises the same errors as `open_listening_socket`.
     """
     sock, _ = _open_bound_socket(_socket.SOCK_DGRAM, path, mode)
     sock.setblocking(False)
@@ -137,17 +137,17 @@ def _open_bound_socket(
 
 
 def _remove_dead_socket(type_: _socket.SocketKind, path: RawUnixSocketAddress) -> bool:
-    """Deletes the file at *path* if it is that of a socket, and one of *type_* finds nobody there."""
+    """Delete the socket file at *path* if a connection to it is refused: its owner is gone. Return whether it was."""
     pathname = UnixSocketAddress.from_raw(path).as_pathname()
     file = None if pathname is None else SocketFile.at(str(pathname))
     if file is None:
         return False
     with _socket.socket(_socket.AF_UNIX, type_) as probe:
-        probe.setblocking(False)  # a full backlog is a sign of life as well
+        probe.setblocking(False)  # a full backlog also means that the server is alive
         try:
             probe.connect(path)
         except ConnectionRefusedError:
-            file.remove()  # unless somebody else has done all that in between
+            file.remove()  # does nothing if another process replaced the file meanwhile
             return True
         except OSError:
             pass

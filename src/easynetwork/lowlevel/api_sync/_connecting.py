@@ -1,4 +1,4 @@
-"""Connected sockets for blocking clients. All of them are non-blocking themselves."""
+"""Connected, non-blocking sockets for the blocking clients."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from easynetwork.lowlevel._sockets.unix_connect import connect_attempts
 if TYPE_CHECKING:
     from easynetwork.lowlevel._sockets.unix_address import RawUnixSocketAddress
 
-_AS_GOOD_AS_EVER: Final = 24 * 60 * 60.0
-"""Seconds. Sockets know no longer time-outs than some weeks; the system itself gives up after minutes."""
+_LONGEST_TIMEOUT: Final = 24 * 60 * 60.0
+"""Time-outs of this many seconds mean no limit. Sockets support at most some weeks; the system gives up in minutes."""
 
 
 def adopt(sock: _socket.socket) -> _socket.socket:
-    """Returns *sock*, for those who would open one otherwise."""
+    """Return *sock*. Takes the place of a function that opens a socket."""
     return sock
 
 
@@ -37,15 +37,14 @@ def open_tcp_socket(
     connect_timeout: float | None = None,
     local_address: tuple[str, int] | None = None,
 ) -> _socket.socket:
-    """Returns a socket that is connected to the first address of *host* that answers.
+    """Return a socket connected to the first address of *host* that answers.
 
     Parameters:
         host: a name or an address.
         port: the port.
-        connect_timeout: how many seconds all attempts together may take; None for as long as the system tries. An
-            address that does not answer leaves their share to the others. Asking for the addresses of *host* takes its
-            own time.
-        local_address: what to bind the socket to.
+        connect_timeout: maximum duration of all attempts together, in seconds; None for the limits of the system. Each
+            attempt gets an equal share of the remaining time. Name resolution is not included.
+        local_address: local host and port to bind to.
 
     Raises:
         socket.gaierror: a host is unknown.
@@ -59,7 +58,7 @@ def open_tcp_socket(
 
     def connect(sock: _socket.socket, address: Any) -> None:
         share = deadline.remaining() / next(shares)
-        sock.settimeout(share if share < _AS_GOOD_AS_EVER else None)
+        sock.settimeout(share if share < _LONGEST_TIMEOUT else None)
         try:
             sock.connect(address)
         except (TimeoutError, BlockingIOError) as exc:
@@ -72,7 +71,7 @@ def open_tcp_socket(
 def open_udp_socket(
     host: str, port: int, *, local_address: tuple[str, int] | None = None, family: int = _socket.AF_UNSPEC
 ) -> _socket.socket:
-    """Returns a UDP socket whose peer is the first address of *host* for which that works.
+    """Return a UDP socket connected to the first usable address of *host*.
 
     Raises:
         socket.gaierror: a host is unknown.
@@ -105,11 +104,11 @@ def open_unix_socket(
     connect_timeout: float | None = None,
     local_path: RawUnixSocketAddress | None = None,
 ) -> _socket.socket:
-    """Returns a socket that is connected to *path*, and bound to *local_path* unless that is None.
+    """Return a socket connected to *path*, and bound to *local_path* unless that is None.
 
     Raises:
-        TimeoutError: the backlog of the server is full, and stays so for *connect_timeout* seconds.
-        OSError: that is not possible.
+        TimeoutError: the backlog of the server was full for *connect_timeout* seconds.
+        OSError: the socket cannot be bound or connected.
         ValueError: *connect_timeout* is negative or NaN.
     """
     deadline = Deadline(seconds(connect_timeout, "connect_timeout"))

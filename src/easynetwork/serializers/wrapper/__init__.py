@@ -1,4 +1,4 @@
-"""Serializers around another one: they give any packet a framing of its own."""
+"""Serializers that wrap another serializer and add framing to its packets."""
 
 from __future__ import annotations
 

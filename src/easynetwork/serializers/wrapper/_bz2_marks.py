@@ -1,4 +1,4 @@
-"""Where a bz2 stream may end, found without a decoder: each of these holds 3.6 MB, from the first byte on."""
+"""Find possible ends of a bz2 stream without a decoder. Each decoder allocates 3.6 MB with its first byte."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ __all__ = ["EndMarkFinder"]
 from typing import Final
 
 _MARK: Final = 0x177245385090
-"""The first 48 bits after the last block. Then come 32 bits of a checksum, and zeros up to the end of the byte."""
+"""The 48 bits after the last block. A checksum of 32 bits and zeros up to the end of the byte follow."""
 
 _WHOLE_BYTES: Final[tuple[bytes, ...]] = tuple(
     ((_MARK << (-shift % 8)) >> (0 if shift == 0 else 8) & (2**40 - 1)).to_bytes(5, "big") for shift in range(8)
 )
-"""The five bytes that are the mark's alone if its first bit is the bit number *shift* of a byte (0 is the highest).
+"""The five bytes that consist of bits of the mark only, if it starts at bit *shift* of a byte (0 is the highest).
 
-They begin with the second byte of the mark.
+They start with the second byte of the mark.
 """
 
 
 class EndMarkFinder:
-    """Finds end marks, at any bit, in data that only gets longer. Looks at each byte once."""
+    """Find end marks, at any bit offset, in data that only grows. Each byte is searched once."""
 
     __slots__ = ("_candidates", "_searched")
 
@@ -28,7 +28,7 @@ class EndMarkFinder:
         self._candidates: list[int] = []
 
     def find_end(self, held: bytearray) -> int:
-        """Return where the stream ends according to the next mark; -1 if that is beyond *held*."""
+        """Return the end of the stream according to the next mark, or -1 if *held* does not contain that end."""
         size = len(held)
         start = max(self._searched - 6, 0)
         for shift, whole_bytes in enumerate(_WHOLE_BYTES):

@@ -1,4 +1,4 @@
-"""Base64 (RFC 4648), with a checksum if wanted."""
+"""Base64 (RFC 4648) with an optional checksum."""
 
 from __future__ import annotations
 
@@ -24,21 +24,25 @@ _DIGEST_SIZE: Final = 32  # of SHA-256
 
 
 class Base64EncoderSerializer(AutoSeparatedPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    r"""Writes the bytes of another serializer as one line of Base64.
+    r"""Encode the bytes of another serializer as one line of Base64.
 
     Parameters:
-        serializer: makes the bytes of a packet, and a packet of bytes.
+        serializer: the wrapped serializer.
         alphabet: ``"urlsafe"`` (``-`` and ``_``) or ``"standard"`` (``+`` and ``/``).
-        checksum: if true, a SHA-256 digest follows the data: accidents are detected. If a key (see `generate_key`), an
-            HMAC does: who does not have the key cannot make or alter packets, but can still read and repeat them.
-        separator: what ends a packet.
-        limit: how many bytes may come before the separator.
-        send_empty: send a separator alone for a packet without bytes (there is none with a checksum), not nothing.
+        checksum: if True, a SHA-256 digest follows the data and detects accidental changes. If a key (see
+            `generate_key`), an HMAC follows the data: a peer without the key cannot create or alter packets, but can
+            still read and replay them.
+        separator: the bytes that end a packet.
+        limit: maximum number of bytes before the separator.
+        send_empty: for a packet without bytes, send the separator alone instead of nothing. With a checksum, no packet
+            is empty.
         debug: add ``error_info`` to exceptions.
 
     Raises:
-        TypeError: *serializer* is no serializer, *alphabet* is none of the two, or *checksum* no bool, str or bytes.
-        ValueError: the key is not the URL-safe Base64 of 32 bytes, *separator* is empty, or *limit* not positive.
+        TypeError: *serializer* is not a serializer, *alphabet* is not one of the two, or *checksum* is not a bool, str
+            or bytes.
+        ValueError: the key is not the URL-safe Base64 of 32 bytes, *separator* is empty, or *limit* is not strictly
+            positive.
     """
 
     __slots__ = ("_decode", "_digest", "_encode", "_serializer")
@@ -54,7 +58,7 @@ class Base64EncoderSerializer(AutoSeparatedPacketSerializer[SentDTOPacketT_contr
         send_empty: bool = False,
         debug: bool = False,
     ) -> None:
-        # Base64 has no whitespace: nothing to check if the separator has nothing else.
+        # Base64 contains no whitespace, so a separator of whitespace needs no check.
         super().__init__(
             separator,
             incremental_serialize_check_separator=not bytes(separator).isspace(),
@@ -63,7 +67,7 @@ class Base64EncoderSerializer(AutoSeparatedPacketSerializer[SentDTOPacketT_contr
             debug=debug,
         )
         if not isinstance(serializer, AbstractPacketSerializer):
-            raise TypeError(f"A serializer was expected, got {serializer!r}")
+            raise TypeError(f"Expected a serializer, got {serializer!r}")
         self._serializer = serializer
         self._encode: Callable[[bytes], bytes]
         self._decode: Callable[[bytes], bytes]
@@ -78,12 +82,12 @@ class Base64EncoderSerializer(AutoSeparatedPacketSerializer[SentDTOPacketT_contr
 
     @classmethod
     def generate_key(cls) -> bytes:
-        """Returns a new random key for *checksum*: 44 ASCII characters. Keep it secret; both sides need the same."""
+        """Return a new random key for *checksum*, 44 ASCII characters. Keep it secret. Both sides need the same key."""
         return base64.urlsafe_b64encode(os.urandom(_KEY_SIZE))
 
     @final
     def serialize(self, packet: SentDTOPacketT_contra) -> bytes:
-        """Returns the Base64 of the bytes of *packet*. What the wrapped serializer raises goes through."""
+        """Return the Base64 of the bytes of *packet*. Exceptions from the wrapped serializer propagate."""
         data = self._serializer.serialize(packet)
         if self._digest is not None:
             data += self._digest(data)
@@ -91,16 +95,16 @@ class Base64EncoderSerializer(AutoSeparatedPacketSerializer[SentDTOPacketT_contr
 
     @final
     def deserialize(self, data: bytes) -> ReceivedDTOPacketT_co:
-        """Returns the packet. Characters outside the alphabet are skipped.
+        """Return the packet. Characters outside the alphabet are skipped.
 
         Raises:
-            DeserializeError: *data* is not valid Base64, its checksum is missing or wrong (there is never any
-                ``error_info`` then), or the wrapped serializer has raised it.
+            DeserializeError: *data* is not valid Base64, its checksum is missing or wrong (both without
+                ``error_info``), or the wrapped serializer raised it.
         """
         try:
             data = self._decode(data)
         except binascii.Error:
-            raise DeserializeError("Invalid Base64") from None  # what exactly was wrong is of no use to a stranger
+            raise DeserializeError("Invalid Base64") from None  # details must not help an attacker
         if self._digest is not None:
             data, digest = data[:-_DIGEST_SIZE], data[-_DIGEST_SIZE:]
             if not hmac.compare_digest(self._digest(data), digest):

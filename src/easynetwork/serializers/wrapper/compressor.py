@@ -1,4 +1,4 @@
-"""Compression: zlib, bz2, and whatever has an interface like theirs."""
+"""Compression with zlib, bz2 or modules with a similar interface."""
 
 from __future__ import annotations
 
@@ -30,70 +30,70 @@ if TYPE_CHECKING:
     from zlib import _Decompress as ZLibDecompress
 
 DEFAULT_DECOMPRESSED_LIMIT: Final[int] = 16 * 1024 * 1024
-"""How large a packet may get by decompression, in bytes, unless told otherwise."""
+"""Default limit on the size of a decompressed packet, in bytes."""
 
 _KEPT_OF_INCOMPLETE: Final = 16 * 1024
-"""How much of an incomplete packet is kept decompressed, in bytes."""
+"""Maximum amount of decompressed data kept while a packet is incomplete, in bytes."""
 
 _KEPT_OF_COMPLETE: Final = 1024 * 1024
-"""How much is kept while it may still turn out that the packet is complete, in bytes."""
+"""Maximum amount of decompressed data kept while a chunk that may complete the packet is processed, in bytes."""
 
 _PIECE: Final = 64 * 1024
-"""How much zlib decompresses at once, in bytes: what is not kept does not take memory either."""
+"""Maximum number of bytes that zlib decompresses at once. It bounds the memory used for data that is not kept."""
 
 _FIRST_CHECK: Final = 4096
 _MAX_FALSE_MARKS: Final = 3
 
 
 class CompressorInterface(Protocol):
-    """What compresses one packet."""
+    """Compress one packet."""
 
     @abstractmethod
     def compress(self, data: ReadableBuffer, /) -> bytes:
-        """Takes bytes; returns what is ready of the compressed ones."""
+        """Compress *data*. Return the output that is ready."""
         raise NotImplementedError
 
     @abstractmethod
     def flush(self) -> bytes:
-        """Returns the rest of the compressed bytes."""
+        """Return the rest of the compressed bytes."""
         raise NotImplementedError
 
 
 class DecompressorInterface(Protocol):
-    """What decompresses one packet."""
+    """Decompress one packet."""
 
     @abstractmethod
     def decompress(self, data: ReadableBuffer, /) -> bytes:
-        """Takes compressed bytes; returns what can be decompressed."""
+        """Decompress *data*. Return the output that is ready."""
         raise NotImplementedError
 
     @property
     @abstractmethod
     def eof(self) -> bool:
-        """Whether the end of the compressed packet has been seen."""
+        """Whether the end of the compressed packet was reached."""
         raise NotImplementedError
 
     @property
     @abstractmethod
     def unused_data(self) -> bytes:
-        """The bytes after that end."""
+        """The bytes after the end of the compressed packet."""
         raise NotImplementedError
 
 
 class AbstractCompressorSerializer(
     BufferedIncrementalPacketSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co, memoryview]
 ):
-    """Base of serializers that compress the bytes of another one. The compressed data shows where it ends.
+    """Base class for serializers that compress the bytes of another serializer. The compressed data is self-delimiting.
 
     Parameters:
-        serializer: makes the bytes of a packet, and a packet of bytes.
-        expected_decompress_error: what ``decompress()`` raises if the data is invalid.
-        decompressed_limit: how large a packet may get by decompression, in bytes. A few bytes received may say that
-            millions follow; this is what keeps a peer from filling the memory.
+        serializer: the wrapped serializer.
+        expected_decompress_error: exceptions that ``decompress()`` raises for invalid data.
+        decompressed_limit: maximum size of a decompressed packet, in bytes. A few received bytes can decompress to
+            millions. This limit keeps a peer from exhausting the memory.
         debug: add ``error_info`` to exceptions.
 
     Raises:
-        TypeError: *serializer* is no serializer.
+        TypeError: *serializer* is not a serializer.
         ValueError: *decompressed_limit* is not strictly positive.
     """
 
@@ -109,7 +109,7 @@ class AbstractCompressorSerializer(
     ) -> None:
         super().__init__()
         if not isinstance(serializer, AbstractPacketSerializer):
-            raise TypeError(f"A serializer was expected, got {serializer!r}")
+            raise TypeError(f"Expected a serializer, got {serializer!r}")
         if decompressed_limit <= 0:
             raise ValueError(f"decompressed_limit must be strictly positive, got {decompressed_limit!r}")
         check_exception_types("expected_decompress_error", expected_decompress_error)
@@ -125,23 +125,23 @@ class AbstractCompressorSerializer(
 
     @property
     def decompressed_limit(self) -> int:
-        """How large a packet may get by decompression, in bytes."""
+        """Maximum size of a decompressed packet, in bytes."""
         return self.__decompressed_limit
 
     @abstractmethod
     def new_compressor_stream(self) -> CompressorInterface:
-        """Returns what compresses one packet."""
+        """Return a new object that compresses one packet."""
         raise NotImplementedError
 
     @abstractmethod
     def new_decompressor_stream(self) -> DecompressorInterface:
-        """Returns what decompresses one packet."""
+        """Return a new object that decompresses one packet."""
         raise NotImplementedError
 
     def decompress_at_most(self, stream: Any, data: bytes, max_length: int, /) -> bytes:
-        """Decompresses *data* with *stream*, an object that `new_decompressor_stream` has returned.
+        """Decompress *data* with *stream*, an object from `new_decompressor_stream`.
 
-        Here, without any bound: the limit is checked when it is done. If ``stream.decompress()`` can stop after
+        By default there is no bound: the limit is checked afterwards. If ``stream.decompress()`` can stop after
         *max_length* bytes, override this method: ``return stream.decompress(data, max_length)``.
         """
         decompressed: bytes = stream.decompress(data)
@@ -149,23 +149,23 @@ class AbstractCompressorSerializer(
 
     @final
     def serialize(self, packet: SentDTOPacketT_contra) -> bytes:
-        """Returns the compressed bytes of *packet*. What the wrapped serializer raises goes through."""
+        """Return the compressed bytes of *packet*. Exceptions from the wrapped serializer propagate."""
         return b"".join(self.incremental_serialize(packet))
 
     @final
     def incremental_serialize(self, packet: SentDTOPacketT_contra) -> Generator[bytes]:
-        """Yields the compressed bytes of *packet* in two pieces, of which one may be empty."""
+        """Yield the compressed bytes of *packet* in two pieces, one of which may be empty."""
         stream = self.new_compressor_stream()
         yield stream.compress(self.__serializer.serialize(packet))
         yield stream.flush()
 
     @final
     def deserialize(self, data: bytes) -> ReceivedDTOPacketT_co:
-        """Decompresses *data* and returns the packet.
+        """Decompress *data* and return the packet.
 
         Raises:
             DeserializeError: *data* is invalid, incomplete, too large when decompressed, or followed by other bytes; or
-                the wrapped serializer has raised it.
+                the wrapped serializer raised it.
         """
         stream = self.new_decompressor_stream()
         try:
@@ -184,20 +184,21 @@ class AbstractCompressorSerializer(
 
     @final
     def incremental_deserialize(self) -> Generator[None, bytes, tuple[ReceivedDTOPacketT_co, bytes]]:
-        """Decompresses what arrives up to the end of the compressed data.
+        """Decompress received chunks up to the end of the compressed data, and return the packet.
 
         Raises:
-            IncrementalDeserializeError: it is invalid, or the wrapped serializer has raised `DeserializeError`.
-            LimitOverrunError: it is too large when decompressed.
+            IncrementalDeserializeError: the data is invalid, or the wrapped serializer raised `DeserializeError`.
+            LimitOverrunError: the data is too large when decompressed.
         """
         data, remaining = yield from self._receive_compressed()
         return deserialize_frame(self.__serializer, data, remaining), remaining
 
     def _receive_compressed(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
-        """Waits for the compressed data of one packet; returns what is inside, and the bytes after it.
+        """Wait for the compressed data of one packet. Return the decompressed data and the bytes after the packet.
 
-        While it is incomplete, what is held are the compressed bytes, of which a few kilobytes make megabytes. They are
-        decompressed once to find the end, and a second time when it is there, unless all of them came at once.
+        An incomplete packet is stored compressed, because a few kilobytes can decompress to megabytes. It is
+        decompressed once to find its end, and again when it is complete, unless its content was small enough
+        to be kept.
         """
         stream = self.new_decompressor_stream()
         held = bytearray()
@@ -207,7 +208,7 @@ class AbstractCompressorSerializer(
         while not stream.eof:
             if size > _KEPT_OF_INCOMPLETE:
                 kept = None
-            del chunk, piece  # These are not held either.
+            del chunk, piece  # frees their memory while waiting
             chunk = yield
             piece = b""
             held += chunk
@@ -230,14 +231,14 @@ class AbstractCompressorSerializer(
         return self.decompress_at_most(self.new_decompressor_stream(), bytes(held), size + 1), remaining
 
     def _decompress_in_pieces(self, stream: Any, chunk: bytes, /) -> Iterator[bytes]:
-        """Yields what *stream*, an object that `new_decompressor_stream` has returned, makes of *chunk*."""
+        """Yield the output of *stream*, an object from `new_decompressor_stream`, for *chunk*."""
         yield self.decompress_at_most(stream, chunk, self.__decompressed_limit + 1)
 
     def _check_compressed_size(self, size: int) -> None:
-        """Refuses compressed data that is longer than any compressor makes of a packet within the limit."""
+        """Reject compressed data that is longer than any compressor produces for a packet within the limit."""
         limit = self.__decompressed_limit
         if size > limit + limit // 50 + DEFAULT_SERIALIZER_LIMIT:
-            raise LimitOverrunError(f"The compressed data of at most {limit} bytes is too long", b"", 0)
+            raise LimitOverrunError(f"The compressed data is too long for at most {limit} bytes of content", b"", 0)
 
     def _invalid(self, exc: Exception, chunk: bytes, decompressed: list[bytes] | None) -> IncrementalDeserializeError:
         already = [data] if (data := b"".join(decompressed or [])) else []
@@ -246,14 +247,14 @@ class AbstractCompressorSerializer(
 
     @final
     def create_deserializer_buffer(self, sizehint: int) -> memoryview:
-        """Returns a view of *sizehint* bytes."""
+        """Return a view of *sizehint* bytes."""
         return memoryview(bytearray(max(sizehint, 1)))
 
     @final
     def buffered_incremental_deserialize(
         self, buffer: memoryview
     ) -> Generator[None, int, tuple[ReceivedDTOPacketT_co, bytes]]:
-        """Copies *buffer* for `incremental_deserialize`."""
+        """Deserialize copies of the bytes in *buffer* with `incremental_deserialize`."""
         return deserialize_from_buffer(self.incremental_deserialize(), buffer)
 
     def _too_large(self, chunk: bytes) -> LimitOverrunError:
@@ -264,16 +265,16 @@ class AbstractCompressorSerializer(
 
 
 class BZ2CompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """Compresses with `bz2`.
+    """Compress with `bz2`.
 
     Parameters:
-        serializer: makes the bytes of a packet, and a packet of bytes.
-        compress_level: from 1 to 9, the default.
-        decompressed_limit: how large a packet may get by decompression, in bytes.
+        serializer: the wrapped serializer.
+        compress_level: 1 to 9; 9 by default.
+        decompressed_limit: maximum size of a decompressed packet, in bytes.
         debug: add ``error_info`` to exceptions.
 
     Raises:
-        TypeError: *serializer* is no serializer.
+        TypeError: *serializer* is not a serializer.
         ValueError: *decompressed_limit* is not strictly positive.
     """
 
@@ -287,7 +288,7 @@ class BZ2CompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra
         decompressed_limit: int = DEFAULT_DECOMPRESSED_LIMIT,
         debug: bool = False,
     ) -> None:
-        import bz2  # Python may have been built without it.
+        import bz2  # optional in CPython builds
 
         super().__init__(serializer, OSError, decompressed_limit=decompressed_limit, debug=debug)
         self._compress_level: int = 9 if compress_level is None else compress_level
@@ -296,24 +297,25 @@ class BZ2CompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra
 
     @final
     def new_compressor_stream(self) -> BZ2Compressor:
-        """Returns a `bz2.BZ2Compressor`."""
+        """Return a `bz2.BZ2Compressor`."""
         return self._new_compressor(self._compress_level)
 
     @final
     def new_decompressor_stream(self) -> BZ2Decompressor:
-        """Returns a `bz2.BZ2Decompressor`."""
+        """Return a `bz2.BZ2Decompressor`."""
         return self._new_decompressor()
 
     @final
     def decompress_at_most(self, stream: BZ2Decompressor, data: bytes, max_length: int, /) -> bytes:
-        """Decompresses *data*; stops after *max_length* bytes."""
+        """Decompress *data*. Stop after *max_length* bytes of output."""
         return stream.decompress(data, max_length)
 
     def _receive_compressed(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
-        """Waits for the compressed data of one packet; returns what is inside, and the bytes after it.
+        """Wait for the compressed data of one packet. Return the decompressed data and the bytes after the packet.
 
-        No decoder is held meanwhile: it takes 3.6 MB. What is held is decompressed where an end mark is found, and now
-        and then to see whether it is valid at all.
+        Between chunks, no decoder is kept, because it takes 3.6 MB. The received data is decompressed whenever an end
+        mark is found. It is also decompressed with the first chunk and whenever its size has grown eightfold, to detect
+        invalid data early.
         """
         held = bytearray()
         marks = EndMarkFinder()
@@ -323,10 +325,10 @@ class BZ2CompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra
             while (end := marks.find_end(held)) >= 0:
                 if (packet := self._decompress_to_end(held, end)) is not None:
                     return packet
-                # Chance makes one of a hundred million million bits. A peer that makes many wants us to be busy.
+                # A random 48-bit match occurs once in 2.8e14 bits. Many of them indicate an attack on the CPU.
                 false_marks += 1
                 if false_marks > _MAX_FALSE_MARKS:
-                    raise self._invalid(OSError("Too many end marks inside of the data"), bytes(held), None)
+                    raise self._invalid(OSError("Too many end marks within the data"), bytes(held), None)
             if len(held) >= size_to_check:
                 if (packet := self._decompress_to_end(held, len(held))) is not None:
                     return packet
@@ -334,7 +336,7 @@ class BZ2CompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra
             self._check_compressed_size(len(held))
 
     def _decompress_to_end(self, held: bytearray, end: int) -> tuple[bytes, bytes] | None:
-        """Decompresses *held* up to *end*; returns the result and what follows, or None if the data is incomplete."""
+        """Decompress *held* up to *end*. Return the data and the bytes after it, or None if the data is incomplete."""
         stream = self._new_decompressor()
         compressed = bytes(memoryview(held)[:end])
         try:
@@ -347,16 +349,16 @@ class BZ2CompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra
 
 
 class ZlibCompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contra, ReceivedDTOPacketT_co]):
-    """Compresses with `zlib` (RFC 1950).
+    """Compress with `zlib` (RFC 1950).
 
     Parameters:
-        serializer: makes the bytes of a packet, and a packet of bytes.
-        compress_level: from 0 (not at all) to 9, the default.
-        decompressed_limit: how large a packet may get by decompression, in bytes.
+        serializer: the wrapped serializer.
+        compress_level: 0 (no compression) to 9; 9 by default.
+        decompressed_limit: maximum size of a decompressed packet, in bytes.
         debug: add ``error_info`` to exceptions.
 
     Raises:
-        TypeError: *serializer* is no serializer.
+        TypeError: *serializer* is not a serializer.
         ValueError: *decompressed_limit* is not strictly positive.
     """
 
@@ -370,7 +372,7 @@ class ZlibCompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contr
         decompressed_limit: int = DEFAULT_DECOMPRESSED_LIMIT,
         debug: bool = False,
     ) -> None:
-        import zlib  # Python may have been built without it.
+        import zlib  # optional in CPython builds
 
         super().__init__(serializer, zlib.error, decompressed_limit=decompressed_limit, debug=debug)
         self._compress_level: int = zlib.Z_BEST_COMPRESSION if compress_level is None else compress_level
@@ -379,17 +381,17 @@ class ZlibCompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_contr
 
     @final
     def new_compressor_stream(self) -> ZLibCompress:
-        """Returns what `zlib.compressobj` returns."""
+        """Return a new object from `zlib.compressobj`."""
         return self._new_compressor(self._compress_level)
 
     @final
     def new_decompressor_stream(self) -> ZLibDecompress:
-        """Returns what `zlib.decompressobj` returns."""
+        """Return a new object from `zlib.decompressobj`."""
         return self._new_decompressor()
 
     @final
     def decompress_at_most(self, stream: ZLibDecompress, data: bytes, max_length: int, /) -> bytes:
-        """Decompresses *data*; stops after *max_length* bytes."""
+        """Decompress *data*. Stop after *max_length* bytes of output."""
         return stream.decompress(data, max_length)
 
     def _decompress_in_pieces(self, stream: ZLibDecompress, chunk: bytes, /) -> Iterator[bytes]:

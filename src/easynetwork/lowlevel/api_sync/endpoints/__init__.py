@@ -1,4 +1,4 @@
-"""Packets over blocking transports."""
+"""Endpoints that send and receive packets over blocking transports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all endpoints have in common."""
+"""Base class of the endpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from easynetwork.lowlevel.api_sync.transports.abc import BaseTransport
 
 
 class Endpoint(BaseTransport):
-    """Has a transport, and delegates to it. One that is forgotten while it is open warns, and closes its transport."""
+    """Delegate to a transport. If an open endpoint is garbage-collected, warn and close its transport."""
 
     __slots__ = ("_transport",)
 
@@ -37,7 +37,7 @@ class Endpoint(BaseTransport):
         return self._transport.is_closed()
 
     def close(self) -> None:
-        """Closes the transport."""
+        """Close the transport."""
         self._transport.close()
 
     @property

@@ -1,4 +1,4 @@
-"""Packets over a blocking datagram transport: one packet is one datagram."""
+"""Packets over a blocking datagram transport: one packet per datagram."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
 class _DatagramEndpoint(Endpoint):
-    """What the three endpoints have in common."""
+    """Base class of the three endpoints."""
 
     __slots__ = ("_codec",)
 
@@ -44,10 +44,10 @@ class _Sending(_DatagramEndpoint, Generic[_T_SentPacket]):
     _transport: DatagramWriteTransport
 
     def send_packet(self, packet: _T_SentPacket, *, timeout: float | None = None) -> None:
-        """Sends *packet*, within *timeout* seconds; None for no limit.
+        """Send *packet* within *timeout* seconds; None for no limit.
 
         Raises:
-            TimeoutError: the system did not take it in time.
+            TimeoutError: the system did not accept the packet in time.
             ValueError: *timeout* is negative or NaN.
             RuntimeError: the protocol object crashed (its exception is the cause). Nothing was sent.
             OSError: the endpoint is closed, the packet is too long (``EMSGSIZE``), or the network reported an error.
@@ -58,10 +58,10 @@ class _Sending(_DatagramEndpoint, Generic[_T_SentPacket]):
     def send_packet_with_ancillary(
         self, packet: _T_SentPacket, ancillary_data: Any, *, timeout: float | None = None
     ) -> None:
-        """Like `send_packet`, together with *ancillary_data*.
+        """Send *packet* together with *ancillary_data*, like `send_packet`.
 
         Raises:
-            UnsupportedOperation: the transport carries no ancillary data.
+            UnsupportedOperation: the transport does not support ancillary data.
         """
         limit = seconds(timeout)
         self._transport.send_with_ancillary(self._codec.encode(packet), ancillary_data, limit)
@@ -75,12 +75,12 @@ class _Receiving(_DatagramEndpoint, Generic[_T_ReceivedPacket]):
     _transport: DatagramReadTransport
 
     def recv_packet(self, *, timeout: float | None = None) -> _T_ReceivedPacket:
-        """Receives one packet, within *timeout* seconds; None for no limit. Its datagram is used up in any case.
+        """Receive one packet within *timeout* seconds; None for no limit. The datagram is consumed even on error.
 
         Raises:
-            TimeoutError: nothing has come in time.
+            TimeoutError: no datagram arrived in time.
             ValueError: *timeout* is negative or NaN.
-            DatagramProtocolParseError: the datagram is no valid packet.
+            DatagramProtocolParseError: the datagram is not a valid packet.
             RuntimeError: the protocol object crashed.
             OSError: the endpoint is closed, or the network reported an error.
         """
@@ -94,20 +94,20 @@ class _Receiving(_DatagramEndpoint, Generic[_T_ReceivedPacket]):
         *,
         timeout: float | None = None,
     ) -> _T_ReceivedPacket:
-        """Receives one packet together with ancillary data.
+        """Receive one packet together with ancillary data.
 
         Parameters:
-            ancillary_bufsize: room for ancillary data, in bytes.
-            ancillary_data_received: called with the ancillary data, before the packet is parsed.
-            timeout: how many seconds to wait; None for no limit.
+            ancillary_bufsize: buffer size for ancillary data, in bytes.
+            ancillary_data_received: called with the ancillary data before the packet is parsed.
+            timeout: maximum number of seconds; None for no limit.
 
         Raises:
-            UnsupportedOperation: the transport carries no ancillary data.
-            RuntimeError: the protocol object or *ancillary_data_received* has failed.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. The packet stays for the next call.
+            UnsupportedOperation: the transport does not support ancillary data.
+            RuntimeError: the protocol object or *ancillary_data_received* failed.
+            OSError: ``EMSGSIZE``: the system truncated the ancillary data, for lack of buffer space or of free file
+                descriptors. The packet is kept for the next call.
 
-        Besides these, all that `recv_packet` raises.
+        Raises all errors of `recv_packet` too.
         """
         datagram, ancillary_data = self._transport.recv_with_ancillary(ancillary_bufsize, seconds(timeout))
         packet: _T_ReceivedPacket
@@ -116,10 +116,10 @@ class _Receiving(_DatagramEndpoint, Generic[_T_ReceivedPacket]):
 
 
 class DatagramReceiverEndpoint(_Receiving[_T_ReceivedPacket]):
-    """Receives packets from one peer. It owns the transport, even if *protocol* is refused.
+    """Receive packets from one peer. The endpoint owns the transport, even if *protocol* is invalid.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
+        TypeError: *transport* or *protocol* is of the wrong type.
     """
 
     __slots__ = ()
@@ -129,10 +129,10 @@ class DatagramReceiverEndpoint(_Receiving[_T_ReceivedPacket]):
 
 
 class DatagramSenderEndpoint(_Sending[_T_SentPacket]):
-    """Sends packets to one peer. It owns the transport, even if *protocol* is refused.
+    """Send packets to one peer. The endpoint owns the transport, even if *protocol* is invalid.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
+        TypeError: *transport* or *protocol* is of the wrong type.
     """
 
     __slots__ = ()
@@ -142,12 +142,12 @@ class DatagramSenderEndpoint(_Sending[_T_SentPacket]):
 
 
 class DatagramEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
-    """Exchanges packets with one peer. It owns the transport, even if *protocol* is refused.
+    """Exchange packets with one peer. The endpoint owns the transport, even if *protocol* is invalid.
 
-    One thread may send while another one receives; nothing else is thread-safe.
+    One thread may send while another receives. Nothing else is thread-safe.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
+        TypeError: *transport* or *protocol* is of the wrong type.
     """
 
     __slots__ = ()

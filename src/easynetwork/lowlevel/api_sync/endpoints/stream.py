@@ -31,7 +31,7 @@ _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
 class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
-    """Decodes packets out of what a transport receives."""
+    """Decode packets from the chunks that a transport receives."""
 
     __slots__ = ("_receive_chunk", "_transport")
 
@@ -47,7 +47,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         self._transport = transport
 
     def receive(self, timeout: float) -> _T_ReceivedPacket:
-        """Returns the next packet. If that takes too long, the bytes received so far stay for the next call."""
+        """Return the next packet. After a time-out, the data received so far is kept for the next call."""
         decoder = self._decoder
         packet = decoder.next_packet()
         if packet is not NEED_DATA:
@@ -74,13 +74,13 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
                 return packet
             if deadline is not None:
                 timeout = deadline.remaining()
-                if not timeout and not is_full:  # after a full read, there may be more already
+                if not timeout and not is_full:  # after a full read, more data may be available
                     raise TimeoutError
 
     def receive_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object], timeout: float
     ) -> _T_ReceivedPacket:
-        """Returns the next packet, made of the bytes of one read, unless it is complete already."""
+        """Return the next packet. If it is not complete yet, complete it with one read."""
         if (packet := self._decoder.next_packet()) is not NEED_DATA:
             return packet
         self._check_eof()
@@ -95,7 +95,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
 
 
 def _raise_time_out(exc: TimeoutError, what: str, limit: float) -> NoReturn:
-    """Raise what *exc* means: it is the network that gives up if there was no limit."""
+    """Raise the error for *exc*. Without a time limit, *exc* means that the network gave up the connection."""
     if limit == math.inf:
         raise_stream_error(exc)
     raise too_late(what, limit) from None
@@ -114,10 +114,10 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         super().__init__(transport)
 
     def send_packet(self, packet: _T_SentPacket, *, timeout: float | None = None) -> None:
-        """Sends *packet*, within *timeout* seconds; None for no limit.
+        """Send *packet* within *timeout* seconds; None for no limit.
 
         Raises:
-            TimeoutError: it has taken too long. Nobody knows how much was sent.
+            TimeoutError: the packet was not sent in time. Any part of it may have been sent.
             ValueError: *timeout* is negative or NaN.
             RuntimeError: the protocol object crashed (its exception is the cause), or ``send_eof()`` was called before.
                 Nothing was sent.
@@ -134,13 +134,13 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
     def send_packet_with_ancillary(
         self, packet: _T_SentPacket, ancillary_data: Any, *, timeout: float | None = None
     ) -> None:
-        """Sends *packet* and *ancillary_data* in one :manpage:`sendmsg(2)`.
+        """Send *packet* and *ancillary_data* in one :manpage:`sendmsg(2)` call.
 
         Raises:
-            UnsupportedOperation: the transport carries no ancillary data.
+            UnsupportedOperation: the transport does not support ancillary data.
             OSError: ``EMSGSIZE``: the packet does not fit in one call.
 
-        Besides these, all that `send_packet` raises.
+        Raises all errors of `send_packet` too.
         """
         limit = seconds(timeout)
         data = self._to_bytes(packet)
@@ -166,17 +166,17 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
     _receiver: _PacketReceiver[_T_ReceivedPacket]
 
     def recv_packet(self, *, timeout: float | None = None) -> _T_ReceivedPacket:
-        """Receives the next packet, all of it within *timeout* seconds; None for no limit.
+        """Receive the next packet, completely, within *timeout* seconds; None for no limit.
 
-        With a *timeout* of 0, what is there already is used.
+        With a *timeout* of 0, data that has already arrived is used.
 
         Raises:
-            TimeoutError: it has taken too long. What was received so far stays, and the next call goes on from there.
+            TimeoutError: the packet did not arrive in time. The data received so far is kept for the next call.
             ValueError: *timeout* is negative or NaN.
-            IncompletePacketError: the stream ended in the middle of a packet. So does each further call.
+            IncompletePacketError: the stream ended in the middle of a packet. Further calls raise it again.
             ConnectionAbortedError: the stream ended, or cannot continue: a packet failed, and only its parser knew
-                where the next one begins. So does each further call.
-            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+                where the next one starts. Further calls raise it again.
+            StreamProtocolParseError: invalid bytes were received. The next call continues after them.
             RuntimeError: the protocol object crashed (its exception is the cause). The packet is lost.
             OSError: the connection broke or the endpoint is closed.
         """
@@ -193,22 +193,22 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
         *,
         timeout: float | None = None,
     ) -> _T_ReceivedPacket:
-        """Receives the next packet in one read, together with ancillary data.
+        """Receive the next packet in one read, together with ancillary data.
 
         Parameters:
-            ancillary_bufsize: room for ancillary data, in bytes.
-            ancillary_data_received: called with the ancillary data, before the packet is parsed. Not called for a
-                packet that was complete before.
-            timeout: how many seconds to wait; None for no limit.
+            ancillary_bufsize: buffer size for ancillary data, in bytes.
+            ancillary_data_received: called with the ancillary data before the packet is parsed. Not called for a packet
+                that had already arrived.
+            timeout: maximum number of seconds; None for no limit.
 
         Raises:
-            EOFError: what was read does not complete a packet; it is kept.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. The packet stays for the next call.
-            UnsupportedOperation: the transport carries no ancillary data.
-            RuntimeError: the protocol object or *ancillary_data_received* has failed.
+            EOFError: the read did not complete a packet. The data read is kept.
+            OSError: ``EMSGSIZE``: the system truncated the ancillary data, for lack of buffer space or of free file
+                descriptors. The packet is kept for the next call.
+            UnsupportedOperation: the transport does not support ancillary data.
+            RuntimeError: the protocol object or *ancillary_data_received* failed.
 
-        Besides these, all that `recv_packet` raises.
+        Raises all errors of `recv_packet` too.
         """
         limit = seconds(timeout)
         try:
@@ -218,11 +218,11 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
 
 
 class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):
-    """Receives packets from a read-only stream. It owns the transport, even if the other arguments are refused.
+    """Receive packets from a read-only stream. The endpoint owns the transport, even if another argument is invalid.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
-        ValueError: *max_recv_size* is no strictly positive integer.
+        TypeError: *transport* or *protocol* is of the wrong type.
+        ValueError: *max_recv_size* is not a strictly positive integer.
     """
 
     __slots__ = ("_receiver",)
@@ -239,7 +239,7 @@ class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):
             super().__init__(transport)
 
     def close(self) -> None:
-        """Closes the transport and forgets what was received."""
+        """Close the transport and discard received data."""
         try:
             super().close()
         finally:
@@ -247,10 +247,10 @@ class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):
 
 
 class StreamSenderEndpoint(_Sending[_T_SentPacket]):
-    """Sends packets to a write-only stream. It owns the transport, even if the other arguments are refused.
+    """Send packets to a write-only stream. The endpoint owns the transport, even if another argument is invalid.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
+        TypeError: *transport* or *protocol* is of the wrong type.
     """
 
     __slots__ = ()
@@ -262,13 +262,13 @@ class StreamSenderEndpoint(_Sending[_T_SentPacket]):
 
 
 class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
-    """Sends and receives packets. It owns the transport, even if the other arguments are refused.
+    """Send and receive packets. The endpoint owns the transport, even if another argument is invalid.
 
-    One thread may send while another one receives; nothing else is thread-safe.
+    One thread may send while another receives. Nothing else is thread-safe.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
-        ValueError: *max_recv_size* is no strictly positive integer.
+        TypeError: *transport* or *protocol* is of the wrong type.
+        ValueError: *max_recv_size* is not a strictly positive integer.
     """
 
     __slots__ = ("_receiver",)
@@ -287,17 +287,17 @@ class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
             super().__init__(transport, protocol)
 
     def send_eof(self) -> None:
-        """Closes the sending direction. Receiving stays possible. Idempotent.
+        """Close the sending direction. Receiving remains possible. Idempotent.
 
         Raises:
-            UnsupportedOperation: the transport cannot do that (TLS).
+            UnsupportedOperation: the transport does not support it (TLS).
         """
         if not self._eof_sent:
             self._transport.send_eof()
             self._eof_sent = True
 
     def close(self) -> None:
-        """Closes the transport and forgets what was received."""
+        """Close the transport and discard received data."""
         try:
             super().close()
         finally:

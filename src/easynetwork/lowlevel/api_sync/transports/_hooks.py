@@ -1,4 +1,4 @@
-"""The private hooks of blocking transports. See :mod:`easynetwork.lowlevel._hooks` for how they are found."""
+"""Private hooks of the blocking transports. :mod:`easynetwork.lowlevel._hooks` explains how hooks work."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 
 def chunk_receiver(transport: StreamReadTransport) -> Callable[[int, float], bytes] | None:
-    """Return what does the same as `recv`, if that is never slower than receiving into a buffer.
+    """Return a replacement for `recv` that is never slower than receiving into a buffer.
 
-    The default is None: `recv` is for a protocol object that wants ``bytes``, and `recv_into` for one that wants its
-    buffer to be filled.
+    The default is None: a protocol object that takes ``bytes`` uses `recv`, and one with a buffer uses `recv_into`.
     """
     hook = find_hook(transport, "_hook_chunk_receiver")
     if hook is None:
@@ -27,7 +26,7 @@ def chunk_receiver(transport: StreamReadTransport) -> Callable[[int, float], byt
 
 
 def close_abruptly(transport: BaseTransport) -> None:
-    """Close *transport* without waiting for anything, as finalizers have to. The default calls `close`."""
+    """Close *transport* without waiting, as finalizers must. The default calls `close`."""
     hook = find_hook(transport, "_hook_close_abruptly")
     if hook is None:
         transport.close()

@@ -1,4 +1,4 @@
-"""What all transports over a socket have in common."""
+"""Base classes of the socket transports."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from .base_selector import SelectorBaseTransport, SelectorStreamTransport, Would
 
 
 class SocketOwner(SelectorBaseTransport):
-    """Has a non-blocking socket, and closes it.
+    """Own a non-blocking socket and close it.
 
     Parameters:
-        sock: the socket. If the arguments are refused, it is closed.
-        type_: the type that it must be of.
+        sock: the socket. It is closed if an argument is invalid.
+        type_: the required socket type.
         retry_interval: see `SelectorBaseTransport`.
         selector_factory: see `SelectorBaseTransport`.
     """
@@ -64,11 +64,11 @@ class SocketOwner(SelectorBaseTransport):
         return self._sock.fileno() < 0
 
     def _is_inherited(self) -> bool:
-        """Return whether this process has the transport from its parent, whose connection must not be shut down."""
+        """Return whether this process inherited the transport. It must not shut down its parent's connection."""
         return os.getpid() != self._process
 
     def _close_abruptly(self) -> None:
-        # Without shutting it down: after a fork, another process may still use the connection.
+        # No shutdown(): after a fork, another process may still use the connection.
         self._sock.close()
 
     @property
@@ -77,24 +77,25 @@ class SocketOwner(SelectorBaseTransport):
         return socket_attributes(lambda: sock)
 
     def _check_ancillary(self) -> None:
-        """Raises `UnsupportedOperation` unless the socket is one that carries control messages."""
+        """Raise `UnsupportedOperation` unless the socket supports control messages."""
         if self._sock.family != getattr(_socket, "AF_UNIX", None):
             raise UnsupportedOperation("Only Unix sockets carry ancillary data")
 
 
 class StreamSocketOwner(SocketOwner, SelectorStreamTransport):
-    """Has a non-blocking stream socket."""
+    """Own a non-blocking stream socket."""
 
     __slots__ = ()
 
     def _close_gracefully(self, *, expects_input: bool | None = None) -> None:
-        """Close the socket. Shut it down first, so that a thread which waits for it notices.
+        """Shut down and close the socket. The shutdown wakes threads that wait for it.
 
-        If the peer is still sending, discard that until it ends the stream, too, or sends for too long: what it was
-        sent would be lost. A process that has inherited the transport drops its descriptor only.
+        If the peer is still sending, first discard its input until it ends the stream or the limits of `lingering` are
+        reached. Otherwise the system resets the connection, and the peer loses data sent to it. A process that
+        inherited the transport only closes its descriptor.
 
         Parameters:
-            expects_input: whether to wait for that; None if there is something in the socket.
+            expects_input: whether to discard input; None to do so if the socket has unread input.
         """
         if self._is_inherited():
             self._close_abruptly()
@@ -128,13 +129,13 @@ class StreamSocketOwner(SocketOwner, SelectorStreamTransport):
             self._raise_read_error(exc)
 
     def _raise_read_error(self, exc: OSError) -> NoReturn:
-        """Raise what *exc* means, which a read from the socket has raised."""
+        """Raise the error for *exc*, raised by a read from the socket."""
         if isinstance(exc, BlockingIOError):
             raise WouldBlockOnRead(self._sock.fileno()) from None
         raise_stream_error(exc)
 
     def _raise_write_error(self, exc: OSError) -> NoReturn:
-        """Raise what *exc* means, which a write to the socket has raised."""
+        """Raise the error for *exc*, raised by a write to the socket."""
         if isinstance(exc, BlockingIOError):
             raise WouldBlockOnWrite(self._sock.fileno()) from None
         raise_stream_error(exc)

@@ -1,4 +1,4 @@
-"""TLS over a stream socket, for blocking callers."""
+"""Blocking TLS transport over a stream socket."""
 
 from __future__ import annotations
 
@@ -32,41 +32,42 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _BUFSIZE: Final = 64 * 1024
-"""Bytes that are received, or encrypted, at once."""
+"""Maximum number of bytes received or encrypted at once."""
 
-_LOOK_AGAIN: Final = 1.0
-"""Seconds. Of two threads, one may do what the other waits for, and the socket does not tell."""
+_LONGEST_WAIT: Final = 1.0
+"""Maximum duration of a single wait, in seconds. Another thread may complete what this thread waits for, without an
+event on the socket."""
 
 
 class SSLStreamTransport(StreamSocketOwner):
-    """A stream socket whose bytes are encrypted (TLS 1.2: :rfc:`5246`, TLS 1.3: :rfc:`8446`).
+    """A stream socket with TLS (TLS 1.2: :rfc:`5246`, TLS 1.3: :rfc:`8446`).
 
-    The handshake is done here. One thread may send while another one receives.
+    The constructor performs the handshake. One thread may send while another receives.
 
     Parameters:
-        sock: a connected socket, which is made non-blocking. The transport owns it: if anything fails, it is closed.
+        sock: a connected socket, which is made non-blocking. The transport owns it and closes it on any error.
         ssl_context: settings and certificates.
-        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
-        handshake_timeout: how many seconds the handshake may take; 60 if None.
-        shutdown_timeout: how many seconds `close` waits for the peer to close TLS, too; 30 if None.
-        server_side: which side of the handshake to play; that of the server if there is no *server_hostname*.
-        server_hostname: the name that the certificate of the server has to be valid for.
-        standard_compatible: whether TLS has to be closed before the connection is. Without the closing alert, nobody
-            knows whether the stream was cut by an attacker.
+        retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
+        handshake_timeout: maximum duration of the handshake, in seconds; 60 if None.
+        shutdown_timeout: seconds that `close` waits for the peer to close TLS too; 30 if None.
+        server_side: whether to act as the server; if None, do so unless *server_hostname* is given.
+        server_hostname: the name to verify in the server's certificate.
+        standard_compatible: whether the end of the connection without a TLS closing alert is an error. Without the
+            alert, the stream may have been truncated by an attacker.
         session: the session to resume (clients, up to TLS 1.2).
-        selector_factory: makes the selector for each wait.
+        selector_factory: creates the selector for each wait.
 
     Raises:
-        TypeError: *sock* does TLS on its own.
-        ValueError: *sock* is no stream socket; *retry_interval* is not above 0; a time-out is negative or NaN.
-        ssl.SSLError: the handshake has failed.
-        ssl.SSLCertVerificationError: a certificate was refused.
-        TimeoutError: the handshake has taken too long.
+        TypeError: *sock* is a TLS socket.
+        ValueError: *sock* is not a stream socket; *retry_interval* is not above 0; a time-out is negative or NaN.
+        ssl.SSLError: the handshake failed.
+        ssl.SSLCertVerificationError: a certificate was rejected.
+        TimeoutError: the handshake took too long.
         OSError: the connection broke.
     """
 
-    # The lock is held for moments only, never while waiting: before Python 3.13 nothing else keeps two threads from
-    # being in OpenSSL with one and the same object, and ciphertext has to leave in the order in which it was made.
+    # `_lock` is held only briefly, never while waiting. Before Python 3.13, the ssl module lets two threads use one
+    # OpenSSL object at the same time. Also, ciphertext must be sent in the order in which it was encrypted.
     __slots__ = ("_closing", "_engine", "_lock", "_outgoing", "_plaintext", "_shutdown_timeout")
 
     def __init__(
@@ -88,7 +89,7 @@ class SSLStreamTransport(StreamSocketOwner):
         if shutdown_timeout is None:
             shutdown_timeout = SSL_SHUTDOWN_TIMEOUT
         super().__init__(sock, _socket.SOCK_STREAM, retry_interval, selector_factory)
-        self._retry_interval = min(self._retry_interval, _LOOK_AGAIN)
+        self._retry_interval = min(self._retry_interval, _LONGEST_WAIT)
         with closed_on_failure(sock):
             check_timeout("handshake_timeout", handshake_timeout)
             check_timeout("shutdown_timeout", shutdown_timeout)
@@ -102,12 +103,12 @@ class SSLStreamTransport(StreamSocketOwner):
             )
             self._lock = ForkSafeLock()
             self._plaintext = BytesQueue()
-            self._outgoing = memoryview(b"")  # ciphertext that the socket did not take yet
+            self._outgoing = memoryview(b"")  # ciphertext that the socket has not accepted yet
             self._closing = False
             try:
                 self._retry(self._handshake_noblock, handshake_timeout)
             except TimeoutError:
-                raise too_late("The TLS handshake was not complete", handshake_timeout) from None
+                raise too_late("The TLS handshake was not completed", handshake_timeout) from None
 
     def _handshake_noblock(self) -> None:
         engine = self._engine
@@ -121,10 +122,10 @@ class SSLStreamTransport(StreamSocketOwner):
                 is_complete = engine.handshake(ciphertext)
         except OSError:
             with suppress(OSError, WouldBlockOnWrite):
-                self._flush()  # the alert that tells the peer why
+                self._flush()  # the alert with the reason
             raise
         self._flush()
-        self._plaintext.append(engine.decrypt(b""))  # what came along with the last message
+        self._plaintext.append(engine.decrypt(b""))  # data that arrived with the last handshake message
 
     # ----------------------------------------------------------------------------------------------------- receiving
 
@@ -153,7 +154,7 @@ class SSLStreamTransport(StreamSocketOwner):
             return len(data)
 
     def _pull(self) -> None:
-        """Receives and decrypts something."""
+        """Receive and decrypt some data."""
         engine = self._engine
         ciphertext = self._receive_noblock(_BUFSIZE)
         if ciphertext:
@@ -162,13 +163,13 @@ class SSLStreamTransport(StreamSocketOwner):
                 self._plaintext.append(plaintext)
         else:
             engine.feed_eof()
-        with suppress(OSError, WouldBlockOnWrite):  # it is for those who send to notice; there may be more to receive
+        with suppress(OSError, WouldBlockOnWrite):  # the next send reports it; there may be more to receive
             self._flush()
 
     # ------------------------------------------------------------------------------------------------------- sending
 
     def send_noblock(self, data: bytes | bytearray | memoryview) -> int:
-        """Encrypts and sends some of *data*. At most 64 KiB of it wait in memory for the next call."""
+        """Encrypt and send part of *data*. At most 64 KiB of it are buffered until the next call."""
         engine = self._engine
         with self._lock.lock:
             self._check_can_send()
@@ -184,7 +185,7 @@ class SSLStreamTransport(StreamSocketOwner):
     def send(self, data: bytes | bytearray | memoryview, timeout: float) -> int:
         deadline = Deadline(timeout)
         sent = super().send(data, timeout)
-        with self._lock.lock:  # who receives may be about to send what is left
+        with self._lock.lock:  # a receiving thread may be sending the rest
             is_sent = not (self._outgoing or self._engine.has_outgoing or self._engine.must_receive)
         if not is_sent:
             self._retry(self._send_rest_noblock, deadline.remaining())
@@ -207,14 +208,14 @@ class SSLStreamTransport(StreamSocketOwner):
             raise self._engine.failure.with_traceback(None)
 
     def _make_room(self) -> None:
-        """Sends all that waits, and receives what that may depend on (renegotiation)."""
+        """Send all buffered ciphertext. Receive if sending depends on it (renegotiation)."""
         self._flush()
         while self._engine.must_receive and not self._engine.ended:
             self._pull()
             self._flush()
 
     def _flush(self) -> None:
-        """Sends the ciphertext that was made so far."""
+        """Send the buffered ciphertext."""
         engine = self._engine
         while self._outgoing or engine.has_outgoing:
             if not self._outgoing:
@@ -226,7 +227,7 @@ class SSLStreamTransport(StreamSocketOwner):
             self._outgoing = self._outgoing[sent:]
 
     def send_eof(self) -> None:
-        """Is not supported; the connection stays as it is.
+        """Raise an error: TLS does not support half-closing. The connection is not changed.
 
         Raises:
             UnsupportedOperation: always.
@@ -236,11 +237,11 @@ class SSLStreamTransport(StreamSocketOwner):
     # ------------------------------------------------------------------------------------------------------- closing
 
     def close(self) -> None:
-        """Send the closing alert, wait for that of the peer, and close the socket.
+        """Send the TLS closing alert, wait for that of the peer, and close the socket.
 
-        Without ``standard_compatible``, no alerts are exchanged; unread input is discarded, for 3 seconds at most,
-        until the peer ends the stream. A peer that takes longer than the *shutdown_timeout* is not waited for. A
-        process that has inherited the transport by :manpage:`fork(2)` drops its descriptor only.
+        Waits for *shutdown_timeout* seconds at most. Without ``standard_compatible``, no alerts are exchanged; unread
+        input is discarded until the peer ends the stream, for at most 3 seconds. In a process that inherited the
+        transport by :manpage:`fork(2)`, only the descriptor is closed.
         """
         expects_input: bool | None = False
         try:
@@ -252,10 +253,10 @@ class SSLStreamTransport(StreamSocketOwner):
     _hook_close_abruptly = StreamSocketOwner._close_abruptly
 
     def _shut_down(self) -> bool | None:
-        """Exchange the closing alerts, if they are wanted.
+        """Exchange TLS closing alerts if ``standard_compatible``.
 
         Returns:
-            Whether to wait for input after that; None if there is something in the socket.
+            Whether to discard input afterwards; None to do so if the socket has unread input.
         """
         engine = self._engine
         with self._lock.lock:
@@ -270,7 +271,7 @@ class SSLStreamTransport(StreamSocketOwner):
         try:
             self._retry(partial(self._shut_down_noblock, Deadline(self._shutdown_timeout)), self._shutdown_timeout)
         except OSError:
-            return False  # it has taken long enough, or the peer has gone
+            return False  # the peer took too long or has left
         return None
 
     def _shut_down_noblock(self, deadline: Deadline) -> None:
@@ -279,9 +280,9 @@ class SSLStreamTransport(StreamSocketOwner):
             while not self._engine.ended:
                 self._pull()
                 if not deadline.remaining():
-                    raise WouldBlockOnRead(self._sock.fileno())  # to a peer that floods, there is always something
+                    raise WouldBlockOnRead(self._sock.fileno())  # a peer that floods would keep the loop running
 
-    # --------------------------------------------------------------------------------------------------------- facts
+    # --------------------------------------------------------------------------------------------------- information
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:

@@ -1,7 +1,7 @@
-"""What a blocking transport has to offer. Subclass these to bring a transport of your own.
+"""Abstract base classes of the blocking transports. Subclass them to implement a custom transport.
 
-Every method that does I/O takes a *timeout* in seconds, ``math.inf`` for no limit. With 0 it does what can be done
-without waiting. Transports are not thread-safe; only sending and receiving at the same time is fine.
+Every method that does I/O takes a *timeout* in seconds; ``math.inf`` means no limit. With 0, it does not wait.
+Transports are not thread-safe, except that one thread may send while another receives.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class BaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
-    """What all transports and endpoints have in common. ``with`` closes on exit."""
+    """Base class of all transports and endpoints. ``with`` closes them on exit."""
 
     __slots__ = ("__weakref__",)
 
@@ -54,17 +54,17 @@ class BaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
 
     @abstractmethod
     def close(self) -> None:
-        """Closes. Idempotent."""
+        """Close the transport. Idempotent."""
         raise NotImplementedError
 
     @abstractmethod
     def is_closed(self) -> bool:
-        """Returns whether `close` was called. A connection that broke is not closed by that alone."""
+        """Return whether `close` was called. A broken connection is not closed."""
         raise NotImplementedError
 
 
 def recv_by_buffer(bufsize: int, recv_into: Callable[[bytearray], int]) -> bytes:
-    """Returns what *recv_into* receives into a buffer of *bufsize* bytes."""
+    """Return the bytes that *recv_into* receives into a buffer of *bufsize* bytes."""
     if bufsize == 0:
         return b""
     if bufsize < 0:
@@ -72,7 +72,7 @@ def recv_by_buffer(bufsize: int, recv_into: Callable[[bytearray], int]) -> bytes
     buffer = bytearray(bufsize)
     nbytes = recv_into(buffer)
     if nbytes < 0:
-        raise RuntimeError("A negative number of bytes was received")
+        raise RuntimeError("recv_into() returned a negative number of bytes")
     return bytes(memoryview(buffer)[:nbytes])
 
 
@@ -82,51 +82,53 @@ class StreamReadTransport(BaseTransport):
     __slots__ = ()
 
     def recv(self, bufsize: int, timeout: float) -> bytes:
-        """Receives at least one byte and at most *bufsize* bytes, within *timeout* seconds.
+        """Receive at least one byte and at most *bufsize* bytes within *timeout* seconds.
 
         Returns:
-            The bytes; ``b""`` at the end of the stream, and for a *bufsize* of 0, which waits for nothing.
+            The bytes; ``b""`` at the end of the stream. If *bufsize* is 0, return ``b""`` without waiting.
 
         Raises:
             ValueError: *bufsize* or *timeout* is negative.
-            TimeoutError: nothing has come in time.
+            TimeoutError: nothing arrived in time.
             OSError: the connection broke or the transport is closed.
         """
         return recv_by_buffer(bufsize, lambda buffer: self.recv_into(buffer, timeout))
 
     @abstractmethod
     def recv_into(self, buffer: WriteableBuffer, timeout: float) -> int:
-        """Receives at least one byte into *buffer*, a writable contiguous buffer, within *timeout* seconds.
+        """Receive at least one byte into *buffer*, a writable contiguous buffer, within *timeout* seconds.
 
         Returns:
-            The number of bytes written; 0 at the end of the stream, and for an empty *buffer*, which waits for nothing.
+            The number of bytes written; 0 at the end of the stream. If *buffer* is empty, return 0 without waiting.
 
         Raises:
             ValueError: *timeout* is negative.
-            TimeoutError: nothing has come in time.
+            TimeoutError: nothing arrived in time.
             OSError: the connection broke or the transport is closed.
         """
         raise NotImplementedError
 
     def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int, timeout: float) -> tuple[bytes, Any]:
-        """Like `recv`, together with ancillary data: a list of ``(level, type, data)`` as :manpage:`recvmsg(2)` gives.
+        """Receive bytes like `recv`, together with ancillary data.
+
+        The ancillary data is a list of ``(level, type, data)`` as in :manpage:`recvmsg(2)`.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. What it left is closed; the bytes stay for the next call.
+            UnsupportedOperation: this transport does not support ancillary data.
+            OSError: ``EMSGSIZE``: the system truncated the ancillary data, for lack of buffer space or of free file
+                descriptors. Received descriptors are closed; the bytes are kept for the next call.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
     def recv_with_ancillary_into(
         self, buffer: WriteableBuffer, ancillary_bufsize: int, timeout: float
     ) -> tuple[int, Any]:
-        """Like `recv_into`, together with ancillary data.
+        """Receive bytes like `recv_into`, together with ancillary data.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. What it left is closed; the bytes stay for the next call.
+            UnsupportedOperation: this transport does not support ancillary data.
+            OSError: ``EMSGSIZE``: the system truncated the ancillary data, for lack of buffer space or of free file
+                descriptors. Received descriptors are closed; the bytes are kept for the next call.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -138,10 +140,10 @@ class StreamWriteTransport(BaseTransport):
 
     @abstractmethod
     def send(self, data: bytes | bytearray | memoryview, timeout: float) -> int:
-        """Sends some of *data*, any contiguous buffer of bytes, within *timeout* seconds.
+        """Send part of *data*, any contiguous buffer of bytes, within *timeout* seconds.
 
         Returns:
-            How many bytes of *data* the system has taken.
+            The number of bytes of *data* that the system accepted.
 
         Raises:
             ValueError: *timeout* is negative.
@@ -151,12 +153,12 @@ class StreamWriteTransport(BaseTransport):
         raise NotImplementedError
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float) -> None:
-        """Sends *data*, all of it within *timeout* seconds.
+        """Send all of *data* within *timeout* seconds.
 
         Raises:
-            TimeoutError: it has taken too long. Nobody knows how much was sent.
+            TimeoutError: the data was not sent in time. Any part of it may have been sent.
 
-        Besides this, all that `send` raises.
+        Raises all errors of `send` too.
         """
         deadline = Deadline(timeout)
         remaining = memoryview(data).cast("B")
@@ -172,16 +174,16 @@ class StreamWriteTransport(BaseTransport):
     def send_all_from_iterable(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
     ) -> None:
-        """Sends several pieces as one. The iterable is consumed before the first byte is sent."""
+        """Send several pieces as one. The iterable is consumed before the first byte is sent."""
         self.send_all(b"".join(iterable_of_data), timeout)
 
     def send_all_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any, timeout: float
     ) -> None:
-        """Sends all pieces together with *ancillary_data* in one :manpage:`sendmsg(2)`.
+        """Send all pieces together with *ancillary_data* in one :manpage:`sendmsg(2)` call.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
+            UnsupportedOperation: this transport does not support ancillary data.
             OSError: ``EMSGSIZE``: the data does not fit in one call.
         """
         raise UnsupportedOperation("This transport does not support sending ancillary data")
@@ -194,10 +196,10 @@ class StreamTransport(StreamWriteTransport, StreamReadTransport):
 
     @abstractmethod
     def send_eof(self) -> None:
-        """Closes the sending direction. Receiving stays possible.
+        """Close the sending direction. Receiving remains possible.
 
         Raises:
-            UnsupportedOperation: the transport cannot be closed in one direction only (TLS).
+            UnsupportedOperation: the transport cannot close only one direction (TLS).
         """
         raise NotImplementedError
 
@@ -209,22 +211,22 @@ class DatagramReadTransport(BaseTransport):
 
     @abstractmethod
     def recv(self, timeout: float) -> bytes:
-        """Receives one datagram, within *timeout* seconds; an empty one is a datagram like any other.
+        """Receive one datagram within *timeout* seconds. An empty datagram is valid.
 
         Raises:
             ValueError: *timeout* is negative.
-            TimeoutError: nothing has come in time.
+            TimeoutError: no datagram arrived in time.
             OSError: the transport is closed, or the network reported an error.
         """
         raise NotImplementedError
 
     def recv_with_ancillary(self, ancillary_bufsize: int, timeout: float) -> tuple[bytes, Any]:
-        """Like `recv`, together with ancillary data.
+        """Receive one datagram like `recv`, together with ancillary data.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. What it left is closed; the bytes stay for the next call.
+            UnsupportedOperation: this transport does not support ancillary data.
+            OSError: ``EMSGSIZE``: the system truncated the ancillary data, for lack of buffer space or of free file
+                descriptors. Received descriptors are closed; the datagram is kept for the next call.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -236,20 +238,20 @@ class DatagramWriteTransport(BaseTransport):
 
     @abstractmethod
     def send(self, data: bytes | bytearray | memoryview, timeout: float) -> None:
-        """Sends one datagram, within *timeout* seconds.
+        """Send one datagram within *timeout* seconds.
 
         Raises:
             ValueError: *timeout* is negative.
-            TimeoutError: the system did not take it in time.
+            TimeoutError: the system did not accept the datagram in time.
             OSError: the transport is closed, the datagram is too long (``EMSGSIZE``), or the network reported an error.
         """
         raise NotImplementedError
 
     def send_with_ancillary(self, data: bytes | bytearray | memoryview, ancillary_data: Any, timeout: float) -> None:
-        """Like `send`, together with ancillary data.
+        """Send one datagram like `send`, together with ancillary data.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
+            UnsupportedOperation: this transport does not support ancillary data.
         """
         raise UnsupportedOperation("This transport does not support sending ancillary data")
 

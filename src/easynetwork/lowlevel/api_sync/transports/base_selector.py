@@ -1,4 +1,4 @@
-"""Blocking transports made of what does not block: try, and if that is too early, wait for the descriptor."""
+"""Blocking transports built on non-blocking operations: try, wait for the descriptor if necessary, and retry."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 _T_Return = TypeVar("_T_Return")
 
 _LONGEST_WAIT: Final = 24 * 60 * 60.0
-"""Seconds. poll(2) takes milliseconds in a C ``int``: it could not wait for a month."""
+"""Maximum duration of a single wait, in seconds. poll(2) takes milliseconds in a C ``int``, which allows 24 days."""
 
 
 class WouldBlockOnRead(Exception):
-    """The operation has to wait until a descriptor can be read.
+    """The operation must wait until a descriptor is readable.
 
     Parameters:
         fileno: the descriptor.
@@ -62,7 +62,7 @@ class WouldBlockOnRead(Exception):
 
 
 class WouldBlockOnWrite(Exception):
-    """The operation has to wait until a descriptor can be written.
+    """The operation must wait until a descriptor is writable.
 
     Parameters:
         fileno: the descriptor.
@@ -75,11 +75,11 @@ class WouldBlockOnWrite(Exception):
 
 
 class SelectorBaseTransport(BaseTransport):
-    """What waits for descriptors.
+    """Base class of the transports that wait for descriptors.
 
     Parameters:
-        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
-        selector_factory: makes the selector for each wait; by default the shortest way that the system offers.
+        retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
+        selector_factory: creates the selector for each wait; by default, the fastest method of the system is used.
 
     Raises:
         ValueError: *retry_interval* is not above 0.
@@ -97,19 +97,19 @@ class SelectorBaseTransport(BaseTransport):
         )
 
     def _retry(self, callback: Callable[[], _T_Return], timeout: float) -> tuple[_T_Return, float]:
-        """Calls *callback* until it does not raise `WouldBlockOnRead` or `WouldBlockOnWrite`: once at least.
+        """Call *callback* until it no longer raises `WouldBlockOnRead` or `WouldBlockOnWrite`, at least once.
 
         Parameters:
-            callback: tries the operation, without waiting.
-            timeout: how many seconds to wait in all.
+            callback: tries the operation without waiting.
+            timeout: total number of seconds to wait.
 
         Returns:
-            The result of *callback*, and how much of *timeout* is left.
+            The result of *callback* and the rest of *timeout*.
 
         Raises:
             ValueError: *timeout* is negative or NaN.
-            TimeoutError: *timeout* is over.
-            OSError: ``EBADF``: there is no descriptor to wait for.
+            TimeoutError: the operation did not succeed in time.
+            OSError: ``EBADF``: the descriptor is closed.
         """
         check_timeout("timeout", timeout)
         while True:
@@ -122,9 +122,9 @@ class SelectorBaseTransport(BaseTransport):
             timeout = self._wait(fileno, event, timeout)
 
     def _wait(self, fileno: int, event: int, timeout: float) -> float:
-        """Waits until it is worth to try again; returns how much of *timeout* is left then."""
+        """Wait until the operation may succeed. Return the rest of *timeout*."""
         if timeout <= 0:
-            raise _too_late(event)
+            raise _time_out_error(event)
         if fileno < 0:
             raise error_from_errno(errno.EBADF)
         if timeout == math.inf:
@@ -133,12 +133,12 @@ class SelectorBaseTransport(BaseTransport):
         interval = min(timeout, self._retry_interval)
         started = time.monotonic()
         if not self._wait_ready(fileno, event, interval) and interval == timeout:
-            raise _too_late(event)
+            raise _time_out_error(event)
         return max(timeout - (time.monotonic() - started), 0.0)
 
 
-def _too_late(event: int) -> OSError:
-    # Not the text of the system, "Connection timed out": the connection may be in perfect order.
+def _time_out_error(event: int) -> OSError:
+    # The system's text, "Connection timed out", would be wrong: the connection may be intact.
     what = "Nothing arrived" if event == selectors.EVENT_READ else "Nothing more could be sent"
     return OSError(errno.ETIMEDOUT, f"{what} in time")
 
@@ -154,7 +154,7 @@ def _wait_by_selector(
 if hasattr(select, "poll"):
 
     def _wait_by_default(fileno: int, event: int, timeout: float) -> bool:
-        # What a PollSelector does, at a third of its price: this is on the way of most received packets.
+        # Equivalent to a PollSelector at a third of the cost. Most receive calls wait here.
         poller = select.poll()
         poller.register(fileno, select.POLLIN if event == selectors.EVENT_READ else select.POLLOUT)
         return bool(poller.poll(math.ceil(timeout * 1000)))
@@ -164,51 +164,51 @@ else:
 
 
 class SelectorStreamReadTransport(SelectorBaseTransport, StreamReadTransport):
-    """The receiving direction of a byte stream that is read without blocking."""
+    """The receiving direction of a non-blocking byte stream."""
 
     __slots__ = ()
 
     def recv_noblock(self, bufsize: int) -> bytes:
-        """Receives what there is, at most *bufsize* bytes.
+        """Receive the available bytes, at most *bufsize*.
 
         Returns:
-            The bytes; ``b""`` at the end of the stream, and for a *bufsize* of 0.
+            The bytes; ``b""`` at the end of the stream, or if *bufsize* is 0.
 
         Raises:
             ValueError: *bufsize* is negative.
-            WouldBlockOnRead: there is nothing to read.
-            WouldBlockOnWrite: something has to be written first.
+            WouldBlockOnRead: no data is available.
+            WouldBlockOnWrite: data must be written first.
             OSError: the connection broke or the transport is closed.
         """
         return recv_by_buffer(bufsize, self.recv_noblock_into)
 
     @abstractmethod
     def recv_noblock_into(self, buffer: WriteableBuffer) -> int:
-        """Receives what there is into *buffer*, a writable contiguous buffer.
+        """Receive the available bytes into *buffer*, a writable contiguous buffer.
 
         Returns:
-            The number of bytes written; 0 at the end of the stream, and for an empty *buffer*.
+            The number of bytes written; 0 at the end of the stream, or if *buffer* is empty.
 
         Raises:
-            WouldBlockOnRead: there is nothing to read.
-            WouldBlockOnWrite: something has to be written first.
+            WouldBlockOnRead: no data is available.
+            WouldBlockOnWrite: data must be written first.
             OSError: the connection broke or the transport is closed.
         """
         raise NotImplementedError
 
     def recv_noblock_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        """Like `recv_noblock`, together with ancillary data.
+        """Receive bytes like `recv_noblock`, together with ancillary data.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
+            UnsupportedOperation: this transport does not support ancillary data.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
     def recv_noblock_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
-        """Like `recv_noblock_into`, together with ancillary data.
+        """Receive bytes like `recv_noblock_into`, together with ancillary data.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
+            UnsupportedOperation: this transport does not support ancillary data.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -228,20 +228,20 @@ class SelectorStreamReadTransport(SelectorBaseTransport, StreamReadTransport):
 
 
 class SelectorStreamWriteTransport(SelectorBaseTransport, StreamWriteTransport):
-    """The sending direction of a byte stream that is written without blocking."""
+    """The sending direction of a non-blocking byte stream."""
 
     __slots__ = ()
 
     @abstractmethod
     def send_noblock(self, data: bytes | bytearray | memoryview) -> int:
-        """Sends as much of *data* as the system takes now.
+        """Send as much of *data* as the system accepts now.
 
         Returns:
             The number of bytes sent.
 
         Raises:
-            WouldBlockOnWrite: the system takes nothing now.
-            WouldBlockOnRead: something has to be read first.
+            WouldBlockOnWrite: the system does not accept data now.
+            WouldBlockOnRead: data must be read first.
             OSError: the connection broke or the transport is closed.
         """
         raise NotImplementedError
@@ -249,11 +249,11 @@ class SelectorStreamWriteTransport(SelectorBaseTransport, StreamWriteTransport):
     def send_all_noblock_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
     ) -> None:
-        """Sends all pieces together with *ancillary_data* in one :manpage:`sendmsg(2)`.
+        """Send all pieces together with *ancillary_data* in one :manpage:`sendmsg(2)` call.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
-            WouldBlockOnWrite: the system takes nothing now.
+            UnsupportedOperation: this transport does not support ancillary data.
+            WouldBlockOnWrite: the system does not accept data now.
             OSError: ``EMSGSIZE``: the data does not fit in one call.
         """
         raise UnsupportedOperation("This transport does not support sending ancillary data")
@@ -270,32 +270,32 @@ class SelectorStreamWriteTransport(SelectorBaseTransport, StreamWriteTransport):
 
 
 class SelectorStreamTransport(SelectorStreamWriteTransport, SelectorStreamReadTransport, StreamTransport):
-    """A byte stream that does not block, in both directions."""
+    """A non-blocking byte stream in both directions."""
 
     __slots__ = ()
 
 
 class SelectorDatagramReadTransport(SelectorBaseTransport, DatagramReadTransport):
-    """The receiving direction of a datagram socket that does not block."""
+    """The receiving direction of a non-blocking datagram socket."""
 
     __slots__ = ()
 
     @abstractmethod
     def recv_noblock(self) -> bytes:
-        """Receives one datagram.
+        """Receive one datagram.
 
         Raises:
-            WouldBlockOnRead: there is none.
-            WouldBlockOnWrite: something has to be written first.
+            WouldBlockOnRead: no datagram is available.
+            WouldBlockOnWrite: data must be written first.
             OSError: the transport is closed, or the network reported an error.
         """
         raise NotImplementedError
 
     def recv_noblock_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        """Like `recv_noblock`, together with ancillary data.
+        """Receive one datagram like `recv_noblock`, together with ancillary data.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
+            UnsupportedOperation: this transport does not support ancillary data.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -307,26 +307,26 @@ class SelectorDatagramReadTransport(SelectorBaseTransport, DatagramReadTransport
 
 
 class SelectorDatagramWriteTransport(SelectorBaseTransport, DatagramWriteTransport):
-    """The sending direction of a datagram socket that does not block."""
+    """The sending direction of a non-blocking datagram socket."""
 
     __slots__ = ()
 
     @abstractmethod
     def send_noblock(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends one datagram.
+        """Send one datagram.
 
         Raises:
-            WouldBlockOnWrite: the system does not take it now.
-            WouldBlockOnRead: something has to be read first.
+            WouldBlockOnWrite: the system does not accept the datagram now.
+            WouldBlockOnRead: data must be read first.
             OSError: the transport is closed, the datagram is too long (``EMSGSIZE``), or the network reported an error.
         """
         raise NotImplementedError
 
     def send_noblock_with_ancillary(self, data: bytes | bytearray | memoryview, ancillary_data: Any) -> None:
-        """Like `send_noblock`, together with ancillary data.
+        """Send one datagram like `send_noblock`, together with ancillary data.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
+            UnsupportedOperation: this transport does not support ancillary data.
         """
         raise UnsupportedOperation("This transport does not support sending ancillary data")
 
@@ -339,11 +339,11 @@ class SelectorDatagramWriteTransport(SelectorBaseTransport, DatagramWriteTranspo
 
 
 class SelectorDatagramTransport(SelectorDatagramWriteTransport, SelectorDatagramReadTransport, DatagramTransport):
-    """Datagrams to and from one peer, without blocking."""
+    """Non-blocking datagrams to and from one peer."""
 
     __slots__ = ()
 
 
 def _reusable(ancillary_data: Any) -> Any:
-    """Returns what can be given to several attempts: a list of what an iterator would give once."""
+    """Return *ancillary_data* in a form that can be sent several times: convert an iterator to a list."""
     return list(ancillary_data) if isinstance(ancillary_data, Iterator) else ancillary_data

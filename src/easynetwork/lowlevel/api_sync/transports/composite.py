@@ -1,4 +1,4 @@
-"""Transports made of two: one to send, one to receive. Two pipes, for instance."""
+"""Combine two transports, for example two pipes: one to send, one to receive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _T_ReceiveDatagramTransport = TypeVar("_T_ReceiveDatagramTransport", bound=Datag
 
 
 class _Stapled(BaseTransport):
-    """What two transports are together, whatever they carry."""
+    """Base class of the stapled transports."""
 
     __slots__ = ()
 
@@ -39,7 +39,7 @@ class _Stapled(BaseTransport):
     receive_transport: BaseTransport
 
     def close(self) -> None:
-        """Closes both transports, also if the first close fails."""
+        """Close both transports, even if closing the first one fails."""
         try:
             self.send_transport.close()
         finally:
@@ -52,12 +52,12 @@ class _Stapled(BaseTransport):
             _hooks.close_abruptly(self.receive_transport)
 
     def is_closed(self) -> bool:
-        """Returns whether both transports are closed."""
+        """Return whether both transports are closed."""
         return self.send_transport.is_closed() and self.receive_transport.is_closed()
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """Those of both transports. Where both have one, it is that of the transport to receive."""
+        """The attributes of both transports. The receiving transport takes precedence."""
         return {**self.send_transport.extra_attributes, **self.receive_transport.extra_attributes}
 
 
@@ -65,15 +65,15 @@ class _Stapled(BaseTransport):
 @refuse_subclasses
 @dataclass(frozen=True)
 class StapledStreamTransport(_Stapled, StreamTransport, Generic[_T_SendStreamTransport, _T_ReceiveStreamTransport]):
-    """A byte stream whose two directions are transports of their own. It owns both."""
+    """A byte stream with a separate transport for each direction. It owns both."""
 
     __slots__ = ("receive_transport", "send_transport")
 
     send_transport: _T_SendStreamTransport
-    """Sends."""
+    """The transport that sends."""
 
     receive_transport: _T_ReceiveStreamTransport
-    """Receives."""
+    """The transport that receives."""
 
     def recv(self, bufsize: int, timeout: float) -> bytes:
         return self.receive_transport.recv(bufsize, timeout)
@@ -109,11 +109,11 @@ class StapledStreamTransport(_Stapled, StreamTransport, Generic[_T_SendStreamTra
         self.send_transport.send_all_with_ancillary(iterable_of_data, ancillary_data, timeout)
 
     def send_eof(self) -> None:
-        """Closes the sending direction: the whole transport to send, if that has no other way."""
+        """Close the sending direction, or the whole sending transport if it does not support that."""
         if isinstance(self.send_transport, StreamTransport):
             try:
                 return self.send_transport.send_eof()
-            except NotImplementedError:  # or UnsupportedOperation, which is one
+            except NotImplementedError:  # includes UnsupportedOperation
                 pass
         return self.send_transport.close()
 
@@ -124,15 +124,15 @@ class StapledStreamTransport(_Stapled, StreamTransport, Generic[_T_SendStreamTra
 class StapledDatagramTransport(
     _Stapled, DatagramTransport, Generic[_T_SendDatagramTransport, _T_ReceiveDatagramTransport]
 ):
-    """Datagrams to and from one peer, by one transport for each direction. It owns both."""
+    """Datagrams to and from one peer, with a separate transport for each direction. It owns both."""
 
     __slots__ = ("receive_transport", "send_transport")
 
     send_transport: _T_SendDatagramTransport
-    """Sends."""
+    """The transport that sends."""
 
     receive_transport: _T_ReceiveDatagramTransport
-    """Receives."""
+    """The transport that receives."""
 
     def recv(self, timeout: float) -> bytes:
         return self.receive_transport.recv(timeout)

@@ -35,20 +35,20 @@ if TYPE_CHECKING:
 
 
 class SocketStreamTransport(StreamSocketOwner):
-    """A stream socket: TCP, Unix.
+    """A stream socket (TCP, Unix).
 
     Parameters:
-        sock: a connected socket, which is made non-blocking. The transport owns it, even if the arguments are refused.
-        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
-        selector_factory: makes the selector for each wait.
+        sock: a connected socket, which is made non-blocking. The transport owns it, even if an argument is invalid.
+        retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
+        selector_factory: creates the selector for each wait.
 
     Raises:
         TypeError: *sock* is a TLS socket.
-        ValueError: *sock* is no stream socket; *retry_interval* is not above 0.
+        ValueError: *sock* is not a stream socket; *retry_interval* is not above 0.
     """
 
-    # After a read that has left room, there is most probably nothing yet: asking first saves an attempt in vain, and
-    # its exceptions, for each answer that is waited for.
+    # `_is_drained`: the last read did not fill the buffer, so the next one would most probably fail. Waiting first
+    # avoids a failed attempt and its exceptions for each answer.
     __slots__ = ("_is_drained", "_unread")
 
     def __init__(
@@ -60,14 +60,14 @@ class SocketStreamTransport(StreamSocketOwner):
     ) -> None:
         super().__init__(sock, _socket.SOCK_STREAM, retry_interval, selector_factory)
         self._is_drained = False
-        self._unread = b""  # received with control messages that were truncated
+        self._unread = b""  # bytes received with truncated control messages
 
     def close(self) -> None:
-        """Close the socket. A thread that waits for it notices.
+        """Shut down and close the socket. Threads that wait for it are woken.
 
-        If there is unread input, the peer would lose what was sent last. Input is discarded then, until the peer ends
-        the stream, for 3 seconds at most. A process that has inherited the transport by :manpage:`fork(2)` drops its
-        descriptor only.
+        If there is unread input, it is discarded until the peer ends the stream, for at most 3 seconds. Otherwise the
+        system would reset the connection, and the peer would lose the data sent last. In a process that inherited the
+        transport by :manpage:`fork(2)`, only the descriptor is closed.
         """
         self._close_gracefully()
 
@@ -159,7 +159,7 @@ class SocketStreamTransport(StreamSocketOwner):
         return nbytes, messages
 
     def _take_unread(self, size: int) -> bytes:
-        """Return some of the bytes that a call has refused."""
+        """Return up to *size* of the bytes that were kept because their control messages were truncated."""
         if self.is_closed():
             raise error_from_errno(errno.EBADF)
         data, self._unread = self._unread[:size], self._unread[size:]
@@ -179,7 +179,7 @@ class SocketStreamTransport(StreamSocketOwner):
             sent = 0
         except OSError as exc:
             raise_stream_error(exc)
-        if type(data) is bytes and sent == len(data):  # mostly, that is all
+        if type(data) is bytes and sent == len(data):  # the usual case
             return
         rest = memoryview(data).cast("B")[sent:]
         if rest:
@@ -188,7 +188,7 @@ class SocketStreamTransport(StreamSocketOwner):
     def send_all_from_iterable(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
     ) -> None:
-        if type(iterable_of_data) is tuple and len(iterable_of_data) == 1:  # most packets
+        if type(iterable_of_data) is tuple and len(iterable_of_data) == 1:  # the usual case
             return self.send_all(iterable_of_data[0], timeout)
         pieces = deque(iterable_of_data)
         if len(pieces) <= 1 or SC_IOV_MAX <= 0 or not hasattr(self._sock, "sendmsg"):
@@ -223,7 +223,7 @@ class SocketStreamTransport(StreamSocketOwner):
             raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {size} bytes fit in one call")
 
     def send_eof(self) -> None:
-        """Closes the sending direction. Receiving stays possible. Does nothing on a socket that has no peer (any more).
+        """Close the sending direction. Receiving remains possible. Do nothing on a socket that has no peer.
 
         Raises:
             OSError: the socket cannot be shut down.
@@ -236,17 +236,17 @@ class SocketStreamTransport(StreamSocketOwner):
 
 
 class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
-    """A connected datagram socket: UDP, Unix.
+    """A connected datagram socket (UDP, Unix).
 
     Parameters:
-        sock: a connected socket, which is made non-blocking. The transport owns it, even if the arguments are refused.
-        retry_interval: the longest single wait, in seconds, before an operation is tried again; may be infinite.
-        max_datagram_size: longer datagrams are cut off, in bytes.
-        selector_factory: makes the selector for each wait.
+        sock: a connected socket, which is made non-blocking. The transport owns it, even if an argument is invalid.
+        retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
+        max_datagram_size: maximum size of a received datagram, in bytes. Longer datagrams are truncated.
+        selector_factory: creates the selector for each wait.
 
     Raises:
         TypeError: *sock* is a TLS socket.
-        ValueError: *sock* is no datagram socket; *retry_interval* or *max_datagram_size* is not above 0.
+        ValueError: *sock* is not a datagram socket; *retry_interval* or *max_datagram_size* is not above 0.
     """
 
     __slots__ = ("_closing", "_max_datagram_size", "_unread", "_waits")
@@ -261,18 +261,18 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
     ) -> None:
         super().__init__(sock, _socket.SOCK_DGRAM, retry_interval, selector_factory)
         self._max_datagram_size = max_datagram_size
-        self._unread: bytes | None = None  # received with control messages that were truncated
+        self._unread: bytes | None = None  # datagram received with truncated control messages
         self._waits: list[int] = []
         self._closing = False
         with closed_on_failure(sock):
             check_strictly_positive("max_datagram_size", max_datagram_size)
 
     def close(self) -> None:
-        """Close the socket. A thread that waits for it notices."""
+        """Close the socket. Threads that wait for it are woken."""
         self._closing = True
         if self._waits and not self._is_inherited():
-            # Linux does not wake up who polls a descriptor that gets closed, but it does for this. Not done without
-            # need: after a fork, another process may still use the socket.
+            # On Linux, close(2) does not wake threads that poll the descriptor, but shutdown(2) does. It is called only
+            # if a thread waits: after a fork, another process may still use the socket.
             with suppress(OSError):
                 self._sock.shutdown(_socket.SHUT_RDWR)
         self._sock.close()
@@ -313,14 +313,14 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
         return datagram, messages
 
     def _take_unread(self) -> bytes:
-        """Return the datagram that a call has refused."""
+        """Return the datagram that was kept because its control messages were truncated."""
         if self._unread is None or self.is_closed():
             raise error_from_errno(errno.EBADF)
         datagram, self._unread = self._unread, None
         return datagram
 
     def _check_not_shut_down(self) -> None:
-        """Raises `OSError` (``EBADF``) if the empty datagram just received is none: so it looks when `close` begins."""
+        """Raise `OSError` (``EBADF``) if `close` was called: the shutdown makes recv(2) return an empty datagram."""
         if self._closing:
             raise error_from_errno(errno.EBADF)
 
@@ -341,7 +341,7 @@ class SocketDatagramTransport(SocketOwner, SelectorDatagramTransport):
 
 
 def _drop(pieces: deque[bytes | bytearray | memoryview], sent: int) -> None:
-    """Removes the first *sent* bytes from *pieces*, and all empty pieces before the next one to send."""
+    """Remove the first *sent* bytes from *pieces*, and all empty pieces before the next byte to send."""
     while pieces:
         piece = memoryview(pieces[0]).cast("B")
         if sent < len(piece):
