@@ -84,9 +84,9 @@ class _UDPClient(DatagramSender[_T_Response]):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        facts = self._lowlevel_server.extra_attributes
+        attributes = self._lowlevel_server.extra_attributes
         return {
-            **facts,
-            INETClientAttribute.local_address: lambda: inet_address(facts[INETSocketAttribute.sockname]()),
+            **attributes,
+            INETClientAttribute.local_address: lambda: inet_address(attributes[INETSocketAttribute.sockname]()),
             INETClientAttribute.remote_address: lambda: self.address,
         }

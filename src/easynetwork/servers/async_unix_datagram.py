@@ -136,10 +136,12 @@ class _UnixDatagramClient(DatagramSender[_T_Response]):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        facts = self._lowlevel_server.extra_attributes
+        attributes = self._lowlevel_server.extra_attributes
         return {
-            **facts,
-            UNIXClientAttribute.local_name: lambda: UnixSocketAddress.from_raw(facts[UNIXSocketAttribute.sockname]()),
+            **attributes,
+            UNIXClientAttribute.local_name: lambda: UnixSocketAddress.from_raw(
+                attributes[UNIXSocketAttribute.sockname]()
+            ),
             UNIXClientAttribute.peer_name: lambda: self.address,
         }
 

@@ -120,7 +120,7 @@ def _framed_serializer(
     protocol: AnyStreamProtocolType[Any, Any],
     protocol_method: Callable[..., Any],
     serializer_method: str,
-    said_by: str = "frame_format",
+    framing_method: str = "frame_format",
 ) -> FramedPacketSerializer[Any, Any] | None:
     """Return the serializer if its framing data is complete; None if a user's generator takes precedence.
 
@@ -128,12 +128,12 @@ def _framed_serializer(
         protocol: the protocol object.
         protocol_method: the library's own version of its generator function.
         serializer_method: the name of the serializer's generator function.
-        said_by: the name of the method that describes the same without a generator.
+        framing_method: the name of the method that describes the same without a generator.
     """
     serializer = getattr(protocol, "_serializer", None)  # None if a subclass does not call super().__init__()
     if not isinstance(serializer, FramedPacketSerializer) or is_overridden(protocol, protocol_method):
         return None
     # A subclass that overrides the generator, but not the framing method, takes precedence.
-    overrider = provider(serializer, serializer_method)
-    speaker = provider(serializer, said_by)
-    return serializer if overrider and speaker and issubclass(speaker, overrider) else None
+    generator_owner = provider(serializer, serializer_method)
+    framing_owner = provider(serializer, framing_method)
+    return serializer if generator_owner and framing_owner and issubclass(framing_owner, generator_owner) else None

@@ -57,7 +57,7 @@ class SocketTransport(asyncio.Transport):
         "_recv",
         "_send",
         "_sock",
-        "_unheeded",
+        "_spurious_calls",
         "_watching",
         "_writing_paused",
         "is_drained",
@@ -76,7 +76,7 @@ class SocketTransport(asyncio.Transport):
 
         self._reading = False
         self._watching = False  # the poller calls _readable()
-        self._unheeded = 0  # number of _readable() calls with no reader to serve
+        self._spurious_calls = 0  # number of _readable() calls with no reader to serve
         self._reader: asyncio.Future[bool | None] | None = None
         self._queue: SupportsAppend | None = None  # receives the bytes for the reader, at most _bufsize
         self._bufsize = 0
@@ -161,7 +161,7 @@ class SocketTransport(asyncio.Transport):
         return reader
 
     def _watch(self) -> None:
-        self._unheeded = 0
+        self._spurious_calls = 0
         if not self._watching:
             self._watching = True
             self._poller.add_reader(self._fd, self._readable)
@@ -200,8 +200,8 @@ class SocketTransport(asyncio.Transport):
             # The woken task usually reads the socket and waits again, but asyncio may poll once more before that task
             # runs. One or two spurious calls cost less than removing the reader and adding it again.
             self.is_drained = False
-            self._unheeded += 1
-            if self._unheeded > 2:
+            self._spurious_calls += 1
+            if self._spurious_calls > 2:
                 self._unwatch()
         elif queue is None:
             reader.set_result(None)

@@ -27,14 +27,14 @@ def is_of_canceller(arguments: tuple[Any, ...]) -> bool:
 class TaskState:
     """The state of a task that has entered a canceller's block or a shield."""
 
-    __slots__ = ("cancellers", "delivered", "obeyed", "remembered", "shields")
+    __slots__ = ("cancellers", "deferred", "delivered", "seen", "shields")
 
     def __init__(self) -> None:
         self.cancellers: list[Canceller] = []  # cancellers whose blocks the task is in, outermost first
         self.delivered = 0  # number of their requests in force
         self.shields = 0  # number of shields the task is in
-        self.remembered: tuple[Any, ...] | None = None  # arguments of a request that a shield has deferred
-        self.obeyed = 0  # number of external requests the task has seen; later ones are deferred
+        self.deferred: tuple[Any, ...] | None = None  # arguments of a request that a shield has deferred
+        self.seen = 0  # number of external requests the task has seen; later ones are deferred
 
     @staticmethod
     def of(task: asyncio.Task[Any]) -> TaskState:
@@ -44,30 +44,30 @@ class TaskState:
             state = _states[task] = TaskState()
         return state
 
-    def requests_of_others(self, task: asyncio.Task[Any]) -> int:
+    def external_requests(self, task: asyncio.Task[Any]) -> int:
         """Return the number of external requests in force, including deferred ones."""
         return task.cancelling() - self.delivered
 
     def visible_requests(self, task: asyncio.Task[Any]) -> int:
         """Return the number of external requests in force, without deferred ones."""
         requests = task.cancelling() - self.delivered
-        return min(requests, self.obeyed) if self.shields or self.remembered is not None else requests
+        return min(requests, self.seen) if self.shields or self.deferred is not None else requests
 
-    def remember(self, arguments: tuple[Any, ...], task: asyncio.Task[Any]) -> None:
+    def defer(self, arguments: tuple[Any, ...], task: asyncio.Task[Any]) -> None:
         """Defer one of the external requests in force."""
-        self.obeyed = min(self.obeyed, self.requests_of_others(task) - 1)
-        self.remembered = arguments
+        self.seen = min(self.seen, self.external_requests(task) - 1)
+        self.deferred = arguments
 
-    def deliver_remembered_soon(self, task: asyncio.Task[Any]) -> None:
+    def deliver_deferred_soon(self, task: asyncio.Task[Any]) -> None:
         """Deliver the deferred request at the next suspension of *task*. A task that ends first never gets it."""
-        if self.remembered is not None:
-            task.get_loop().call_soon(self._deliver_remembered, task)
+        if self.deferred is not None:
+            task.get_loop().call_soon(self._deliver_deferred, task)
 
-    def _deliver_remembered(self, task: asyncio.Task[Any]) -> None:
+    def _deliver_deferred(self, task: asyncio.Task[Any]) -> None:
         if self.shields or task.done():
             return  # the shield delivers it when it ends
-        arguments, self.remembered = self.remembered, None
-        if arguments is not None and self.requests_of_others(task) > self.obeyed:  # not withdrawn meanwhile
+        arguments, self.deferred = self.deferred, None
+        if arguments is not None and self.external_requests(task) > self.seen:  # not withdrawn meanwhile
             task.uncancel()
             task.cancel(*arguments)
 

@@ -16,7 +16,7 @@ from typing_extensions import TypeVarTuple, Unpack
 from easynetwork.lowlevel.api_async.backend.abc import Task, TaskGroup, TaskInfo
 
 from .cancellers import Canceller
-from .shields import ask_again, ignore_cancellation
+from .shields import ignore_cancellation, repeat_request
 
 if TYPE_CHECKING:
     from typing import Self
@@ -160,7 +160,7 @@ class AsyncioTaskGroup(TaskGroup):
         if not failures:
             return request
         if request is not None:
-            ask_again(request)
+            repeat_request(request)
         for exc in failures:
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 return exc

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ask_again", "ignore_cancellation"]
+__all__ = ["ignore_cancellation", "repeat_request"]
 
 import asyncio
 import types
@@ -14,7 +14,7 @@ from .cancellers import TaskState, is_of_canceller
 _T_co = TypeVar("_T_co", covariant=True)
 
 
-def ask_again(exc: asyncio.CancelledError) -> None:
+def repeat_request(exc: asyncio.CancelledError) -> None:
     """Repeat the `asyncio.Task.cancel` request that *exc* comes from, at the next suspension of the task.
 
     Cancellers repeat their own requests. Inside a shield, *exc* does not come from `asyncio.Task.cancel`.
@@ -24,8 +24,8 @@ def ask_again(exc: asyncio.CancelledError) -> None:
         return
     state = TaskState.of(task)
     if not state.shields and state.visible_requests(task) > 0:
-        state.remember(exc.args, task)
-        state.deliver_remembered_soon(task)
+        state.defer(exc.args, task)
+        state.deliver_deferred_soon(task)
 
 
 @types.coroutine
@@ -71,14 +71,14 @@ def ignore_cancellation(awaitable: Awaitable[_T_co]) -> Generator[Any, Any, _T_c
 class _Shield:
     """Separates requests of cancellers inside a shielded awaitable from all other requests, which are deferred."""
 
-    __slots__ = ("_from_within", "_remembered_before", "_requests", "_state", "_task")
+    __slots__ = ("_deferred_before", "_from_within", "_requests", "_state", "_task")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self._task = task
         self._state = state = TaskState.of(task)
-        if not state.shields and state.remembered is None:
-            state.obeyed = state.requests_of_others(task)
-        self._remembered_before = state.remembered
+        if not state.shields and state.deferred is None:
+            state.seen = state.external_requests(task)
+        self._deferred_before = state.deferred
         state.shields += 1
         self.note_requests()
 
@@ -86,7 +86,7 @@ class _Shield:
         """Save the current numbers of requests before a wait."""
         state = self._state
         self._from_within = self._count_from_within()
-        self._requests = state.requests_of_others(self._task)
+        self._requests = state.external_requests(self._task)
 
     def _count_from_within(self) -> int:
         shields = self._state.shields
@@ -95,13 +95,13 @@ class _Shield:
     def is_from_within(self, exc: asyncio.CancelledError) -> bool:
         """Return whether a canceller inside the shield ended the wait. Defer all other requests."""
         state, task = self._state, self._task
-        new_requests = state.requests_of_others(task) - self._requests
+        new_requests = state.external_requests(task) - self._requests
         from_within = self._count_from_within() > self._from_within
         if new_requests or not from_within:
             if not is_of_canceller(exc.args):
-                state.remember(exc.args, task)
+                state.defer(exc.args, task)
             elif new_requests:
-                state.remember((), task)  # an external request arrived together with a canceller's
+                state.defer((), task)  # an external request arrived together with a canceller's
             self.note_requests()
         return from_within
 
@@ -113,9 +113,9 @@ class _Shield:
         state, task = self._state, self._task
         state.shields -= 1
         if is_cancelled:
-            state.remembered = self._remembered_before if state.shields else None
+            state.deferred = self._deferred_before if state.shields else None
         elif not state.shields:
-            state.deliver_remembered_soon(task)  # before the cancellers' requests, because it has a message
+            state.deliver_deferred_soon(task)  # before the cancellers' requests, because it has a message
         for canceller in state.cancellers:
             canceller.leave_shield(state.shields)
 
