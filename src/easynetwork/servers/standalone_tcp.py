@@ -34,6 +34,7 @@ class StandaloneTCPNetworkServer(
     here.
 
     Parameters:
+        backend: the asynchronous library, or its name. None means asyncio.
         runner_options: keyword arguments for the runner of the event loop; see `serve_forever`.
 
     Raises:

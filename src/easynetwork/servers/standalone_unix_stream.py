@@ -32,6 +32,7 @@ class StandaloneUnixStreamServer(
     The parameters are those of `AsyncUnixStreamServer`. `serve_forever` raises their errors.
 
     Parameters:
+        backend: the asynchronous library, or its name. None means asyncio.
         runner_options: keyword arguments for the runner of the event loop; see `serve_forever`.
     """
 

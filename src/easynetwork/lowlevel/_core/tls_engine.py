@@ -93,7 +93,7 @@ class TLSEngine:
         self.ended = False
         """Whether the plaintext has ended."""
         self.closed_by_peer = False
-        """Whether the peer has sent its closing alert. It still receives data until this side closes too."""
+        """Whether the peer has sent its closing alert. The peer still receives data until this side closes too."""
         self.failure: Exception | None = None
         """The error that made the connection unusable in both directions, or None."""
 
