@@ -292,7 +292,7 @@ PACKETS = {
 
 @pytest.mark.parametrize(("serializer", "packet", "reason"), PACKETS.values(), ids=PACKETS)
 async def test_packet_of_the_wrong_type(serializer: Any, packet: Any, reason: str, tmp_path: Path) -> None:
-    match = f"The protocol object cannot make bytes of a packet {reason}"
+    match = f"The protocol object cannot serialize a packet {reason}"
     stream: Any = StreamProtocol(serializer)
     ours, theirs = socket.socketpair()
     with theirs, UnixStreamClient(ours, stream) as blocking, pytest.raises(RuntimeError, match=match) as caught:
@@ -316,7 +316,7 @@ async def test_packet_of_the_wrong_type(serializer: Any, packet: Any, reason: st
     ids=[*PACKETS, "pickle"],
 )
 async def test_packet_of_the_wrong_type_for_datagrams(serializer: Any, packet: Any, reason: str) -> None:
-    match = f"The protocol object cannot make bytes of a packet {reason}"
+    match = f"The protocol object cannot serialize a packet {reason}"
     protocol: Any = DatagramProtocol(serializer)
     with UDPNetworkClient(ADDRESS, protocol) as blocking, pytest.raises(RuntimeError, match=match):
         blocking.send_packet(packet)

@@ -211,7 +211,7 @@ def test_late_failure_comes_out_of_join_once(
     [record] = [record for record in caplog.records if record.name == "easynetwork.servers.threads_helper"]
     assert record.levelname == "ERROR"
     assert record.exc_info is None  # the traceback is that of join()
-    assert record.getMessage() == f"a server: the server has failed, join() raises the error: {error!r}"
+    assert record.getMessage() == f"a server: the server failed, join() raises the error: {error!r}"
 
 
 def test_one_of_many_joins_gets_the_error() -> None:

@@ -1,4 +1,4 @@
-"""Servers."""
+"""Servers for asynchronous and for blocking programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the asynchronous servers of datagrams share."""
+"""The common part of the asynchronous datagram servers."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _T_Address = TypeVar("_T_Address")
 class BaseAsyncDatagramServer(
     BaseAsyncNetworkServer[AsyncDatagramServer[Any, Any, Any], _T_Address], Generic[_T_Request, _T_Response, _T_Address]
 ):
-    """Answers datagrams. On which listeners, and whose, is for subclasses to say.
+    """Serves datagrams. Subclasses open the listeners and create the client objects.
 
     Parameters:
-        protocol: what a packet is.
+        protocol: parses requests and serializes responses.
         request_handler: handles the requests.
-        backend: the asynchronous library; None for the one that is running.
+        backend: the asynchronous library, or its name. None means the running one.
         logger: gets all log records.
-        ancillary_bufsize: room for ancillary data in bytes, if handlers may ask for it.
+        ancillary_bufsize: the buffer size for ancillary data, in bytes; None if handlers may not ask for it.
 
     Raises:
-        TypeError: wrong type of *protocol*, *request_handler* or *backend*.
+        TypeError: *protocol*, *request_handler* or *backend* has the wrong type.
     """
 
     __slots__ = ("_ancillary_bufsize", "_dropped", "_protocol")
@@ -63,18 +63,18 @@ class BaseAsyncDatagramServer(
         super().__init__(request_handler, backend, logger)
         self._protocol = protocol
         self._ancillary_bufsize = ancillary_bufsize
-        self._dropped = 0  # at sockets that are closed
+        self._dropped = 0  # number of datagrams dropped at sockets that are now closed
 
     @abstractmethod
     async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:
-        """Opens the sockets. If it fails, none stays open."""
+        """Open the sockets. On an error, close all of them."""
         raise NotImplementedError
 
     @abstractmethod
     def _new_client(
         self, lowlevel_server: AsyncDatagramServer[_T_Request, _T_Response, Any], address: Any
     ) -> DatagramSender[_T_Response]:
-        """Returns what request handlers see of the sender at *address*."""
+        """Return the client object that request handlers get for the sender at *address*."""
         raise NotImplementedError
 
     async def _open_servers(self) -> Sequence[AsyncDatagramServer[_T_Request, _T_Response, Any]]:
@@ -88,9 +88,9 @@ class BaseAsyncDatagramServer(
 
     @property
     def dropped_datagrams(self) -> int:
-        """How many datagrams have come and are lost, because handlers were too slow for them.
+        """The number of datagrams dropped because handlers were too slow.
 
-        See `AsyncDatagramServer.dropped_datagrams`. The number stays when the server is closed.
+        See `AsyncDatagramServer.dropped_datagrams`. The number stays after the server is closed.
         """
         return self._dropped + sum(server.dropped_datagrams for server in self._servers or ())
 
@@ -113,7 +113,7 @@ class BaseAsyncDatagramServer(
 
 
 class DatagramSender(AsyncDatagramClient[_T_Response]):
-    """The sender of datagrams as a request handler sees it."""
+    """The sender of datagrams, as a request handler sees it."""
 
     __slots__ = ("__weakref__", "_address", "_lowlevel_server", "_server")
 
@@ -141,7 +141,7 @@ class DatagramSender(AsyncDatagramClient[_T_Response]):
     @property
     @abstractmethod
     def address(self) -> object:
-        """The address of the sender: what log records call the client."""
+        """The address of the sender, which identifies the client in log records."""
         raise NotImplementedError
 
     def backend(self) -> AsyncBackend:

@@ -11,6 +11,6 @@ from easynetwork.lowlevel.socket import SocketAddress, new_socket_address
 
 
 def inet_address(address: tuple[Any, ...]) -> SocketAddress:
-    """Returns what the system calls *address*."""
-    # The family by the length of the address: asking the socket makes uvloop keep an object for it.
+    """Return *address*, as the system reports it, as a `SocketAddress`."""
+    # Derive the family from the length: if the socket is asked, uvloop keeps an extra object for it.
     return new_socket_address(address, AF_INET if len(address) == 2 else AF_INET6)

@@ -1,8 +1,8 @@
-"""What becomes of exceptions that handlers raise.
+"""Logging of exceptions from request handlers.
 
-Stream handlers are told of the end of their connection by the end of their generator, and by what ``send_packet()``
-raises. Such a `ConnectionError` of the client's own connection is not logged. One of any other origin is: see
-`easynetwork.lowlevel._core.faults.Origin`.
+A stream handler learns of the end of its connection in two ways: its generator is closed, or ``send_packet()`` raises a
+`ConnectionError`. Such an error of the client's own connection is not logged. A `ConnectionError` with any other origin
+is logged; see `easynetwork.lowlevel._core.faults.Origin`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from easynetwork.lowlevel._records import log, log_fault
 
 
 def log_stream_handler_error(logger: logging.Logger, exc: BaseException, address: Any, origin: Origin | None) -> None:
-    """Log what a stream handler has raised, unless it says that this very connection has ended."""
+    """Log an exception of a stream handler, unless it reports the end of the client's own connection."""
     _log_error(logger, exc, address, origin, is_stream=True)
 
 
 def log_handler_error(logger: logging.Logger, exc: BaseException, address: Any, origin: Origin | None) -> None:
-    """Log what a datagram handler has raised."""
+    """Log an exception of a datagram handler."""
     _log_error(logger, exc, address, origin, is_stream=False)
 
 
@@ -48,5 +48,5 @@ def _log_error(
 
 
 def is_end_of_connection(exc: BaseException, origin: Origin) -> bool:
-    """Return whether *exc* says that the connection whose errors come from *origin* has ended."""
+    """Return whether *exc* reports the end of the connection whose errors carry *origin*."""
     return isinstance(exc, Exception) and is_stream_end(exc) and origin.is_of(exc)

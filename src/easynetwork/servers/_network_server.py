@@ -1,4 +1,4 @@
-"""The life cycle that all asynchronous servers share."""
+"""The life cycle of all asynchronous servers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _T_Address = TypeVar("_T_Address")
 
 
 class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServer, _T_Address]):
-    """Opens low-level servers, serves them all, stops. What they are and how they serve is for subclasses to say."""
+    """Opens low-level servers, serves all of them, and stops them. Subclasses define how to open and serve them."""
 
     __slots__ = (
         "_activation",
@@ -60,42 +60,42 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         self._backend = ensure_backend(backend)
         self._request_handler = request_handler
         self.logger = logger
-        """Gets all log records of the server and of its clients."""
+        """The logger for all records of the server and its clients."""
         self._closed = False
-        self._servers: Sequence[_T_LowLevelServer] | None = None  # once activated
+        self._servers: Sequence[_T_LowLevelServer] | None = None  # None until activated
         self._activation_lock = self._backend.create_lock()
-        self._activation: CancelScope | None = None  # while the sockets are being opened
-        self._running: IEvent | None = None  # set at the end of serve_forever
-        self._serving: CancelScope | None = None  # what shutdown() cancels
-        self._is_setting_up = False  # in service_init
-        self._is_in_service = False  # from service_init to the end of the last client
+        self._activation: CancelScope | None = None  # set while the sockets are being opened
+        self._running: IEvent | None = None  # set while serve_forever() runs; the event is set at its end
+        self._serving: CancelScope | None = None  # cancelled by shutdown()
+        self._is_setting_up = False  # true during service_init()
+        self._is_in_service = False  # true from the end of service_init() to the end of the last client
         self._is_serving = False
 
     @abstractmethod
     async def _open_servers(self) -> Sequence[_T_LowLevelServer]:
-        """Opens the sockets. If it fails, none stays open."""
+        """Open the sockets. On an error, close all of them."""
         raise NotImplementedError
 
     async def _close_servers(self, servers: Sequence[_T_LowLevelServer]) -> None:
-        """Closes what `_open_servers` has opened. If cancelled, all is closed nevertheless."""
+        """Close the servers that `_open_servers` opened. A cancelled call closes them too."""
         await aclose_all(servers)
 
     @abstractmethod
     async def _serve(self, server: _T_LowLevelServer, client_tasks: TaskGroup) -> NoReturn:
-        """Serves clients, each in a task of *client_tasks*."""
+        """Serve clients, each in a task of *client_tasks*."""
         raise NotImplementedError
 
     @abstractmethod
     def _address(self, server: _T_LowLevelServer) -> _T_Address:
-        """Returns what the socket of *server* is bound to."""
+        """Return the address that the socket of *server* is bound to."""
         raise NotImplementedError
 
     def get_addresses(self) -> Sequence[_T_Address]:
-        """Returns the address of each open socket; none before the server is activated, or once it is closed."""
+        """Return the address of each open socket; none before the server is activated or after it is closed."""
         return tuple(self._address(server) for server in self._servers or () if not server.is_closing())
 
     def get_sockets(self) -> Sequence[SocketProxy]:
-        """Returns a view of each open socket; none before the server is activated, or once it is closed."""
+        """Return a view of each open socket; none before the server is activated or after it is closed."""
         return tuple(
             SocketProxy(server.extra(SocketAttribute.socket))
             for server in self._servers or ()
@@ -112,12 +112,12 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         return self._is_serving and self.is_listening()
 
     async def server_activate(self) -> None:
-        """Opens the sockets. Idempotent; concurrent calls wait for each other.
+        """Open the sockets. Idempotent; concurrent calls wait for each other.
 
         Raises:
-            ServerClosedError: the server is closed, or was closed meanwhile.
-            ExceptionGroup: the `OSError` of each internet address that could not be bound to.
-            OSError: the path of the Unix socket could not be bound to, or there is nothing to listen on.
+            ServerClosedError: the server is closed, or is closed during the call.
+            ExceptionGroup: an internet address could not be bound to; contains the `OSError` of each.
+            OSError: the path of the Unix socket could not be bound to, or there is no address to listen on.
         """
         async with self._activation_lock:
             self._check_open()
@@ -141,9 +141,9 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
             raise ServerClosedError("The server is closed")
 
     async def server_close(self) -> None:
-        """Closes the sockets for good. Idempotent. If cancelled, they are closed all the same.
+        """Close the sockets permanently. Idempotent. A cancelled call closes them too.
 
-        Clients that are connected are served to their end; then `serve_forever` returns.
+        Connected clients are served until they leave; then `serve_forever` returns.
 
         Raises:
             BusyResourceError: the server is being set up, in ``service_init()``.
@@ -157,7 +157,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         await self._close_servers(servers or ())
 
     async def shutdown(self) -> None:
-        """Ends `serve_forever` and waits until it has returned. Not to be called from within."""
+        """Stop `serve_forever`, and wait until it has returned. A task of the server must not call this."""
         if self._running is None:
             return
         if self._serving is not None:
@@ -165,9 +165,12 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         await self._running.wait()
 
     async def serve_forever(self, *, is_up_event: SupportsEventSet | None = None) -> None:
-        """Serves clients until `shutdown` is called, this task is cancelled, or all clients have left a closed server.
+        """Serve clients until `shutdown` is called, this task is cancelled, or a closed server has no more clients.
 
-        The sockets stay open after `shutdown`, and can be served again.
+        The sockets remain open after `shutdown`, and can be served again.
+
+        Parameters:
+            is_up_event: set once the server accepts clients.
 
         Raises:
             ServerAlreadyRunning: another task is serving.
@@ -187,7 +190,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
 
     async def _run(self, is_up_event: SupportsEventSet | None) -> None:
         async with AsyncExitStack() as service:
-            # The first callback to be registered is the last to be called.
+            # The exit stack calls the first callback last.
             service.callback(log, self.logger, logging.INFO, "Server stopped")
             self._is_setting_up = True
             try:
@@ -198,7 +201,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
             try:
                 async with self._backend.create_task_group() as client_tasks:
                     await self._accept_clients(client_tasks, is_up_event)
-                    # Closed, not shut down: what goes on is served to its end.
+                    # The server was closed, not shut down: connected clients are served until they leave.
             finally:
                 self._is_in_service = self._is_serving = False
 
@@ -209,7 +212,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                     _ = await accept_tasks.start(self._accept, server, client_tasks)
                 assert self._serving is not None
                 if self._serving.cancel_called():
-                    return  # shutdown() came first, and its cancellation is on its way
+                    return  # shutdown() was called first, and its cancellation is pending
                 self._is_serving = True
                 log(self.logger, logging.INFO, "Start serving at %s", ", ".join(map(str, self.get_addresses())))
                 if is_up_event is not None:

@@ -1,4 +1,4 @@
-"""What the standalone servers of datagrams share: the number of datagrams that were lost."""
+"""The common part of the standalone datagram servers: the number of dropped datagrams."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _T_Server = TypeVar("_T_Server", bound=BaseAsyncDatagramServer[Any, Any, Any])
 
 
 class BaseStandaloneDatagramServer(BaseStandaloneNetworkServer[_T_Server]):
-    """Adds up the datagrams that were lost while the server ran, each time."""
+    """Counts the dropped datagrams over all runs of the server."""
 
     __slots__ = ("_dropped",)
 
@@ -29,18 +29,18 @@ class BaseStandaloneDatagramServer(BaseStandaloneNetworkServer[_T_Server]):
         runner_options: Mapping[str, Any] | None,
     ) -> None:
         super().__init__(backend, new_server, runner_options)
-        self._dropped = 0  # by the servers of earlier runs
+        self._dropped = 0  # number of datagrams dropped in earlier runs
 
     @property
     def dropped_datagrams(self) -> int:
-        """How many datagrams were received and lost, because handlers were too slow for them. Thread-safe.
+        """The number of datagrams dropped because handlers were too slow. Thread-safe.
 
-        See `AsyncDatagramServer.dropped_datagrams`. The number counts all runs of the server. While the server is not
+        See `AsyncDatagramServer.dropped_datagrams`. The number includes all runs of the server. While the server is not
         running, it is the number at the end of the last run, or 0.
         """
 
         def count(server: _T_Server) -> int:
-            # Both change in the thread of the event loop only, which is this one.
+            # Both values change only in the thread of the event loop, which runs this function.
             return self._dropped if self._running is None else self._dropped + server.dropped_datagrams
 
         total = self._ask(lambda running: running.call(lambda: count(running.server)), None)

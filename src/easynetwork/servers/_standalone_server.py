@@ -1,4 +1,4 @@
-"""Servers that bring their own event loop."""
+"""Servers that run their own event loop."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _T_Result = TypeVar("_T_Result")
 
 
 class _Running(NamedTuple, Generic[_T_Server]):
-    """What other threads need of a server while it serves."""
+    """The parts of a running server that other threads use."""
 
     server: _T_Server
     portal: ThreadsPortal
     serving: CancelScope
-    thread: int  # of the event loop
+    thread: int  # identifier of the event loop's thread
 
     def call(self, function: Callable[[], _T_Result]) -> _T_Result:
-        """Call *function* in the thread of the event loop, which may be the current one: a handler may ask, too."""
+        """Call *function* in the thread of the event loop. A handler may call this from that thread too."""
         return function() if threading.get_ident() == self.thread else self.portal.run_sync(function)
 
 
 class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
-    """Runs a new asynchronous server, in a new event loop, at each call of `serve_forever`. Thread-safe."""
+    """Runs a new asynchronous server in a new event loop on each call of `serve_forever`. Thread-safe."""
 
     __slots__ = (
         "_backend",
@@ -64,7 +64,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         self._runner_options = dict(runner_options or {})
         self._lock = threading.Lock()
         self._closed = False
-        self._finished: threading.Event | None = None  # set when the present call of serve_forever returns
+        self._finished: threading.Event | None = None  # set when the current serve_forever() returns
         self._is_shutdown_asked = False
         self._running: _Running[_T_Server] | None = None
 
@@ -74,12 +74,13 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         is_up_event: SupportsEventSet | None = None,
         runner_options: Mapping[str, Any] | None = None,
     ) -> None:
-        """Serves clients in this thread until `shutdown` is called from another one.
+        """Serve clients in this thread until another thread calls `shutdown`.
 
         Parameters:
-            is_up_event: set once clients are accepted.
-            runner_options: options for the runner of the event loop, see `AsyncBackend.bootstrap`; they come before
-                those of the constructor. uvloop is used where it is installed, unless ``loop_factory`` says otherwise.
+            is_up_event: set once the server accepts clients.
+            runner_options: keyword arguments for the runner of the event loop; see `AsyncBackend.bootstrap`. They
+                override those of the constructor. uvloop is used if it is installed, unless ``loop_factory`` selects
+                another event loop.
 
         Raises:
             ServerAlreadyRunning: another thread is serving.
@@ -95,7 +96,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
             self._is_shutdown_asked = False
         options = {**self._runner_options, **(runner_options or {})}
         try:
-            # Not within the event loop: its runner has to see that Ctrl-C has cancelled the main task.
+            # Outside the event loop: its runner must see that Ctrl-C has cancelled the main task.
             with suppress(self._backend.get_cancelled_exc_class()):
                 self._backend.bootstrap(partial(self._serve, is_up_event), runner_options=options or None)
         finally:
@@ -106,7 +107,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     async def _serve(self, is_up_event: SupportsEventSet | None) -> None:
         server = self._new_server(self._backend)
         async with server, self._backend.create_threads_portal() as portal:
-            # A scope around it, not server.shutdown(), which does nothing before serve_forever() has begun.
+            # A scope, because server.shutdown() has no effect before serve_forever() has started.
             with self._backend.open_cancel_scope() as serving:
                 with self._lock:
                     if self._closed or self._is_shutdown_asked:
@@ -120,13 +121,16 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
                         self._stopped_serving(server)
 
     def _stopped_serving(self, server: _T_Server) -> None:
-        """Note what is to outlast *server*, at the moment from which it is asked for nothing more."""
+        """Save the values that must outlive *server*. Called under the lock, when the server stops being queried."""
 
     def is_serving(self) -> bool:
         return self._ask(lambda running: running.call(running.server.is_serving), False)
 
     def shutdown(self, timeout: float | None = None) -> None:
-        """Ends `serve_forever`, from another thread, and waits at most *timeout* seconds until it has returned."""
+        """Stop `serve_forever` from another thread, and wait at most *timeout* seconds until it has returned.
+
+        None means no time limit.
+        """
         with self._lock:
             finished = self._finished
             if finished is None:
@@ -136,23 +140,23 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         finished.wait(timeout)
 
     def server_close(self) -> None:
-        """Closes the server for good. Clients that are connected are served to their end.
+        """Close the server permanently. Connected clients are served until they leave.
 
         Raises:
-            BusyResourceError: the server is being set up, in ``service_init()``. It does not run again, but goes on.
+            BusyResourceError: the server is being set up, in ``service_init()``. It continues, but cannot run again.
         """
         with self._lock:
             self._closed = True
         self._ask(lambda running: running.portal.run_coroutine(running.server.server_close), None)
 
     def get_addresses(self) -> Sequence[Any]:
-        """Returns the addresses of the open sockets, none while the server is not running."""
+        """Return the addresses of the open sockets; none while the server is not running."""
         return self._ask(lambda running: running.call(running.server.get_addresses), ())
 
     def get_sockets(self) -> Sequence[SocketProxy]:
-        """Returns a view of each open socket, none while the server is not running.
+        """Return a view of each open socket; none while the server is not running.
 
-        Its calls run in the thread of the server, and raise `RuntimeError` once that is no more.
+        Its calls run in the thread of the server, and raise `RuntimeError` after the server has stopped.
         """
 
         def get(running: _Running[Any]) -> Sequence[SocketProxy]:

@@ -1,4 +1,4 @@
-"""Where servers of Unix sockets listen, and the files that this makes."""
+"""The addresses and socket files of Unix socket servers."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 def listening_address(path: str | os.PathLike[str] | bytes | UnixSocketAddress) -> UnixSocketAddress:
-    """Returns the address meant by the argument *path* of a server.
+    """Return the address for the argument *path* of a server.
 
     Raises:
-        TypeError: *path* is of another type.
-        ValueError: *path* contains a NUL; it is empty, and this is not Linux.
+        TypeError: *path* has the wrong type.
+        ValueError: *path* contains a NUL byte, or it is empty and the platform is not Linux.
     """
     address = to_unix_address(path)
     if address.is_unnamed() and sys.platform != "linux":
-        raise ValueError("A path is required: only Linux chooses one by itself")
+        raise ValueError("A path is required: only Linux can choose one automatically")
     return address
 
 
 def check_mode(mode: object) -> None:
-    """Refuse what cannot be the permissions of a socket file.
+    """Check that *mode* contains valid permissions for a socket file.
 
     Raises:
         TypeError: *mode* is neither None nor an integer.
-        ValueError: *mode* has other bits than those of permissions.
+        ValueError: *mode* contains bits other than permission bits.
     """
     if mode is None:
         return
@@ -46,15 +46,15 @@ def check_mode(mode: object) -> None:
 
 
 async def find_socket_file(backend: AsyncBackend, address: UnixSocketAddress) -> SocketFile | None:
-    """Returns the file of a socket that was just bound to *address*; None for one without a path."""
+    """Return the file of a socket that was just bound to *address*; None if the address has no path."""
     path = address.as_pathname()
     return None if path is None else await backend.run_in_thread(SocketFile.at, str(path))
 
 
 async def remove_socket_file(backend: AsyncBackend, file: SocketFile, logger: logging.Logger) -> None:
-    """Deletes *file*, unless it has gone or another one has its place. Cannot be cancelled. A failure is only logged.
+    """Delete *file*, unless it is gone or has been replaced. Call this before the socket is closed.
 
-    To be called before the socket is closed.
+    Cancellation does not interrupt it. An error is logged, not raised.
     """
     try:
         await backend.ignore_cancellation(backend.run_in_thread(file.remove))

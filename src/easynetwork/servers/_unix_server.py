@@ -1,4 +1,4 @@
-"""What the asynchronous servers of Unix sockets share: the socket file."""
+"""The common part of the asynchronous Unix socket servers: the socket file."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _T_LowLevelServer = TypeVar("_T_LowLevelServer", bound=AsyncBaseTransport)
 
 
 class UnixServer(BaseAsyncNetworkServer[_T_LowLevelServer, UnixSocketAddress]):
-    """Takes care of the file of its only socket. To be mixed into a class that opens it."""
+    """Creates and deletes the file of the server's only socket. A mixin for a class that opens the socket."""
 
     _socket_file: SocketFile | None = None
-    """As long as it is there."""
+    """The socket file while it exists."""
 
     async def server_close(self) -> None:
-        """Deletes the socket file and closes the socket, for good. Idempotent. If cancelled, it is done all the same.
+        """Delete the socket file and close the socket permanently. Idempotent. A cancelled call does both too.
 
-        A file that somebody else has put in the place of ours is left alone. Clients that are connected are served to
-        their end; then `serve_forever` returns.
+        A file that has replaced the server's file is not deleted. Connected clients are served until they leave; then
+        `serve_forever` returns.
 
         Raises:
             BusyResourceError: the server is being set up, in ``service_init()``.

@@ -1,4 +1,4 @@
-"""What every server can do."""
+"""The interfaces of all servers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class SupportsEventSet(Protocol):
-    """Anything with an idempotent ``set()``: `threading.Event`, `asyncio.Event`..."""
+    """Any object with an idempotent ``set()``, such as `threading.Event` or `asyncio.Event`."""
 
     def set(self) -> None:
-        """Says that it has happened."""
+        """Set the event."""
 
 
 class AbstractNetworkServer(metaclass=ABCMeta):
-    """A server that runs in the calling thread. ``with`` closes it on exit."""
+    """A server that runs in the calling thread. Leaving a ``with`` block closes it."""
 
     __slots__ = ("__weakref__",)
 
@@ -34,31 +34,34 @@ class AbstractNetworkServer(metaclass=ABCMeta):
 
     @abstractmethod
     def is_serving(self) -> bool:
-        """Returns whether clients are accepted."""
+        """Return whether the server accepts clients."""
         raise NotImplementedError
 
     @abstractmethod
     def serve_forever(self, *, is_up_event: SupportsEventSet | None = None) -> None:
-        """Serves clients until `shutdown` is called from another thread.
+        """Serve clients until another thread calls `shutdown`.
 
         Parameters:
-            is_up_event: set once clients are accepted.
+            is_up_event: set once the server accepts clients.
         """
         raise NotImplementedError
 
     @abstractmethod
     def server_close(self) -> None:
-        """Closes the server for good."""
+        """Close the server permanently."""
         raise NotImplementedError
 
     @abstractmethod
     def shutdown(self, timeout: float | None = None) -> None:
-        """Ends `serve_forever`, from another thread, and waits at most *timeout* seconds until it has returned."""
+        """Stop `serve_forever` from another thread, and wait at most *timeout* seconds until it has returned.
+
+        None means no time limit.
+        """
         raise NotImplementedError
 
 
 class AbstractAsyncNetworkServer(metaclass=ABCMeta):
-    """A server that runs in a task. ``async with`` activates it, and closes it on exit."""
+    """A server that runs in a task. An ``async with`` block activates the server on entry and closes it on exit."""
 
     __slots__ = ("__weakref__",)
 
@@ -73,39 +76,39 @@ class AbstractAsyncNetworkServer(metaclass=ABCMeta):
 
     @abstractmethod
     def is_serving(self) -> bool:
-        """Returns whether clients are accepted."""
+        """Return whether the server accepts clients."""
         raise NotImplementedError
 
     @abstractmethod
     async def serve_forever(self, *, is_up_event: SupportsEventSet | None = None) -> None:
-        """Serves clients until `shutdown` is called, or this task is cancelled.
+        """Serve clients until `shutdown` is called, or this task is cancelled.
 
         Parameters:
-            is_up_event: set once clients are accepted.
+            is_up_event: set once the server accepts clients.
         """
         raise NotImplementedError
 
     @abstractmethod
     def is_listening(self) -> bool:
-        """Returns whether the sockets are open."""
+        """Return whether the sockets are open."""
         raise NotImplementedError
 
     @abstractmethod
     async def server_activate(self) -> None:
-        """Opens the sockets. Idempotent."""
+        """Open the sockets. Idempotent."""
         raise NotImplementedError
 
     @abstractmethod
     async def server_close(self) -> None:
-        """Closes the sockets for good. Clients that are connected are served to their end."""
+        """Close the sockets permanently. Connected clients are served until they leave."""
         raise NotImplementedError
 
     @abstractmethod
     async def shutdown(self) -> None:
-        """Ends `serve_forever` and waits until it has returned. Not to be called from within."""
+        """Stop `serve_forever`, and wait until it has returned. A task of the server must not call this."""
         raise NotImplementedError
 
     @abstractmethod
     def backend(self) -> AsyncBackend:
-        """Returns the backend of the server."""
+        """Return the backend of the server."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""A TCP server."""
+"""An asynchronous TCP server."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
 
 _ACCEPTED_SOCKETS_INHERIT = sys.platform == "linux"
-"""Whether accepted sockets have the options of the listening one: it saves two system calls per connection."""
+"""Whether accepted sockets inherit the options of the listening socket. This saves two system calls per connection."""
 
 
 class _TCPClient(ConnectedClient[_T_Response]):
-    """A client whose addresses outlive the connection."""
+    """A client whose addresses remain available after the connection has ended."""
 
     __slots__ = ("_names",)
 
@@ -73,25 +73,25 @@ class AsyncTCPNetworkServer(
     """A TCP server that runs in a task.
 
     Parameters:
-        host: names or addresses to listen on; all interfaces if None or empty.
-        port: the port; 0 for a free one per socket, see `get_addresses`.
-        protocol: what a packet is.
+        host: the host names or addresses to listen on; None or an empty string means all interfaces.
+        port: the port. With 0, each socket gets a free port; see `get_addresses`.
+        protocol: parses requests and serializes responses.
         request_handler: handles the requests of the clients.
-        backend: the asynchronous library; None for the one that is running.
-        ssl: encrypt the connections by TLS, with these settings and certificates.
-        ssl_handshake_timeout: how many seconds a handshake may take; 60 if None.
-        ssl_shutdown_timeout: how many seconds a close waits for the client to close TLS, too; 30 if None.
-        ssl_standard_compatible: whether TLS has to be closed before the connection is; true if None.
-        backlog: how many connections may wait to be accepted; 100 if None.
-        reuse_port: let others bind to the same port.
-        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
-        log_client_connection: log clients that come and go at ``INFO`` (default), not at ``DEBUG``.
-        logger: gets all log records; by default, the logger named after this module.
+        backend: the asynchronous library, or its name. None means the running one.
+        ssl: encrypt the connections with TLS, using this context.
+        ssl_handshake_timeout: the time limit for a handshake, in seconds; 60 if None.
+        ssl_shutdown_timeout: the time that a close waits for the client to close TLS too, in seconds; 30 if None.
+        ssl_standard_compatible: whether TLS must be closed before the connection; true if None.
+        backlog: the maximum number of connections that wait to be accepted; 100 if None.
+        reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
+        max_recv_size: the maximum number of bytes per read; 16 KiB if None.
+        log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
+        logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: wrong type of *port*, *protocol*, *request_handler*, *backend* or *ssl*.
-        ValueError: *max_recv_size* is no strictly positive integer; *ssl* is for clients only; a TLS argument without
-            *ssl*, or a time-out that is negative or NaN.
+        TypeError: *port*, *protocol*, *request_handler*, *backend* or *ssl* has the wrong type.
+        ValueError: *max_recv_size* is not a strictly positive integer; *ssl* is for clients only; an ``ssl_*`` argument
+            is given without *ssl*; a timeout is negative or NaN.
     """
 
     __slots__ = ("_create_listeners", "_wrap_listener")

@@ -1,4 +1,4 @@
-"""A UDP server."""
+"""An asynchronous UDP server."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ class AsyncUDPNetworkServer(
     """A UDP server that runs in a task.
 
     Parameters:
-        host: names or addresses to receive on; all interfaces if None or empty. Then, the system chooses the address
-            that an answer comes from; of several addresses, it is the one that was asked.
-        port: the port; 0 for a free one per socket, see `get_addresses`.
-        protocol: what a packet is.
-        request_handler: handles the requests. Those of one sender are handled one after the other.
-        backend: the asynchronous library; None for the one that is running.
-        reuse_port: let others bind to the same port.
-        logger: gets all log records; by default, the logger named after this module.
+        host: the host names or addresses to receive on; None or an empty string means all interfaces. On all
+            interfaces, the system chooses the source address of an answer. On specific addresses, an answer comes from
+            the address that received the request.
+        port: the port. With 0, each socket gets a free port; see `get_addresses`.
+        protocol: parses requests and serializes responses.
+        request_handler: handles the requests. Requests of one sender are handled one at a time.
+        backend: the asynchronous library, or its name. None means the running one.
+        reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
+        logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: wrong type of *port*, *protocol*, *request_handler* or *backend*.
+        TypeError: *port*, *protocol*, *request_handler* or *backend* has the wrong type.
     """
 
     __slots__ = ("_create_listeners",)
@@ -83,9 +84,9 @@ class _UDPClient(DatagramSender[_T_Response]):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        facts = self._lowlevel_server.extra_attributes
+        attributes = self._lowlevel_server.extra_attributes
         return {
-            **facts,
-            INETClientAttribute.local_address: lambda: inet_address(facts[INETSocketAttribute.sockname]()),
+            **attributes,
+            INETClientAttribute.local_address: lambda: inet_address(attributes[INETSocketAttribute.sockname]()),
             INETClientAttribute.remote_address: lambda: self.address,
         }

@@ -1,4 +1,4 @@
-"""A server on a Unix datagram socket."""
+"""An asynchronous server on a Unix datagram socket."""
 
 from __future__ import annotations
 
@@ -42,24 +42,26 @@ class AsyncUnixDatagramServer(
 ):
     """A server on a Unix datagram socket that runs in a task.
 
-    The file of a server that has died is taken over. Ours is deleted when the server is closed.
+    A socket file left behind by a dead server is replaced. Closing the server deletes its socket file.
 
     Parameters:
-        path: where to receive: a path, or an abstract name (Linux). An empty one has the system choose a name (Linux).
-        protocol: what a packet is.
-        request_handler: handles the requests. Those of one sender are handled one after the other.
-        backend: the asynchronous library; None for the one that is running.
-        mode: permissions of the socket file; None for what the umask of the process leaves.
-        unnamed_addresses_behavior: what to do with datagrams of sockets that are not bound, and cannot be answered:
-            ``"ignore"`` them (the default), ``"warn"`` in the log, or ``"handle"`` them like any other.
+        path: the path to receive on, or an abstract name (Linux). If empty, the system chooses an abstract name
+            (Linux).
+        protocol: parses requests and serializes responses.
+        request_handler: handles the requests. Requests of one sender are handled one at a time.
+        backend: the asynchronous library, or its name. None means the running one.
+        mode: the permissions of the socket file. If None, the umask of the process decides.
+        unnamed_addresses_behavior: how to treat datagrams from unbound sockets, which cannot be answered: ``"ignore"``
+            them (the default), ``"warn"`` in the log and drop them, or ``"handle"`` them like any other.
         receive_ancillary_data: whether handlers may ask for ancillary data.
-        ancillary_bufsize: room for ancillary data in bytes, if it is received.
-        logger: gets all log records; by default, the logger named after this module.
+        ancillary_bufsize: the buffer size for ancillary data, in bytes, if it is received.
+        logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: wrong type of *path*, *protocol*, *request_handler*, *backend* or *mode*.
-        ValueError: *ancillary_bufsize* is no strictly positive integer, or given without *receive_ancillary_data*;
-            *unnamed_addresses_behavior* is none of those above; *path* contains a NUL; *mode* is out of range.
+        TypeError: *path*, *protocol*, *request_handler*, *backend* or *mode* has the wrong type.
+        ValueError: *ancillary_bufsize* is not a strictly positive integer, or is given without
+            *receive_ancillary_data*; *unnamed_addresses_behavior* has another value; *path* contains a NUL byte; *mode*
+            is out of range.
     """
 
     __slots__ = ("_create_listener", "_unnamed_addresses_behavior")
@@ -82,7 +84,10 @@ class AsyncUnixDatagramServer(
         if unnamed_addresses_behavior is None:
             unnamed_addresses_behavior = "ignore"
         if unnamed_addresses_behavior not in get_args(UnnamedAddressesBehavior):
-            raise ValueError(f"Unknown 'unnamed_addresses_behavior': {unnamed_addresses_behavior!r}")
+            raise ValueError(
+                "'unnamed_addresses_behavior' must be 'ignore', 'warn', 'handle' or None, "
+                f"got {unnamed_addresses_behavior!r}"
+            )
         if not receive_ancillary_data:
             if ancillary_bufsize is not None:
                 raise ValueError("'ancillary_bufsize' needs 'receive_ancillary_data'")
@@ -117,7 +122,7 @@ class AsyncUnixDatagramServer(
 
 
 async def _discard() -> AsyncGenerator[None, Any]:
-    """A handler that never asks for the request."""
+    """A handler that returns without taking the request."""
     return
     yield
 
@@ -127,18 +132,20 @@ class _UnixDatagramClient(DatagramSender[_T_Response]):
 
     @property
     def address(self) -> UnixSocketAddress:
-        return UnixSocketAddress.from_raw(self._address or "")  # recvfrom() says None for no name
+        return UnixSocketAddress.from_raw(self._address or "")  # recvfrom() returns None for an unnamed socket
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        facts = self._lowlevel_server.extra_attributes
+        attributes = self._lowlevel_server.extra_attributes
         return {
-            **facts,
-            UNIXClientAttribute.local_name: lambda: UnixSocketAddress.from_raw(facts[UNIXSocketAttribute.sockname]()),
+            **attributes,
+            UNIXClientAttribute.local_name: lambda: UnixSocketAddress.from_raw(
+                attributes[UNIXSocketAttribute.sockname]()
+            ),
             UNIXClientAttribute.peer_name: lambda: self.address,
         }
 
     def _check_can_send(self) -> None:
         super()._check_can_send()
         if not self._address:
-            raise error_from_errno(errno.EINVAL, "The sender has no address: it cannot be answered")
+            raise error_from_errno(errno.EINVAL, "the sender has no address to send an answer to")

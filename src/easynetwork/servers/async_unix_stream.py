@@ -1,4 +1,4 @@
-"""A server on a Unix stream socket."""
+"""An asynchronous server on a Unix stream socket."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _T_Response = TypeVar("_T_Response")
 
 
 class _UnixStreamClient(ConnectedClient[_T_Response]):
-    """A client whose names outlive the connection."""
+    """A client whose addresses remain available after the connection has ended."""
 
     __slots__ = ("_local_name", "_peer_credentials", "_peer_name")
 
@@ -46,7 +46,7 @@ class _UnixStreamClient(ConnectedClient[_T_Response]):
 
     @property
     def address(self) -> UnixSocketAddress:
-        if self._peer_name.is_unnamed():  # a socket may be bound after it was connected
+        if self._peer_name.is_unnamed():  # the peer may bind its socket after it has connected
             raw = self.extra(UNIXSocketAttribute.peername, None)
             if raw:
                 self._peer_name = UnixSocketAddress.from_raw(raw)
@@ -77,24 +77,24 @@ class AsyncUnixStreamServer(
 ):
     """A server on a Unix stream socket that runs in a task.
 
-    The file of a server that has died is taken over. Ours is deleted when the server is closed.
+    A socket file left behind by a dead server is replaced. Closing the server deletes its socket file.
 
     Parameters:
-        path: where to listen: a path, or an abstract name (Linux). An empty one has the system choose a name (Linux).
-        protocol: what a packet is.
+        path: the path to listen on, or an abstract name (Linux). If empty, the system chooses an abstract name (Linux).
+        protocol: parses requests and serializes responses.
         request_handler: handles the requests of the clients.
-        backend: the asynchronous library; None for the one that is running.
-        backlog: how many connections may wait to be accepted; 100 if None.
-        mode: permissions of the socket file; None for what the umask of the process leaves.
-        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
-        ancillary_bufsize: room for the ancillary data that a handler asks for, in bytes; about 8 KiB if None.
-        log_client_connection: log clients that come and go at ``INFO`` (default), not at ``DEBUG``.
-        logger: gets all log records; by default, the logger named after this module.
+        backend: the asynchronous library, or its name. None means the running one.
+        backlog: the maximum number of connections that wait to be accepted; 100 if None.
+        mode: the permissions of the socket file. If None, the umask of the process decides.
+        max_recv_size: the maximum number of bytes per read; 16 KiB if None.
+        ancillary_bufsize: the buffer size for ancillary data that a handler asks for, in bytes; about 8 KiB if None.
+        log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
+        logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: wrong type of *path*, *protocol*, *request_handler*, *backend* or *mode*.
-        ValueError: *max_recv_size* or *ancillary_bufsize* is no strictly positive integer; *path* contains a NUL;
-            *mode* is out of range.
+        TypeError: *path*, *protocol*, *request_handler*, *backend* or *mode* has the wrong type.
+        ValueError: *max_recv_size* or *ancillary_bufsize* is not a strictly positive integer; *path* contains a NUL
+            byte; *mode* is out of range.
     """
 
     __slots__ = ("_create_listener",)

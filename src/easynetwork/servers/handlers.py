@@ -1,4 +1,4 @@
-"""What a user writes: request handlers, and the clients that they see."""
+"""The base classes of request handlers, and the clients that handlers get."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _T_Response = TypeVar("_T_Response")
 
 
 class INETClientAttribute(typed_attr.TypedAttributeSet):
-    """Facts about a client that came over TCP or UDP."""
+    """Attributes of a client that is connected over TCP or sends over UDP."""
 
     __slots__ = ()
 
     socket: ISocket = SocketAttribute.socket
-    """The socket, without a way to close, read or write it."""
+    """A view of the socket that cannot close, read or write it."""
 
     local_address: SocketAddress = SocketAttribute.sockname
-    """Our own address."""
+    """The local address of the connection or socket."""
 
     remote_address: SocketAddress = SocketAttribute.peername
-    """The address of the client. Still known when the connection has ended."""
+    """The address of the client. It remains available after the connection has ended."""
 
 
 if sys.platform != "win32" and hasattr(_socket, "AF_UNIX"):
@@ -51,55 +51,56 @@ if sys.platform != "win32" and hasattr(_socket, "AF_UNIX"):
     __all__ += ["UNIXClientAttribute"]
 
     class UNIXClientAttribute(typed_attr.TypedAttributeSet):
-        """Facts about a client that came over a Unix socket."""
+        """Attributes of a client on a Unix socket."""
 
         __slots__ = ()
 
         socket: ISocket = SocketAttribute.socket
-        """The socket, without a way to close, read or write it."""
+        """A view of the socket that cannot close, read or write it."""
 
         local_name: UnixSocketAddress = typed_attr.typed_attribute()
-        """Our own address."""
+        """The local address of the connection or socket."""
 
         peer_name: UnixSocketAddress = typed_attr.typed_attribute()
-        """The address of the client; most have none."""
+        """The address of the client. Most clients are unnamed."""
 
         peer_credentials: UnixCredentials = typed_attr.typed_attribute()
-        """The process at the other end of the connection (streams only), as it was when it connected."""
+        """The credentials of the peer process at the time it connected (stream sockets only)."""
 
 
 class AsyncBaseClientInterface(typed_attr.TypedAttributeProvider, Generic[_T_Response], metaclass=ABCMeta):
-    """What handlers of all kinds can do with a client."""
+    """The client interface that all handlers share."""
 
     __slots__ = ()
 
     @abstractmethod
     async def send_packet(self, packet: _T_Response, /) -> None:
-        """Sends *packet* to the client. Packets of several tasks leave in the order of the calls.
+        """Send *packet* to the client. Packets from several tasks are sent in the order of the calls.
 
         Raises:
             ClientClosedError: the client was closed on this side.
             ConnectionError: the connection broke.
-            RuntimeError: the protocol object crashed. Nothing was sent; the connection stays usable.
+            RuntimeError: the protocol object raised an unexpected exception (the cause). Nothing was sent, and the
+                connection remains usable.
         """
         raise NotImplementedError
 
     async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
-        """Sends *packet* together with ancillary data (Unix sockets).
+        """Send *packet* with ancillary data (Unix sockets).
 
         Raises:
-            UnsupportedOperation: this kind of connection carries none.
+            UnsupportedOperation: this kind of connection does not support ancillary data.
         """
         raise UnsupportedOperation("This client does not support ancillary data")
 
     @abstractmethod
     def is_closing(self) -> bool:
-        """Returns whether the client was closed on this side."""
+        """Return whether the client was closed on this side."""
         raise NotImplementedError
 
     @abstractmethod
     def backend(self) -> AsyncBackend:
-        """Returns the backend of the server."""
+        """Return the backend of the server."""
         raise NotImplementedError
 
 
@@ -110,12 +111,12 @@ class AsyncStreamClient(AsyncBaseClientInterface[_T_Response]):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Sends what is to be sent, then closes the connection. Idempotent. A cancelled call closes abruptly."""
+        """Send all pending packets, then close the connection. Idempotent. A cancelled call closes abruptly."""
         raise NotImplementedError
 
 
 class AsyncDatagramClient(AsyncBaseClientInterface[_T_Response]):
-    """An address that datagrams came from. Equal to another one if address and server socket are the same."""
+    """The address of a datagram sender. Clients with the same address and server socket are equal."""
 
     __slots__ = ()
 
@@ -131,15 +132,15 @@ class AsyncDatagramClient(AsyncBaseClientInterface[_T_Response]):
 class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCMeta):
     """Handles the requests of connected clients.
 
-    What a method raises is logged and ends that connection, but never the server. `SystemExit`, `KeyboardInterrupt` and
-    the cancellation of the server's own tasks propagate, and so does what `service_init` raises. A `ConnectionError`
-    that ``client.send_packet()`` has raised because this very connection has ended is not logged.
+    An exception from a method is logged and ends that connection, but not the server. `SystemExit`,
+    `KeyboardInterrupt`, the cancellation of the server's own tasks and exceptions from `service_init` propagate. A
+    `ConnectionError` that ``client.send_packet()`` raised because the client's own connection ended is not logged.
     """
 
     __slots__ = ("__weakref__",)
 
     async def service_init(self, exit_stack: contextlib.AsyncExitStack, server: Any, /) -> None:
-        """Called when the server starts, before the first client.
+        """Set up the service. The server calls this when it starts, before the first client.
 
         Parameters:
             exit_stack: closed when the server stops, after the last client.
@@ -150,13 +151,13 @@ class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCM
     def handle(
         self, client: AsyncStreamClient[_T_Response], /
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
-        """Handles one request, or more: an asynchronous generator function.
+        """Handle one or more requests. Implement this as an asynchronous generator function.
 
-        Each ``yield`` asks for the next request; a number yielded is the longest time to wait for it, in seconds.
-        Errors of that request are raised there: `StreamProtocolParseError`, `TimeoutError`, `RuntimeError` for a crash
-        of the protocol object. When the client leaves, the generator is closed, and so it is at the next ``yield`` if
-        nothing says where the request after an invalid one begins. When it returns, it is called again for the next
-        request.
+        Each ``yield`` requests the next packet. A yielded number is the maximum time to wait for it, in seconds. Errors
+        of that request are raised at the ``yield``: `StreamProtocolParseError`, `TimeoutError`, or `RuntimeError` if
+        the protocol object raised an unexpected exception. When the client leaves, the generator is closed. It is also
+        closed at the next ``yield`` after an invalid request if the start of the next request is unknown. When the
+        generator returns, the method is called again for the next request.
 
         All generators of one connection run in the same task.
         """
@@ -165,34 +166,35 @@ class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCM
     def on_connection(
         self, client: AsyncStreamClient[_T_Response], /
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request] | Coroutine[Any, Any, None]:
-        """Called once for each client, before `handle`.
+        """Run once for each client, before `handle`.
 
-        A coroutine function, or an asynchronous generator function that asks for requests as `handle` does.
+        Implement this as a coroutine function, or as an asynchronous generator function that requests packets as
+        `handle` does.
         """
         return _nothing()
 
     async def on_disconnection(self, client: AsyncStreamClient[_T_Response], /) -> None:
-        """Called once for each client whose `on_connection` was well, however the connection ended."""
+        """Run once after the connection of a client has ended, however it ended, if `on_connection` succeeded."""
 
 
 class AsyncDatagramRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCMeta):
-    """Handles the requests that come as datagrams.
+    """Handles requests that arrive as datagrams.
 
-    What `handle` raises is logged and ends that generator, but never the server: see `AsyncStreamRequestHandler`.
+    An exception from `handle` is logged and ends that generator, but not the server; see `AsyncStreamRequestHandler`.
     """
 
     __slots__ = ("__weakref__",)
 
     async def service_init(self, exit_stack: contextlib.AsyncExitStack, server: Any, /) -> None:
-        """Called when the server starts. See `AsyncStreamRequestHandler.service_init`."""
+        """Set up the service when the server starts. See `AsyncStreamRequestHandler.service_init`."""
 
     @abstractmethod
     def handle(
         self, client: AsyncDatagramClient[_T_Response], /
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
-        """Handles one request of one sender, or more. See `AsyncStreamRequestHandler.handle`.
+        """Handle one or more requests of one sender. See `AsyncStreamRequestHandler.handle`.
 
-        Senders do not leave. Once the server is closed, and nothing more can come, generators that wait are closed.
+        Datagram senders do not disconnect. When the server is closed, generators that wait for a request are closed.
         """
         raise NotImplementedError
 

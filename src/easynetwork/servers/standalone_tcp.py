@@ -1,4 +1,4 @@
-"""A TCP server for programs without an event loop."""
+"""A standalone TCP server, for programs without an event loop."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ _T_Response = TypeVar("_T_Response")
 class StandaloneTCPNetworkServer(
     BaseStandaloneNetworkServer[AsyncTCPNetworkServer[Any, Any]], Generic[_T_Request, _T_Response]
 ):
-    """A TCP server that runs in the calling thread, on uvloop where it is installed.
+    """A TCP server that runs in the calling thread, on uvloop if it is installed.
 
-    The parameters are those of `AsyncTCPNetworkServer`; bad values are refused by `serve_forever`, except for these:
+    The parameters are those of `AsyncTCPNetworkServer`. `serve_forever` raises their errors, except for those listed
+    here.
 
     Parameters:
-        runner_options: options for the runner of the event loop, see `serve_forever`.
+        backend: the asynchronous library, or its name. None means asyncio.
+        runner_options: keyword arguments for the runner of the event loop; see `serve_forever`.
 
     Raises:
-        TypeError: wrong type of *backend* or *ssl*.
+        TypeError: *backend* or *ssl* has the wrong type.
         ValueError: *ssl* is for clients only.
     """
 

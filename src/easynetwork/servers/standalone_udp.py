@@ -1,4 +1,4 @@
-"""A UDP server for programs without an event loop."""
+"""A standalone UDP server, for programs without an event loop."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ _T_Response = TypeVar("_T_Response")
 class StandaloneUDPNetworkServer(
     BaseStandaloneDatagramServer[AsyncUDPNetworkServer[Any, Any]], Generic[_T_Request, _T_Response]
 ):
-    """A UDP server that runs in the calling thread, on uvloop where it is installed.
+    """A UDP server that runs in the calling thread, on uvloop if it is installed.
 
-    The parameters are those of `AsyncUDPNetworkServer`; bad values are refused by `serve_forever`.
+    The parameters are those of `AsyncUDPNetworkServer`. `serve_forever` raises their errors.
 
     Parameters:
-        runner_options: options for the runner of the event loop, see `serve_forever`.
+        backend: the asynchronous library, or its name. None means asyncio.
+        runner_options: keyword arguments for the runner of the event loop; see `serve_forever`.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Servers in the background."""
+"""Servers in background threads."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _logger = logging.getLogger(__name__)
 class NetworkServerThread(threading.Thread):
     """A thread that runs a standalone server.
 
-    What ends the server too early comes out of `start` or of `join`, and does not go to `threading.excepthook`.
+    `start` or `join` raises the error that ends the server. It does not go to `threading.excepthook`.
 
     Parameters:
-        server: runs in the thread, from `start` to `join`. Close it once it is not needed any more.
+        server: runs in the thread, from `start` to `join`. The caller must close it afterwards.
         group: None; see `threading.Thread`.
-        name: name of the thread.
-        daemon: whether the thread is a daemon; None for the same as the current one.
+        name: the name of the thread.
+        daemon: whether the thread is a daemon; None means the same as the current thread.
     """
 
     def __init__(
@@ -41,21 +41,21 @@ class NetworkServerThread(threading.Thread):
         self._server = server
         self._is_up_or_has_ended = threading.Event()
         self._has_failed_to_start = False
-        self._error: BaseException | None = None  # to be raised, once
+        self._error: BaseException | None = None  # raised once, by start() or join()
         self._error_lock = threading.Lock()
 
     def start(self) -> None:
         """Start the thread, and wait until the server accepts clients.
 
-        Return as well if the server is shut down before it accepts any. If it fails before that, the thread has ended
-        when the error is raised.
+        Also return if the server is shut down before that. If the server fails before that, wait for the end of the
+        thread, then raise the error.
 
         Raises:
-            RuntimeError: the thread was started before.
-            BaseException: what ended the server before it accepted clients: whatever `serve_forever` raised.
+            RuntimeError: the thread was already started.
+            BaseException: any error that `serve_forever` raised before the server accepted clients.
         """
         if self.ident is None:
-            # Around run(), not within it: a subclass may override it, and fail outside of ours.
+            # Wrap run() from outside: a subclass may override it and fail outside this class's version.
             self.run = partial(self._keep_error, type(self).run)  # type: ignore[method-assign]
         super().start()
         self._is_up_or_has_ended.wait()
@@ -64,7 +64,7 @@ class NetworkServerThread(threading.Thread):
             self._raise_error()
 
     def run(self) -> None:
-        """Run the server until it is shut down. Called by the thread that `start` starts."""
+        """Run the server until it is shut down. The thread calls this method."""
         self._server.serve_forever(is_up_event=self._is_up_or_has_ended)
 
     def _keep_error(self, run: Callable[[Self], None]) -> None:
@@ -73,27 +73,27 @@ class NetworkServerThread(threading.Thread):
         except BaseException as exc:
             self._error = exc
             if self._is_up_or_has_ended.is_set():
-                # join() may be called much later, or never.
-                log(_logger, logging.ERROR, "%s: the server has failed, join() raises the error: %r", self.name, exc)
+                # The caller may call join() much later, or never.
+                log(_logger, logging.ERROR, "%s: the server failed, join() raises the error: %r", self.name, exc)
             else:
                 self._has_failed_to_start = True
         finally:
             self._is_up_or_has_ended.set()
-            del self.run  # it refers to the thread
+            del self.run  # break the reference cycle with the thread
 
     def join(self, timeout: float | None = None) -> None:
-        """Shut the server down, then wait for the end of the thread. May be called any number of times.
+        """Shut down the server, then wait for the end of the thread. May be called repeatedly.
 
-        An error that ends the server after `start` has returned is logged in one line when it happens. The first
-        `join` that sees the thread end raises it.
+        An error that ends the server after `start` has returned is logged immediately, in one line. The first `join`
+        that sees the end of the thread raises it.
 
         Parameters:
-            timeout: longest time to wait for both, in seconds; None for no limit. `is_alive` tells whether the thread
-                has ended.
+            timeout: the time limit for both steps together, in seconds; None for no limit. Check `is_alive` to see
+                whether the thread has ended.
 
         Raises:
             RuntimeError: the thread was not started.
-            BaseException: what ended the server: whatever `serve_forever` raised, ``SystemExit`` included.
+            BaseException: any error that ended `serve_forever`, including ``SystemExit``.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         self._server.shutdown(timeout)
@@ -108,4 +108,4 @@ class NetworkServerThread(threading.Thread):
             try:
                 raise error
             finally:
-                del error  # its traceback refers to this frame
+                del error  # break the reference cycle with its traceback

@@ -1,4 +1,4 @@
-"""Received bytes in the order of their arrival, taken out in pieces of any size at linear cost."""
+"""A queue of received bytes that returns pieces of any size at linear cost."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Protocol
 
 
 class SupportsAppend(Protocol):
-    """What chunks can be appended to."""
+    """Anything with an ``append()`` for chunks."""
 
     def append(self, chunk: bytes, /) -> None:
-        """Takes a chunk."""
+        """Append a chunk."""
 
 
 class BytesQueue:
@@ -21,19 +21,19 @@ class BytesQueue:
 
     def __init__(self) -> None:
         self._chunk: bytes = b""
-        self._position: int = 0  # what is before it in the chunk was taken
+        self._position: int = 0  # the bytes of _chunk before it have been taken
         self._newer: list[bytes] = []
         self.nbytes: int = 0
-        """How many bytes wait here."""
+        """Number of bytes in the queue."""
 
     def append(self, chunk: bytes) -> None:
         self._newer.append(chunk)
         self.nbytes += len(chunk)
 
     def take(self, size: int) -> bytes:
-        """Returns at most *size* of the oldest bytes; ``b""`` if there are none.
+        """Return at most *size* of the oldest bytes; ``b""`` if the queue is empty.
 
-        May return less than there is: a chunk is not joined to the next one just to fill up *size*.
+        The result may be shorter than *size* even if the queue holds more: chunks are not joined to fill it up.
         """
         start = self._position
         if start >= len(self._chunk):
@@ -49,7 +49,7 @@ class BytesQueue:
         return piece
 
     def take_all(self) -> bytes:
-        """Returns all bytes, ``b""`` if there are none."""
+        """Return all bytes; ``b""`` if the queue is empty."""
         if self._chunk:
             self._newer.insert(0, self._chunk[self._position :])
             self._chunk = b""

@@ -1,4 +1,4 @@
-"""Errors: making them of an errno, and what they mean."""
+"""Creating errors from an errno, and classifying errors."""
 
 from __future__ import annotations
 
@@ -34,30 +34,31 @@ LOST_CONNECTION_ERRNOS: Final[frozenset[int]] = frozenset(
     for name in ("ETIMEDOUT", "EHOSTUNREACH", "EHOSTDOWN", "ENETUNREACH", "ENETDOWN", "ENETRESET")
     if (code := getattr(errno, name, None)) is not None
 )
-"""The network, not the peer, has ended an established stream; see :manpage:`tcp(7)`."""
+"""Errors with which the network, not the peer, ends an established stream; see :manpage:`tcp(7)`."""
 
 
 def error_from_errno(code: int, details: str = "") -> OSError:
-    """Returns the `OSError` for *code*, of the subclass that Python has for it (:pep:`3151`)."""
-    # The text of POSIX, "Software caused connection abort", is wrong if the peer has ended the connection.
+    """Return the `OSError` for *code*. Python selects the subclass (:pep:`3151`)."""
+    # The POSIX text, "Software caused connection abort", is wrong if the peer ended the connection.
     text = os.strerror(code) if code != errno.ECONNABORTED else "the connection has ended"
     return OSError(code, f"{text} ({details})" if details else text)
 
 
 def too_late(what: str, timeout: float) -> OSError:
-    """Return the `TimeoutError` (``ETIMEDOUT``) that says *what* did not happen in *timeout* seconds.
+    """Return a `TimeoutError` (``ETIMEDOUT``) that says *what* did not happen in *timeout* seconds.
 
-    Without the text of the system, "Connection timed out": the connection may be in perfect order.
+    It omits the text of the system, "Connection timed out", because the connection may be healthy.
     """
     return OSError(errno.ETIMEDOUT, f"{what} in {timeout:g} seconds")
 
 
 def stream_error(exc: Exception) -> Exception:
-    """Return what *exc* means, which reading or writing an established stream has raised.
+    """Return the error to raise for *exc*, which a read or write of an established stream raised.
 
-    A network that gives up (retransmissions or keep-alive probes without an answer, no route any more) ends a stream
-    just as a reset does, but Python has no `ConnectionError` for it, and makes ``ETIMEDOUT`` a `TimeoutError`. The
-    result is a `ConnectionAbortedError` with *exc* as its cause. Anything else is returned as it is.
+    The network may give up a connection: retransmissions or keep-alive probes get no answer, or there is no route any
+    more. This ends a stream as a reset does, but Python has no `ConnectionError` for it, and maps ``ETIMEDOUT`` to
+    `TimeoutError`. For such an error, return a `ConnectionAbortedError` with *exc* as its cause. Return any other error
+    unchanged.
     """
     if not isinstance(exc, OSError) or exc.errno not in LOST_CONNECTION_ERRNOS:
         return exc
@@ -67,18 +68,18 @@ def stream_error(exc: Exception) -> Exception:
 
 
 def raise_stream_error(exc: OSError) -> NoReturn:
-    """Raise what `stream_error` makes of *exc*, in the ``except`` clause that has caught it."""
+    """Raise `stream_error` of *exc*. Call this in the ``except`` clause that caught *exc*."""
     raise stream_error(exc)
 
 
 def is_stream_end(exc: Exception) -> bool:
-    """Whether *exc* means that the peer has gone.
+    """Return whether *exc* means that the peer is gone.
 
-    That is: the connection was lost, cut without a closing alert of TLS, or closed during the handshake.
+    This includes a lost connection, a TLS stream without a closing alert, and a connection closed during the handshake.
     """
     return isinstance(exc, _STREAM_ENDS)
 
 
 def is_cut_tls(exc: BaseException | None) -> bool:
-    """Whether *exc* means that a TLS stream ended without the closing alert of the peer."""
+    """Return whether *exc* means that a TLS stream ended without the closing alert of the peer."""
     return isinstance(exc, _CUT_TLS)

@@ -1,14 +1,15 @@
-"""What an exception means that user code has raised: for one connection, for the server, or nothing at all.
+"""Classification of exceptions from user code: does one end a connection, the server, or nothing?
 
-User code is whatever a server calls: the methods of a request handler, converters, serializers, framing hooks,
-callbacks. The rule, in this order:
+User code is everything that a server calls: the methods of a request handler, converters, serializers, framing hooks
+and callbacks. The rules apply in this order:
 
-- `SystemExit`, `KeyboardInterrupt` and the cancellation of the task itself end the server: they propagate.
-- `GeneratorExit`, alone or in groups of nothing else, is the normal end of a generator that is being closed.
-- Everything else is a *fault*. It costs one connection, or one datagram's generator, and one log record: also what is
-  not an `Exception`, such as the panics of native extensions, or a `CancelledError` of another task.
+- `SystemExit`, `KeyboardInterrupt` and the cancellation of the current task propagate and end the server.
+- `GeneratorExit`, alone or in groups that contain nothing else, is the normal end of a generator that is being closed.
+- Everything else is a *fault*. It ends one connection, or the generator of one datagram sender, and produces one log
+  record. This includes exceptions that are not an `Exception`, such as panics of native extensions, and a
+  `CancelledError` of another task.
 
-Groups are split: what propagates is separated from the faults.
+Groups are split into the part that propagates and the faults.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ _ENDS_EVERYTHING: Final = (SystemExit, KeyboardInterrupt)
 def split_fault(
     exc: BaseException, is_cancellation: Callable[[BaseException], bool] | None = None
 ) -> tuple[BaseException | None, BaseException | None]:
-    """Return what of *exc* is a fault, to be logged, and what is to propagate.
+    """Split *exc* into the fault to log and the part to propagate. Either may be None.
 
     Parameters:
-        exc: what user code has raised.
-        is_cancellation: whether an exception is the cancellation of the current task. None where there is no such
-            thing: in a function that is not awaited.
+        exc: the exception that user code raised.
+        is_cancellation: returns whether an exception is the cancellation of the current task. None in functions that
+            are not awaited, where no cancellation can occur.
     """
-    if isinstance(exc, Exception):  # an ExceptionGroup holds nothing else
+    if isinstance(exc, Exception):  # an ExceptionGroup contains only instances of Exception
         return exc, None
 
     def propagates(item: BaseException) -> bool:
@@ -45,7 +46,7 @@ def split_fault(
 
     ending, fault = partition(exc, propagates)
     if isinstance(ending, BaseExceptionGroup) and is_cancellation is not None:
-        # Event loops know a cancellation only if it is alone.
+        # Event loops recognize a cancellation only outside a group.
         cancellation, others = partition(ending, is_cancellation)
         ending = _first(cancellation) if others is None and cancellation is not None else others
     return fault, ending
@@ -54,9 +55,9 @@ def split_fault(
 def partition(
     exc: BaseException, belongs: Callable[[BaseException], bool]
 ) -> tuple[BaseException | None, BaseException | None]:
-    """Return what *belongs* and what does not; None where there is nothing. A group is split at any depth.
+    """Split *exc* into the part that *belongs* and the rest, or None for an empty part. Groups are split at any depth.
 
-    What need not be split is *exc* itself.
+    If one part is empty, the other is *exc* itself.
     """
     if not isinstance(exc, BaseExceptionGroup):
         return (exc, None) if belongs(exc) else (None, exc)
@@ -66,13 +67,13 @@ def partition(
         return (exc, None) if matching else (None, exc)
     try:
         return exc.split(lambda item: not isinstance(item, BaseExceptionGroup) and belongs(item))
-    except Exception:  # it is nested too deeply, or of a class whose derive() fails
+    except Exception:  # nested too deeply, or a subclass whose derive() fails
         others = [member for member in members if not belongs(member)]
         return BaseExceptionGroup("Part of a group", matching), BaseExceptionGroup("Part of a group", others)
 
 
 def _members(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    """Yield what is in *group*, at any depth."""
+    """Yield the exceptions in *group* that are not groups, at any depth."""
     stack: list[BaseException] = [group]
     while stack:
         item = stack.pop()
@@ -92,10 +93,10 @@ def _first(exc: BaseException) -> BaseException:
 
 
 def closes_coroutine(exc: BaseException) -> bool:
-    """Return whether *exc*, just caught, closes the very coroutine that has caught it (:pep:`342`).
+    """Return whether *exc*, just caught, closes the coroutine that caught it (:pep:`342`).
 
-    That coroutine must not await anything any more. Such a `GeneratorExit` begins in the frame that catches it; that of
-    user code comes from a frame below.
+    Such a coroutine must not await anything any more. A `GeneratorExit` that closes the coroutine starts in the frame
+    that catches it. One raised by user code starts in an inner frame.
     """
     if not isinstance(exc, GeneratorExit):
         return False
@@ -103,13 +104,16 @@ def closes_coroutine(exc: BaseException) -> bool:
 
 
 def raise_without_generator_exit(group: BaseExceptionGroup[BaseException]) -> None:
-    """Raise what *group*, by a generator that was closed, has besides `GeneratorExit`; nothing if that is all."""
+    """Raise the exceptions in *group* except `GeneratorExit`. Return if there are no others.
+
+    *group* comes from a generator that was closed.
+    """
     _, error = partition(group, lambda item: isinstance(item, GeneratorExit))
     if error is not None:
         try:
             raise error
         finally:
-            del error  # no cycle of an exception and its own traceback
+            del error  # avoid a reference cycle with the traceback
 
 
 # ------------------------------------------------------------------------------------------------- origins of errors
@@ -118,19 +122,19 @@ _ORIGIN: Final = "_easynetwork_origin"
 
 
 class Origin:
-    """Tells the errors of one connection, or of one sender of datagrams, from all others.
+    """Marks the errors of one connection or one datagram sender.
 
-    A type says too little: a `ConnectionError` may come from a database or from another client. So each error that a
-    connection raises or throws carries its origin. It keeps it wherever it goes: re-raised, or in a group. An exception
-    that user code raises *from* it is another one.
+    The type of an exception is not enough: a `ConnectionError` may come from a database or from another client.
+    Therefore each error that a connection raises or throws carries its origin, also when it is re-raised or put into a
+    group. An exception that user code raises *from* it does not carry the origin.
     """
 
     __slots__ = ()
 
     def claim(self, exc: BaseException) -> None:
-        """Note that *exc* comes from here."""
+        """Mark *exc* as an error of this origin."""
         vars(exc)[_ORIGIN] = self
 
     def is_of(self, exc: BaseException) -> bool:
-        """Return whether *exc* comes from here."""
+        """Return whether *exc* carries this origin."""
         return vars(exc).get(_ORIGIN) is self

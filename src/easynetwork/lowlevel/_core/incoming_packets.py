@@ -1,4 +1,4 @@
-"""Packets over a transport: all but the reading and the writing, which may block or be awaited."""
+"""Packet reception without the reads, which may block or be awaited."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
 def encoding_crash(packet: object, exc: Exception) -> RuntimeError:
-    """Return the error for a protocol object that raises *exc* for *packet*; to be raised from that exception.
+    """Return the error to raise when the protocol object raises *exc* for *packet*. Raise it from *exc*.
 
-    Mostly the packet is of a type that the serializer does not know, so both of them are in the message.
+    The message names the type of *packet* and *exc*: usually the serializer does not support that type.
     """
     reason = f"{type(exc).__name__}: {exc}"
-    return RuntimeError(f"The protocol object cannot make bytes of a packet of type {type(packet).__name__}: {reason}")
+    return RuntimeError(f"The protocol object cannot serialize a packet of type {type(packet).__name__}: {reason}")
 
 
 def hand_over(ancillary_data: Any, ancillary_data_received: Callable[[Any], object]) -> None:
-    """Calls *ancillary_data_received*.
+    """Call *ancillary_data_received* with *ancillary_data*.
 
     Raises:
-        RuntimeError: it has failed.
+        RuntimeError: *ancillary_data_received* raised an exception (the cause).
     """
     try:
         ancillary_data_received(ancillary_data)
@@ -37,23 +37,26 @@ def hand_over(ancillary_data: Any, ancillary_data_received: Callable[[Any], obje
 
 
 class IncomingPackets(Generic[_T_ReceivedPacket]):
-    """What was received from one stream, and is not a packet yet. Base of what does the receiving.
+    """The receiving state of one stream: its decoder and the end of the stream. Base class of receivers.
 
     Parameters:
-        decoder: makes the packets.
-        max_recv_size: the largest number of bytes to read at once.
+        decoder: parses the packets.
+        max_recv_size: the maximum number of bytes per read.
     """
 
     __slots__ = ("_buffered", "_decoder", "_eof", "_max_recv_size")
 
     def __init__(self, decoder: StreamDecoder[_T_ReceivedPacket], max_recv_size: int) -> None:
         self._decoder = decoder
-        self._buffered = decoder.buffered  # to be received into
+        self._buffered = decoder.buffered  # the buffer to receive into, if any
         self._max_recv_size = max_recv_size
         self._eof = False
 
     def _check_eof(self) -> None:
-        """Raise `ConnectionAbortedError` if the stream has ended: `IncompletePacketError` if within a packet."""
+        """Raise `ConnectionAbortedError` if the stream has ended.
+
+        Raise its subclass `IncompletePacketError` if the stream ended inside a packet.
+        """
         if self._eof:
             if nbytes := self._decoder.pending:
                 raise IncompletePacketError(nbytes)
@@ -62,17 +65,18 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
     def _complete_with_ancillary(
         self, received: bytes | int, ancillary_data: Any, ancillary_data_received: Callable[[Any], object]
     ) -> _T_ReceivedPacket:
-        """Return the packet that *received* completes; *ancillary_data* is handed over before.
+        """Pass on *ancillary_data*, then return the packet that *received* completes.
 
         Parameters:
-            received: the bytes just read, or how many of them were read into the buffer of the protocol object.
-            ancillary_data: what has come with them.
-            ancillary_data_received: gets that.
+            received: the bytes just read, or their number if they were read into the buffer of the protocol object.
+            ancillary_data: the ancillary data received with them.
+            ancillary_data_received: the callback for the ancillary data.
 
         Raises:
-            ConnectionAbortedError: no byte was read: the stream has ended. Nothing was handed over.
+            ConnectionAbortedError: no bytes were read: the stream has ended. The callback is not called.
             EOFError: the packet is still incomplete.
-            RuntimeError: *ancillary_data_received* has failed; the bytes are lost. Or the protocol object crashed.
+            RuntimeError: *ancillary_data_received* raised an exception (the cause), and the bytes are lost; or the
+                protocol object raised an unexpected exception.
         """
         self._eof = not received
         self._check_eof()
@@ -83,13 +87,13 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         else:
             self._decoder.feed(received)
         if (packet := self._decoder.next_packet()) is NEED_DATA:
-            raise EOFError("The data received with ancillary data does not hold a whole packet")
+            raise EOFError("The bytes received with the ancillary data do not complete a packet")
         return packet
 
     def is_interrupting(self) -> bool:
-        """Return whether the peer is cut short if the connection is closed now: it has sent what was not delivered."""
+        """Return whether the peer has sent input that no call has returned, and may still be sending."""
         return not self._eof and self._decoder.holds_input
 
     def clear(self) -> None:
-        """Forgets what was received."""
+        """Drop all received bytes."""
         self._decoder.clear()

@@ -1,4 +1,4 @@
-"""One TLS connection without any I/O: ciphertext and plaintext, in and out. See :rfc:`8446`."""
+"""A TLS connection without I/O: ciphertext and plaintext, in and out. See :rfc:`8446`."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from .errors import error_from_errno
 
 try:
     import ssl
-except ImportError:  # Python without TLS: nobody has a context to make an engine of
+except ImportError:  # Python without TLS: TLS contexts do not exist either
     ssl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from ssl import SSLContext, SSLSession
 
 _MAX_PLAINTEXT: Final = 16384
-"""Largest plaintext of one record, in bytes (:rfc:`8446`, section 5.1). One read takes one record, whole."""
+"""Maximum plaintext of one record, in bytes (:rfc:`8446`, section 5.1). A read of this size takes a whole record."""
 
 
 def check_ssl_context(context: object, *, server_side: bool) -> None:
-    """Refuse what cannot be the context of that side of a connection.
+    """Check that *context* is a TLS context for the given side.
 
     Raises:
         TypeError: *context* is not an `ssl.SSLContext`.
-        ValueError: it is for the other side only.
+        ValueError: *context* is for the other side only.
     """
     if ssl is None or not isinstance(context, ssl.SSLContext):  # type: ignore[redundant-expr]
         kinds = "an ssl.SSLContext with the certificate of the server" if server_side else "an ssl.SSLContext"
         raise TypeError(f"TLS needs {kinds}, got {context!r}")
     if context.protocol == (ssl.PROTOCOL_TLS_CLIENT if server_side else ssl.PROTOCOL_TLS_SERVER):
         sides = ("servers", "clients") if server_side else ("clients", "servers")
-        raise ValueError(f"A TLS context for {sides[0]} is needed, got one that is for {sides[1]} only: {context!r}")
+        raise ValueError(f"Expected a TLS context for {sides[0]}, got one for {sides[1]} only: {context!r}")
 
 
 class TLSEngine:
-    """Ciphertext goes in by `decrypt`, what is to be sent comes out by `take_outgoing`.
+    """The state of a TLS connection. `decrypt` accepts ciphertext, and `take_outgoing` returns the output to send.
 
-    Whatever was called, look at `has_outgoing` afterwards: reading may have to write (key updates, alerts), and writing
-    to wait for a read (renegotiation in TLS 1.2).
+    Check `has_outgoing` after each call: a read may produce output (key updates, alerts), and a write may have to wait
+    for a read (renegotiation in TLS 1.2).
 
     Parameters:
-        context: settings and certificates.
-        server_side: which side of the handshake to play.
-        server_hostname: the name that the certificate of the server has to be valid for.
+        context: the TLS settings and certificates.
+        server_side: whether to act as the server.
+        server_hostname: the name that the server's certificate must be valid for.
         session: the session to resume, for clients up to TLS 1.2.
         standard_compatible: whether a stream that ends without a closing alert is an error.
 
     Raises:
         TypeError: *context* is not an `ssl.SSLContext`.
-        ValueError: *context* is for the other side; it wants to check the name of the server, and there is no
-            *server_hostname*.
+        ValueError: *context* is for the other side; or it must check the server's name, but *server_hostname* is
+            missing.
     """
 
     __slots__ = (
@@ -79,11 +79,11 @@ class TLSEngine:
     ) -> None:
         check_ssl_context(context, server_side=server_side)
         if context.check_hostname and not (server_side or server_hostname):
-            # `ssl.SSLSocket` refuses this too; `ssl.SSLObject` would check nothing, and say nothing.
-            raise ValueError("'server_hostname' is required: the context is to check it ('check_hostname')")
+            # `ssl.SSLSocket` refuses this too, but `ssl.SSLObject` silently skips the check.
+            raise ValueError("'server_hostname' is required, because 'check_hostname' of the context is true")
         self._incoming: Final = ssl.MemoryBIO()
         self._outgoing: Final = ssl.MemoryBIO()
-        self._unsent: list[bytes] = []  # plaintext that has to wait for the end of a renegotiation
+        self._unsent: list[bytes] = []  # plaintext that waits for the end of a renegotiation
         self.ssl_object: Final = context.wrap_bio(
             self._incoming, self._outgoing, server_side, server_hostname or None, session
         )
@@ -91,17 +91,17 @@ class TLSEngine:
         self._write: Final = self.ssl_object.write
         self.standard_compatible: Final = standard_compatible
         self.ended = False
-        """There will be no more plaintext."""
+        """Whether the plaintext has ended."""
         self.closed_by_peer = False
-        """The closing alert of the peer has come. What is sent still reaches it, until this side closes, too."""
+        """Whether the peer has sent its closing alert. The peer still receives data until this side closes too."""
         self.failure: Exception | None = None
-        """Why the connection cannot be used any more, in either direction."""
+        """The error that made the connection unusable in both directions, or None."""
 
     def handshake(self, ciphertext: bytes = b"") -> bool:
-        """Goes on with the handshake as far as possible. Returns whether it is complete.
+        """Continue the handshake as far as possible. Return whether it is complete.
 
         Raises:
-            ssl.SSLError: the two sides cannot agree, or a certificate is refused. There may be an alert to send.
+            ssl.SSLError: the sides cannot agree, or a certificate was refused. An alert may have to be sent.
             ssl.SSLEOFError: the peer has ended the stream (`feed_eof`).
         """
         if ciphertext:
@@ -115,15 +115,15 @@ class TLSEngine:
         return True
 
     def decrypt(self, ciphertext: bytes) -> bytes:
-        """Returns the plaintext that has become complete, possibly none. Look at `ended` afterwards."""
+        """Return the plaintext that *ciphertext* completes, possibly none. Check `ended` afterwards."""
         if self.ended:
-            return b""  # OpenSSL would keep what it is given, however much that is, and never look at it
+            return b""  # OpenSSL would buffer the input without a limit and never read it
         incoming = self._incoming
         try:
             if ciphertext:
                 incoming.write(ciphertext)
             plaintext = self._read(_MAX_PLAINTEXT)
-            if plaintext and not (incoming.pending or self._unsent):  # the common case raises no SSLWantReadError
+            if plaintext and not (incoming.pending or self._unsent):  # the common case avoids SSLWantReadError
                 return plaintext
         except ssl.SSLError as exc:
             plaintext = b""
@@ -147,13 +147,13 @@ class TLSEngine:
         return b"".join(pieces)
 
     def feed_eof(self) -> None:
-        """Tells that the peer has ended the stream below TLS."""
-        # OpenSSL is not asked: its answer depends on its version, on the options of the context, and on the state of
-        # the handshake. There is nothing in it that was not read.
+        """Report that the peer has ended the stream beneath TLS."""
+        # OpenSSL is not told. Its reaction depends on its version, the options of the context and the state of the
+        # handshake, and it holds no unread input.
         if not self.ended:
             self.ended = True
             if self.standard_compatible:
-                self.fail(_eof_error("The connection ended, and TLS was not closed before"))
+                self.fail(_eof_error("The connection ended without a TLS closing alert"))
 
     def _note(self, exc: ssl.SSLError) -> None:
         if isinstance(exc, ssl.SSLWantReadError):
@@ -164,27 +164,27 @@ class TLSEngine:
             self.fail(exc)
 
     def _note_close(self) -> None:
-        """Note the closing alert of the peer. It ends one direction only: :rfc:`8446`, section 6.1.
+        """Record the closing alert of the peer. It ends only the peer's direction (:rfc:`8446`, section 6.1).
 
-        TLS 1.2 wants an alert back at once (:rfc:`5246`, section 7.2.1). OpenSSL does not insist on it, and peers that
-        have closed their direction wait for their answers with both versions.
+        TLS 1.2 requires an immediate alert in response (:rfc:`5246`, section 7.2.1). OpenSSL does not enforce that, and
+        with both versions, peers that have closed their direction wait for answers.
         """
         self.ended = self.closed_by_peer = True
         if self._unsent:
             self._fail_unfinished()
 
     def _fail_unfinished(self) -> None:
-        self.fail(error_from_errno(errno.ECONNRESET, "the peer has closed TLS in the midst of a renegotiation"))
+        self.fail(error_from_errno(errno.ECONNRESET, "the peer closed TLS in the middle of a renegotiation"))
 
     def fail(self, exc: Exception) -> None:
-        """Notes that the connection is of no use any more. The first reason counts."""
+        """Mark the connection as unusable because of *exc*. Only the first error is kept."""
         self.ended = True
         if self.failure is None:
             self.failure = exc
         self._unsent.clear()
 
     def encrypt(self, plaintext: bytes) -> None:
-        """Makes records of *plaintext*."""
+        """Encrypt *plaintext* into records."""
         if self._unsent:
             self._unsent.append(plaintext)
             return
@@ -211,12 +211,12 @@ class TLSEngine:
 
     @property
     def must_receive(self) -> bool:
-        """Whether plaintext waits until something has been received."""
+        """Whether plaintext waits for input from the peer."""
         return bool(self._unsent)
 
     @property
     def awaits_tickets(self) -> bool:
-        """Whether the server may be about to send session tickets, unasked (:rfc:`8446`, section 4.6.1)."""
+        """Whether the server may still send unrequested session tickets (:rfc:`8446`, section 4.6.1)."""
         ssl_object = self.ssl_object
         if self.ended or ssl_object.server_side or ssl_object.version() != "TLSv1.3":
             return False
@@ -229,21 +229,21 @@ class TLSEngine:
         return self._outgoing.pending > 0
 
     def take_outgoing(self) -> bytes:
-        """Returns the ciphertext to send, and forgets it."""
+        """Return the ciphertext to send, and remove it from the engine."""
         return self._outgoing.read()
 
     def close(self) -> None:
-        """Makes the closing alert. Receiving stays possible, until that of the peer has come."""
+        """Create the closing alert. Input is still accepted until the closing alert of the peer arrives."""
         try:
             self.ssl_object.unwrap()
         except ssl.SSLWantReadError:
             pass
-        except (ssl.SSLError, ValueError) as exc:  # before the handshake there is nothing to close
+        except (ssl.SSLError, ValueError) as exc:  # nothing to close before the handshake
             self.fail(exc)
 
 
 def _eof_error(text: str) -> ssl.SSLEOFError:
-    """Returns the error that OpenSSL would make."""
+    """Return the same error as OpenSSL."""
     exc = ssl.SSLEOFError(ssl.SSL_ERROR_EOF, text)
     vars(exc).update(library="SSL", reason="UNEXPECTED_EOF_WHILE_READING")
     return exc

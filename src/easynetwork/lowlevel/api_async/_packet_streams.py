@@ -1,4 +1,4 @@
-"""Packets over a stream transport: the halves that endpoints and servers are made of."""
+"""Sending and receiving packets over a stream transport, for endpoints and servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
 class TransportWrapper(AsyncBaseTransport):
-    """Base of what has a transport, and delegates to it."""
+    """Base class of objects that delegate to a transport."""
 
     __slots__ = ("_transport",)
 
@@ -46,7 +46,7 @@ class TransportWrapper(AsyncBaseTransport):
         return self._transport.is_closing()
 
     async def aclose(self) -> None:
-        """Closes the transport. A cancelled call closes abruptly."""
+        """Close the transport. A cancelled call closes abruptly."""
         await self._transport.aclose()
 
     def backend(self) -> AsyncBackend:
@@ -58,9 +58,9 @@ class TransportWrapper(AsyncBaseTransport):
 
 
 class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
-    """Base of what sends packets to one peer: endpoints, and the clients of a server.
+    """Base class of objects that send packets to one peer: endpoints and the clients of a server.
 
-    A packet is encoded at once and handed over in one piece: nothing can come between its bytes.
+    A packet is encoded at once and written in one piece, so that packets of several tasks are never interleaved.
     """
 
     __slots__ = ("_batch", "_encode", "_exclusion")
@@ -71,16 +71,16 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         self._transport = transport
         self._encode = encode
         self._batch = write_batch(transport)
-        self._exclusion: AbstractAsyncContextManager[object] | None = None  # most clients are never waited for
+        self._exclusion: AbstractAsyncContextManager[object] | None = None  # created when a send first waits
 
     async def send_packet(self, packet: _T_SentPacket) -> None:
-        """Sends *packet*. Waits only while the transport has more to send than it should keep in memory.
+        """Send *packet*. Wait only while too much data waits in the transport.
 
-        If cancelled, it is unknown how much was sent.
+        After a cancellation, an unknown part of the packet may have been sent.
 
         Raises:
             BusyResourceError: another task is sending or closing.
-            RuntimeError: the protocol object crashed (its exception is the cause), or ``send_eof()`` was called before.
+            RuntimeError: the protocol object raised an unexpected exception (the cause), or ``send_eof()`` was called.
                 Nothing was sent.
             OSError: the connection broke or is closed.
         """
@@ -96,7 +96,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             await self._send_slowly(data)
 
     def send_nowait(self, packet: _T_SentPacket) -> bytes | None:
-        """Does what `send_packet` can do without waiting. Returns what is left for `_send_slowly`, if anything."""
+        """Do the part of `send_packet` that does not wait. Return the bytes left for `_send_slowly`, or None."""
         try:
             data = self._encode(packet)
         except Exception as exc:
@@ -104,7 +104,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         return None if self._batch.write_nowait(data) else data
 
     async def _send_slowly(self, data: bytes) -> None:
-        """Sends what the transport does not take without waiting."""
+        """Send data that the transport did not accept without waiting."""
         async with self._alone():
             try:
                 self._check_can_send()
@@ -121,13 +121,13 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             raise_stream_error(exc)
 
     async def send_packet_with_ancillary(self, packet: _T_SentPacket, ancillary_data: Any) -> None:
-        """Sends *packet* and *ancillary_data* in one :manpage:`sendmsg(2)`.
+        """Send *packet* and *ancillary_data* in one :manpage:`sendmsg(2)` call.
 
         Raises:
-            UnsupportedOperation: the transport carries no ancillary data.
-            OSError: ``EMSGSIZE``: the packet does not fit in one call.
+            UnsupportedOperation: the transport does not support ancillary data.
+            OSError: ``EMSGSIZE`` if the packet does not fit in one call.
 
-        Besides these, all that `send_packet` raises.
+        It also raises all errors of `send_packet`.
         """
         async with self._alone():
             try:
@@ -142,23 +142,23 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
                 raise
 
     def _alone(self) -> AbstractAsyncContextManager[object]:
-        """Returns what one task at a time can be in: who may have to wait while he sends, or closes."""
+        """Return the context manager that only one task at a time may enter, to send with a wait or to close."""
         if self._exclusion is None:
             self._exclusion = self._new_exclusion()
         return self._exclusion
 
     def _new_exclusion(self) -> AbstractAsyncContextManager[object]:
-        """Says what becomes of a second task: it is refused."""
+        """Create the context manager of `_alone`. This one refuses a second task; subclasses may let it wait."""
         return ResourceGuard("Another task is sending or closing")
 
     def _has_failed(self, exc: OSError) -> None:
-        """Take notice of an error of the connection, which is about to be raised."""
+        """Record an error of the connection that is about to be raised."""
 
     def _check_can_send(self) -> None:
-        """Raises `RuntimeError` if the sending direction was closed on its own."""
+        """Raise `RuntimeError` if the sending direction is closed."""
 
     def _send_no_more(self) -> None:
-        """Have each further `send_packet` fail by `_check_can_send` before it asks the protocol object for bytes."""
+        """Make every further `send_packet` fail in `_check_can_send`, before it calls the protocol object."""
         self._encode = _encode_nothing
         self._batch = NO_BATCH
 
@@ -168,7 +168,7 @@ def _encode_nothing(packet: object) -> bytes:
 
 
 class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
-    """Decodes packets out of what a transport receives, for one task at a time."""
+    """Decodes packets from the data that a transport receives, for one task at a time."""
 
     __slots__ = ("_guard", "_receive_chunk", "_transport", "next_packet")
 
@@ -185,17 +185,17 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         self._receive_chunk = receive or partial(receive_chunk, transport)
         self._guard = ResourceGuard("Another task is receiving")
         self.next_packet: Final = decoder.next_packet
-        """Returns the next packet if its bytes are there, or `NEED_DATA`."""
+        """Return the next packet if its bytes have been received, else `NEED_DATA`."""
 
     async def receive(self) -> _T_ReceivedPacket:
-        """Returns the next packet. If cancelled, the bytes received so far stay for the next call."""
+        """Return the next packet. A cancelled call keeps the received bytes for the next call."""
         if self._guard.busy:
             self._guard.check()
         packet = self.next_packet()
         return await self.receive_more() if packet is NEED_DATA else packet
 
     async def receive_more(self) -> _T_ReceivedPacket:
-        """Does the rest of `receive` after `next_packet`: waits for bytes until there is a packet. One at a time."""
+        """Receive until there is a packet. Call it when `next_packet` returned `NEED_DATA`, from one task at a time."""
         guard, decoder = self._guard, self._decoder
         guard.busy = True
         try:
@@ -219,7 +219,7 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
     async def receive_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
     ) -> _T_ReceivedPacket:
-        """Returns the next packet, made of the bytes of one read, unless it is complete already."""
+        """Return the next packet, from the bytes of one read, unless a packet is already complete."""
         with self._guard:
             if (packet := self._decoder.next_packet()) is not NEED_DATA:
                 return packet

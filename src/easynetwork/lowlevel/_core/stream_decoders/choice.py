@@ -1,10 +1,11 @@
-"""One stream's bytes, cut into packets: what a protocol object means, without any I/O.
+"""Selection of the decoder and encoder for a protocol object.
 
-A *decoder* belongs to one connection. It is fed what the transport received and gives packets, one at a time and only
-when asked: what nobody asked for yet stays as bytes. An *encoder* is a function from a packet to its bytes.
+A *decoder* belongs to one connection. It is fed with received bytes and returns packets, one at a time and only on
+request; until then, it stores bytes. An *encoder* is a function from a packet to its bytes.
 
-Serializers that say their framing as data (:mod:`easynetwork.serializers.framing`) are decoded chunk by chunk; all
-others, and all that a user has overridden, by their generators. Both ways give the same packets and the same errors.
+Serializers that describe their framing as data (:mod:`easynetwork.serializers.framing`) are decoded chunk by chunk. All
+others, and all generators that a user has overridden, are decoded by running the generators. Both ways produce the same
+packets and the same errors.
 """
 
 from __future__ import annotations
@@ -29,22 +30,22 @@ from .separated import CauseReportingDecoder, SeparatedDecoder
 _T_Packet = TypeVar("_T_Packet")
 
 _LARGE_FRAME: Final = 16 * 1024
-"""From this size on, one copy less is worth more than many frames in one step."""
+"""Frame size, in bytes, from which avoiding a copy is worth more than decoding many frames in one step."""
 
 
 def decoder_factory(
     protocol: AnyStreamProtocolType[Any, _T_Packet], max_recv_size: int, *, by_chunks: bool = True
 ) -> Callable[[], StreamDecoder[_T_Packet]]:
-    """Return a function that makes one decoder per connection.
+    """Return a function that creates one decoder per connection.
 
     Parameters:
-        protocol: what a packet is.
-        max_recv_size: the largest number of bytes to read at once.
-        by_chunks: whether the decoder may take chunks even if *protocol* wants its buffer to be filled.
+        protocol: parses the packets.
+        max_recv_size: the maximum number of bytes per read.
+        by_chunks: whether the decoder may take chunks even if *protocol* provides a buffer to receive into.
 
     Raises:
-        TypeError: *protocol* is no stream protocol object.
-        ValueError: *max_recv_size* is no strictly positive integer.
+        TypeError: *protocol* is not a stream protocol object.
+        ValueError: *max_recv_size* is not a strictly positive integer.
     """
     check_stream_protocol(protocol)
     check_strictly_positive("max_recv_size", max_recv_size)
@@ -76,12 +77,12 @@ def decoder_factory(
 
 
 def packet_encoder(protocol: AnyStreamProtocolType[_T_Packet, Any]) -> Callable[[_T_Packet], bytes]:
-    """Returns a function that gives the bytes of a packet, ``b""`` for one that sends nothing.
+    """Return a function that returns the bytes of a packet; ``b""`` for a packet that is not sent.
 
-    It raises whatever the serializer or the converter raises.
+    The function raises the exceptions of the serializer and the converter unchanged.
 
     Raises:
-        TypeError: *protocol* is no stream protocol object.
+        TypeError: *protocol* is not a stream protocol object.
     """
     check_stream_protocol(protocol)
     protocol_type = StreamProtocol if isinstance(protocol, StreamProtocol) else BufferedStreamProtocol
@@ -97,7 +98,7 @@ def packet_encoder(protocol: AnyStreamProtocolType[_T_Packet, Any]) -> Callable[
 
 
 def check_stream_protocol(protocol: object) -> None:
-    """Raises `TypeError` unless *protocol* is a stream protocol object."""
+    """Raise `TypeError` unless *protocol* is a stream protocol object."""
     if not isinstance(protocol, (StreamProtocol, BufferedStreamProtocol)):
         raise TypeError(f"Expected a StreamProtocol or a BufferedStreamProtocol object, got {protocol!r}")
 
@@ -119,20 +120,20 @@ def _framed_serializer(
     protocol: AnyStreamProtocolType[Any, Any],
     protocol_method: Callable[..., Any],
     serializer_method: str,
-    said_by: str = "frame_format",
+    framing_method: str = "frame_format",
 ) -> FramedPacketSerializer[Any, Any] | None:
-    """Returns the serializer if its framing, as data, says all; None if a user's generator has to be honoured.
+    """Return the serializer if its framing data is complete; None if a user's generator takes precedence.
 
     Parameters:
         protocol: the protocol object.
-        protocol_method: its generator function, as we have written it.
-        serializer_method: the generator function of the serializer.
-        said_by: what says the same without a generator.
+        protocol_method: the library's own version of its generator function.
+        serializer_method: the name of the serializer's generator function.
+        framing_method: the name of the method that describes the same without a generator.
     """
-    serializer = getattr(protocol, "_serializer", None)  # a subclass may have a constructor of its own
+    serializer = getattr(protocol, "_serializer", None)  # None if a subclass does not call super().__init__()
     if not isinstance(serializer, FramedPacketSerializer) or is_overridden(protocol, protocol_method):
         return None
-    # A class that replaces the generator after the framing was said (further down the hierarchy) has the last word.
-    overrider = provider(serializer, serializer_method)
-    speaker = provider(serializer, said_by)
-    return serializer if overrider and speaker and issubclass(speaker, overrider) else None
+    # A subclass that overrides the generator, but not the framing method, takes precedence.
+    generator_owner = provider(serializer, serializer_method)
+    framing_owner = provider(serializer, framing_method)
+    return serializer if generator_owner and framing_owner and issubclass(framing_owner, generator_owner) else None

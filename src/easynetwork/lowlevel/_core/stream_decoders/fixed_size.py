@@ -1,4 +1,4 @@
-"""Decoder of frames that all have the same size."""
+"""A decoder for frames of one fixed size."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _T_Packet = TypeVar("_T_Packet")
 
 
 class FixedSizeDecoder(FrameDecoder[_T_Packet]):
-    """Frames of one size: slices of a chunk. An incomplete one grows in a ``bytearray``."""
+    """Takes frames as slices of a chunk. An incomplete frame grows in a ``bytearray``."""
 
     __slots__ = ("_partial", "_position", "_size")
 
     def __init__(self, decode: Callable[[bytes], _T_Packet], size: int) -> None:
         super().__init__(decode)
         self._size = size
-        self._position: int = 0  # in the chunk
+        self._position: int = 0  # start of the next frame in the chunk
         self._partial: bytearray | None = None
 
     def next_packet(self) -> _T_Packet | NeedData:
@@ -47,11 +47,11 @@ class FixedSizeDecoder(FrameDecoder[_T_Packet]):
         try:
             packets.extend(map(self._decode, [chunk[i : i + size] for i in range(start, end, size)]))
         except (KeyboardInterrupt, SystemExit):
-            raise  # and all of them are decoded again
+            raise  # nothing is consumed: all frames will be decoded again
         except BaseException:
-            pass  # those before the bad one are in the list: it will be met again, as the first one
-        if not packets:  # nor does StopIteration, which ends map() without a word, lose a frame
-            return [self.next_packet()]  # type: ignore[list-item]  # its bytes are there
+            pass  # packets has the frames before the bad one, which becomes the next one
+        if not packets:  # also if the decoder raises StopIteration, which silently ends map()
+            return [self.next_packet()]  # type: ignore[list-item]  # a whole frame is there
         self._position += size * len(packets)
         return packets
 
@@ -69,7 +69,10 @@ class FixedSizeDecoder(FrameDecoder[_T_Packet]):
         self._partial = None
 
     def _next_chunk(self) -> bool:
-        """Makes the next chunk of what was left of the last one and what was received; false if that is too little."""
+        """Join the rest of the last chunk and the received bytes to a new chunk.
+
+        Return false if they are shorter than a frame.
+        """
         partial = self._partial
         if partial is None:
             partial = bytearray(memoryview(self._chunk)[self._position :])

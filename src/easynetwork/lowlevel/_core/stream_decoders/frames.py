@@ -1,4 +1,4 @@
-"""The common base of decoders that cut chunks into frames without a generator."""
+"""The base class of decoders that split chunks into frames without a generator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T_Packet = TypeVar("_T_Packet")
 
 
 class FrameDecoder(StreamDecoder[_T_Packet]):
-    """What separator-framed and fixed-size streams share: how a frame becomes a packet, and what its errors mean."""
+    """Decodes frames into packets and raises the errors of invalid frames."""
 
     __slots__ = ("_chunk", "_decode", "_received")
 
@@ -38,7 +38,10 @@ class FrameDecoder(StreamDecoder[_T_Packet]):
         self._chunk = b""
 
     def _fail(self, exc: BaseException, remaining_data: memoryview) -> NoReturn:
-        """Raise what *exc* means, which a frame has caused. The frame was taken: the next call goes on after it."""
+        """Raise the error for *exc*, which decoding a frame raised.
+
+        The frame is consumed: the next call continues after it.
+        """
         if isinstance(exc, DeserializeError):
             error = error_in_stream(exc, remaining_data, flat=self._reports_causes)
             raise StreamProtocolParseError(remaining_data, error) from error

@@ -1,4 +1,4 @@
-"""Framing by the generators of protocol objects, which may be a user's."""
+"""Decoders that run the generators of protocol objects, including those that users write."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _T_Yielded = TypeVar("_T_Yielded")
 
 
 class _EndOfDroppedPacketError(Exception):
-    """Ends the generator that runs while the rest of a refused packet is dropped."""
+    """Ends the generator that drops the rest of a refused packet."""
 
     def __init__(self, remaining_data: ReadableBuffer) -> None:
         super().__init__(remaining_data)
@@ -32,12 +32,12 @@ class _EndOfDroppedPacketError(Exception):
 
 
 def _drop(rest: Generator[_T_Yielded, _T_Sent, ReadableBuffer]) -> Generator[_T_Yielded, _T_Sent, NoReturn]:
-    """Take the place of the generator that builds a packet while *rest* drops that of a refused one."""
+    """Wrap *rest*, which drops the rest of a refused packet, so that it can run in place of a packet generator."""
     raise _EndOfDroppedPacketError((yield from rest))
 
 
 class _Input(Protocol):
-    """What a decoder takes received bytes from."""
+    """The source of received bytes of a decoder."""
 
     @property
     def nbytes(self) -> int: ...
@@ -46,7 +46,7 @@ class _Input(Protocol):
 
 
 class _LostFraming:
-    """Stands in for the input of a decoder that cannot go on: nothing is checked before that is the case."""
+    """Replaces the input of a decoder that cannot continue, so that the normal path needs no check."""
 
     __slots__ = ("_cause",)
 
@@ -62,7 +62,7 @@ class _LostFraming:
 
 
 class _ProtocolDecoder(StreamDecoder[_T_Packet]):
-    """What both kinds of generators have in common: where the stream goes on after a packet that failed."""
+    """The common part of both kinds of generators: where the stream continues after a packet that failed."""
 
     __slots__ = ("_between_packets", "_fed", "_generator", "_is_dropping", "_kept", "_queue", "_received")
 
@@ -70,9 +70,9 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
         self.input = self._queue = BytesQueue()
         self._received: _Input = self._queue
         self._generator: Generator[Any, Any, tuple[_T_Packet, Any]] | None = None
-        self._kept: bytes = b""  # the remainder of the last packet, older than what is received
-        self._fed: int = 0  # bytes that the generator has got and that did not complete its packet
-        self._is_dropping = False  # the generator drops what is left of a refused packet
+        self._kept: bytes = b""  # remainder of the last packet, older than the queue
+        self._fed: int = 0  # number of bytes of an incomplete packet sent to the generator
+        self._is_dropping = False  # whether the generator drops the rest of a refused packet
         self._between_packets = between_packets
 
     @property
@@ -94,16 +94,16 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
 
     @abstractmethod
     def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
-        """Begin a new packet with *remaining_data*, which comes before all other bytes."""
+        """Start a new packet with *remaining_data*, which precedes all other bytes."""
         raise NotImplementedError
 
     @abstractmethod
     def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
-        """Give what is received to *rest* until that ends. Then a new packet begins."""
+        """Pass received bytes to *rest* until it ends. Then start a new packet."""
         raise NotImplementedError
 
     def _reject(self, exc: StreamProtocolParseError) -> None:
-        """Go on after the invalid packet that *exc* is about, which its parser raised."""
+        """Continue after the invalid packet for which the parser raised *exc*."""
         self._go_on_with(exc.remaining_data)
         error = exc.error
         if isinstance(error, LimitOverrunError) and not error._is_over:
@@ -118,7 +118,10 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
         self._go_on_with(end.remaining_data)
 
     def _fail(self, exc: BaseException) -> NoReturn:
-        """Raise what *exc*, raised by the protocol object, means. Go on after its packet if that was cut before."""
+        """Raise the error for *exc*, which the protocol object raised.
+
+        Continue after the failed packet if its end is known. Otherwise, the framing is lost.
+        """
         if (remaining_data := pop_remaining_data(exc)) is not None:
             self._go_on_with(remaining_data)
         else:
@@ -126,13 +129,13 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
         raise protocol_crash(exc) if isinstance(exc, Exception) else exc
 
     def _lose_framing(self, cause: BaseException) -> None:
-        """Raise `FramingLostError` whenever a packet is asked for from now on."""
+        """Make all further requests for a packet raise `FramingLostError`."""
         self.clear()
         self._received = _LostFraming(cause)
 
 
 class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
-    """Any `StreamProtocol`: its generator gets at most *max_recv_size* bytes at a time."""
+    """A decoder for any `StreamProtocol`. Its generator gets at most *max_recv_size* bytes at a time."""
 
     __slots__ = ("_build", "_max_recv_size")
 
@@ -182,9 +185,10 @@ class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
 
 
 class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
-    """Any `BufferedStreamProtocol`: bytes are written into the protocol's own buffer.
+    """A decoder for any `BufferedStreamProtocol`. Bytes are written into the buffer of the protocol object.
 
-    Who can read straight into that buffer does so between `get_buffer` and `buffer_updated`; what is fed is copied.
+    A transport can read directly into that buffer, between `get_buffer` and `buffer_updated`. Chunks that are fed are
+    copied.
     """
 
     __slots__ = ("_protocol", "_sizehint", "_user_buffer", "_view", "_written")
@@ -197,18 +201,19 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
         self._sizehint = max_recv_size
         self._user_buffer: Any = None
         self._view: memoryview | None = None  # where the next bytes go; None while no generator runs
-        self._written: int = 0  # bytes in the view that the generator was not told of
+        self._written: int = 0  # bytes in the view not yet reported to the generator
 
     @property
     def buffered(self) -> BufferedDecoder[_T_Packet]:
         return self
 
     def get_buffer(self) -> memoryview:
-        """Returns where the next received bytes are to be written: at least one byte, writable.
+        """Return the writable buffer for the next received bytes. It has room for at least one byte.
 
         Raises:
-            ValueError: the protocol object made a buffer that is empty or read-only.
-            RuntimeError: the protocol object crashed or wants to write where its buffer ends.
+            ValueError: the protocol object created an empty or read-only buffer.
+            RuntimeError: the protocol object raised an unexpected exception, or its write position is at the end of its
+                buffer.
         """
         if self._view is None:
             if self._user_buffer is None:
@@ -225,7 +230,7 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
         return self._view[self._written :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Says that *nbytes* were written at the beginning of what `get_buffer` returned."""
+        """Report that *nbytes* were written at the start of the result of `get_buffer`."""
         self._written += nbytes
 
     def take_single(self, received: bytes | int) -> NeedData:
@@ -274,18 +279,18 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
         window = memoryview(self._user_buffer).cast("B")[position or 0 :]
         if not window:
             self._drop_buffer()
-            raise RuntimeError("The protocol object wants to receive bytes where its buffer ends")
+            raise RuntimeError("The protocol object left no room in its buffer: the write position is its end")
         return window
 
     def _count(self, nbytes: int) -> None:
-        """Count *nbytes*, written where the view begins, as part of an incomplete packet."""
+        """Count *nbytes* bytes, written at the start of the view, as part of an incomplete packet."""
         if not self._fed and self._between_packets:
             assert self._view is not None
             nbytes = len(bytes(self._view[:nbytes]).lstrip(self._between_packets))
         self._fed += nbytes
 
     def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
-        # Copied: it may be a view of the buffer that is used again.
+        # A copy, because it may be a view of the buffer, which is used again.
         self._generator = self._view = None
         self._kept = bytes(remaining_data) + self._kept
 
@@ -313,10 +318,10 @@ _T_Generator = TypeVar("_T_Generator", bound=Generator[Any, Any, Any])
 
 
 def _started(generator: _T_Generator) -> tuple[_T_Generator, Any]:
-    """Runs *generator* to its first ``yield``; returns it with what it yielded there."""
+    """Run *generator* to its first ``yield``. Return it and the value that it yielded."""
     try:
         return generator, next(generator)
     except StopIteration as exc:
-        raise RuntimeError("The protocol object finished before it has asked for any byte") from exc
+        raise RuntimeError("The generator of the protocol object finished before it asked for any bytes") from exc
     except Exception as exc:
         raise protocol_crash(exc)

@@ -1,7 +1,7 @@
-"""What a decoder is: one stream's bytes in, packets out, one at a time and only when asked.
+"""The decoder interface: the bytes of one stream in, packets out, one at a time and only on request.
 
-The packets and errors do not depend on how the network splits the stream. A packet that fails, for whatever reason,
-costs that packet: the decoder goes on with the next one. If nothing says where that begins, the stream cannot continue.
+Packets and errors do not depend on how the network splits the stream. A packet that fails costs only that packet, and
+the decoder continues with the next one. If the start of the next packet is unknown, the stream cannot continue.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ class _Token(enum.Enum):
 
 NeedData: TypeAlias = Literal[_Token.NEED_DATA]
 NEED_DATA: Final = _Token.NEED_DATA
-"""What a decoder answers while the next packet is incomplete. A token, since any object may be a packet."""
+"""The result of a decoder while the next packet is incomplete. A unique token, because any object may be a packet."""
 
 
 class SupportsBuffer(Protocol):
-    """Lends a buffer for received bytes."""
+    """Provides a buffer for received bytes."""
 
     def get_buffer(self) -> memoryview:
         """Return the writable buffer for the next bytes."""
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take the first *nbytes* bytes of that buffer."""
+        """Accept the first *nbytes* bytes of that buffer."""
 
 
 class FramingLostError(ConnectionAbortedError):
-    """The stream cannot continue: a packet failed, and nothing says where the next one begins.
+    """The stream cannot continue: a packet failed, and the start of the next one is unknown.
 
-    The cause is that failure, which was raised before.
+    The cause is the error of that packet, which was raised before.
     """
 
     def __init__(self) -> None:
@@ -54,40 +54,40 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
     __slots__ = ("input",)
 
     input: SupportsAppend
-    """Takes chunks as received, and does not parse them: a packet costs nothing before it is asked for."""
+    """Accepts chunks as received, without parsing: a packet costs nothing until it is requested."""
     drained: bool = False
-    """Whether `next_packets` has just taken all there was: without new bytes, the next call would return none."""
+    """Whether the last `next_packets` consumed all bytes. Without new bytes, another call would return no packets."""
 
     def feed(self, chunk: bytes) -> None:
-        """Takes received bytes."""
+        """Accept received bytes."""
         self.input.append(chunk)
 
     @abstractmethod
     def next_packet(self) -> _T_Packet | NeedData:
-        """Returns the next packet, or `NEED_DATA`.
+        """Return the next packet, or `NEED_DATA`.
 
         Raises:
-            StreamProtocolParseError: the bytes are not a valid packet. The next call goes on after them.
-            RuntimeError: the protocol object crashed (its exception is the cause). The packet is lost.
-            FramingLostError: a packet failed before, and nothing says where the next one begins.
+            StreamProtocolParseError: the bytes are not a valid packet. The next call continues after them.
+            RuntimeError: the protocol object raised an unexpected exception (the cause). The packet is lost.
+            FramingLostError: an earlier packet failed, and the start of the next one is unknown.
         """
         raise NotImplementedError
 
     @property
     @abstractmethod
     def pending(self) -> int:
-        """How many bytes of an incomplete packet were received, once `next_packet` needs data.
+        """The number of bytes received of an incomplete packet. Valid after `next_packet` returned `NEED_DATA`.
 
-        Those of a packet that was refused already do not count.
+        Bytes of a packet that was already refused do not count.
         """
         raise NotImplementedError
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
-        """Returns at most *limit* of the next packets; none if the next one is incomplete.
+        """Return at most *limit* of the next packets; an empty list if the next packet is incomplete.
 
-        Raises as `next_packet`.
+        Raise the same errors as `next_packet`.
 
-        More than one only where parsing a packet cannot depend on what is done about the one before.
+        Return more than one packet only if parsing a packet cannot depend on the handling of earlier packets.
         """
         packet = self.next_packet()
         return [] if packet is NEED_DATA else [packet]
@@ -105,23 +105,23 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
 
     @property
     def buffered(self) -> SupportsBuffer | None:
-        """The decoder itself if it takes bytes without a copy, in a buffer of its own."""
+        """The decoder itself if it provides a buffer to receive into without a copy, else None."""
         return None
 
     @property
     @abstractmethod
     def holds_input(self) -> bool:
-        """Whether there are received bytes that have not become packets, for whatever reason."""
+        """Whether some received bytes have not become packets."""
         raise NotImplementedError
 
     @abstractmethod
     def clear(self) -> None:
-        """Forgets all bytes."""
+        """Drop all bytes."""
         raise NotImplementedError
 
 
 def protocol_crash(exc: Exception) -> RuntimeError:
-    """Return the error for *exc*, a bug in the protocol object that received bytes have met."""
+    """Return the error for *exc*, which the protocol object raised unexpectedly for received bytes."""
     error = RuntimeError("The protocol object crashed while it was building a packet from received bytes")
     error.__cause__ = exc
     return error

@@ -1,4 +1,4 @@
-"""Decoders of frames that end with a separator."""
+"""Decoders for frames that end with a separator."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _T_Packet = TypeVar("_T_Packet")
 
 
 class SeparatedDecoder(FrameDecoder[_T_Packet]):
-    """Frames followed by a separator: a chunk is split at once.
+    """A decoder for frames that end with a separator. It splits a whole chunk at once.
 
-    The incomplete frame at the end of a chunk is kept as ``bytes``; once it has outlived a chunk without any separator
-    it becomes a ``bytearray``, in which only new bytes are searched: a frame that drips in costs linear time. Of one
-    that was refused, as many bytes stay there as the separator has: enough to find it, and never none.
+    The incomplete frame at the end of a chunk is kept as ``bytes``. If the next chunk does not complete it, it becomes
+    a ``bytearray`` in which only new bytes are searched, so that a frame that arrives in small pieces costs linear
+    time. Of a refused frame, only the last bytes are kept, as many as the separator has: enough to find a separator,
+    and never zero.
     """
 
     __slots__ = (
@@ -39,10 +40,10 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         super().__init__(decode)
         self._separator = separator
         self._limit = limit
-        self._frames: list[bytes] = []  # complete frames of the chunk, the next one last
-        self._has_large_frames = False  # perhaps
-        self._tail: bytes | bytearray = b""  # what follows the last separator
-        self._is_tail_refused = False  # its frame is over the limit, and goes on up to the next separator
+        self._frames: list[bytes] = []  # complete frames of the chunk, in reverse order
+        self._has_large_frames = False  # whether a frame may exceed the limit
+        self._tail: bytes | bytearray = b""  # bytes after the last separator
+        self._is_tail_refused = False  # whether it belongs to a frame over the limit, to be dropped up to the separator
         self._remaining_sizes: list[int] | None = None
 
     def next_packet(self) -> _T_Packet | NeedData:
@@ -70,7 +71,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         frames = self._frames
         if not frames:
             if not self._received and not self._tail:
-                self._chunk = b""  # an idle connection does not keep its last chunk
+                self._chunk = b""  # an idle connection must not keep its last chunk in memory
                 return []
             frames = self._split_received()
         if self._has_large_frames or not frames:
@@ -79,10 +80,10 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         try:
             packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
         except (KeyboardInterrupt, SystemExit):
-            raise  # and all of them are decoded again
+            raise  # nothing is consumed: all frames will be decoded again
         except BaseException:
-            pass  # those before the bad one are in the list: it will be met again, as the first one
-        if not packets:  # nor does StopIteration, which ends map() without a word, lose a frame
+            pass  # packets has the frames before the bad one, which becomes the next one
+        if not packets:  # also if the decoder raises StopIteration, which silently ends map()
             return [self._decode_last(frames)]
         del frames[-len(packets) :]
         if not frames and not self._tail:
@@ -125,9 +126,9 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
             self._fail(exc, self._remaining())
 
     def _split_received(self) -> list[bytes]:
-        """Makes frames of what was received. Called when there are none."""
+        """Split the received bytes into frames. Call it only when no frames are left."""
         received, tail = self._received, self._tail
-        if not tail and len(received) == 1:  # by far the most
+        if not tail and len(received) == 1:  # the most common case
             self._chunk = chunk = received.pop()
             self._remaining_sizes = None
             self._frames = frames = chunk.split(self._separator)
@@ -158,7 +159,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
                     if self._is_tail_refused:
                         del tail[: -len(self._separator)]
                     return self._split_received()
-                with memoryview(tail) as view:  # a slice of a bytearray would be one more copy
+                with memoryview(tail) as view:  # slicing the bytearray would copy once more
                     if not self._is_tail_refused:
                         first = bytes(view[:end])
                     chunk = bytes(view[end + len(self._separator) :])
@@ -182,7 +183,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         return frames
 
     def _remaining(self) -> memoryview:
-        """Returns what comes after the frame that was taken last. No copy, and no search at each error of a chunk."""
+        """Return the bytes after the last frame taken, without a copy. The sizes are computed once per chunk."""
         frames, sizes = self._frames, self._remaining_sizes
         if sizes is None:
             frame_sizes = (len(frame) + len(self._separator) for frame in frames)
@@ -207,7 +208,10 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
 
 
 class CauseReportingDecoder(SeparatedDecoder[_T_Packet]):
-    """The same for text, whose errors come straight from what was wrong with it."""
+    """A `SeparatedDecoder` for text.
+
+    The cause of its errors is the original error, without a `DeserializeError` in between.
+    """
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Asynchronous libraries behind one interface."""
+"""One interface to several asynchronous libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lock that is given in the order in which it was asked for, made of events."""
+"""A first-come, first-served lock, built on events."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ if TYPE_CHECKING:
 
 
 class FairLock:
-    """Hands itself to the one who waits longest. A cancelled waiter hands its turn on."""
+    """A lock that waiting tasks acquire in the order of their calls.
+
+    A waiter that is cancelled after its turn has come passes the lock to the next one.
+    """
 
     __slots__ = ("_backend", "_waiters", "taken")
 
     def __init__(self, backend: AsyncBackend) -> None:
         self._backend = backend
         self.taken = False
-        """Whether somebody has the lock. Otherwise, nobody waits for it, and it may be taken by setting this."""
+        """Whether a task holds the lock.
+
+        If false, no task waits for the lock, and setting this to true acquires it.
+        """
         self._waiters: deque[IEvent] = deque()
 
     async def __aenter__(self) -> None:
@@ -32,7 +38,7 @@ class FairLock:
         self.release()
 
     async def acquire(self) -> None:
-        """Waits for the lock and takes it."""
+        """Wait for the lock and acquire it."""
         if not self.taken:
             self.taken = True
             return
@@ -41,21 +47,21 @@ class FairLock:
         try:
             await turn.wait()
         except BaseException:
-            if turn.is_set():  # it was ours already
+            if turn.is_set():  # this task already holds the lock
                 self.release()
             else:
                 self._waiters.remove(turn)
             raise
 
     def release(self) -> None:
-        """Gives the lock to who waits longest, or back. Raises `RuntimeError` if it is not taken."""
+        """Pass the lock to the longest-waiting task, or free it. Raise `RuntimeError` if no task holds it."""
         if not self.taken:
-            raise RuntimeError("The lock is not taken")
+            raise RuntimeError("The lock is not held")
         if self._waiters:
             self._waiters.popleft().set()
         else:
             self.taken = False
 
     def locked(self) -> bool:
-        """Returns whether the lock is taken."""
+        """Return whether a task holds the lock."""
         return self.taken

@@ -1,4 +1,4 @@
-"""Happy Eyeballs (:rfc:`8305`): connecting to several addresses at once, a little after one another."""
+"""Happy Eyeballs (:rfc:`8305`): staggered connection attempts to several addresses."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ async def connect_to_first(
     delay: float,
     connect: Callable[[_socket.socket, Any], Awaitable[None]],
 ) -> _socket.socket:
-    """Returns a socket that is connected to the first of *addresses* that answers.
+    """Return a socket connected to the first of *addresses* that answers.
 
     Parameters:
         backend: runs the attempts.
-        addresses: what the host was resolved to.
-        local_addresses: what to bind the socket to, see `open_client_socket`.
-        delay: seconds before the next attempt begins, if the one before has not ended by then.
+        addresses: the addresses that the host resolved to.
+        local_addresses: the addresses to bind the socket to; see `open_client_socket`.
+        delay: seconds to wait for one attempt before the next one starts too.
         connect: connects a socket to an address.
 
     Raises:
-        ExceptionGroup: the `OSError` of each attempt.
+        ExceptionGroup: every attempt failed; contains the `OSError` of each.
     """
     connected: list[_socket.socket] = []
     errors: list[OSError] = []
@@ -64,5 +64,5 @@ async def connect_to_first(
             raise ExceptionGroup("No address can be connected to", errors)
         return connected.pop(0)
     finally:
-        for sock in connected:  # those that were second, or are not wanted any more
+        for sock in connected:  # late winners, or all if the caller was cancelled
             sock.close()

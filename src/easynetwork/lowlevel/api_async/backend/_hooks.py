@@ -1,4 +1,4 @@
-"""The private hooks of backends. See :mod:`easynetwork.lowlevel._hooks` for how they are found."""
+"""Find the private hooks of backends. :mod:`easynetwork.lowlevel._hooks` explains the lookup."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def cancellation_detector(backend: AsyncBackend) -> Callable[[BaseException], bool]:
-    """Return what tells whether an exception, raised in the current task, comes from a cancellation of this very task.
+    """Return a predicate: does an exception raised in the current task come from a cancellation of that task?
 
-    The exception of another task that was cancelled has the same type. By default, the type decides.
+    The exception type alone does not answer this: awaiting another task that was cancelled raises the same type.
+    Without a hook, the predicate checks only the type.
     """
     hook = find_hook(backend, "_hook_is_cancellation")
     if hook is None:
@@ -26,6 +27,6 @@ def cancellation_detector(backend: AsyncBackend) -> Callable[[BaseException], bo
 
 
 def is_cancelled(backend: AsyncBackend) -> bool:
-    """Return whether the current task is cancelled, and is to begin nothing new. By default, nothing is known."""
+    """Return whether the current task is cancelled and must not start new work. Without a hook, return false."""
     hook = find_hook(backend, "_hook_is_cancelled")
     return hook is not None and hook(backend)

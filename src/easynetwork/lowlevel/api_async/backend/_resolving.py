@@ -1,4 +1,4 @@
-"""Internet names, resolved by whatever backend is running."""
+"""Name resolution that works on every backend."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def resolve(
     family: int = _socket.AF_UNSPEC,
     flags: int = 0,
 ) -> Sequence[AddressInfo]:
-    """Returns the addresses of *host*, at least one. Those written as numbers need no thread.
+    """Return the addresses of *host*, at least one. Numeric addresses are parsed without a thread.
 
     Raises:
         socket.gaierror: *host* is unknown.
@@ -44,22 +44,22 @@ async def resolve(
 async def resolve_listener_hosts(
     backend: AsyncBackend, host: str | Sequence[str] | None, port: int, type_: int
 ) -> Sequence[Sequence[AddressInfo]]:
-    """Return the addresses of each host to listen on. All hosts are resolved at the same time.
+    """Return the addresses of each host to listen on. All hosts are resolved concurrently.
 
     Raises:
         TypeError: *host* is neither None, a string nor a sequence of strings; *port* is not an integer.
         OSError: *host* is an empty sequence.
-        ExceptionGroup: some host is unknown, or has no address.
+        ExceptionGroup: a host is unknown or has no address.
     """
-    check_port(port)  # before the tasks begin, so that the error is not in a group
+    check_port(port)  # before the tasks start, so that the error is not wrapped in a group
     hosts = listener_hosts(host)
     return await backend.gather(*(resolve(backend, item, port, type_, flags=_socket.AI_PASSIVE) for item in hosts))
 
 
 async def resolve_peer(backend: AsyncBackend, address: tuple[Any, ...], family: int) -> tuple[Any, ...]:
-    """Return *address* with a numeric host: ``sendto()`` would ask the name server itself, and block the event loop.
+    """Return *address* with a numeric host. With a name, ``sendto()`` would query DNS and block the event loop.
 
-    The zone of an IPv6 host becomes the scope id, unless *address* has one.
+    The zone of an IPv6 host becomes the scope id, unless *address* already has one.
 
     Raises:
         socket.gaierror: the host is unknown.

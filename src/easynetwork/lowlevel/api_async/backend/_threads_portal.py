@@ -1,4 +1,4 @@
-"""Calls from other threads: all that portals of different event loops have in common."""
+"""Calls from other threads: the part that all event loops share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _SupportsCancel(Protocol):
 
 
 class CallablePortal(ThreadsPortal):
-    """A portal, given a way to have a function called in the thread of the event loop.
+    """A portal built on one primitive: call a function in the thread of the event loop.
 
     Parameters:
         backend: runs the event loop.
@@ -40,42 +40,42 @@ class CallablePortal(ThreadsPortal):
     __slots__ = ("_backend", "_calls", "_group", "_is_open", "_lock")
 
     LIBRARY: ClassVar[str | None]
-    """What the context variable of `sniffio` says in the calls. None if the library makes itself known without it."""
+    """The library that `sniffio` reports during the calls. None if the library reports itself in another way."""
 
     def __init__(self, backend: AsyncBackend) -> None:
         self._backend = backend
-        self._lock = threading.Lock()  # no call comes in any more once the portal is being left
+        self._lock = threading.Lock()  # after `_is_open` becomes false under this lock, no new call is scheduled
         self._is_open = False
         self._group: TaskGroup | None = None
-        self._calls: set[concurrent.futures.Future[Any]] = set()  # those scheduled, and not begun
+        self._calls: set[concurrent.futures.Future[Any]] = set()  # scheduled calls that have not started
 
     @abstractmethod
     def _attach(self) -> None:
-        """Notes the event loop that is running."""
+        """Store the running event loop."""
         raise NotImplementedError
 
     @abstractmethod
     def _call_soon(self, func: Callable[[], object], context: contextvars.Context) -> None:
-        """Has *func* called in the event loop, in *context*. Called from any thread.
+        """Schedule *func* in the event loop, in *context*. Thread-safe.
 
         Raises:
-            RuntimeError: the event loop has ended.
+            RuntimeError: the event loop is closed.
         """
         raise NotImplementedError
 
     @abstractmethod
     def _is_loop_thread(self) -> bool:
-        """Returns whether the event loop runs in the current thread."""
+        """Return whether the event loop runs in the current thread."""
         raise NotImplementedError
 
     @abstractmethod
     def _report(self, message: str, exc: BaseException) -> None:
-        """Report an exception of the current task whose caller has cancelled the call."""
+        """Report an exception of the current task, whose caller has cancelled the call."""
         raise NotImplementedError
 
     @abstractmethod
     def _call_block(self) -> AbstractContextManager[_SupportsCancel]:
-        """Return the block for a call in the current task, and what cancels the call."""
+        """Return a context manager to run a call in the current task. It yields an object that can cancel the call."""
         raise NotImplementedError
 
     async def __aenter__(self) -> Self:
@@ -125,11 +125,11 @@ class CallablePortal(ThreadsPortal):
             if not self._is_open:
                 raise RuntimeError("The threads portal is not open")
             if self._is_loop_thread():
-                raise RuntimeError("This is the thread of the event loop: no portal is needed")
+                raise RuntimeError("This is the thread of the event loop: call the function directly")
             self._calls.add(future)
             try:
                 self._call_soon(run, context)
-            except RuntimeError:  # the event loop has ended without leaving the portal
+            except RuntimeError:  # the event loop has been closed with the portal still open
                 self._calls.discard(future)
                 raise
         return future
@@ -148,25 +148,25 @@ class CallablePortal(ThreadsPortal):
         except self._backend.get_cancelled_exc_class():
             future.cancel()
             future.set_running_or_notify_cancel()
-            await self._backend.coro_yield()  # raised again, if it concerns more than this call
+            await self._backend.coro_yield()  # raises again if more than this call is cancelled
             return
-        except BaseException as exc:  # for the caller; nothing of it concerns the group
+        except BaseException as exc:  # the caller gets it from the future; the group must not fail
             error = exc
         if future.set_running_or_notify_cancel():
             _settle(future, result, error)
         elif error is not None:
-            self._report("A call that was cancelled has failed", error)
+            self._report("A cancelled call failed", error)
 
     def _cancel_with(self, future: concurrent.futures.Future[Any], block: _SupportsCancel) -> None:
-        """Cancel a call, which has not begun, as soon as its *future* is cancelled."""
+        """Cancel a call that has not started yet as soon as its *future* is cancelled."""
 
         def cancel_block(future: concurrent.futures.Future[Any]) -> None:
             if future.cancelled():
-                with suppress(RuntimeError):  # the event loop may have ended meanwhile
+                with suppress(RuntimeError):  # the event loop may be closed by now
                     self._call_soon(block.cancel, contextvars.Context())
 
         if future.cancelled():
-            block.cancel()  # delivered at the first suspension of the call
+            block.cancel()  # takes effect at the first suspension of the call
         else:
             future.add_done_callback(cancel_block)
 
@@ -180,7 +180,7 @@ def _call(future: concurrent.futures.Future[Any], call: Callable[[], Any]) -> No
         result = call()
         if inspect.iscoroutine(result):
             result.close()
-            error = TypeError("The function has returned a coroutine")
+            error = TypeError("The function returned a coroutine")
             error.add_note("Use run_coroutine() or run_coroutine_soon()")
     except BaseException as exc:
         error = exc

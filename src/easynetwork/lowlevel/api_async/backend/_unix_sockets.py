@@ -1,4 +1,4 @@
-"""Unix sockets, opened by whatever backend is running."""
+"""Unix sockets that work on every backend."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 async def open_connected_socket(
     backend: AsyncBackend, type_: _socket.SocketKind, path: str | bytes, local_path: str | bytes | None
 ) -> _socket.socket:
-    """Returns a new non-blocking socket that is connected to *path*, and bound to *local_path* unless that is None.
+    """Return a new non-blocking socket connected to *path*. Bind it to *local_path* first unless that is None.
 
     Raises:
-        ValueError: a path contains a NUL, and is no abstract name.
-        OSError: that is not possible. No socket stays open.
+        ValueError: a path contains a NUL byte and is not an abstract name.
+        OSError: binding or connecting failed. The socket is closed.
     """
     address = _raw_address(path)
     local_address = None if local_path is None else _raw_address(local_path)
@@ -45,13 +45,13 @@ async def open_connected_socket(
 async def open_listening_socket(
     backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None
 ) -> _socket.socket:
-    """Returns a new socket that listens at *path*. See `AsyncBackend.create_unix_stream_listener`."""
+    """Return a new socket that listens at *path*. See `AsyncBackend.create_unix_stream_listener`."""
     check_strictly_positive("backlog", backlog)
     return await backend.run_in_thread(unix_files.open_listening_socket, _raw_address(path), backlog, mode)
 
 
 async def open_datagram_socket(backend: AsyncBackend, path: str | bytes, mode: int | None) -> _socket.socket:
-    """Returns a new non-blocking socket bound to *path*. See `AsyncBackend.create_unix_datagram_listener`."""
+    """Return a new non-blocking socket bound to *path*. See `AsyncBackend.create_unix_datagram_listener`."""
     return await backend.run_in_thread(unix_files.open_datagram_socket, _raw_address(path), mode)
 
 

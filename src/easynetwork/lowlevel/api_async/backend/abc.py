@@ -1,4 +1,4 @@
-"""The bridge to one asynchronous library. Clients, servers and transports use nothing else of it."""
+"""The interface to an asynchronous library. Clients, servers and transports use only this interface."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _T_PosArgs = TypeVarTuple("_T_PosArgs")
 
 
 class ILock(Protocol):
-    """A mutual exclusion lock between tasks. Not reentrant, not for threads."""
+    """A mutual exclusion lock for tasks. It is neither reentrant nor thread-safe."""
 
     async def __aenter__(self) -> Any: ...
 
@@ -54,65 +54,65 @@ class ILock(Protocol):
     ) -> Literal[False] | None: ...
 
     async def acquire(self) -> Any:
-        """Waits until the lock is free, and takes it."""
+        """Wait until the lock is free, and acquire it."""
         raise NotImplementedError
 
     def release(self) -> None:
-        """Gives the lock back. Raises `RuntimeError` if it is not taken."""
+        """Release the lock. Raise `RuntimeError` if it is not held."""
         raise NotImplementedError
 
     def locked(self) -> bool:
-        """Returns whether the lock is taken."""
+        """Return whether a task holds the lock."""
         raise NotImplementedError
 
 
 class IEvent(Protocol):
-    """Something that happens once."""
+    """A flag that tasks can wait for. It can be set once and never cleared."""
 
     async def wait(self) -> Any:
-        """Waits until the event is set."""
+        """Wait until the event is set."""
         raise NotImplementedError
 
     def set(self) -> None:
-        """Sets the event, for ever. Idempotent."""
+        """Set the event and wake all waiting tasks. Idempotent."""
         raise NotImplementedError
 
     def is_set(self) -> bool:
-        """Returns whether the event is set."""
+        """Return whether the event is set."""
         raise NotImplementedError
 
 
 class ICondition(ILock, Protocol):
-    """A condition variable: a lock, and a way to wait for a notification while it is released."""
+    """A condition variable: a lock, and notifications to wait for."""
 
     def notify(self, n: int = ..., /) -> None:
-        """Wakes *n* waiting tasks. Raises `RuntimeError` if the lock is not taken."""
+        """Wake *n* waiting tasks. Raise `RuntimeError` if the lock is not held."""
         raise NotImplementedError
 
     def notify_all(self) -> None:
-        """Wakes all waiting tasks. Raises `RuntimeError` if the lock is not taken."""
+        """Wake all waiting tasks. Raise `RuntimeError` if the lock is not held."""
         raise NotImplementedError
 
     async def wait(self) -> Any:
-        """Releases the lock, waits for a notification, takes the lock again.
+        """Release the lock, wait for a notification, and acquire the lock again.
 
-        Raises `RuntimeError` if it is not taken.
+        Raise `RuntimeError` if the lock is not held.
         """
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class TaskInfo:
-    """What is known of a task. Compared by `id` only."""
+    """A description of a task. Only `id` counts in comparisons."""
 
     id: int
-    """Unique among the tasks that exist."""
+    """Unique among the existing tasks."""
 
     name: str = field(compare=False)
-    """What the task is called."""
+    """The name of the task."""
 
     coro: Coroutine[Any, Any, Any] | None = field(compare=False, repr=False)
-    """What the task runs."""
+    """The coroutine that the task runs."""
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -126,52 +126,52 @@ class Task(Generic[_T_co], metaclass=ABCMeta):
     @property
     @abstractmethod
     def info(self) -> TaskInfo:
-        """What is known of the task."""
+        """A description of the task."""
         raise NotImplementedError
 
     @abstractmethod
     def done(self) -> bool:
-        """Returns whether the task has ended."""
+        """Return whether the task has ended."""
         raise NotImplementedError
 
     @abstractmethod
     def cancel(self) -> bool:
-        """Asks the task to end. Returns false if it has ended already."""
+        """Request the cancellation of the task. Return false if the task has already ended."""
         raise NotImplementedError
 
     @abstractmethod
     def cancelled(self) -> bool:
-        """Returns whether the task has ended because it was cancelled."""
+        """Return whether the task ended by cancellation."""
         raise NotImplementedError
 
     @abstractmethod
     async def wait(self) -> None:
-        """Waits until the task has ended, however it did."""
+        """Wait until the task has ended, however it ended. Its exception is not raised."""
         raise NotImplementedError
 
     @abstractmethod
     async def join(self) -> _T_co:
-        """Waits for the result of the task. Its exception, or its cancellation, is raised here.
+        """Wait for the task and return its result, or raise its exception or its cancellation.
 
-        If this call is cancelled, the task goes on.
+        If this call is cancelled, the task continues.
         """
         raise NotImplementedError
 
     @abstractmethod
     async def join_or_cancel(self) -> _T_co:
-        """Like `join`, but if this call is cancelled, so is the task, and its end is waited for."""
+        """Like `join`, but cancelling this call also cancels the task and waits for its end."""
         raise NotImplementedError
 
 
 class TaskGroup(metaclass=ABCMeta):
-    """Tasks that end before the ``async with`` block does.
+    """A group of tasks that all end before the ``async with`` block does.
 
-    The failure of one cancels all others; the failures are raised together as an exception group. An exception of the
-    block alone is raised as it is.
+    If one task fails, all others are cancelled, and the failures are raised together as an exception group. If only the
+    block itself fails, its exception is raised unchanged.
 
-    On asyncio, one task may enter a group and another one may leave it, as test fixtures and exit stacks do. The task
-    that leaves waits for the tasks of the group and gets their failures. Leaving does not cancel the task that has
-    entered. On trio, one task does both.
+    On asyncio, one task may enter a group and another task may leave it, as test fixtures and exit stacks do. The task
+    that leaves waits for the tasks of the group and gets their failures. Leaving does not cancel the task that entered.
+    On trio, the same task must enter and leave.
     """
 
     __slots__ = ("__weakref__",)
@@ -197,10 +197,10 @@ class TaskGroup(metaclass=ABCMeta):
         *args: *_T_PosArgs,
         name: str | None = None,
     ) -> None:
-        """Has ``coro_func(*args)`` run in a new task.
+        """Run ``coro_func(*args)`` in a new task.
 
         Raises:
-            RuntimeError: the group was not entered, or has ended.
+            RuntimeError: the group has not been entered, or has ended.
         """
         raise NotImplementedError
 
@@ -212,18 +212,18 @@ class TaskGroup(metaclass=ABCMeta):
         *args: *_T_PosArgs,
         name: str | None = None,
     ) -> Task[_T]:
-        """Like `start_soon`, and waits until the task has begun. If this call is cancelled, so is the task.
+        """Like `start_soon`, but wait until the task has started. Cancelling this call cancels the task.
 
         Raises:
-            RuntimeError: the group was not entered, or has ended.
+            RuntimeError: the group has not been entered, or has ended.
         """
         raise NotImplementedError
 
 
 class CancelScope(metaclass=ABCMeta):
-    """A part of a task that can be cancelled on its own: a synchronous context manager.
+    """A synchronous context manager whose block can be cancelled separately from the rest of the task.
 
-    Cancellation is level triggered: in a cancelled scope, each wait raises it again until the scope is left.
+    Cancellation is level-triggered: after `cancel`, every wait inside the scope raises the cancellation again.
     """
 
     __slots__ = ("__weakref__",)
@@ -243,32 +243,32 @@ class CancelScope(metaclass=ABCMeta):
 
     @abstractmethod
     def cancel(self) -> None:
-        """Asks everything in the scope to end. Idempotent; before the scope is entered, it takes effect on entry."""
+        """Cancel everything inside the scope. Idempotent. Before the scope is entered, it takes effect on entry."""
         raise NotImplementedError
 
     @abstractmethod
     def cancel_called(self) -> bool:
-        """Returns whether `cancel` was called or the deadline has passed."""
+        """Return whether `cancel` was called or the deadline has passed."""
         raise NotImplementedError
 
     @abstractmethod
     def cancelled_caught(self) -> bool:
-        """Returns whether the scope was left by its own cancellation."""
+        """Return whether the scope's own cancellation ended its block."""
         raise NotImplementedError
 
     @abstractmethod
     def when(self) -> float:
-        """Returns the deadline, on the clock of `AsyncBackend.current_time`; infinity if there is none."""
+        """Return the deadline in seconds, on the clock of `AsyncBackend.current_time`; infinity if there is none."""
         raise NotImplementedError
 
     @abstractmethod
     def reschedule(self, when: float, /) -> None:
-        """Sets the deadline. Raises `ValueError` for NaN."""
+        """Set the deadline. Raise `ValueError` for NaN."""
         raise NotImplementedError
 
     @property
     def deadline(self) -> float:
-        """The deadline. Deleting it removes it."""
+        """The deadline, as in `when`. Deleting the attribute removes the deadline."""
         return self.when()
 
     @deadline.setter
@@ -281,7 +281,7 @@ class CancelScope(metaclass=ABCMeta):
 
 
 class ThreadsPortal(metaclass=ABCMeta):
-    """A way into the event loop for other threads, open while in its ``async with`` block."""
+    """Lets other threads call into the event loop while its ``async with`` block runs."""
 
     __slots__ = ("__weakref__",)
 
@@ -304,37 +304,38 @@ class ThreadsPortal(metaclass=ABCMeta):
     ) -> concurrent.futures.Future[_T]:
         """Await ``coro_func(*args, **kwargs)`` in a new task of the event loop.
 
-        Cancelling the future cancels the task, at its first suspension if it has not begun. On asyncio this is one
-        cancellation, as that of `asyncio.Task.cancel`. What the task returns after that is dropped. An exception is
-        reported to the exception handler of the event loop on asyncio, and logged on trio.
+        Cancelling the future cancels the task. If the task has not started, the cancellation takes effect at its first
+        suspension. On asyncio, the task is cancelled once, as by `asyncio.Task.cancel`. After the cancellation, its
+        result is dropped, and its exception goes to the event loop's exception handler on asyncio, and to the log on
+        trio.
 
         Raises:
-            RuntimeError: the portal is closed, or this is the thread of the event loop.
+            RuntimeError: the portal is closed, or the current thread runs the event loop.
         """
         raise NotImplementedError
 
     def run_coroutine(self, coro_func: Callable[_P, Awaitable[_T]], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Like `run_coroutine_soon`, and waits for the result."""
+        """Like `run_coroutine_soon`, but wait for the result."""
         return self.run_coroutine_soon(coro_func, *args, **kwargs).result()
 
     @abstractmethod
     def run_sync_soon(
         self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> concurrent.futures.Future[_T]:
-        """Has ``func(*args, **kwargs)`` called in the thread of the event loop.
+        """Call ``func(*args, **kwargs)`` in the thread of the event loop.
 
         Raises:
-            RuntimeError: the portal is closed, or this is the thread of the event loop.
+            RuntimeError: the portal is closed, or the current thread runs the event loop.
         """
         raise NotImplementedError
 
     def run_sync(self, func: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Like `run_sync_soon`, and waits for the result."""
+        """Like `run_sync_soon`, but wait for the result."""
         return self.run_sync_soon(func, *args, **kwargs).result()
 
 
 class AsyncBackend(metaclass=ABCMeta):
-    """One asynchronous library. Objects are cheap and keep no state."""
+    """An asynchronous library. Objects are cheap and stateless."""
 
     __slots__ = ("__weakref__",)
 
@@ -354,96 +355,96 @@ class AsyncBackend(metaclass=ABCMeta):
         *args: *_T_PosArgs,
         runner_options: Mapping[str, Any] | None = None,
     ) -> _T:
-        """Runs ``coro_func(*args)`` in a new event loop and returns its result. Called where none is running.
+        """Run ``coro_func(*args)`` in a new event loop and return its result. No event loop may be running.
 
         Parameters:
-            coro_func: what to run.
-            args: its arguments.
-            runner_options: keyword arguments for what runs the event loop.
+            coro_func: the coroutine function to run.
+            args: its positional arguments.
+            runner_options: keyword arguments for the library's runner.
         """
         raise NotImplementedError
 
     @abstractmethod
     async def coro_yield(self) -> None:
-        """Lets other tasks run. May be cancelled."""
+        """Let other tasks run. Raise the cancellation if the task is cancelled."""
         raise NotImplementedError
 
     @abstractmethod
     async def cancel_shielded_coro_yield(self) -> None:
-        """Lets other tasks run. A cancellation that arrives meanwhile is delivered at the next wait after it."""
+        """Let other tasks run. A cancellation that arrives meanwhile is delivered at the task's next wait."""
         raise NotImplementedError
 
     @abstractmethod
     def get_cancelled_exc_class(self) -> type[BaseException]:
-        """Returns the exception that is raised in a cancelled task."""
+        """Return the exception class that cancellation raises in a task."""
         raise NotImplementedError
 
     @abstractmethod
     async def ignore_cancellation(self, coroutine: Awaitable[_T_co]) -> _T_co:
-        """Awaits *coroutine*, in this task, to its end, whatever is cancelled meanwhile.
+        """Await *coroutine* in this task until it ends, even if the task is cancelled meanwhile.
 
-        A cancellation that arrived is delivered at the next suspension of the task after it: a task that ends without
-        another one keeps its result.
+        A cancellation that arrives meanwhile is delivered at the next suspension of the task. A task that ends without
+        another suspension keeps its result.
         """
         raise NotImplementedError
 
     @abstractmethod
     def open_cancel_scope(self, *, deadline: float = math.inf) -> CancelScope:
-        """Returns a new scope. Raises `ValueError` if *deadline* is NaN."""
+        """Return a new scope. *deadline* is on the clock of `current_time`. Raise `ValueError` if it is NaN."""
         raise NotImplementedError
 
     def move_on_after(self, delay: float) -> CancelScope:
-        """Returns a new scope that is cancelled after *delay* seconds."""
+        """Return a new scope that is cancelled after *delay* seconds."""
         return self.open_cancel_scope(deadline=self.current_time() + delay)
 
     def move_on_at(self, deadline: float) -> CancelScope:
-        """Returns a new scope that is cancelled at *deadline*."""
+        """Return a new scope that is cancelled at *deadline*."""
         return self.open_cancel_scope(deadline=deadline)
 
     def timeout(self, delay: float) -> AbstractContextManager[CancelScope]:
-        """Returns a context manager that raises `TimeoutError` if its block takes more than *delay* seconds."""
+        """Return a context manager that cancels its block after *delay* seconds and then raises `TimeoutError`."""
         return _timeout_scope(self.move_on_after(delay))
 
     def timeout_at(self, deadline: float) -> AbstractContextManager[CancelScope]:
-        """Returns a context manager that raises `TimeoutError` if its block takes longer than until *deadline*."""
+        """Return a context manager that cancels its block at *deadline* and then raises `TimeoutError`."""
         return _timeout_scope(self.move_on_at(deadline))
 
     @abstractmethod
     def current_time(self) -> float:
-        """Returns the time on the clock of the event loop, in seconds."""
+        """Return the time on the clock of the event loop, in seconds."""
         raise NotImplementedError
 
     @abstractmethod
     async def sleep(self, delay: float) -> None:
-        """Waits for *delay* seconds; with 0, lets other tasks run."""
+        """Wait for *delay* seconds. With 0, let other tasks run."""
         raise NotImplementedError
 
     @abstractmethod
     async def sleep_forever(self) -> NoReturn:
-        """Waits until cancelled."""
+        """Wait until cancelled."""
         raise NotImplementedError
 
     async def sleep_until(self, deadline: float) -> None:
-        """Waits until *deadline*; lets other tasks run if that has passed."""
+        """Wait until *deadline*. If it has passed, let other tasks run."""
         await self.sleep(max(deadline - self.current_time(), 0))
 
     # --------------------------------------------------------------------------------------------------------- tasks
 
     @abstractmethod
     def create_task_group(self) -> TaskGroup:
-        """Returns a new task group, to be entered."""
+        """Return a new task group. Enter it with ``async with``."""
         raise NotImplementedError
 
     @abstractmethod
     def get_current_task(self) -> TaskInfo:
-        """Returns what is known of the current task."""
+        """Return a description of the current task."""
         raise NotImplementedError
 
     async def gather(self, *coroutines: Awaitable[_T_co]) -> list[_T_co]:
-        """Awaits all *coroutines* at the same time; returns their results in order. One given twice is awaited once.
+        """Await all *coroutines* concurrently and return their results in order. Await duplicates only once.
 
         Raises:
-            ExceptionGroup: some have failed; the others were cancelled.
+            ExceptionGroup: at least one failed; the others were cancelled.
         """
         if not coroutines:
             return []
@@ -458,7 +459,7 @@ class AsyncBackend(metaclass=ABCMeta):
                 for key in list(waiting):
                     group.start_soon(run, key)
         finally:
-            for awaitable in waiting.values():  # cancelled before they have begun
+            for awaitable in waiting.values():  # cancelled before they started
                 if isinstance(awaitable, Coroutine):
                     awaitable.close()
         return [results[id(awaitable)] for awaitable in coroutines]
@@ -467,23 +468,27 @@ class AsyncBackend(metaclass=ABCMeta):
 
     @abstractmethod
     def create_lock(self) -> ILock:
-        """Returns a new lock."""
+        """Return a new lock."""
         raise NotImplementedError
 
     def create_fair_lock(self) -> ILock:
-        """Returns a new lock that is given strictly in the order in which it was asked for."""
+        """Return a new lock that tasks acquire strictly in the order of their calls."""
         from ._fair_lock import FairLock
 
         return FairLock(self)
 
     @abstractmethod
     def create_event(self) -> IEvent:
-        """Returns a new event."""
+        """Return a new event."""
         raise NotImplementedError
 
     @abstractmethod
     def create_condition_var(self, lock: ILock | None = None) -> ICondition:
-        """Returns a new condition variable, with a lock of its own if None. Raises `TypeError` for a foreign *lock*."""
+        """Return a new condition variable. If *lock* is None, it creates its own.
+
+        Raises:
+            TypeError: *lock* was not created by this backend.
+        """
         raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------------------- threads
@@ -496,18 +501,19 @@ class AsyncBackend(metaclass=ABCMeta):
         *args: *_T_PosArgs,
         abandon_on_cancel: bool = False,
     ) -> _T:
-        """Calls ``func(*args)`` in another thread, with a copy of the context variables.
+        """Call ``func(*args)`` in a worker thread, with a copy of the context variables.
 
         Parameters:
-            func: what to call.
-            args: its arguments.
-            abandon_on_cancel: if cancelled, leave the thread alone instead of waiting for it.
+            func: the function to call.
+            args: its positional arguments.
+            abandon_on_cancel: on cancellation, raise at once and let the thread finish on its own. If false, the call
+                waits for the thread first.
         """
         raise NotImplementedError
 
     @abstractmethod
     def create_threads_portal(self) -> ThreadsPortal:
-        """Returns a new portal, to be entered."""
+        """Return a new portal. Enter it with ``async with``."""
         raise NotImplementedError
 
     # ---------------------------------------------------------------------------------------------- names and sockets
@@ -521,7 +527,7 @@ class AsyncBackend(metaclass=ABCMeta):
         proto: int = 0,
         flags: int = 0,
     ) -> Sequence[tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]]:
-        """As `socket.getaddrinfo`, in a thread. If cancelled, the thread is left alone."""
+        """Call `socket.getaddrinfo` in a thread. Cancellation does not wait for the thread."""
         return await self.run_in_thread(
             _socket.getaddrinfo, host, port, family, type, proto, flags, abandon_on_cancel=True
         )
@@ -529,7 +535,7 @@ class AsyncBackend(metaclass=ABCMeta):
     async def getnameinfo(
         self, sockaddr: tuple[str, int] | tuple[str, int, int, int], flags: int = 0
     ) -> tuple[str, str]:
-        """As `socket.getnameinfo`, in a thread. If cancelled, the thread is left alone."""
+        """Call `socket.getnameinfo` in a thread. Cancellation does not wait for the thread."""
         return await self.run_in_thread(_socket.getnameinfo, sockaddr, flags, abandon_on_cancel=True)
 
     @abstractmethod
@@ -541,16 +547,16 @@ class AsyncBackend(metaclass=ABCMeta):
         local_address: tuple[str, int] | None = None,
         happy_eyeballs_delay: float | None = None,
     ) -> AsyncStreamTransport:
-        """Connects to the first address of *host* that answers (:rfc:`8305`, Happy Eyeballs).
+        """Connect to the first address of *host* that answers (:rfc:`8305`, Happy Eyeballs).
 
         Parameters:
-            host: a name or an address.
+            host: a host name or an address.
             port: the port.
-            local_address: what to bind the socket to.
-            happy_eyeballs_delay: seconds before the next address is tried as well; 0.25 if None.
+            local_address: the host and port to bind the socket to.
+            happy_eyeballs_delay: seconds before the attempt at the next address starts; 0.25 if None.
 
         Raises:
-            ExceptionGroup: the `OSError` of each address; none could be connected to.
+            ExceptionGroup: no address could be connected to; contains the `OSError` of each attempt.
             socket.gaierror: *host* is unknown.
         """
         raise NotImplementedError
@@ -558,15 +564,15 @@ class AsyncBackend(metaclass=ABCMeta):
     async def create_unix_stream_connection(
         self, path: str | bytes, *, local_path: str | bytes | None = None
     ) -> AsyncStreamTransport:
-        """Connects to a Unix stream socket. Its transport carries ancillary data.
+        """Connect to a Unix stream socket. The transport carries ancillary data.
 
         Parameters:
             path: a raw address: a path, or an abstract name (Linux).
-            local_path: what to bind the socket to; an empty one has the system choose a name (Linux). None leaves it
-                unnamed.
+            local_path: the path to bind the socket to. If empty, the system chooses an abstract name (Linux). If None,
+                the socket stays unnamed.
 
         Raises:
-            OSError: nobody listens there (``ENOENT``, ``ECONNREFUSED``), or *local_path* cannot be bound to.
+            OSError: no socket listens at *path* (``ENOENT``, ``ECONNREFUSED``), or binding to *local_path* failed.
         """
         raise NotImplementedError("Unix sockets are not supported by this backend")
 
@@ -579,40 +585,40 @@ class AsyncBackend(metaclass=ABCMeta):
         local_address: tuple[str, int] | None = None,
         family: int = _socket.AF_UNSPEC,
     ) -> AsyncDatagramTransport:
-        """Makes a datagram socket that talks to one address."""
+        """Open a datagram socket connected to one address."""
         raise NotImplementedError
 
     async def create_unix_datagram_endpoint(
         self, path: str | bytes, *, local_path: str | bytes | None = None
     ) -> AsyncDatagramTransport:
-        """Makes a Unix datagram socket that talks to one path. It carries ancillary data.
+        """Open a Unix datagram socket connected to one path. It carries ancillary data.
 
         Parameters:
             path: a raw address: a path, or an abstract name (Linux).
-            local_path: what to bind the socket to; an empty one has the system choose a name (Linux). None leaves it
-                unnamed: it cannot be answered.
+            local_path: the path to bind the socket to. If empty, the system chooses an abstract name (Linux). If None,
+                the socket stays unnamed, and the peer cannot reply.
 
         Raises:
-            OSError: nobody is there (``ENOENT``, ``ECONNREFUSED``), or *local_path* cannot be bound to.
+            OSError: no socket is bound to *path* (``ENOENT``, ``ECONNREFUSED``), or binding to *local_path* failed.
         """
         raise NotImplementedError("Unix sockets are not supported by this backend")
 
     @abstractmethod
     async def wrap_stream_socket(self, socket: _socket.socket) -> AsyncStreamTransport:
-        """Takes over a connected stream socket.
+        """Take over a connected stream socket.
 
         Raises:
             TypeError: it is a TLS socket.
-            ValueError: it is no stream socket.
+            ValueError: it is not a stream socket.
         """
         raise NotImplementedError
 
     @abstractmethod
     async def wrap_connected_datagram_socket(self, socket: _socket.socket) -> AsyncDatagramTransport:
-        """Takes over a connected datagram socket.
+        """Take over a connected datagram socket.
 
         Raises:
-            ValueError: it is no datagram socket.
+            ValueError: it is not a datagram socket.
         """
         raise NotImplementedError
 
@@ -625,17 +631,17 @@ class AsyncBackend(metaclass=ABCMeta):
         *,
         reuse_port: bool = False,
     ) -> Sequence[AsyncListener[AsyncStreamTransport]]:
-        """Opens listening sockets for all addresses of *host*.
+        """Open listening sockets for all addresses of *host*.
 
         Parameters:
-            host: one or more names or addresses; all interfaces if None or empty. Addresses that this host does not
-                have are skipped if the same name has another one.
-            port: the port; 0 for a free one per socket.
-            backlog: how many connections may wait to be accepted.
-            reuse_port: let others bind to the same port.
+            host: one or more host names or addresses; None or an empty string means all interfaces. Addresses that this
+                host does not have are skipped if the same name also resolves to one that it has.
+            port: the port. With 0, each socket gets a free port.
+            backlog: the maximum number of connections that wait to be accepted.
+            reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
 
         Raises:
-            ExceptionGroup: some address could not be bound to, or some host is unknown. No socket stays open.
+            ExceptionGroup: an address could not be bound to, or a host is unknown. All sockets are closed.
             ValueError: *backlog* is not strictly positive; *reuse_port* is not supported.
         """
         raise NotImplementedError
@@ -643,17 +649,18 @@ class AsyncBackend(metaclass=ABCMeta):
     async def create_unix_stream_listener(
         self, path: str | bytes, backlog: int, *, mode: int | None = None
     ) -> AsyncListener[AsyncStreamTransport]:
-        """Opens a listening Unix stream socket. The transports of its connections carry ancillary data.
+        """Open a listening Unix stream socket. The transports of its connections carry ancillary data.
 
-        The file of a server that has died is taken over. Closing the listener does not delete the file.
+        A socket file left behind by a dead server is replaced. Closing the listener does not delete the file.
 
         Parameters:
-            path: a raw address: a path, or an abstract name (Linux); an empty one has the system choose a name (Linux).
-            backlog: how many connections may wait to be accepted.
-            mode: permissions of the socket file; None for what the umask of the process leaves.
+            path: a raw address: a path, or an abstract name (Linux). If empty, the system chooses an abstract name
+                (Linux).
+            backlog: the maximum number of connections that wait to be accepted.
+            mode: the permissions of the socket file. If None, the umask of the process decides.
 
         Raises:
-            OSError: *path* is in use (``EADDRINUSE``), or cannot be made. Nothing stays open, no file is left.
+            OSError: *path* is in use (``EADDRINUSE``), or cannot be created. The socket is closed and no file is left.
             ValueError: *backlog* is not strictly positive.
         """
         raise NotImplementedError("Unix sockets are not supported by this backend")
@@ -666,22 +673,23 @@ class AsyncBackend(metaclass=ABCMeta):
         *,
         reuse_port: bool = False,
     ) -> Sequence[AsyncDatagramListener[tuple[Any, ...]]]:
-        """Opens datagram sockets for all addresses of *host*."""
+        """Open datagram sockets for all addresses of *host*. The parameters are those of `create_tcp_listeners`."""
         raise NotImplementedError
 
     async def create_unix_datagram_listener(
         self, path: str | bytes, *, mode: int | None = None
     ) -> AsyncDatagramListener[str | bytes]:
-        """Opens a Unix datagram socket that receives from anyone. It carries ancillary data.
+        """Open a Unix datagram socket that receives from any peer. It carries ancillary data.
 
-        The file of a socket that is gone is taken over. Closing the listener does not delete the file.
+        A socket file left behind by a closed socket is replaced. Closing the listener does not delete the file.
 
         Parameters:
-            path: a raw address: a path, or an abstract name (Linux); an empty one has the system choose a name (Linux).
-            mode: permissions of the socket file; None for what the umask of the process leaves.
+            path: a raw address: a path, or an abstract name (Linux). If empty, the system chooses an abstract name
+                (Linux).
+            mode: the permissions of the socket file. If None, the umask of the process decides.
 
         Raises:
-            OSError: *path* is in use (``EADDRINUSE``), or cannot be made. Nothing stays open, no file is left.
+            OSError: *path* is in use (``EADDRINUSE``), or cannot be created. The socket is closed and no file is left.
         """
         raise NotImplementedError("Unix sockets are not supported by this backend")
 

@@ -1,4 +1,4 @@
-"""Choosing a backend."""
+"""Selection of a backend."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ BuiltinAsyncBackendLiteral: TypeAlias = Literal["asyncio", "trio"]
 
 
 def ensure_backend(backend: AsyncBackend | BuiltinAsyncBackendLiteral | None) -> AsyncBackend:
-    """Returns *backend*, or a new one of that name; for None, one for the library that runs the current task.
+    """Return *backend*, a new backend of that name, or, for None, a new backend for the running library.
 
     Raises:
-        TypeError: *backend* is none of these.
-        NotImplementedError: there is no backend of that name.
-        sniffio.AsyncLibraryNotFoundError: None was given, and no asynchronous library is running.
+        TypeError: *backend* is neither a backend, a string nor None.
+        NotImplementedError: no backend has that name.
+        sniffio.AsyncLibraryNotFoundError: *backend* is None, and no asynchronous library is running.
         ModuleNotFoundError: the library is not installed.
     """
     match backend:
@@ -46,10 +46,10 @@ def _current_library() -> str:
 
 
 def new_builtin_backend(name: BuiltinAsyncBackendLiteral) -> AsyncBackend:
-    """Returns a new backend.
+    """Return a new backend.
 
     Raises:
-        NotImplementedError: there is no backend of that name.
+        NotImplementedError: no backend has that name.
         ModuleNotFoundError: the library is not installed.
     """
     return _new_backend(name)
@@ -68,4 +68,4 @@ def _new_backend(name: str) -> AsyncBackend:
                 raise missing_extra(exc.name or "trio", extra="trio") from exc
             return TrioBackend()
         case _:
-            raise NotImplementedError(f"There is no backend for {name!r}")
+            raise NotImplementedError(f"Unknown backend {name!r}: expected 'asyncio' or 'trio'")

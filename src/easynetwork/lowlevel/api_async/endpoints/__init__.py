@@ -1,4 +1,4 @@
-"""Packets over asynchronous transports."""
+"""Packet endpoints over asynchronous transports."""
 
 from __future__ import annotations
 

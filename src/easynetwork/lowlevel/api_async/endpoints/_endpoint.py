@@ -1,4 +1,4 @@
-"""What all endpoints have in common."""
+"""The base class of all endpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 
 
 class Endpoint(AsyncBaseTransport):
-    """An endpoint that is forgotten while it is open can only warn: closing needs an event loop."""
+    """Emits a warning if it is dropped while open. It cannot close the transport, because that needs an event loop."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Packets over a datagram transport."""
+"""Packet endpoints over a datagram transport."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ class _Sender(TransportWrapper, Generic[_T_SentPacket]):
         super().__init__(transport)
 
     async def send_packet(self, packet: _T_SentPacket) -> None:
-        """Sends *packet* as one datagram. A cancelled call has sent it or not.
+        """Send *packet* as one datagram. A cancelled call sends the whole datagram or nothing.
 
         Raises:
             BusyResourceError: another task is sending.
-            RuntimeError: the protocol object crashed (its exception is the cause). Nothing was sent.
-            OSError: the endpoint is closed (``EBADF``), the datagram is too long (``EMSGSIZE``), or the network has
-                reported an error, maybe about an earlier datagram.
+            RuntimeError: the protocol object raised an unexpected exception (the cause). Nothing was sent.
+            OSError: the endpoint is closed (``EBADF``), the datagram is too long (``EMSGSIZE``), or the network
+                reported an error, possibly about an earlier datagram.
         """
         with self._send_guard:
             await self._transport.send(self._encode(packet))
 
     async def send_packet_with_ancillary(self, packet: _T_SentPacket, ancillary_data: Any) -> None:
-        """Sends *packet* and *ancillary_data* in one :manpage:`sendmsg(2)`.
+        """Send *packet* and *ancillary_data* in one :manpage:`sendmsg(2)` call.
 
         Raises:
-            UnsupportedOperation: the transport carries no ancillary data.
+            UnsupportedOperation: the transport does not support ancillary data.
 
-        Besides this, all that `send_packet` raises.
+        It also raises all errors of `send_packet`.
         """
         with self._send_guard:
             await self._transport.send_with_ancillary(self._encode(packet), ancillary_data)
@@ -94,35 +94,35 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
     _receiver: _Receiver[_T_ReceivedPacket]
 
     async def recv_packet(self) -> _T_ReceivedPacket:
-        """Receives one datagram, which is one packet. An empty datagram is one like any other.
+        """Receive one datagram, which is one packet. The datagram may be empty.
 
-        A cancelled call loses nothing, if the transport does not.
+        A cancelled call loses no datagram, unless the transport does.
 
         Raises:
-            DatagramProtocolParseError: the datagram is no valid packet. It is gone.
+            DatagramProtocolParseError: the datagram is not a valid packet. It is lost.
             BusyResourceError: another task is receiving.
-            RuntimeError: the protocol object crashed (its exception is the cause). The datagram is gone.
-            OSError: the endpoint is closed (``EBADF``), or the network has reported an error.
+            RuntimeError: the protocol object raised an unexpected exception (the cause). The datagram is lost.
+            OSError: the endpoint is closed (``EBADF``), or the network reported an error.
         """
         return await self._receiver.receive()
 
     async def recv_packet_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
     ) -> _T_ReceivedPacket:
-        """Receives one datagram together with ancillary data.
+        """Receive one datagram with ancillary data.
 
         Parameters:
-            ancillary_bufsize: room for ancillary data, in bytes.
-            ancillary_data_received: called with the ancillary data, before the packet is parsed.
+            ancillary_bufsize: the buffer size for ancillary data, in bytes.
+            ancillary_data_received: called with the ancillary data before the packet is parsed.
 
         Raises:
-            UnsupportedOperation: the transport carries no ancillary data.
-            RuntimeError: the protocol object or *ancillary_data_received* has failed (the exception is the cause). The
-                datagram is gone.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. The packet stays for the next call.
+            UnsupportedOperation: the transport does not support ancillary data.
+            RuntimeError: the protocol object or *ancillary_data_received* raised an exception (the cause). The datagram
+                is lost.
+            OSError: ``EMSGSIZE`` if the system truncated the ancillary data, because *ancillary_bufsize* is too small
+                or file descriptors ran out. The next call returns the packet.
 
-        Besides these, all that `recv_packet` raises.
+        It also raises all errors of `recv_packet`.
         """
         return await self._receiver.receive_with_ancillary(ancillary_bufsize, ancillary_data_received)
 
@@ -130,8 +130,12 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
 class AsyncDatagramReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_ReceivedPacket]):
     """Receives packets from a read-only datagram transport.
 
+    Parameters:
+        transport: receives the datagrams. The endpoint owns it.
+        protocol: parses the packets.
+
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
+        TypeError: *transport* or *protocol* has the wrong type.
     """
 
     __slots__ = ("_receiver",)
@@ -147,8 +151,12 @@ class AsyncDatagramReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_Re
 class AsyncDatagramSenderEndpoint(Endpoint, _Sender[_T_SentPacket]):
     """Sends packets to a write-only datagram transport.
 
+    Parameters:
+        transport: sends the datagrams. The endpoint owns it.
+        protocol: serializes the packets.
+
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
+        TypeError: *transport* or *protocol* has the wrong type.
     """
 
     __slots__ = ()
@@ -159,10 +167,14 @@ class AsyncDatagramSenderEndpoint(Endpoint, _Sender[_T_SentPacket]):
 
 
 class AsyncDatagramEndpoint(Endpoint, _Sender[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
-    """Sends and receives packets. One task may send while another one receives.
+    """Sends and receives packets. One task may send while another task receives.
+
+    Parameters:
+        transport: sends and receives the datagrams. The endpoint owns it.
+        protocol: serializes and parses the packets.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
+        TypeError: *transport* or *protocol* has the wrong type.
     """
 
     __slots__ = ("_receiver",)

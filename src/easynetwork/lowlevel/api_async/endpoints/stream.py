@@ -1,4 +1,4 @@
-"""Packets over a stream transport."""
+"""Packet endpoints over a stream transport."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
     _receiver: PacketReceiver[_T_ReceivedPacket]
 
     async def recv_packet(self) -> _T_ReceivedPacket:
-        """Receives the next packet.
+        """Receive the next packet.
 
-        If cancelled, what was received so far stays, and the next call goes on from there.
+        A cancelled call loses no data: the next call continues with the bytes received so far.
 
         Raises:
-            IncompletePacketError: the stream ended in the middle of a packet. So does each further call.
-            ConnectionAbortedError: the stream ended, or cannot continue: a packet failed, and only its parser knew
-                where the next one begins. So does each further call.
-            StreamProtocolParseError: invalid bytes were received; the next call goes on after them.
+            IncompletePacketError: the stream ended in the middle of a packet. All further calls raise it too.
+            ConnectionAbortedError: the stream ended, or it cannot continue because a packet failed and only its parser
+                knew where the next one begins. All further calls raise it too.
+            StreamProtocolParseError: invalid bytes were received. The next call continues after them.
             BusyResourceError: another task is receiving.
-            RuntimeError: the protocol object crashed (its exception is the cause). The packet is lost.
+            RuntimeError: the protocol object raised an unexpected exception (the cause). The packet is lost.
             OSError: the connection broke or the endpoint is closed.
         """
         return await self._receiver.receive()
@@ -51,31 +51,36 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
     async def recv_packet_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
     ) -> _T_ReceivedPacket:
-        """Receives the next packet in one read, together with ancillary data.
+        """Receive the next packet in one read, with ancillary data.
 
         Parameters:
-            ancillary_bufsize: room for ancillary data, in bytes.
-            ancillary_data_received: called with the ancillary data, before the packet is parsed. Not called for a
-                packet that was complete before.
+            ancillary_bufsize: the buffer size for ancillary data, in bytes.
+            ancillary_data_received: called with the ancillary data before the packet is parsed. Not called if a
+                complete packet was already received.
 
         Raises:
-            EOFError: what was read does not complete a packet; it is kept.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. The packet stays for the next call.
-            UnsupportedOperation: the transport carries no ancillary data.
-            RuntimeError: the protocol object or *ancillary_data_received* has failed.
+            EOFError: the read did not complete a packet. The bytes are kept.
+            OSError: ``EMSGSIZE`` if the system truncated the ancillary data, because *ancillary_bufsize* is too small
+                or file descriptors ran out. The next call returns the packet.
+            UnsupportedOperation: the transport does not support ancillary data.
+            RuntimeError: the protocol object or *ancillary_data_received* raised an exception (the cause).
 
-        Besides these, all that `recv_packet` raises.
+        It also raises all errors of `recv_packet`.
         """
         return await self._receiver.receive_with_ancillary(ancillary_bufsize, ancillary_data_received)
 
 
 class AsyncStreamReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_ReceivedPacket]):
-    """Receives packets from a read-only stream.
+    """Receives packets from a read-only stream transport.
+
+    Parameters:
+        transport: receives the bytes. The endpoint owns it.
+        protocol: parses the packets.
+        max_recv_size: the maximum number of bytes per read.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
-        ValueError: *max_recv_size* is no strictly positive integer.
+        TypeError: *transport* or *protocol* has the wrong type.
+        ValueError: *max_recv_size* is not a strictly positive integer.
     """
 
     __slots__ = ("_receiver",)
@@ -98,10 +103,14 @@ class AsyncStreamReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_Rece
 
 
 class AsyncStreamSenderEndpoint(Endpoint, PacketSender[_T_SentPacket]):
-    """Sends packets to a write-only stream.
+    """Sends packets to a write-only stream transport.
+
+    Parameters:
+        transport: sends the bytes. The endpoint owns it.
+        protocol: serializes the packets.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
+        TypeError: *transport* or *protocol* has the wrong type.
     """
 
     __slots__ = ()
@@ -114,11 +123,16 @@ class AsyncStreamSenderEndpoint(Endpoint, PacketSender[_T_SentPacket]):
 
 
 class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
-    """Sends and receives packets. One task may send while another one receives.
+    """Sends and receives packets. One task may send while another task receives.
+
+    Parameters:
+        transport: sends and receives the bytes. The endpoint owns it.
+        protocol: serializes and parses the packets.
+        max_recv_size: the maximum number of bytes per read.
 
     Raises:
-        TypeError: wrong type of *transport* or *protocol*.
-        ValueError: *max_recv_size* is no strictly positive integer.
+        TypeError: *transport* or *protocol* has the wrong type.
+        ValueError: *max_recv_size* is not a strictly positive integer.
     """
 
     __slots__ = ("_eof_sent", "_receiver")
@@ -137,11 +151,11 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
         self._eof_sent = False
 
     async def send_eof(self) -> None:
-        """Closes the sending direction once what was sent has left. Receiving stays possible. Idempotent.
+        """Close the sending direction after all accepted packets are sent. Receiving remains possible. Idempotent.
 
         Raises:
             BusyResourceError: another task is sending.
-            UnsupportedOperation: the transport cannot do that (TLS).
+            UnsupportedOperation: the transport cannot close one direction only (TLS).
         """
         async with self._alone():
             if not self._eof_sent:
@@ -150,7 +164,7 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
                 self._send_no_more()
 
     async def aclose(self) -> None:
-        """Closes the transport and forgets what was received. A cancelled call closes abruptly.
+        """Close the transport and drop the received data. A cancelled call closes abruptly.
 
         Raises:
             BusyResourceError: another task is sending.

@@ -1,4 +1,4 @@
-"""Servers on any asynchronous listener."""
+"""Low-level servers on asynchronous listeners."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What low-level servers share: the listener."""
+"""The base class of low-level servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 
 
 class Server(TransportWrapper):
-    """Owns a listener, and warns if it is dropped while that is open."""
+    """Owns a listener, and emits a warning if it is dropped while the listener is open."""
 
     __slots__ = ("_serve_guard",)
 
@@ -26,5 +26,5 @@ class Server(TransportWrapper):
             warnings.warn(f"unclosed server {self!r}", ResourceWarning, stacklevel=2, source=self)
 
     async def aclose(self) -> None:
-        """Closes the listener. What handlers are doing for their clients is not touched."""
+        """Close the listener. Running handlers continue."""
         await super().aclose()

@@ -1,4 +1,4 @@
-"""A server of packets on any datagram listener."""
+"""A packet server on any datagram listener."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ _T_Address = TypeVar("_T_Address", bound=Hashable)
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class DatagramClientContext(Generic[_T_Response, _T_Address]):
-    """A sender of datagrams, as its handler sees it. Equal to any other one of the same address and server."""
+    """The sender of a datagram, as its handler sees it. Contexts with the same address and server are equal."""
 
     address: _T_Address
-    """Where the datagrams come from."""
+    """The address of the sender."""
 
     server: AsyncDatagramServer[Any, _T_Response, _T_Address]
-    """Who has received them, and sends the answers."""
+    """The server that received the datagram and sends the answers."""
 
     def backend(self) -> AsyncBackend:
-        """Returns the backend of the server."""
+        """Return the backend of the server."""
         return self.server.backend()
 
 
 class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
-    """Serves packets to all who send datagrams to a listener.
+    """Serves packets to all peers that send datagrams to a listener.
 
     Parameters:
-        listener: receives and sends the datagrams. Owned by the server.
-        protocol: what a packet is.
+        listener: receives and sends the datagrams. The server owns it.
+        protocol: parses requests and serializes responses.
 
     Raises:
-        TypeError: wrong type of *listener* or *protocol*.
+        TypeError: *listener* or *protocol* has the wrong type.
     """
 
     __slots__ = ("_backlog", "_codec", "_make_datagram", "_send_nowait")
@@ -76,19 +76,19 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
 
     @property
     def dropped_datagrams(self) -> int:
-        """How many datagrams were received and lost, by the system or here, because handlers were too slow for them.
+        """The number of datagrams dropped by the system or this server, because handlers were too slow.
 
-        At most 1 MiB waits for the handler of one sender, and 8 MiB for all; what comes on top of that is dropped. What
-        the system has dropped before is in the number as far as the listener knows it.
+        At most 1 MiB of datagrams waits per sender, and 8 MiB in total. Further datagrams are dropped. The number
+        includes datagrams dropped by the system if the listener knows it.
         """
         return self._transport.dropped_datagrams + self._backlog.dropped
 
     async def send_packet_to(self, packet: _T_Response, address: _T_Address) -> None:
-        """Sends *packet* to *address*, as one datagram. Any task may do so at any time.
+        """Send *packet* to *address* as one datagram. Any task may call this at any time.
 
         Raises:
-            RuntimeError: the protocol object crashed (its exception is the cause). Nothing was sent.
-            OSError: the server is closed (``EBADF``), the datagram is too long (``EMSGSIZE``), ...
+            RuntimeError: the protocol object raised an unexpected exception (the cause). Nothing was sent.
+            OSError: for example if the server is closed (``EBADF``) or the datagram is too long (``EMSGSIZE``).
         """
         try:
             datagram = self._make_datagram(packet)
@@ -100,12 +100,12 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
     async def send_packet_with_ancillary_to(
         self, packet: _T_Response, ancillary_data: Any, address: _T_Address
     ) -> None:
-        """Sends *packet* and *ancillary_data* to *address* in one :manpage:`sendmsg(2)`.
+        """Send *packet* and *ancillary_data* to *address* in one :manpage:`sendmsg(2)` call.
 
         Raises:
-            UnsupportedOperation: the listener carries no ancillary data.
+            UnsupportedOperation: the listener does not support ancillary data.
 
-        Besides this, all that `send_packet_to` raises.
+        It also raises all errors of `send_packet_to`.
         """
         await self._transport.send_with_ancillary_to(self._codec.encode(packet), ancillary_data, address)
 
@@ -116,24 +116,25 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         ],
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
-        """Serves until cancelled or closed.
+        """Serve until cancelled or closed.
 
-        The datagrams of one address are handled one after the other, in the order of their reception, those of
-        different addresses at the same time.
+        Datagrams of one address are handled one at a time, in the order of reception. Different addresses are handled
+        concurrently.
 
         Parameters:
-            datagram_received_cb: makes the asynchronous generator that handles the datagrams of one sender: the one
-                that has come, and more if it wants. Each ``yield`` asks for a packet, and says how long to wait for it:
-                None, a number of seconds, or `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The
-                generator runs in one task, and in a copy of the current context. If it returns before its first
-                ``yield``, the datagram is discarded. What it raises is logged, unless it is `SystemExit`,
-                `KeyboardInterrupt` or the cancellation of that task.
-            task_group: where the tasks of the generators live; a private one if None. When the server is closed, those
-                in a private one are cancelled; otherwise, those that wait for a packet are closed, the others go on.
+            datagram_received_cb: the handler. It returns the asynchronous generator that handles the datagrams of one
+                sender: the first one, and more if the generator asks for them. Each ``yield`` requests a packet and
+                sets the time to wait for it: None, a number of seconds, or `RecvParams`. Errors are raised at the
+                ``yield``. The generator runs in one task, in a copy of the current context. If it returns before its
+                first ``yield``, the datagram is discarded. Its exceptions are logged, except for `SystemExit`,
+                `KeyboardInterrupt` and the cancellation of the task.
+            task_group: the group for the tasks of the generators. If None, the call creates its own, and closing the
+                server cancels its tasks. Otherwise, closing the server closes the generators that wait for a packet,
+                and the others continue.
 
         Raises:
             BusyResourceError: another task is serving.
-            OSError: ``EBADF``: the server is closed.
+            OSError: ``EBADF`` if the server is closed.
         """
         await self._serve(datagram_received_cb, self._contexts(), _log_error, task_group)
 
@@ -146,20 +147,20 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         ancillary_data_unused: Callable[[Any, _T_Address], object] | None = None,
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
-        """Like `serve`, on a listener that carries ancillary data.
+        """Like `serve`, on a listener that supports ancillary data.
 
         Parameters:
             datagram_received_cb: as in `serve`. A ``yield`` of `RecvParams` may claim the ancillary data of a datagram.
-            ancillary_bufsize: room for ancillary data, in bytes.
-            ancillary_data_unused: called with ancillary data that was not claimed, and the address of the sender. If
-                None, the file descriptors in such data are closed.
+            ancillary_bufsize: the buffer size for ancillary data, in bytes.
+            ancillary_data_unused: called with ancillary data that no ``yield`` claimed, and the address of the sender.
+                If None, the file descriptors in such data are closed.
             task_group: as in `serve`.
 
         Raises:
-            ValueError: *ancillary_bufsize* is no strictly positive integer.
-            UnsupportedOperation: the listener carries no ancillary data.
+            ValueError: *ancillary_bufsize* is not a strictly positive integer.
+            UnsupportedOperation: the listener does not support ancillary data.
 
-        Besides these, all that `serve` raises.
+        It also raises all errors of `serve`.
         """
         check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
         await self._serve(
@@ -184,7 +185,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         ancillary_bufsize: int | None = None,
         on_unused: Callable[[Any, Any], object] | None = None,
     ) -> NoReturn:
-        """Serves whatever *clients* has for the addresses of senders."""
+        """Serve with the client objects that *clients* creates for the addresses of senders."""
         dispatcher = DatagramDispatcher(
             handler,
             self._codec,

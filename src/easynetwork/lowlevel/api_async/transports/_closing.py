@@ -1,4 +1,4 @@
-"""How long closing may take, and closing several transports."""
+"""The time limit for a close, and closing several transports."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .abc import AsyncBaseTransport
 from .utils import aclose_forcefully
 
 CLOSE_TIMEOUT: Final = 30.0
-"""Seconds a graceful close may take. Otherwise, a peer that never reads would keep the connection for ever."""
+"""Time limit for a graceful close, in seconds. Otherwise, a peer that never reads would keep the connection open."""
 
 
 async def aclose_all(transports: Sequence[AsyncBaseTransport]) -> None:
-    """Closes *transports* one after the other. If one fails or is cancelled, those behind it are closed abruptly."""
+    """Close *transports* in order. If one close fails or is cancelled, close the remaining transports abruptly."""
     for index, transport in enumerate(transports):
         try:
             await transport.aclose()

@@ -1,4 +1,4 @@
-"""What a listener logs about TLS handshakes that have failed."""
+"""Log records of a listener about failed TLS handshakes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .abc import AsyncStreamTransport
 
 
 def keep_peer_name(transport: AsyncStreamTransport) -> Callable[[], str]:
-    """Return what tells how log records call the peer of *transport*, even once the transport is closed."""
+    """Return a function that returns the peer's name for log records, even after *transport* is closed."""
     try:
         names = keep_names(transport)
-    except Exception:  # the peer has gone already, or a transport of the user has no names
+    except Exception:  # the peer has already gone, or a custom transport has no addresses
         return lambda: "an unknown peer"
     return lambda: _to_str(names()[1])
 
@@ -38,10 +38,11 @@ def _to_str(address: object) -> str:
 
 
 def log_handshake_error(logger: logging.Logger, peer: str, exc: Exception) -> None:
-    """Log that the handshake with *peer* has failed.
+    """Log that the handshake with *peer* failed.
 
-    What the peer did is one line: a warning, or ``DEBUG`` if it only was too slow or has left, which port scanners and
-    health checks do all day. An exception of another kind is a bug in a callback of the context, with its traceback.
+    An error caused by the peer is one line: at `WARNING`, or at `DEBUG` if the peer was too slow or left, as port
+    scanners and health checks do all day. Any other exception is a bug in a callback of the TLS context, and its
+    traceback is logged too.
     """
     has_left = isinstance(exc, TimeoutError) or is_stream_end(exc) or getattr(exc, "errno", None) == errno.ENOTCONN
     log(

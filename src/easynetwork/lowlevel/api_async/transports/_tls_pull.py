@@ -1,4 +1,4 @@
-"""TLS over any stream transport, by awaiting its methods."""
+"""TLS over any stream transport, using only its public methods."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ _BUFSIZE: Final = 64 * 1024
 
 
 class PulledTLS(AsyncStreamTransport):
-    """The plaintext of a transport that carries ciphertext.
+    """The plaintext side of a transport that carries ciphertext.
 
-    Each direction of the transport below has a lock: receiving may have to send, and sending to receive.
+    Each direction of the underlying transport has a lock, because a receive may have to send, and a send may have to
+    receive.
     """
 
     __slots__ = (
@@ -55,14 +56,14 @@ class PulledTLS(AsyncStreamTransport):
         self._closing = False
         self._plaintext = BytesQueue()
         self._receive_guard = ResourceGuard("Another task is receiving from this transport")
-        self._pulling: CancelScope | None = None  # that of the latest wait for the transport below
+        self._pulling: CancelScope | None = None  # scope of the latest receive from the underlying transport
         self._pulls = 0
         self._close_lock = transport.backend().create_lock()
         self._receive_lock = transport.backend().create_fair_lock()
         self._send_lock = transport.backend().create_fair_lock()
 
     async def handshake(self) -> None:
-        """Does the handshake. Raises `ssl.SSLError` or `OSError` if it has failed."""
+        """Perform the handshake. Raise `ssl.SSLError` or `OSError` if it fails."""
         engine = self._engine
         data = b""
         try:
@@ -72,10 +73,10 @@ class PulledTLS(AsyncStreamTransport):
                 if not data:
                     engine.feed_eof()
         except Exception:
-            with contextlib.suppress(OSError):  # what went wrong is more telling than that the peer has gone since
+            with contextlib.suppress(OSError):  # the original error says more than a failed send of the alert
                 await self._flush()
             raise
-        self._plaintext.append(engine.decrypt(b""))  # what came along with the last message
+        self._plaintext.append(engine.decrypt(b""))  # plaintext that arrived with the last handshake message
         await self._flush()
 
     async def recv(self, bufsize: int) -> bytes:
@@ -118,7 +119,7 @@ class PulledTLS(AsyncStreamTransport):
 
     async def aclose(self) -> None:
         if not self._closing and self._pulling is not None:
-            self._pulling.cancel()  # whoever receives does not wait for the closing alert
+            self._pulling.cancel()  # a receiving task must not wait for the closing alert
         self._closing = True
         try:
             async with self._close_lock:
@@ -135,7 +136,7 @@ class PulledTLS(AsyncStreamTransport):
         _hooks.expect_input(self._transport)
 
     async def _shut_down(self) -> None:
-        """Exchanges the closing alerts. Closes the transport abruptly if that takes too long."""
+        """Exchange the closing alerts. Close the transport abruptly if this exceeds the shutdown timeout."""
         engine = self._engine
         if not engine.standard_compatible or engine.failure is not None:
             return
@@ -145,7 +146,7 @@ class PulledTLS(AsyncStreamTransport):
                 await self._flush()
                 while not engine.ended:
                     await self._pull()
-            except OSError:  # it is over in any case
+            except OSError:  # the connection is closed next in any case
                 pass
         if deadline.cancelled_caught():
             await aclose_forcefully(self._transport)
@@ -161,7 +162,7 @@ class PulledTLS(AsyncStreamTransport):
         return self._transport.extra_attributes
 
     async def _pull(self) -> None:
-        """Receives and decrypts something; returns at once if another task has done so meanwhile."""
+        """Receive and decrypt a chunk. Return at once if another task did so while this one waited for the lock."""
         pulls = self._pulls
         async with self._receive_lock:
             if self._pulls != pulls:
@@ -178,13 +179,13 @@ class PulledTLS(AsyncStreamTransport):
                     self._plaintext.append(plaintext)
             else:
                 self._engine.feed_eof()
-        # Who is sending sends this as well. Waiting for it would be a deadlock: the peer may not receive anything
-        # before we have.
+        # A sending task also sends this output. Waiting for that task here could deadlock: the peer may not read until
+        # this side has read.
         if self._engine.has_outgoing and not self._send_lock.locked():
             await self._flush()
 
     async def _flush(self) -> None:
-        """Sends the ciphertext that was made so far, and what is made meanwhile."""
+        """Send all pending ciphertext, including output added meanwhile."""
         async with self._send_lock:
             while data := self._engine.take_outgoing():
                 try:
@@ -192,8 +193,8 @@ class PulledTLS(AsyncStreamTransport):
                 except Exception:
                     raise
                 except BaseException:
-                    # Nobody knows how much of a record is on its way: nothing can follow it.
+                    # An unknown part of a TLS record has been sent, so no other record can follow.
                     self._engine.fail(
-                        error_from_errno(errno.ECONNABORTED, "sending was cancelled in the midst of a record")
+                        error_from_errno(errno.ECONNABORTED, "a send was cancelled in the middle of a TLS record")
                     )
                     raise

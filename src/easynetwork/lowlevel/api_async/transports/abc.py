@@ -1,4 +1,4 @@
-"""What an asynchronous transport has to offer. Subclass these to bring a transport of your own."""
+"""The interfaces of asynchronous transports. Subclass these to implement your own transport."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _T_Address = TypeVar("_T_Address")
 
 
 class AsyncBaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
-    """What all transports, listeners, endpoints and low-level servers have in common.
+    """Base class of all transports, listeners, endpoints and low-level servers.
 
-    ``async with`` closes on exit.
+    Leaving an ``async with`` block closes the object.
     """
 
     __slots__ = ("__weakref__",)
@@ -59,10 +59,10 @@ class AsyncBaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Close gracefully: what was accepted for sending is sent first.
+        """Close gracefully: send the accepted data first.
 
-        A byte stream whose peer has sent what was not received discards that, until the peer ends the stream, too, or
-        for some seconds. The peer would lose the end of what it was sent otherwise.
+        If a byte stream has unread input, the close discards input until the peer ends the stream too, or for some
+        seconds. Otherwise the system would reset the connection, and the peer would lose the end of the sent data.
 
         Idempotent. If cancelled, the transport is closed at once, unsent data is lost, and the cancellation propagates.
         """
@@ -70,12 +70,12 @@ class AsyncBaseTransport(typed_attr.TypedAttributeProvider, metaclass=ABCMeta):
 
     @abstractmethod
     def is_closing(self) -> bool:
-        """Returns true as soon as `aclose` was called. A connection that broke is not closing by that alone."""
+        """Return true once `aclose` has been called. A broken connection alone does not make it true."""
         raise NotImplementedError
 
     @abstractmethod
     def backend(self) -> AsyncBackend:
-        """Returns the backend this object works with."""
+        """Return the backend that this object uses."""
         raise NotImplementedError
 
 
@@ -85,12 +85,12 @@ class AsyncStreamReadTransport(AsyncBaseTransport):
     __slots__ = ()
 
     async def recv(self, bufsize: int) -> bytes:
-        """Receives at least one byte and at most *bufsize* bytes.
+        """Receive at least one byte and at most *bufsize* bytes.
 
         A cancelled call loses no data.
 
         Returns:
-            The bytes; ``b""`` at the end of the stream, and for a *bufsize* of 0, which waits for nothing.
+            The bytes. ``b""`` means the end of the stream. A *bufsize* of 0 returns ``b""`` at once.
 
         Raises:
             ValueError: *bufsize* is negative.
@@ -109,10 +109,10 @@ class AsyncStreamReadTransport(AsyncBaseTransport):
 
     @abstractmethod
     async def recv_into(self, buffer: WriteableBuffer) -> int:
-        """Receives at least one byte into *buffer*, a writable contiguous buffer.
+        """Receive at least one byte into *buffer*, a writable contiguous buffer.
 
         Returns:
-            The number of bytes written; 0 at the end of the stream, and for an empty *buffer*, which waits for nothing.
+            The number of bytes written. 0 means the end of the stream. An empty *buffer* returns 0 at once.
 
         Raises:
             BusyResourceError: another task is receiving.
@@ -121,22 +121,22 @@ class AsyncStreamReadTransport(AsyncBaseTransport):
         raise NotImplementedError
 
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        """Like `recv`, together with ancillary data: a list of ``(level, type, data)`` as :manpage:`recvmsg(2)` gives.
+        """Receive like `recv`, with ancillary data: a list of ``(level, type, data)``, as in :manpage:`recvmsg(2)`.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. What it left is closed; the bytes stay for the next call.
+            UnsupportedOperation: this transport does not support ancillary data.
+            OSError: ``EMSGSIZE`` if the system truncated the ancillary data, because *ancillary_bufsize* is too small
+                or file descriptors ran out. The descriptors received are closed; the next call returns the bytes.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
     async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
-        """Like `recv_into`, together with ancillary data.
+        """Receive like `recv_into`, with ancillary data.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. What it left is closed; the bytes stay for the next call.
+            UnsupportedOperation: this transport does not support ancillary data.
+            OSError: ``EMSGSIZE`` if the system truncated the ancillary data, because *ancillary_bufsize* is too small
+                or file descriptors ran out. The descriptors received are closed; the next call returns the bytes.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -148,10 +148,10 @@ class AsyncStreamWriteTransport(AsyncBaseTransport):
 
     @abstractmethod
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends *data*, any contiguous buffer of bytes.
+        """Send *data*, any contiguous buffer of bytes.
 
-        Returns when the data was accepted for sending and no more than a bounded amount waits in memory. If cancelled,
-        it is unknown how much was sent.
+        Return once the data has been accepted and only a bounded amount waits in memory. After a cancellation, an
+        unknown part of *data* may have been sent.
 
         Raises:
             OSError: the connection broke or the transport is closed.
@@ -159,17 +159,17 @@ class AsyncStreamWriteTransport(AsyncBaseTransport):
         raise NotImplementedError
 
     async def send_all_from_iterable(self, iterable_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
-        """Sends several pieces as one. The iterable is consumed before the first byte is sent."""
+        """Send several buffers as one. The iterable is consumed before the first byte is sent."""
         await self.send_all(b"".join(iterable_of_data))
 
     async def send_all_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
     ) -> None:
-        """Sends all pieces together with *ancillary_data* in one :manpage:`sendmsg(2)`.
+        """Send all buffers and *ancillary_data* in one :manpage:`sendmsg(2)` call.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
-            OSError: ``EMSGSIZE``: the data does not fit in one call.
+            UnsupportedOperation: this transport does not support ancillary data.
+            OSError: ``EMSGSIZE`` if the data does not fit in one call.
         """
         raise UnsupportedOperation("This transport does not support sending ancillary data")
 
@@ -181,10 +181,10 @@ class AsyncStreamTransport(AsyncStreamWriteTransport, AsyncStreamReadTransport):
 
     @abstractmethod
     async def send_eof(self) -> None:
-        """Sends what was accepted, then closes the sending direction. Receiving stays possible.
+        """Send the accepted data, then close the sending direction. Receiving remains possible.
 
         Raises:
-            UnsupportedOperation: the transport cannot be closed in one direction only (TLS).
+            UnsupportedOperation: the transport cannot close one direction only (TLS).
         """
         raise NotImplementedError
 
@@ -196,7 +196,7 @@ class AsyncDatagramReadTransport(AsyncBaseTransport):
 
     @abstractmethod
     async def recv(self) -> bytes:
-        """Receives one datagram; an empty one is a datagram like any other.
+        """Receive one datagram. It may be empty.
 
         Raises:
             BusyResourceError: another task is receiving.
@@ -205,12 +205,12 @@ class AsyncDatagramReadTransport(AsyncBaseTransport):
         raise NotImplementedError
 
     async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        """Like `recv`, together with ancillary data.
+        """Receive like `recv`, with ancillary data: a list of ``(level, type, data)``, as in :manpage:`recvmsg(2)`.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
-            OSError: ``EMSGSIZE``: the system has truncated the ancillary data, for lack of room or of free file
-                descriptors. What it left is closed; the bytes stay for the next call.
+            UnsupportedOperation: this transport does not support ancillary data.
+            OSError: ``EMSGSIZE`` if the system truncated the ancillary data, because *ancillary_bufsize* is too small
+                or file descriptors ran out. The descriptors received are closed; the next call returns the datagram.
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
@@ -222,7 +222,7 @@ class AsyncDatagramWriteTransport(AsyncBaseTransport):
 
     @abstractmethod
     async def send(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends one datagram.
+        """Send one datagram.
 
         Raises:
             OSError: the transport is closed, the datagram is too long (``EMSGSIZE``), or the network reported an error.
@@ -230,16 +230,16 @@ class AsyncDatagramWriteTransport(AsyncBaseTransport):
         raise NotImplementedError
 
     async def send_with_ancillary(self, data: bytes | bytearray | memoryview, ancillary_data: Any) -> None:
-        """Like `send`, together with ancillary data.
+        """Send like `send`, with ancillary data.
 
         Raises:
-            UnsupportedOperation: this transport carries no ancillary data.
+            UnsupportedOperation: this transport does not support ancillary data.
         """
         raise UnsupportedOperation("This transport does not support sending ancillary data")
 
 
 class AsyncDatagramTransport(AsyncDatagramWriteTransport, AsyncDatagramReadTransport):
-    """Datagrams to and from one peer."""
+    """A datagram transport connected to one peer."""
 
     __slots__ = ()
 
@@ -255,21 +255,21 @@ class AsyncListener(AsyncBaseTransport, Generic[_T_co]):
         handler: Callable[[_T_co], Coroutine[Any, Any, None]],
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
-        """Accepts connections until cancelled or closed; each is handed to *handler* in a task of its own.
+        """Accept connections until cancelled or closed. Run *handler* in a new task for each connection.
 
         Parameters:
-            handler: gets the transport of the new connection, and owns it.
-            task_group: where the tasks live; a private one if None.
+            handler: called with the transport of the new connection, which it then owns.
+            task_group: the group for the tasks. If None, the call creates its own.
 
         Raises:
             BusyResourceError: another task is serving.
-            OSError: ``EBADF``: the listener is closed.
+            OSError: ``EBADF`` if the listener is closed.
         """
         raise NotImplementedError
 
 
 class AsyncDatagramListener(AsyncBaseTransport, Generic[_T_Address]):
-    """Receives datagrams from anyone and sends to anyone."""
+    """A datagram socket that receives from any peer and sends to any peer."""
 
     __slots__ = ()
 
@@ -279,13 +279,17 @@ class AsyncDatagramListener(AsyncBaseTransport, Generic[_T_Address]):
         handler: Callable[[bytes, _T_Address], Coroutine[Any, Any, None]],
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
-        """Receives datagrams until cancelled or closed; each is handed to *handler* in a task of its own.
+        """Receive datagrams until cancelled or closed. Run *handler* in a new task for each datagram.
 
-        The tasks are started in the order of reception.
+        The tasks start in the order of reception.
+
+        Parameters:
+            handler: called with the datagram and the address of its sender.
+            task_group: the group for the tasks. If None, the call creates its own.
 
         Raises:
             BusyResourceError: another task is serving.
-            OSError: ``EBADF``: the listener is closed.
+            OSError: ``EBADF`` if the listener is closed.
         """
         raise NotImplementedError
 
@@ -295,39 +299,39 @@ class AsyncDatagramListener(AsyncBaseTransport, Generic[_T_Address]):
         ancillary_bufsize: int,
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
-        """Like `serve`; *handler* also gets the ancillary data of the datagram.
+        """Like `serve`, but also pass the ancillary data of the datagram to *handler*.
 
-        If the system has truncated that, iterating over it raises `OSError` (``EMSGSIZE``), and its descriptors are
-        closed already.
+        If the system truncated the ancillary data, iterating over it raises `OSError` (``EMSGSIZE``), and its
+        descriptors are already closed.
 
         Raises:
-            UnsupportedOperation: this listener carries no ancillary data.
+            UnsupportedOperation: this listener does not support ancillary data.
         """
         raise UnsupportedOperation("This listener does not support receiving ancillary data")
 
     @property
     def dropped_datagrams(self) -> int:
-        """How many datagrams were received and lost, because nobody has read them in time. 0 if that is not known.
+        """The number of datagrams that arrived but were dropped because they were not read in time. 0 if unknown.
 
-        The sockets of this library know it on Linux, exactly. Once the listener is closed, the last number.
+        The sockets of this library know the exact number on Linux. After the listener is closed, the number stays.
         """
         return 0
 
     @abstractmethod
     async def send_to(self, data: bytes | bytearray | memoryview, address: _T_Address) -> None:
-        """Sends one datagram to *address*. Many tasks may do so at once.
+        """Send one datagram to *address*. Several tasks may send at the same time.
 
         Raises:
-            OSError: the listener is closed (``EBADF``), the datagram is too long (``EMSGSIZE``), ...
+            OSError: for example if the listener is closed (``EBADF``) or the datagram is too long (``EMSGSIZE``).
         """
         raise NotImplementedError
 
     async def send_with_ancillary_to(
         self, data: bytes | bytearray | memoryview, ancillary_data: Any, address: _T_Address
     ) -> None:
-        """Like `send_to`, together with ancillary data.
+        """Send like `send_to`, with ancillary data.
 
         Raises:
-            UnsupportedOperation: this listener carries no ancillary data.
+            UnsupportedOperation: this listener does not support ancillary data.
         """
         raise UnsupportedOperation("This listener does not support sending ancillary data")

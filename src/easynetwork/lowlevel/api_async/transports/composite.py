@@ -1,4 +1,4 @@
-"""Transports made of two: one to send, one to receive. Two pipes, for instance."""
+"""Transports composed of a sending and a receiving transport, for example two pipes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _T_ReceiveDatagramTransport = TypeVar("_T_ReceiveDatagramTransport", bound=Async
 
 
 class _Stapled(AsyncBaseTransport):
-    """What two transports are together, whatever they carry."""
+    """The common part of stapled transports."""
 
     __slots__ = ()
 
@@ -44,17 +44,17 @@ class _Stapled(AsyncBaseTransport):
 
     def __post_init__(self) -> None:
         if self.send_transport.backend() is not self.receive_transport.backend():
-            raise RuntimeError("The transports to send and to receive must have the same backend object")
+            raise RuntimeError("The sending and the receiving transport must have the same backend object")
 
     async def aclose(self) -> None:
-        """Closes the transport to send, then the one to receive.
+        """Close the sending transport, then the receiving transport.
 
-        If the former fails or is cancelled, the latter is closed abruptly.
+        If closing the first fails or is cancelled, the second is closed abruptly.
         """
         await aclose_all((self.send_transport, self.receive_transport))
 
     def is_closing(self) -> bool:
-        """Returns whether both transports are closing."""
+        """Return whether both transports are closing."""
         return self.send_transport.is_closing() and self.receive_transport.is_closing()
 
     def backend(self) -> AsyncBackend:
@@ -62,7 +62,7 @@ class _Stapled(AsyncBaseTransport):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        """Those of both transports. Where both have one, it is that of the transport to receive."""
+        """The attributes of both transports. The receiving transport takes precedence."""
         return {**self.send_transport.extra_attributes, **self.receive_transport.extra_attributes}
 
 
@@ -72,19 +72,19 @@ class _Stapled(AsyncBaseTransport):
 class AsyncStapledStreamTransport(
     _Stapled, AsyncStreamTransport, Generic[_T_SendStreamTransport, _T_ReceiveStreamTransport]
 ):
-    """A byte stream whose two directions are transports of their own. It owns both.
+    """A byte stream made of one transport per direction. It owns both transports.
 
     Raises:
-        RuntimeError: they do not have the same backend object.
+        RuntimeError: the transports do not have the same backend object.
     """
 
     __slots__ = ("receive_transport", "send_transport")
 
     send_transport: _T_SendStreamTransport
-    """Sends."""
+    """The sending transport."""
 
     receive_transport: _T_ReceiveStreamTransport
-    """Receives."""
+    """The receiving transport."""
 
     async def recv(self, bufsize: int) -> bytes:
         return await self.receive_transport.recv(bufsize)
@@ -110,11 +110,11 @@ class AsyncStapledStreamTransport(
         await self.send_transport.send_all_with_ancillary(iterable_of_data, ancillary_data)
 
     async def send_eof(self) -> None:
-        """Closes the sending direction: the whole transport to send, if that has no other way."""
+        """Close the sending direction. If the sending transport cannot do that, close it completely."""
         if isinstance(self.send_transport, AsyncStreamTransport):
             try:
                 return await self.send_transport.send_eof()
-            except NotImplementedError:  # or UnsupportedOperation, which is one
+            except NotImplementedError:  # includes UnsupportedOperation, a subclass
                 pass
         return await self.send_transport.aclose()
 
@@ -125,7 +125,7 @@ class AsyncStapledStreamTransport(
         return _hooks.chunk_receiver(self.receive_transport)
 
     def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
-        if isinstance(self.receive_transport, AsyncStreamTransport):  # it may know a shorter way
+        if isinstance(self.receive_transport, AsyncStreamTransport):  # it may have a faster driver
             return _hooks.driver_of(self.receive_transport, dispatcher)
         return _pull.PullingDriver(self, dispatcher)
 
@@ -136,19 +136,19 @@ class AsyncStapledStreamTransport(
 class AsyncStapledDatagramTransport(
     _Stapled, AsyncDatagramTransport, Generic[_T_SendDatagramTransport, _T_ReceiveDatagramTransport]
 ):
-    """Datagrams to and from one peer, by one transport for each direction. It owns both.
+    """A datagram transport made of one transport per direction. It owns both transports.
 
     Raises:
-        RuntimeError: they do not have the same backend object.
+        RuntimeError: the transports do not have the same backend object.
     """
 
     __slots__ = ("receive_transport", "send_transport")
 
     send_transport: _T_SendDatagramTransport
-    """Sends."""
+    """The sending transport."""
 
     receive_transport: _T_ReceiveDatagramTransport
-    """Receives."""
+    """The receiving transport."""
 
     async def recv(self) -> bytes:
         return await self.receive_transport.recv()

@@ -1,4 +1,4 @@
-"""TLS over stream transports, and over the connections that a listener accepts."""
+"""TLS for stream transports and for listeners."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _logger = logging.getLogger(__name__)
 
 
 class AsyncTLSStreamTransport(AsyncStreamTransport):
-    """A stream transport that encrypts what it sends (TLS 1.2: :rfc:`5246`, TLS 1.3: :rfc:`8446`). See `wrap`."""
+    """A stream transport encrypted with TLS (TLS 1.2: :rfc:`5246`, TLS 1.3: :rfc:`8446`). Create it with `wrap`."""
 
     __slots__ = ("_engine", "_plain")
 
@@ -70,25 +70,25 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         standard_compatible: bool = True,
         session: SSLSession | None = None,
     ) -> Self:
-        """Does the handshake over *transport*, which belongs to the new transport from now on.
+        """Perform the TLS handshake over *transport* and return the encrypted transport, which owns *transport*.
 
         Parameters:
-            transport: a connected transport. If anything fails, or the call is cancelled, it is closed abruptly.
-            ssl_context: settings and certificates.
-            handshake_timeout: how many seconds the handshake may take; 60 if None.
-            shutdown_timeout: how many seconds `aclose` waits for the peer to close, too; 30 if None.
-            server_side: which side of the handshake to play; that of the server if there is no *server_hostname*.
-            server_hostname: the name that the certificate of the server has to be valid for.
-            standard_compatible: whether TLS has to be closed before the connection is. Without the closing alert,
-                nobody knows whether the stream was cut by an attacker.
+            transport: a connected transport. It is closed abruptly if the call fails or is cancelled.
+            ssl_context: the TLS settings and certificates.
+            handshake_timeout: the time limit for the handshake, in seconds; 60 if None.
+            shutdown_timeout: the time that `aclose` waits for the peer to close TLS too, in seconds; 30 if None.
+            server_side: whether to act as the server. If None, act as the server if *server_hostname* is missing.
+            server_hostname: the name that the server's certificate must be valid for.
+            standard_compatible: whether TLS must be closed before the connection. Without the closing alert, an
+                attacker can truncate the stream unnoticed.
             session: the session to resume (clients, up to TLS 1.2).
 
         Raises:
-            ssl.SSLError: the handshake has failed.
+            ssl.SSLError: the handshake failed.
             ssl.SSLCertVerificationError: a certificate was refused.
-            TimeoutError: it has taken too long.
+            TimeoutError: the handshake took longer than *handshake_timeout*.
             OSError: the connection broke.
-            ValueError: a time-out is negative or NaN, or *ssl_context* wants to check a name that is missing.
+            ValueError: a timeout is negative or NaN, or *ssl_context* must check a host name but none was given.
         """
         if handshake_timeout is None:
             handshake_timeout = SSL_HANDSHAKE_TIMEOUT
@@ -110,20 +110,20 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
                     plain = pulled = PulledTLS(transport, engine, shutdown_timeout)
                     await pulled.handshake()
         except BaseException:
-            await backend.cancel_shielded_coro_yield()  # the alert that tells the peer why leaves first
+            await backend.cancel_shielded_coro_yield()  # let an alert that explains the failure leave first
             await aclose_forcefully(transport)
             raise
         return cls(_plain=plain, _engine=engine)
 
     async def recv(self, bufsize: int) -> bytes:
-        """Receives at least one byte and at most *bufsize* bytes. A cancelled call loses no data.
+        """Receive at least one byte and at most *bufsize* bytes. A cancelled call loses no data.
 
         Returns:
             The bytes; ``b""`` once the peer has closed TLS, or this side has called `aclose`.
 
         Raises:
-            ssl.SSLEOFError: the connection ended without a closing alert, and is to be ``standard_compatible``.
-            ssl.SSLError: what was received is no TLS.
+            ssl.SSLEOFError: the connection ended without a closing alert, and ``standard_compatible`` is true.
+            ssl.SSLError: the received bytes are not valid TLS.
             BusyResourceError: another task is receiving.
             OSError: the connection broke.
         """
@@ -135,7 +135,7 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
             raise
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
-        """Like `recv`, into *buffer*. Returns the number of bytes; 0 at the end."""
+        """Receive like `recv`, into *buffer*. Return the number of bytes; 0 at the end."""
         try:
             return await self._plain.recv_into(buffer)
         except OSError:
@@ -152,7 +152,9 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
             raise
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send *data*. The peer may have sent its closing alert: that ends its own direction only.
+        """Send *data*. This also works after the closing alert of the peer, which ends only the peer's direction.
+
+        After a cancellation, an unknown part of *data* may have been sent.
 
         Raises:
             ConnectionAbortedError: this side has called `aclose`.
@@ -170,7 +172,7 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
             raise error_from_errno(errno.ECONNABORTED)
 
     async def send_eof(self) -> None:
-        """Is not supported; the connection stays as it is.
+        """Raise `UnsupportedOperation`: TLS does not support closing one direction. The connection is unchanged.
 
         Raises:
             UnsupportedOperation: always.
@@ -181,10 +183,10 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         return self._plain.is_closing()
 
     async def aclose(self) -> None:
-        """Sends what was accepted and the closing alert, waits for that of the peer, and closes the connection.
+        """Send the accepted data and the closing alert, wait for the peer's closing alert, and close the connection.
 
-        Without ``standard_compatible``, no alerts are exchanged. A peer that takes longer than the *shutdown_timeout*
-        is not waited for. If cancelled, the connection is closed at once, and the cancellation propagates.
+        Without ``standard_compatible``, no alerts are exchanged. The wait ends after *shutdown_timeout* seconds. If
+        cancelled, the connection is closed at once, and the cancellation propagates.
         """
         self._expect_tickets()
         await self._plain.aclose()
@@ -220,20 +222,20 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
 
 
 class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
-    """Does the handshake, as the server, with each connection that another listener accepts.
+    """Performs the server side of the TLS handshake on each connection that another listener accepts.
 
     Parameters:
-        listener: accepts the connections. Owned by the new listener.
-        ssl_context: settings and certificates.
-        handshake_timeout: how many seconds a handshake may take; 60 if None.
-        shutdown_timeout: how many seconds a close waits for the peer to close, too; 30 if None.
-        standard_compatible: whether TLS has to be closed before the connection is.
-        handshake_error_handler: gets the exception of each handshake that fails. By default, one line is logged: a
-            warning, or ``DEBUG`` if the peer was too slow or has left.
+        listener: accepts the connections. The new listener owns it.
+        ssl_context: the TLS settings and certificates.
+        handshake_timeout: the time limit for a handshake, in seconds; 60 if None.
+        shutdown_timeout: the time that a close waits for the peer to close TLS too, in seconds; 30 if None.
+        standard_compatible: whether TLS must be closed before the connection.
+        handshake_error_handler: called with the exception of each failed handshake. By default, one line is logged, at
+            `WARNING`, or at `DEBUG` if the peer was too slow or left.
 
     Raises:
         TypeError: *ssl_context* is not an `ssl.SSLContext`.
-        ValueError: *ssl_context* is for clients only; a time-out is negative or NaN.
+        ValueError: *ssl_context* is for clients only; a timeout is negative or NaN.
     """
 
     __slots__ = ("_handle_error", "_listener", "_logger", "_ssl_context", "_standard_compatible", "_wrap")
@@ -254,7 +256,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         self._ssl_context = ssl_context
         self._standard_compatible = standard_compatible
         self._handle_error = handshake_error_handler
-        self._logger = _logger  # servers have one of their own
+        self._logger = _logger  # servers replace it with their own logger
         self._wrap = partial(
             AsyncTLSStreamTransport.wrap,
             ssl_context=ssl_context,
@@ -277,13 +279,13 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         handler: Callable[[AsyncTLSStreamTransport], Coroutine[Any, Any, None]],
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
-        """Accepts connections until cancelled or closed. Each handshake is done in the task of its connection.
+        """Accept connections until cancelled or closed. Each handshake runs in the task of its connection.
 
-        A connection whose handshake fails is closed abruptly, and never reaches *handler*.
+        A connection whose handshake fails is closed abruptly and never reaches *handler*.
 
         Raises:
             BusyResourceError: another task is serving.
-            OSError: ``EBADF``: the listener is closed.
+            OSError: ``EBADF`` if the listener is closed.
         """
         await self._listener.serve(partial(self._serve_connection, handler), task_group)
 
@@ -304,7 +306,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
             except BaseException as crash:
                 fault, ending = split_fault(crash)
                 if fault is not None:
-                    log(_logger, logging.WARNING, "The handler of failed TLS handshakes has failed", exc_info=fault)
+                    log(_logger, logging.WARNING, "The TLS handshake error handler raised an exception", exc_info=fault)
                 if ending is not None:
                     raise ending
             return
@@ -315,7 +317,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         return self._listener.is_closing()
 
     async def aclose(self) -> None:
-        """Closes the listener below. Connections are not touched."""
+        """Close the underlying listener. Established connections continue."""
         await self._listener.aclose()
 
     def backend(self) -> AsyncBackend:

@@ -1,4 +1,4 @@
-"""What can be done with anything that closes asynchronously."""
+"""Helpers for all objects with an asynchronous close."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class _TransportLike(Protocol):
 
 
 async def aclose_forcefully(transport: _TransportLike) -> None:
-    """Closes *transport* abruptly: at once, and what it has not sent is lost.
+    """Close *transport* at once. Unsent data is lost.
 
-    It is closed by an ``aclose()`` that is cancelled from the start. That cancellation does not reach the caller.
+    The function calls ``aclose()`` in a cancelled scope. That cancellation does not reach the caller.
     """
     with transport.backend().move_on_after(0):
         await transport.aclose()

@@ -1,4 +1,4 @@
-"""The backend on asyncio, with whatever event loop is running: its own, or uvloop."""
+"""The asyncio backend. It runs on any asyncio event loop, including uvloop."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _T_PosArgs = TypeVarTuple("_T_PosArgs")
 
 
 class AsyncIOBackend(AsyncBackend):
-    """The backend on asyncio."""
+    """The asyncio backend."""
 
     __slots__ = ()
 
@@ -71,13 +71,13 @@ class AsyncIOBackend(AsyncBackend):
         *args: *_T_PosArgs,
         runner_options: Mapping[str, Any] | None = None,
     ) -> _T:
-        """Runs ``coro_func(*args)`` by `asyncio.Runner`, on uvloop where that is installed.
+        """Run ``coro_func(*args)`` with `asyncio.Runner`, on uvloop if it is installed.
 
         Parameters:
-            coro_func: what to run.
-            args: its arguments.
-            runner_options: keyword arguments of `asyncio.Runner`. Give ``loop_factory`` for another event loop, for
-                instance `asyncio.new_event_loop`.
+            coro_func: the coroutine function to run.
+            args: its positional arguments.
+            runner_options: keyword arguments of `asyncio.Runner`. Pass ``loop_factory`` to select another event loop,
+                for example `asyncio.new_event_loop`.
         """
         options: dict[str, Any] = {"loop_factory": _new_event_loop, **(runner_options or {})}
         name_before = sniffio.thread_local.name
@@ -133,7 +133,7 @@ class AsyncIOBackend(AsyncBackend):
         return asyncio.Lock()
 
     def create_fair_lock(self) -> ILock:
-        return asyncio.Lock()  # first come, first served
+        return asyncio.Lock()  # already first come, first served
 
     def create_event(self) -> IEvent:
         return asyncio.Event()

@@ -1,4 +1,4 @@
-"""The backend on trio."""
+"""The trio backend."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _T_PosArgs = TypeVarTuple("_T_PosArgs")
 
 
 class TrioBackend(AsyncBackend):
-    """The backend on trio."""
+    """The trio backend."""
 
     __slots__ = ()
 
@@ -62,18 +62,18 @@ class TrioBackend(AsyncBackend):
         *args: *_T_PosArgs,
         runner_options: Mapping[str, Any] | None = None,
     ) -> _T:
-        """Runs ``coro_func(*args)`` by `trio.run`.
+        """Run ``coro_func(*args)`` with `trio.run`.
 
-        As on asyncio, Ctrl-C is for the main task, which gets it at its next checkpoint, and can end all others in an
-        orderly way. Trio's own default is to interrupt any task anywhere.
+        As on asyncio, Ctrl-C interrupts only the main task, at its next checkpoint, so that it can end the other tasks
+        cleanly. By default, trio would interrupt any task at any point.
 
         Parameters:
-            coro_func: what to run.
-            args: its arguments.
+            coro_func: the coroutine function to run.
+            args: its positional arguments.
             runner_options: keyword arguments of `trio.run`.
 
         Raises:
-            KeyboardInterrupt: by itself, even if nurseries have made groups of it on its way.
+            KeyboardInterrupt: Ctrl-C was pressed. Raised bare, even if nurseries have wrapped it in groups.
         """
         options = {"restrict_keyboard_interrupt_to_checkpoints": True, **(runner_options or {})}
         try:

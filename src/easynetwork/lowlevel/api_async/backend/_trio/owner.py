@@ -1,4 +1,4 @@
-"""What everything that owns a socket has in common."""
+"""Base class of all objects that own a socket."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class SocketOwner(AsyncBaseTransport):
-    """A non-blocking socket, which it owns. Dropped while open, it warns and closes the socket."""
+    """Owns a non-blocking socket. If dropped while open, it emits a warning and closes the socket."""
 
     __slots__ = ("_backend", "_socket")
 
     KIND: ClassVar = "transport"
-    """What it is called in the warning."""
+    """The kind of object that the warning names."""
 
     def __init__(self, backend: AsyncBackend, sock: _socket.socket) -> None:
         self._backend = backend

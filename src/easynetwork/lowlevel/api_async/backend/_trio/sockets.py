@@ -1,7 +1,7 @@
-"""Waiting for sockets, and closing them under those who wait.
+"""Wait for sockets, and wake waiting tasks when a socket is closed.
 
-The sockets are those of the standard library. Each call of trio's own ones is a checkpoint, with a turn of the event
-loop, even when there is nothing to wait for; and they know no call that does not wait.
+The sockets are those of the standard library. Each call of trio's own sockets is a checkpoint, which costs an iteration
+of the event loop even if the call would not block, and trio offers no non-blocking calls.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from easynetwork.lowlevel._sockets.unix_connect import FULL_PEER_DELAYS
 _T = TypeVar("_T")
 
 _READS_PER_TURN: Final = 64
-"""How often one task may read without waiting before all others get their turn."""
+"""Number of reads by one task without a wait before other tasks get their turn."""
 
 
 async def wait_readable(sock: _socket.socket) -> None:
-    """Waits until something can be received, or accepted, without waiting.
+    """Wait until *sock* is readable: it has data, or a connection to accept.
 
     Raises:
-        BusyResourceError: another task is waiting for that.
-        OSError: ``EBADF``: the socket is closed, or was by `close_socket` meanwhile.
+        BusyResourceError: another task is already waiting to read.
+        OSError: ``EBADF`` if the socket is closed, or if `close_socket` closes it during the wait.
     """
     _check_open(sock)
     try:
@@ -43,7 +43,7 @@ async def wait_readable(sock: _socket.socket) -> None:
 
 
 async def wait_writable(sock: _socket.socket) -> None:
-    """Waits until something can be sent without waiting. Raises as `wait_readable`."""
+    """Wait until *sock* is writable. Raise the same errors as `wait_readable`."""
     _check_open(sock)
     try:
         await trio.lowlevel.wait_writable(sock)
@@ -55,7 +55,7 @@ _WAIT_ERRORS: Final = (trio.ClosedResourceError, trio.BusyResourceError)
 
 
 def _check_open(sock: _socket.socket) -> None:
-    # Trio takes the first closed socket that somebody waits for to be waited for ever after, and all others for it.
+    # With a closed socket (file descriptor -1), trio would wait forever, and report busy for every other closed socket.
     if sock.fileno() < 0:
         raise error_from_errno(errno.EBADF)
 
@@ -67,9 +67,9 @@ def _translated(exc: Exception) -> Exception:
 
 
 class SocketReader:
-    """Reads a socket by its own methods, for one task at a time.
+    """Reads a socket through its own methods, for one task at a time.
 
-    Nothing is read before somebody asks: what arrives meanwhile stays in the system, which bounds it.
+    Nothing is read until a task asks: data waits in the buffer of the system, which limits it.
     """
 
     __slots__ = ("_is_busy", "_reads", "_socket")
@@ -77,18 +77,19 @@ class SocketReader:
     def __init__(self, sock: _socket.socket) -> None:
         self._socket = sock
         self._is_busy = False
-        self._reads = 0  # since one had to wait
+        self._reads = 0  # number of reads since the last wait
 
     async def read(self, attempt: Callable[[], _T], *, wait_first: bool = False) -> _T:
-        """Returns what *attempt* does, tried again each time when there may be something to read.
+        """Return the result of *attempt*. Retry while it would block, whenever the socket becomes readable.
 
         Parameters:
-            attempt: reads something, without waiting.
-            wait_first: there was nothing left the last time: it is not worth an attempt, unless there is no time.
+            attempt: reads from the socket without waiting.
+            wait_first: wait before the first attempt, because the last read emptied the socket. Ignored if the deadline
+                of the task has passed.
 
         Raises:
-            BusyResourceError: another task is reading.
-            OSError: what *attempt* raises, ``EBADF`` once the socket is closed.
+            BusyResourceError: another task is already reading.
+            OSError: raised by *attempt*; ``EBADF`` once the socket is closed.
         """
         if self._is_busy:
             raise BusyResourceError("Another task is receiving from this socket")
@@ -114,15 +115,15 @@ class SocketReader:
 
 
 def _may_wait() -> bool:
-    # Who does not wait gets what is there. Asking the system for that takes longer than asking trio.
+    # A task whose deadline has passed still gets data that is there. Asking trio first is cheaper than a system call.
     deadline = trio.current_effective_deadline()
     return deadline == math.inf or deadline > trio.current_time()
 
 
 async def call_when_writable(sock: _socket.socket, call: Callable[[], _T]) -> _T:
-    """Returns the result of *call*, repeated until it need not wait for room to send.
+    """Return the result of *call*. Retry while it would block, whenever the socket becomes writable.
 
-    Of several tasks that use it at a time, all but one may wait a little longer than need be.
+    If several tasks call this at the same time, all but one may wait slightly longer than necessary.
     """
     delay, longest_delay = FULL_PEER_DELAYS
     while True:
@@ -134,14 +135,14 @@ async def call_when_writable(sock: _socket.socket, call: Callable[[], _T]) -> _T
         try:
             return call()
         except BlockingIOError:
-            # A Unix socket that can be written means its own buffer: the queue of the receiver is full, and nothing
-            # will tell when it is not.
+            # For a Unix socket, writable only means room in its own buffer. The queue of the receiver is full, and the
+            # system does not signal when it has room again.
             await trio.sleep(delay)
             delay = min(2 * delay, longest_delay)
 
 
 async def connect_socket(sock: _socket.socket, address: Any) -> None:
-    """Connects *sock*, a TCP one. Raises `OSError` with a text that contains *address*."""
+    """Connect *sock*, a TCP socket. Raise `OSError` with *address* in its message."""
     try:
         try:
             sock.connect(address)
@@ -153,8 +154,8 @@ async def connect_socket(sock: _socket.socket, address: Any) -> None:
 
 
 def close_socket(sock: _socket.socket) -> None:
-    """Closes *sock*. Who waits for it gets ``EBADF``. Idempotent; allowed outside of an event loop, too."""
+    """Close *sock*. Tasks that wait for it get ``EBADF``. Idempotent, and also allowed outside an event loop."""
     if sock.fileno() >= 0:
-        with suppress(RuntimeError):  # no event loop: nobody waits
+        with suppress(RuntimeError):  # without an event loop, no task waits
             trio.lowlevel.notify_closing(sock)
         sock.close()

@@ -108,7 +108,7 @@ async def test_a_shortage_during_a_burst_is_noticed_and_logged(
         await remote.connect(1)
         [record] = caplog.records
         assert record.levelname == "ERROR"
-        assert "may have been closed" in record.getMessage()
+        assert "may have closed connections" in record.getMessage()
 
 
 @pytest.mark.parametrize("during", ["a burst", "a quiet time"])

@@ -510,7 +510,7 @@ async def test_a_portal_may_be_left_by_another_task(backend: AsyncBackend, runs:
 
 async def test_a_scope_left_by_another_task_or_out_of_order_is_an_error(backend: AsyncBackend) -> None:
     async def leave_scope() -> None:
-        with pytest.raises(RuntimeError, match="task that has entered it"):
+        with pytest.raises(RuntimeError, match="task that entered it"):
             outer.__exit__(None, None, None)
 
     async with backend.create_task_group():

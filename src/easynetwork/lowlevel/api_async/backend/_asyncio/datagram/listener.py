@@ -1,4 +1,4 @@
-"""Datagrams from and to anyone: UDP and Unix sockets."""
+"""Datagram listeners on asyncio: UDP and Unix sockets."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 DATAGRAMS_PER_TURN: Final = 64
-"""How many datagrams are read before everything else in the event loop gets its turn."""
+"""Number of datagrams to read before the rest of the event loop gets its turn."""
 
 _logger = logging.getLogger(__name__)
 
 ERROR_DELAY: Final = 0.1
-"""Seconds without reading after a second error in a row: the system may be short of something."""
+"""Seconds without reading after two errors in a row, because the system may be short of a resource."""
 
 
 class AsyncioDatagramListener(AsyncDatagramListener[Any]):
-    """A socket that reads while somebody serves. What has no time to be read waits in the queue of the system."""
+    """A socket that is read only while it is served. Until then, datagrams wait in the queue of the system."""
 
     __slots__ = ("_backend", "_dropped", "_readiness", "_recvfrom", "_sendto", "_stopped")
 
@@ -51,7 +51,7 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
         self._readiness = Readiness(asyncio.get_running_loop(), sock)
         self._recvfrom = partial(sock.recvfrom, MAX_DATAGRAM_BUFSIZE)
         self._sendto = sock.sendto
-        self._stopped: asyncio.Future[Exception] | None = None  # while serving
+        self._stopped: asyncio.Future[Exception] | None = None  # set while serving
         self._dropped = 0
 
     def __del__(self) -> None:
@@ -97,19 +97,19 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
             reception.close()
 
     def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, ...]]:
-        """Returns a function that receives the arguments of `InlineReception.deliver`.
+        """Return a function that receives one datagram, as the arguments of `InlineReception.deliver`.
 
         Raises:
-            UnsupportedOperation: ancillary data is wanted, and this listener carries none.
+            UnsupportedOperation: *ancillary_bufsize* is not None, but this listener does not carry ancillary data.
         """
         if ancillary_bufsize is not None:
             raise UnsupportedOperation("This listener does not support receiving ancillary data")
         return self._recvfrom
 
     async def _receive_all(self, receive: Callable[[], tuple[Any, ...]], deliver: Callable[..., object]) -> NoReturn:
-        """Calls *deliver* with what *receive* takes from the socket, as long as there is anything.
+        """Call *deliver* with each result of *receive* while the socket is readable.
 
-        Errors of the socket are logged. Anything else that is raised ends this method. It is all done in a copy of the
+        Errors of the socket are logged. Any other exception ends this method. The callbacks run in a copy of the
         current context.
         """
         readiness = self._readiness
@@ -175,7 +175,7 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
 
     def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
         if not is_numeric_host(address[0]):
-            return False  # sendto() would ask the name server itself, and block the event loop
+            return False  # sendto() would query DNS and block the event loop
         return self._readiness.try_write(self._sendto, data, address)
 
     _hook_send_nowait = _send_nowait
@@ -202,7 +202,7 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
 
 
 class AsyncioUnixDatagramListener(AsyncioDatagramListener):
-    """A Unix socket: ancillary data goes along."""
+    """A Unix socket that carries ancillary data."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Waiting until a socket can be read or written, for sockets that are read and written by their own methods."""
+"""Wait until a socket is readable or writable, then call the socket's own methods."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from easynetwork.lowlevel._sockets.unix_connect import FULL_PEER_DELAYS
 _T = TypeVar("_T")
 
 READS_PER_TURN: Final = 64
-"""How often one task may read without waiting before all others get their turn."""
+"""Number of reads by one task without a wait before the rest of the event loop gets its turn."""
 
 
 class Readiness:
-    """A non-blocking socket, and who waits for it. One may wait to read, any number to write.
+    """A non-blocking socket and the tasks that wait for it. One task may wait to read, any number to write.
 
-    Nothing is read before somebody asks: what arrives meanwhile stays in the queue of the system, which bounds it. That
-    is also how each datagram, and each error of the network, is given out exactly once.
+    Nothing is read until a task asks: datagrams wait in the queue of the system, which limits their number. This also
+    delivers each datagram and each network error exactly once.
     """
 
     __slots__ = ("_fd", "_on_readable", "_reader", "_reads", "_writers", "loop", "sock")
@@ -31,9 +31,9 @@ class Readiness:
         self.loop: Final = loop
         self.sock: Final = sock
         self._fd = sock.fileno()
-        self._on_readable: Callable[[], None] | None = None  # what the loop calls
+        self._on_readable: Callable[[], None] | None = None  # the callback registered with the loop
         self._reader: asyncio.Future[None] | None = None
-        self._reads = 0  # since one had to wait
+        self._reads = 0  # number of reads since the last wait
         self._writers: list[asyncio.Future[None]] = []
 
     @property
@@ -41,7 +41,7 @@ class Readiness:
         return self.sock.fileno() < 0
 
     def watch(self, on_readable: Callable[[], None]) -> None:
-        """Has the loop call *on_readable* as long as there is something to read. Does nothing if it does already."""
+        """Call *on_readable* while the socket is readable. Do nothing if a callback is already registered."""
         if self._on_readable is None and not self.closed:
             self._on_readable = on_readable
             self.loop.add_reader(self._fd, on_readable)
@@ -52,10 +52,10 @@ class Readiness:
             self.loop.remove_reader(self._fd)
 
     def refresh(self) -> None:
-        """Begins to watch anew, if anybody did. To be called after an error, or where there was nothing to read.
+        """Register the callback again, if there is one. Call this after an error or a read that would block.
 
-        libuv stops watching, and does not tell so, when it finds that the socket has an error. Who gets to know of the
-        error, or comes too late for it, is not always the one who was called.
+        libuv silently stops watching a socket that has an error. The call that consumes the error, such as a send, is
+        not always made by the callback that was watching.
         """
         if (on_readable := self._on_readable) is not None:
             self.unwatch()
@@ -64,11 +64,11 @@ class Readiness:
     # ------------------------------------------------------------------------------------------------------- reading
 
     async def read(self, attempt: Callable[[], _T]) -> _T:
-        """Returns what *attempt* does, tried again each time when there may be something to read.
+        """Return the result of *attempt*. Retry while it would block, whenever the socket becomes readable.
 
         Raises:
-            BusyResourceError: another task is waiting to read.
-            OSError: what *attempt* raises, ``EBADF`` once the socket is closed.
+            BusyResourceError: another task is already waiting to read.
+            OSError: raised by *attempt*; ``EBADF`` once the socket is closed.
         """
         if self._reader is not None:
             raise BusyResourceError("Another task is receiving from this socket")
@@ -102,7 +102,8 @@ class Readiness:
 
     def _wake_reader(self) -> None:
         if self._reader is None:
-            # Only now, not when the reader was woken: it mostly is there again in time, which saves two system calls.
+            # Stop watching only on a call without a reader. The reader usually waits again in time, which saves two
+            # system calls.
             self.unwatch()
         elif not self._reader.done():
             self._reader.set_result(None)
@@ -110,10 +111,10 @@ class Readiness:
     # ------------------------------------------------------------------------------------------------------- writing
 
     def try_write(self, attempt: Callable[..., object], *args: Any) -> bool:
-        """Calls ``attempt(*args)``. Returns false if there was no room: `write` waits for it.
+        """Call ``attempt(*args)``. Return false if it would block; then call `write`.
 
         Raises:
-            OSError: what *attempt* raises, ``EBADF`` once the socket is closed.
+            OSError: raised by *attempt*; ``EBADF`` once the socket is closed.
         """
         try:
             attempt(*args)
@@ -125,10 +126,10 @@ class Readiness:
         return True
 
     async def write(self, attempt: Callable[[], object]) -> None:
-        """Calls *attempt*, which had no room just now, each time when there may be some, until it succeeds.
+        """Wait until the socket is writable, then call *attempt*. Retry until it succeeds.
 
         Raises:
-            OSError: what *attempt* raises, ``EBADF`` once the socket is closed.
+            OSError: raised by *attempt*; ``EBADF`` once the socket is closed.
         """
         delay, longest_delay = FULL_PEER_DELAYS
         await self._wait_to_write()
@@ -136,8 +137,8 @@ class Readiness:
             try:
                 attempt()
             except BlockingIOError:
-                # A Unix socket that can be written means its own buffer: the queue of the receiver is full, and nothing
-                # will tell when it is not.
+                # For a Unix socket, writable only means room in its own buffer. The queue of the receiver is full, and
+                # the system does not signal when it has room again.
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, longest_delay)
             except OSError:
@@ -163,7 +164,7 @@ class Readiness:
     # ------------------------------------------------------------------------------------------------------- closing
 
     def close(self) -> None:
-        """Closes the socket. Whoever waits tries again, and is told so by the system."""
+        """Close the socket. Waiting tasks retry their call, which then raises ``EBADF``."""
         if self.closed:
             return
         if not self.loop.is_closed():

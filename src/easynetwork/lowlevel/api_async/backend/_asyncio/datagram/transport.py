@@ -1,4 +1,4 @@
-"""Datagrams to and from one peer: UDP and Unix sockets."""
+"""Connected datagram transports on asyncio: UDP and Unix sockets."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class AsyncioDatagramTransport(AsyncDatagramTransport):
-    """A connected socket, without any queue of its own.
+    """A connected socket without a queue of its own.
 
-    Not on ``loop.create_datagram_endpoint``: on uvloop its transport cannot stop reading, on asyncio it sends no empty
-    datagrams before 3.12, and both take longer.
+    It does not use ``loop.create_datagram_endpoint``: on uvloop that transport cannot stop reading, on asyncio it does
+    not send empty datagrams before Python 3.12, and both are slower.
     """
 
     __slots__ = ("_backend", "_readiness", "_recv", "_send")
@@ -70,16 +70,16 @@ class AsyncioDatagramTransport(AsyncDatagramTransport):
 
 
 class AsyncioUnixDatagramTransport(AsyncioDatagramTransport):
-    """A connected Unix socket: ancillary data goes along.
+    """A connected Unix socket that carries ancillary data.
 
-    It stays with its datagram, in the socket, until somebody asks. Who does not ask for it has the system drop it.
+    Ancillary data stays with its datagram in the socket until a call receives it. `recv` makes the system discard it.
     """
 
     __slots__ = ("_unread",)
 
     def __init__(self, backend: AsyncBackend, sock: socket.socket) -> None:
         super().__init__(backend, sock)
-        self._unread: bytes | None = None  # received with control messages that were truncated
+        self._unread: bytes | None = None  # a datagram whose control messages were truncated
 
     async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
         if self._unread is not None:
@@ -92,7 +92,7 @@ class AsyncioUnixDatagramTransport(AsyncioDatagramTransport):
         return data, messages
 
     def _recv_unread(self) -> bytes:
-        """Return the datagram that is kept, in place of `_recv`."""
+        """Return the stored datagram. This method replaces `_recv` for one call."""
         self._recv = partial(self._readiness.sock.recv, MAX_DATAGRAM_BUFSIZE)
         datagram, self._unread = self._unread, None
         return self._recv() if datagram is None or self.is_closing() else datagram

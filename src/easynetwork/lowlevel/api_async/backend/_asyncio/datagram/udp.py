@@ -1,4 +1,4 @@
-"""Opening UDP sockets on asyncio."""
+"""Open UDP sockets on asyncio."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .transport import AsyncioDatagramTransport
 async def connect(
     backend: AsyncBackend, host: str, port: int, local_address: tuple[str, int] | None, family: int
 ) -> AsyncioDatagramTransport:
-    """Makes a socket that talks to one address. See `AsyncBackend.create_udp_endpoint`."""
+    """Open a socket connected to one address. See `AsyncBackend.create_udp_endpoint`."""
     check_inet_family(family)
     addresses = await resolve(backend, host, port, _socket.SOCK_DGRAM, family=family)
     local_addresses = None if local_address is None else await resolve(backend, *local_address, _socket.SOCK_DGRAM)
@@ -28,7 +28,7 @@ async def connect(
 async def open_listeners(
     backend: AsyncBackend, host: str | Sequence[str] | None, port: int, *, reuse_port: bool
 ) -> list[AsyncioDatagramListener]:
-    """Opens a socket for each address of *host*. See `AsyncBackend.create_udp_listeners`."""
+    """Open a socket for each address of *host*. See `AsyncBackend.create_udp_listeners`."""
     hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_DGRAM)
     sockets = open_listener_sockets(hosts, backlog=None, reuse_port=reuse_port)
     return [AsyncioDatagramListener(backend, sock) for sock in sockets]

@@ -1,4 +1,4 @@
-"""Accepting connections, also when descriptors run out."""
+"""Accept connections, even when the process runs out of descriptors."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from easynetwork.lowlevel._sockets.accepting import ConnectionSource
 _logger = logging.getLogger(__name__)
 
 _BURST: Final = 32
-"""So many connections within `_CHECK_INTERVAL` are a burst."""
+"""Number of connections within `_CHECK_INTERVAL` seconds that counts as a burst."""
 _CHECK_INTERVAL: Final = 0.05
-"""During a burst, `LoopAcceptor` looks how many descriptors are left after so many seconds, or `_BURST` connections."""
+"""Seconds between checks of the free descriptors during a burst. `_BURST` connections trigger a check too."""
 _RESERVE: Final = 2 * _BURST
-"""If less than so many are left, it takes no chances."""
+"""Number of free descriptors below which `LoopAcceptor` does not let the loop accept."""
 
 
 class Acceptor(Protocol):
-    """What accepts connections until it is closed."""
+    """Accepts connections until it is closed."""
 
     def close(self) -> None:
-        """Stops, and closes the listening socket."""
+        """Stop accepting and close the listening socket."""
 
 
 class SocketAcceptor:
-    """Hands the socket of each connection that comes in to a function, until closed.
+    """Passes the socket of each accepted connection to a function, until closed.
 
     Parameters:
         loop: the event loop.
-        sock: a listening socket. Owned by the acceptor.
-        connected: gets the socket of each connection, non-blocking, and owns it.
-        failed: called once, with what ends accepting for good.
+        sock: a listening socket. The acceptor owns it.
+        connected: called with the non-blocking socket of each connection, which it then owns.
+        failed: called once, with the error that ends accepting permanently.
     """
 
     __slots__ = ("_failed", "_loop", "_pause", "_sock", "_source", "_watching")
@@ -61,17 +61,17 @@ class SocketAcceptor:
         self.resume()
 
     def is_accepting(self) -> bool:
-        """Return whether it watches the socket: it does not while it is paused, or short of descriptors."""
+        """Return whether it watches the socket. False while it is paused, also by a lack of descriptors."""
         return self._watching
 
     def resume(self) -> None:
-        """Accept again, after `pause`."""
+        """Resume accepting after `pause`."""
         self._pause = None
         self._watching = True
         self._loop.add_reader(self._sock, self._accept)
 
     def pause(self) -> None:
-        """Accept nothing for the time being. Connections wait."""
+        """Stop accepting. New connections wait in the backlog of the socket."""
         if self._pause is not None:
             self._pause.cancel()
             self._pause = None
@@ -80,7 +80,7 @@ class SocketAcceptor:
             self._loop.remove_reader(self._sock)
 
     def close(self) -> None:
-        """Accepts no more, and closes the socket."""
+        """Stop accepting and close the socket."""
         self.pause()
         self._sock.close()
 
@@ -88,7 +88,7 @@ class SocketAcceptor:
         try:
             delay = self._source.accept()
         except OSError as exc:
-            if self._watching:  # else it was closed by who got the last connection
+            if self._watching:  # false if the callback of the last connection closed the acceptor
                 self.pause()
                 self._failed(exc)
             return
@@ -98,19 +98,19 @@ class SocketAcceptor:
 
 
 class LoopAcceptor:
-    """Has the loop make a transport of each connection that comes in, until closed.
+    """Lets the loop create a transport for each accepted connection, until closed.
 
-    What loops do when descriptors run out is of no use: asyncio calls its exception handler thousands of times a
-    second, uvloop closes the waiting connections without a word. So `SocketAcceptor` accepts the connections.
+    The loops handle a lack of descriptors badly: asyncio calls its exception handler thousands of times a second, and
+    uvloop silently closes the waiting connections. Therefore `SocketAcceptor` accepts the connections.
 
-    On other loops than asyncio's, that takes a fifth more time for a short connection. There the loop accepts during a
-    burst, as long as many descriptors are left. Other parts of the process may take these meanwhile, so that this is
-    checked by the clock as well as by the number of connections.
+    On loops other than asyncio's, this makes a short connection take 20 % longer. There, the loop itself accepts during
+    a burst, while many descriptors are free. Other parts of the process may use these up meanwhile, so the free
+    descriptors are checked after a number of connections and also after a time.
 
     Parameters:
         loop: the event loop.
-        new_protocol: makes the protocol of each connection.
-        failed: called once, with what ends accepting for good.
+        new_protocol: creates the protocol of each connection.
+        failed: called once, with the error that ends accepting permanently.
     """
 
     __slots__ = (
@@ -137,25 +137,25 @@ class LoopAcceptor:
         self._new_protocol = new_protocol
         self._failed = failed
         self._acceptor: SocketAcceptor | None = None  # paused while the loop accepts
-        self._server: Acceptor | None = None  # while the loop accepts
-        self._timer: asyncio.TimerHandle | None = None  # likewise
+        self._server: Acceptor | None = None  # set while the loop accepts
+        self._timer: asyncio.TimerHandle | None = None  # set while the loop accepts
         self._unchecked = 0
         self._checked_at = loop.time()
         self._is_burst = False
 
     async def start(self, sock: _socket.socket, backlog: int) -> None:
-        """Begins to accept connections from *sock*, a listening socket, and owns it."""
+        """Start to accept connections from *sock*, a listening socket, and own it."""
         self._sock = sock
         self._backlog = backlog
         if isinstance(self._loop, asyncio.SelectorEventLoop):
             self._acceptor = SocketAcceptor(self._loop, sock, self._connect, self._failed)
-        elif sys.platform == "win32":  # whose other loop watches no sockets, and has descriptors enough
+        elif sys.platform == "win32":  # the proactor loop cannot watch sockets, and handles do not run out
             self._server = await self._loop.create_server(self._new_protocol, sock=sock, backlog=backlog)
         else:
             self._acceptor = SocketAcceptor(self._loop, sock, self._connect_and_count, self._failed)
 
     def close(self) -> None:
-        """Accepts no more, and closes the socket."""
+        """Stop accepting and close the socket."""
         self._end_burst()
         if self._acceptor is not None:
             self._acceptor.close()
@@ -176,15 +176,15 @@ class LoopAcceptor:
     # --------------------------------------------------------------------------------------------------------- bursts
 
     async def _begin_burst(self) -> None:
-        """Has the loop accept."""
+        """Let the loop accept."""
         acceptor = self._acceptor
-        if acceptor is None or not acceptor.is_accepting():  # several times for the connections of one turn
+        if acceptor is None or not acceptor.is_accepting():  # one iteration may request several bursts
             return
         acceptor.pause()
         try:
             sock = self._sock.dup()  # the loop closes it
             server = await self._loop.create_server(self._new_counted_protocol, sock=sock, backlog=self._backlog)
-        except OSError:  # short of something: not now
+        except OSError:  # short of descriptors or memory: no burst now
             if self._acceptor is not None:
                 acceptor.resume()
             return
@@ -224,12 +224,12 @@ class LoopAcceptor:
                 self._acceptor.resume()
 
     def _is_short(self) -> bool:
-        """Returns whether few descriptors are left."""
+        """Return whether few descriptors are left."""
         try:
             lowest_free = os.dup(self._sock.fileno())
         except OSError as exc:
             if self._server is not None:
-                text = "Connections may have been closed by the event loop, which could not accept them: %s"
+                text = "The event loop may have closed connections that it could not accept: %s"
                 log(_logger, logging.ERROR, text, exc)
             return True
         os.close(lowest_free)
@@ -245,13 +245,16 @@ else:
     import resource
 
     def _is_among_the_last(fd: int) -> bool:
-        """Returns whether few descriptors are left if *fd*, just opened, is the lowest that was free."""
+        """Return whether few descriptors are left, given that *fd* was the lowest free descriptor."""
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return limit != resource.RLIM_INFINITY and limit - fd < _RESERVE
 
 
 def run_detached(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Runs a coroutine without a task. Its first step is done on return: nobody can cancel it before."""
+    """Run a coroutine without a task.
+
+    Its first step has run on return, so that a cancellation cannot prevent it.
+    """
     try:
         future = coroutine.send(None)
     except StopIteration:

@@ -1,4 +1,4 @@
-"""Closing the connection of a peer that is still sending."""
+"""Close the connection of a peer that is still sending."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ if TYPE_CHECKING:
 
 
 def linger(callbacks: StreamCallbacks) -> None:
-    """Close the sending direction, and the connection once the peer has ended the other one, or sends for too long."""
+    """Close the sending direction, then the connection once the peer ends its direction or a limit is reached.
+
+    The limits are at least `LINGER_TIMEOUT` seconds after the output is sent, and `LINGER_BYTES` bytes.
+    """
     transport = callbacks.transport
     transport.set_protocol(LingeringProtocol(callbacks))
     try:
         if not callbacks.eof_sent:
             transport.write_eof()
-    except OSError:  # the peer has gone
+    except OSError:  # the peer has closed the connection
         transport.close()
 
 
 class LingeringProtocol(SharedBufferProtocol):
-    """Discards what is received. It is the last protocol of its transport."""
+    """Discards received data. It is the last protocol of its transport."""
 
     __slots__ = ("_callbacks", "_has_flushed", "_left", "_timer", "_transport")
 
@@ -66,6 +69,6 @@ class LingeringProtocol(SharedBufferProtocol):
         self._timer = None
         if self._has_flushed:
             self._transport.close()
-        else:  # the task that awaits the close limits the time that sending may take
+        else:  # the task that awaits the close limits the time to flush the output
             self._has_flushed = self._is_flushed()
             self._arm_timer()

@@ -1,4 +1,4 @@
-"""Accepting connections."""
+"""Listen for stream connections on asyncio."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 
 class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
-    """Owns a socket that is listening already. Each `serve` accepts from a duplicate: loops close the socket that they
-    have accepted from, and ours is to be served again."""
+    """Owns a socket that is already listening.
+
+    Each `serve` accepts from a duplicate: loops close the socket that they accept from, but this socket can be served
+    again.
+    """
 
     __slots__ = ("_backend", "_backlog", "_closed", "_socket", "_stopped")
 
@@ -40,7 +43,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         self._socket = sock
         self._backlog = backlog
         self._closed = False
-        self._stopped: asyncio.Future[None] | None = None  # while serving
+        self._stopped: asyncio.Future[None] | None = None  # set while serving
 
     def __del__(self) -> None:
         sock: socket.socket | None = getattr(self, "_socket", None)
@@ -81,7 +84,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
                 callbacks.abort()
                 return
             try:
-                # Not in the context of the event loop's callback.
+                # in the caller's context, not in that of the event loop's callback
                 context.run(task_group.start_soon, handler, self._transport_type(self._backend, callbacks))
             except Exception as exc:  # the group has ended, for example
                 callbacks.abort()
@@ -101,7 +104,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
     async def _start(
         self, sock: socket.socket, new_callbacks: Callable[[], StreamCallbacks], failed: Callable[[Exception], None]
     ) -> Acceptor:
-        """Begins to accept connections from *sock*, and owns it. What ends that is told to *failed*."""
+        """Start to accept connections from *sock*, and own it. *failed* gets the error that ends accepting."""
         acceptor = LoopAcceptor(asyncio.get_running_loop(), new_callbacks, failed)
         await acceptor.start(sock, self._backlog)
         return acceptor

@@ -1,4 +1,4 @@
-"""Watching many sockets by one file descriptor of the event loop."""
+"""Watch many sockets through one file descriptor of the event loop."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-# 0 where there is no epoll(7).
+# 0 where the platform lacks epoll(7).
 _READABLE: Final[int] = getattr(select, "EPOLLIN", 0)
 _WRITABLE: Final[int] = getattr(select, "EPOLLOUT", 0)
 
 _MAX_EVENTS: Final = 256
-"""How many sockets are looked after before everything else gets its turn."""
+"""Number of sockets to handle before the rest of the event loop gets its turn."""
 
 
 class Poller(Protocol):
-    """Calls functions as long as sockets can be read or written: these four methods of an event loop."""
+    """Calls functions while sockets are readable or writable. An event loop has these four methods too."""
 
     def add_reader(self, fd: int, callback: Callable[[], object], /) -> Any:
-        """Has *callback* called as long as there is something to read: bytes, the end of the stream, an error."""
+        """Call *callback* while the socket is readable: it has bytes, the end of the stream, or an error."""
 
     def remove_reader(self, fd: int, /) -> Any:
-        """Ends that."""
+        """Stop calling the function that `add_reader` registered."""
 
     def add_writer(self, fd: int, callback: Callable[[], object], /) -> Any:
-        """Has *callback* called as long as there is room to write, or an error."""
+        """Call *callback* while the socket is writable or has an error."""
 
     def remove_writer(self, fd: int, /) -> Any:
-        """Ends that."""
+        """Stop calling the function that `add_writer` registered."""
 
 
 def poller_of(loop: asyncio.AbstractEventLoop) -> Poller:
-    """Returns the poller for the sockets of *loop*, which has to be running."""
+    """Return the poller for the sockets of *loop*, which must be running."""
     if not hasattr(select, "epoll"):
         return loop
     poller = _pollers.get(loop)
@@ -45,17 +45,18 @@ def poller_of(loop: asyncio.AbstractEventLoop) -> Poller:
 
 
 class _EpollPoller:
-    """An :manpage:`epoll(7)` object, which the loop watches as long as there are sockets in it.
+    """An :manpage:`epoll(7)` object. The loop watches it while it contains sockets.
 
-    A callback of the loop costs as much as the system call that it is for. Here, one of them serves all sockets that
-    are ready. Moreover, libuv stops to watch a socket with an error, having told of it once, as of something to read.
+    A callback of the event loop costs as much as the system call that it makes. Here, one callback serves all ready
+    sockets. It also avoids a problem of libuv, which reports a socket error once, as readable, and then stops watching
+    the socket.
     """
 
     __slots__ = ("__weakref__", "_epoll", "_loop", "_masks", "_readers", "_writers")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
-        self._epoll: select.epoll | None = None  # as long as there are sockets
+        self._epoll: select.epoll | None = None  # None while there are no sockets
         self._masks: dict[int, int] = {}
         self._readers: dict[int, Callable[[], object]] = {}
         self._writers: dict[int, Callable[[], object]] = {}
@@ -112,7 +113,7 @@ class _EpollPoller:
             return
         readers, writers = self._readers, self._writers
         for fd, mask in self._epoll.poll(0, _MAX_EVENTS):
-            # What is called may remove any other one. An error is for both.
+            # A callback may remove any other callback. An error goes to both the reader and the writer.
             callback = readers.get(fd)
             try:
                 if callback is not None and mask != _WRITABLE:

@@ -1,4 +1,4 @@
-"""Receiving through one buffer, whatever the connection."""
+"""Receive into one shared buffer."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import threading
 from typing import Final
 
 _SIZE: Final = 256 * 1024
-"""The largest number of bytes that one read takes."""
+"""Maximum number of bytes per read."""
 
 
 class _Buffer(threading.local):
-    """One for each thread, which runs one loop at a time. What is read is copied out before the loop reads again."""
+    """One buffer per thread. A thread runs one loop at a time, and each read is copied out before the next read."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(_SIZE))
@@ -23,11 +23,11 @@ _buffer: Final = _Buffer()
 
 
 class SharedBufferProtocol(asyncio.Protocol, asyncio.BufferedProtocol):
-    """Gets what is received by `data_received`, on all event loops.
+    """Receives through `data_received` on all event loops, without an allocation of the maximum read size.
 
-    Those of asyncio allocate memory for the largest possible read each time, which may cost twice as much as all the
-    rest of a small packet; unless a protocol brings a buffer, as this one does. uvloop has such a buffer of its own: to
-    it, the class is an `asyncio.Protocol` like any other.
+    For an `asyncio.Protocol`, asyncio's loops allocate memory for the largest possible read each time. For a small
+    packet, this may cost twice as much as everything else. A protocol that provides a buffer, as this one does, avoids
+    the allocation. uvloop has its own buffer and treats the class as an ordinary `asyncio.Protocol`.
     """
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""Opening TCP connections and listeners on asyncio."""
+"""Open TCP connections and listeners on asyncio."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def connect(
     local_address: tuple[str, int] | None,
     happy_eyeballs_delay: float | None,
 ) -> AsyncioStreamTransport:
-    """Connects to the first address that answers. See `AsyncBackend.create_tcp_connection`."""
+    """Connect to the first address that answers. See `AsyncBackend.create_tcp_connection`."""
     addresses = await resolve(backend, host, port, _socket.SOCK_STREAM)
     local_addresses = None if local_address is None else await resolve(backend, *local_address, _socket.SOCK_STREAM)
     attempts = _Attempts()
@@ -44,14 +44,14 @@ async def connect(
         )
     except OSError as exc:
         errors = attempts.errors
-        if len(errors) < len(addresses):  # some did not get as far as connecting
+        if len(errors) < len(addresses):  # some attempts failed before the connect call
             errors.append(exc)
         raise ExceptionGroup(f"Cannot connect to {host!r}, port {port}", errors) from None
     return await wrap_stream_socket(backend, sock)
 
 
 class _Attempts:
-    """The only method of an event loop that `aiohappyeyeballs` calls, so that we know how each attempt has ended."""
+    """The one event loop method that `aiohappyeyeballs` calls. Records the error of each attempt."""
 
     def __init__(self) -> None:
         self.errors: list[OSError] = []
@@ -59,7 +59,7 @@ class _Attempts:
     async def sock_connect(self, sock: _socket.socket, address: Any) -> None:
         try:
             if sock.family == _socket.AF_INET6:
-                # uvloop keeps nothing of an address but host and port.
+                # uvloop uses only the host and port of an address, and drops the scope id.
                 address = IPv6SocketAddress(*address).for_connection()
             await asyncio.get_running_loop().sock_connect(sock, address)
         except OSError as exc:
@@ -68,7 +68,7 @@ class _Attempts:
 
 
 async def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioStreamTransport:
-    """Makes a transport of *sock*, connected and non-blocking, which it owns from now on."""
+    """Create a transport for *sock*, which is connected and non-blocking. The transport owns it."""
     loop = asyncio.get_running_loop()
     try:
         _, callbacks = await loop.create_connection(partial(StreamCallbacks, loop), sock=sock)
@@ -86,7 +86,7 @@ async def open_listeners(
     *,
     reuse_port: bool,
 ) -> list[AsyncioStreamListener]:
-    """Opens listening sockets. See `AsyncBackend.create_tcp_listeners`."""
+    """Open listening sockets. See `AsyncBackend.create_tcp_listeners`."""
     check_strictly_positive("backlog", backlog)
     hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
     sockets = open_listener_sockets(hosts, backlog=backlog, reuse_port=reuse_port)

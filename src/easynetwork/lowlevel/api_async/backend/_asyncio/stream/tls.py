@@ -1,4 +1,4 @@
-"""TLS as one more link in the chain of callbacks."""
+"""TLS as a filter between the loop's transport and the protocol above it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 class _State(enum.Enum):
     HANDSHAKE = enum.auto()
     OPEN = enum.auto()
-    CLOSING = enum.auto()  # our closing alert is under way, that of the peer is waited for
+    CLOSING = enum.auto()  # sent the closing alert, waiting for the peer's
     CLOSED = enum.auto()
 
 
-# A constant: looking a member up in its enumeration takes as long as calling a function.
+# A module constant, because looking up an enum member takes as long as a function call.
 _OPEN: Final = _State.OPEN
 
 
 class TLSFilter(asyncio.Transport, SharedBufferProtocol):
-    """Ciphertext below, plaintext above: the protocol of the loop's transport, and the transport of what is above it.
+    """Ciphertext below, plaintext above.
+
+    The filter is the protocol of the loop's transport and the transport of the protocol above it.
 
     Parameters:
-        callbacks: what is above. Its transport is the filter from the handshake on.
-        engine: does the work.
-        shutdown_timeout: how many seconds a close waits for the closing alert of the peer.
+        callbacks: the protocol above. From the handshake on, the filter is its transport.
+        engine: encrypts and decrypts.
+        shutdown_timeout: seconds that a close waits for the closing alert of the peer.
     """
 
     __slots__ = (
@@ -61,18 +63,18 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         self._state = _State.HANDSHAKE
         self._handshake: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None  # the deadline of a close
-        self._has_ended = False  # which what is above was told
-        self._is_full = False  # what is below takes no more for now
-        self._lacks_keys = False  # plaintext waits in the engine, for the end of a renegotiation
+        self._has_ended = False  # whether the protocol above has been told of the end of the stream
+        self._is_full = False  # whether the lower transport has paused writing
+        self._lacks_keys = False  # whether plaintext waits in the engine for the end of a renegotiation
         self.set_protocol(callbacks)
 
     # ----------------------------------------------------------------------------------------------------- handshake
 
     async def handshake(self) -> None:
-        """Joins the chain, and waits until the handshake is complete.
+        """Insert the filter below the protocol, and wait until the handshake is complete.
 
         Raises:
-            ssl.SSLError: it has failed. There may be an alert on its way to the peer.
+            ssl.SSLError: the handshake failed. An alert for the peer may have been written.
             OSError: the connection broke.
         """
         callbacks = self._callbacks
@@ -96,7 +98,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
     def _shake_hands(self, data: bytes) -> None:
         try:
             is_complete = self._engine.handshake(data)
-        except Exception as exc:  # what a callback of the context raises as well
+        except Exception as exc:  # any exception: callbacks of the TLS context may raise too
             self._state = _State.CLOSED
             self._engine.fail(exc)
             self._send_outgoing()
@@ -106,7 +108,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         if is_complete:
             self._state = _State.OPEN
             self._end_handshake(None)
-            self.data_received(b"")  # what came along with the last message
+            self.data_received(b"")  # deliver data that arrived with the last handshake message
 
     def _end_handshake(self, exc: Exception | None) -> None:
         if self._handshake is None or self._handshake.done():
@@ -151,13 +153,13 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         return True
 
     def _end(self) -> None:
-        """There will be no more plaintext."""
+        """Report the end of the plaintext."""
         engine = self._engine
         if engine.failure is not None:
             self._state = _State.CLOSED
-            self._callbacks.loop.call_soon(self._lower.abort)  # in the next turn: there may be an alert to send
+            self._callbacks.loop.call_soon(self._lower.abort)  # next iteration: an alert may still be unwritten
             return
-        if not self._has_ended:  # whatever follows the closing alert says nothing new
+        if not self._has_ended:  # only once: more bytes may follow the closing alert
             self._has_ended = True
             self._protocol.eof_received()
 
@@ -168,7 +170,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         exc = self._engine.failure or exc
         self._end_handshake(stream_error(exc) if exc is not None else error_from_errno(errno.ECONNABORTED))
         self._protocol.connection_lost(exc)
-        self._callbacks.transport = self._lower  # so that both are freed at once, not when cycles are collected
+        self._callbacks.transport = self._lower  # break the reference cycle, so that both are freed at once
 
     def pause_writing(self) -> None:
         self._is_full = True

@@ -1,4 +1,4 @@
-"""A stream socket as a transport of asyncio, for what those of the event loops do not have: control messages."""
+"""A transport for stream sockets that carries control messages. Those of the event loops do not."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _WOULD_BLOCK: Final = (BlockingIOError, InterruptedError)
 
 
 class SocketTransport(asyncio.Transport):
-    """A non-blocking socket, which it owns, watched by a `Poller`.
+    """A transport that owns a non-blocking socket and watches it with a `Poller`.
 
-    It begins with reading paused: bytes that are read without their control messages have lost them. Who wants some
-    awaits `wait_readable`, and reads the socket himself.
+    Reading starts paused, because a plain read discards the control messages of the bytes. A caller that wants control
+    messages awaits `wait_readable` and reads the socket itself.
 
     Parameters:
         loop: the event loop.
         sock: a connected socket.
-        callbacks: the first protocol; it is told when the peer takes no more bytes.
+        callbacks: the first protocol. Its `end_writing` is called when the peer accepts no more bytes.
     """
 
     __slots__ = (
@@ -57,7 +57,7 @@ class SocketTransport(asyncio.Transport):
         "_recv",
         "_send",
         "_sock",
-        "_unheeded",
+        "_spurious_calls",
         "_watching",
         "_writing_paused",
         "is_drained",
@@ -72,18 +72,18 @@ class SocketTransport(asyncio.Transport):
         self._send = sock.send
         self._callbacks = callbacks
         self._closing = False
-        self._end_due = False  # connection_lost() is about to be called
+        self._end_due = False  # connection_lost() has been called or scheduled
 
         self._reading = False
-        self._watching = False  # the loop calls _readable()
-        self._unheeded = 0  # how often it did so for nothing
+        self._watching = False  # the poller calls _readable()
+        self._spurious_calls = 0  # number of _readable() calls with no reader to serve
         self._reader: asyncio.Future[bool | None] | None = None
-        self._queue: SupportsAppend | None = None  # takes what is read for the reader, at most so many bytes
+        self._queue: SupportsAppend | None = None  # receives the bytes for the reader, at most _bufsize
         self._bufsize = 0
         self.is_drained = False
-        """Whether the last read has emptied the socket, and nothing has come since: there is no need to try."""
+        """Whether the last read emptied the socket, which has not become readable since: a read would block."""
 
-        self._outgoing: deque[bytes | memoryview | Message] | None = None  # while the peer reads too slowly
+        self._outgoing: deque[bytes | memoryview | Message] | None = None  # None unless the peer reads too slowly
         self._buffered = 0
         self._writing_paused = False
         self._eof_due = False
@@ -105,7 +105,7 @@ class SocketTransport(asyncio.Transport):
             return default
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        self._protocol = cast(asyncio.BufferedProtocol, protocol)  # all of ours are
+        self._protocol = cast(asyncio.BufferedProtocol, protocol)  # all protocols of this package are buffered
 
     # ------------------------------------------------------------------------------------------------------- reading
 
@@ -115,14 +115,14 @@ class SocketTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         if not self._closing:
             self._reading = True
-            self._wake_reader()  # the protocol is going to get everything
+            self._wake_reader()  # from here on, the protocol gets all the data
             self._watch()
 
     async def wait_readable(self) -> None:
-        """Waits until the socket has something to read, or this transport closes. Reading must be paused.
+        """Wait until the socket is readable, or this transport closes. Reading must be paused.
 
         Raises:
-            BusyResourceError: another task is waiting.
+            BusyResourceError: another task is already receiving.
         """
         reader = self._new_reader()
         try:
@@ -131,15 +131,19 @@ class SocketTransport(asyncio.Transport):
             self._reader = None
 
     async def receive_into(self, queue: SupportsAppend, bufsize: int) -> bool | None:
-        """Waits until the socket has something to read, and appends it to *queue* in that very callback.
+        """Wait until the socket is readable, and append its bytes to *queue* in the same event loop callback.
 
-        The rules of `wait_readable` apply. A cancelled call loses nothing: the bytes are in the queue or in the socket.
+        The rules of `wait_readable` apply. A cancelled call loses no data: the bytes are in the queue or in the socket.
+
+        Parameters:
+            queue: receives the bytes.
+            bufsize: the maximum number of bytes to read.
 
         Returns:
-            False at the end of the stream; None if this transport closes.
+            False at the end of the stream; None if this transport closes; otherwise true.
 
         Raises:
-            BusyResourceError: another task is waiting.
+            BusyResourceError: another task is already receiving.
             OSError: the connection broke.
         """
         reader = self._new_reader()
@@ -157,7 +161,7 @@ class SocketTransport(asyncio.Transport):
         return reader
 
     def _watch(self) -> None:
-        self._unheeded = 0
+        self._spurious_calls = 0
         if not self._watching:
             self._watching = True
             self._poller.add_reader(self._fd, self._readable)
@@ -193,11 +197,11 @@ class SocketTransport(asyncio.Transport):
     def _serve_reader(self) -> None:
         reader, queue = self._reader, self._queue
         if reader is None or reader.done():
-            # Most often, who was woken has read the socket meanwhile (asyncio looks at it once more before that), and
-            # is going to wait again: telling the loop to look away and back costs more than an idle call or two.
+            # The woken task usually reads the socket and waits again, but asyncio may poll once more before that task
+            # runs. One or two spurious calls cost less than removing the reader and adding it again.
             self.is_drained = False
-            self._unheeded += 1
-            if self._unheeded > 2:
+            self._spurious_calls += 1
+            if self._spurious_calls > 2:
                 self._unwatch()
         elif queue is None:
             reader.set_result(None)
@@ -240,12 +244,13 @@ class SocketTransport(asyncio.Transport):
         self._enqueue(data)
 
     async def write_message(self, message: Message) -> None:
-        """Sends *message* in one call, after what was written before. Waits until that is done.
+        """Send *message* in one call, after all earlier writes, and wait until it is sent.
 
-        If cancelled while it waits, nothing of it is sent.
+        A call that is cancelled while the message waits sends none of it.
 
         Raises:
-            OSError: ``EMSGSIZE``, it does not fit in one call (some of it may be sent); or what sendmsg(2) says.
+            OSError: ``EMSGSIZE`` if the message does not fit in one call, after a part of it may have been sent; or any
+                error of :manpage:`sendmsg(2)`.
         """
         if not self._outgoing:
             try:
@@ -307,7 +312,7 @@ class SocketTransport(asyncio.Transport):
             self._shut_down()
 
     def refuse_writing(self) -> None:
-        """The peer takes no more bytes. What it has sent can still be read, so that this is not the end."""
+        """End the sending direction, because the peer accepts no more bytes. Received data can still be read."""
         self._drop_outgoing(error_from_errno(errno.EPIPE))
         self._eof_due = True
         self._callbacks.end_writing()
@@ -323,9 +328,9 @@ class SocketTransport(asyncio.Transport):
                 item.refuse(exc)
 
     def detach(self) -> _socket.socket | None:
-        """Gives the socket away, and does nothing any more; None if there is still something to do.
+        """Release the socket and become inert. Return None if the transport still has work to do.
 
-        To be called while nobody waits for this transport.
+        No task may be waiting for this transport.
         """
         if self._closing or self._outgoing or self._eof_due:
             return None
@@ -346,7 +351,7 @@ class SocketTransport(asyncio.Transport):
     def _shut_down(self) -> None:
         try:
             self._sock.shutdown(_socket.SHUT_WR)
-        except OSError:  # the peer has gone already
+        except OSError:  # the peer has already closed the connection
             pass
 
     # ------------------------------------------------------------------------------------------------------- closing
@@ -391,7 +396,7 @@ class SocketTransport(asyncio.Transport):
 
 
 class Message:
-    """Bytes and control messages that have to leave together. Equal to nothing but itself."""
+    """Bytes and control messages that must be sent in one call. Compared by identity."""
 
     __slots__ = ("_ancillary_data", "_parts", "_size", "sent")
 
@@ -399,7 +404,7 @@ class Message:
         self._parts = parts
         self._ancillary_data = ancillary_data
         self._size = sum(memoryview(part).nbytes for part in parts)
-        self.sent: asyncio.Future[None] | None = None  # while it waits in a queue
+        self.sent: asyncio.Future[None] | None = None  # set while it waits in a queue
 
     def __len__(self) -> int:
         return self._size
@@ -410,7 +415,10 @@ class Message:
             raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {self._size} bytes fit in one call")
 
     def settle(self, sock: _socket.socket) -> int:
-        """Sends it, and tells who waits for that; also if it fails, which is the affair of that one alone."""
+        """Send the message and complete its future with the outcome. Return its size.
+
+        An error other than a full socket buffer only concerns the task that awaits the future.
+        """
         assert self.sent is not None
         if not self.sent.done():
             try:

@@ -1,4 +1,4 @@
-"""How many bytes may wait, received or to be sent, before the other side has to."""
+"""Limits on the bytes in a buffer, in either direction, before backpressure applies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ __all__ = ["HIGH_WATER", "LOW_WATER"]
 from typing import Final
 
 HIGH_WATER: Final = 64 * 1024
-"""With more bytes than this, the other side has to wait."""
+"""Number of buffered bytes above which the sender has to wait."""
 
 LOW_WATER: Final = 16 * 1024
-"""Few enough bytes to go on. Set by hand: uvloop's default is 16 *bytes*, which pauses and resumes at each write."""
+"""Number of buffered bytes at which the sender may continue.
+
+Always set explicitly: uvloop's default is 16 *bytes*, which pauses and resumes at each write.
+"""

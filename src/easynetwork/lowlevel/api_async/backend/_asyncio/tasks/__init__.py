@@ -1,1 +1,1 @@
-"""Tasks: scopes, groups, shields and threads."""
+"""Asyncio tasks: cancel scopes, groups, shields and threads."""

@@ -1,7 +1,7 @@
-"""Requests to cancel a task, made by `asyncio.Task.cancel` and taken back by `asyncio.Task.uncancel`.
+"""Cancellation requests, made with `asyncio.Task.cancel` and withdrawn with `asyncio.Task.uncancel`.
 
-A *canceller* is the part of cancel scopes and task groups that asks a task to stop. Requests of *others* are those that
-no canceller has made.
+A *canceller* is the part of a cancel scope or task group that cancels a task. *External* requests are those that no
+canceller made: they come from direct calls of `asyncio.Task.cancel`.
 """
 
 from __future__ import annotations
@@ -14,60 +14,60 @@ from typing import Any
 
 
 class _Message(str):
-    """The message of a cancellation that a canceller asks for, so that it can be told from `asyncio.Task.cancel`."""
+    """The message of a canceller's request. Its type distinguishes it from other calls of `asyncio.Task.cancel`."""
 
     __slots__ = ()
 
 
 def is_of_canceller(arguments: tuple[Any, ...]) -> bool:
-    """Return whether a cancellation with these arguments was requested by a canceller."""
+    """Return whether a canceller made the cancellation request with these arguments."""
     return bool(arguments) and isinstance(arguments[0], _Message)
 
 
 class TaskState:
-    """What is known of a task that has been asked to stop by a canceller, or was in a shield."""
+    """The state of a task that has entered a canceller's block or a shield."""
 
-    __slots__ = ("cancellers", "delivered", "obeyed", "remembered", "shields")
+    __slots__ = ("cancellers", "deferred", "delivered", "seen", "shields")
 
     def __init__(self) -> None:
-        self.cancellers: list[Canceller] = []  # those of the blocks that the task is in, the outermost first
-        self.delivered = 0  # how many requests of these cancellers are in force
-        self.shields = 0  # how many shields the task is in
-        self.remembered: tuple[Any, ...] | None = None  # the arguments of a request that a shield has held back
-        self.obeyed = 0  # how many requests of others the task has seen; later ones are held back
+        self.cancellers: list[Canceller] = []  # cancellers whose blocks the task is in, outermost first
+        self.delivered = 0  # number of their requests in force
+        self.shields = 0  # number of shields the task is in
+        self.deferred: tuple[Any, ...] | None = None  # arguments of a request that a shield has deferred
+        self.seen = 0  # number of external requests the task has seen; later ones are deferred
 
     @staticmethod
     def of(task: asyncio.Task[Any]) -> TaskState:
-        """Return what is known of *task*."""
+        """Return the state of *task*. Create it if needed."""
         state = _states.get(task)
         if state is None:
             state = _states[task] = TaskState()
         return state
 
-    def requests_of_others(self, task: asyncio.Task[Any]) -> int:
-        """Return how many requests of others are in force, those included that are held back."""
+    def external_requests(self, task: asyncio.Task[Any]) -> int:
+        """Return the number of external requests in force, including deferred ones."""
         return task.cancelling() - self.delivered
 
     def visible_requests(self, task: asyncio.Task[Any]) -> int:
-        """Return how many requests of others are in force and not held back."""
+        """Return the number of external requests in force, without deferred ones."""
         requests = task.cancelling() - self.delivered
-        return min(requests, self.obeyed) if self.shields or self.remembered is not None else requests
+        return min(requests, self.seen) if self.shields or self.deferred is not None else requests
 
-    def remember(self, arguments: tuple[Any, ...], task: asyncio.Task[Any]) -> None:
-        """Hold back a request of others, one of those that are in force."""
-        self.obeyed = min(self.obeyed, self.requests_of_others(task) - 1)
-        self.remembered = arguments
+    def defer(self, arguments: tuple[Any, ...], task: asyncio.Task[Any]) -> None:
+        """Defer one of the external requests in force."""
+        self.seen = min(self.seen, self.external_requests(task) - 1)
+        self.deferred = arguments
 
-    def deliver_remembered_soon(self, task: asyncio.Task[Any]) -> None:
-        """Deliver what was held back, at the next suspension of *task*: not at all if the task ends without one."""
-        if self.remembered is not None:
-            task.get_loop().call_soon(self._deliver_remembered, task)
+    def deliver_deferred_soon(self, task: asyncio.Task[Any]) -> None:
+        """Deliver the deferred request at the next suspension of *task*. A task that ends first never gets it."""
+        if self.deferred is not None:
+            task.get_loop().call_soon(self._deliver_deferred, task)
 
-    def _deliver_remembered(self, task: asyncio.Task[Any]) -> None:
+    def _deliver_deferred(self, task: asyncio.Task[Any]) -> None:
         if self.shields or task.done():
-            return  # the end of the shield delivers it
-        arguments, self.remembered = self.remembered, None
-        if arguments is not None and self.requests_of_others(task) > self.obeyed:  # and was not taken back
+            return  # the shield delivers it when it ends
+        arguments, self.deferred = self.deferred, None
+        if arguments is not None and self.external_requests(task) > self.seen:  # not withdrawn meanwhile
             task.uncancel()
             task.cancel(*arguments)
 
@@ -75,15 +75,15 @@ class TaskState:
 _states: weakref.WeakKeyDictionary[asyncio.Task[Any], TaskState] = weakref.WeakKeyDictionary()
 
 _EAGER_DELIVERIES = 100
-"""So often a canceller asks its task in successive turns of the loop; then less and less often, not to keep it busy."""
+"""Number of requests a canceller makes in consecutive loop iterations. Then it backs off, to keep the loop free."""
 _LONGEST_PAUSE = 0.05
-"""Longest time between two requests, in seconds."""
+"""Longest pause between two requests, in seconds."""
 
 
 class Canceller:
-    """Asks a task to stop, again and again, from `cancel` until the task has left the block.
+    """Cancels a task repeatedly, from `cancel` until the task has left the block.
 
-    Any task may call `leave`, in any order with other cancellers: an owner that is stricter checks it before.
+    Any task may call `leave`, in any order relative to other cancellers. Owners with stricter rules check them first.
     """
 
     __slots__ = ("_called", "_delivered", "_delivery", "_is_entered", "_requests_before", "_shields", "_state", "_task")
@@ -91,18 +91,18 @@ class Canceller:
     _task: asyncio.Task[Any]
     _state: TaskState
     _shields: int
-    """How many shields are around the block."""
+    """Number of shields around the block."""
     _requests_before: int
-    """How many requests of others the task had seen on entry."""
+    """Number of external requests that the task had seen on entry."""
 
     def __init__(self) -> None:
         self._called = False
         self._is_entered = False
-        self._delivered = 0  # how many requests of this canceller are in force
+        self._delivered = 0  # number of this canceller's requests in force
         self._delivery: asyncio.Handle | None = None
 
     def enter(self) -> None:
-        """Begin the block in the current task.
+        """Enter the block in the current task.
 
         Raises:
             RuntimeError: no task is running.
@@ -119,10 +119,10 @@ class Canceller:
         self.deliver_soon()
 
     def leave(self, exc: BaseException | None) -> tuple[bool, bool]:
-        """End the block and take the requests back.
+        """Leave the block and withdraw the requests.
 
-        Return whether *exc*, by which the task leaves the block, holds their consequences; and whether it holds
-        anything else.
+        Return two flags: whether *exc*, which ended the block, contains a cancellation by this canceller, and whether
+        it contains anything else.
         """
         state, task = self._state, self._task
         self._is_entered = False
@@ -141,7 +141,7 @@ class Canceller:
         return _split_cancellation(exc)
 
     def cancel(self) -> None:
-        """Ask the task to stop, now or once it enters the block. Idempotent."""
+        """Cancel the task, now or when it enters the block. Idempotent."""
         self._called = True
         self.deliver_soon()
 
@@ -150,21 +150,24 @@ class Canceller:
         return self._called
 
     def is_of_current_task(self) -> bool:
-        """Return whether the current task has entered the block."""
+        """Return whether the current task entered the block."""
         return asyncio.current_task() is self._task
 
     def leave_shield(self, shields: int) -> None:
-        """Go on, if the end of a shield leaves the task with so many *shields*, and none within the block."""
+        """Resume delivery after the end of a shield, unless another shield inside the block remains.
+
+        *shields* is the number of shields that the task is still in.
+        """
         if self._shields >= shields:
             self._shields = shields
             self.deliver_soon()
 
     def requests_within(self, shields: int) -> int:
-        """Return how many requests are in force if the block is within so many *shields*, else 0."""
+        """Return the number of requests in force if the block is inside at least *shields* shields, else 0."""
         return self._delivered if self._shields >= shields else 0
 
     def deliver_soon(self) -> None:
-        """Deliver what is requested. Never at once: a block that ends without another wait is not cancelled."""
+        """Schedule the delivery of a request, so that a block that ends without another wait is not cancelled."""
         if self._called and self._is_entered and self._delivery is None:
             self._delivery = self._task.get_loop().call_soon(self._deliver)
 
@@ -172,13 +175,13 @@ class Canceller:
         self._delivery = None
         state, task = self._state, self._task
         if self._shields < state.shields or task.done():
-            return  # the end of the shield goes on with it
+            return  # delivery resumes when the shield ends
         waits_for: Any = getattr(task, "_fut_waiter", None)
-        if waits_for is None or not waits_for.done():  # a wait that has its result already may have it
+        if waits_for is None or not waits_for.done():  # a wait that is already done keeps its result
             self._delivered += 1
             state.delivered += 1
             task.cancel(_Message(f"Cancelled by {self!r}"))
-        # Level triggered: a task that goes on waiting within the block is cancelled again.
+        # Cancellation is level-triggered: a task that waits again inside the block is cancelled again.
         if self._delivered < _EAGER_DELIVERIES:
             self.deliver_soon()
         else:
@@ -187,7 +190,7 @@ class Canceller:
 
 
 def _split_cancellation(exc: BaseException) -> tuple[bool, bool]:
-    """Return whether *exc* holds cancellations, and whether it holds anything else."""
+    """Return whether *exc* contains cancellations, and whether it contains anything else."""
     if isinstance(exc, asyncio.CancelledError):
         return True, False
     if isinstance(exc, BaseExceptionGroup):

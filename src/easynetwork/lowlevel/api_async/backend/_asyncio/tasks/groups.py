@@ -1,4 +1,4 @@
-"""Tasks and groups of tasks."""
+"""Asyncio tasks and task groups."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing_extensions import TypeVarTuple, Unpack
 from easynetwork.lowlevel.api_async.backend.abc import Task, TaskGroup, TaskInfo
 
 from .cancellers import Canceller
-from .shields import ask_again, ignore_cancellation
+from .shields import ignore_cancellation, repeat_request
 
 if TYPE_CHECKING:
     from typing import Self
@@ -27,13 +27,13 @@ _T_PosArgs = TypeVarTuple("_T_PosArgs")
 
 
 def task_info(task: asyncio.Task[Any]) -> TaskInfo:
-    """Returns what is known of *task*."""
+    """Return a description of *task*."""
     coro: Any = task.get_coro()
     return TaskInfo(id(task), task.get_name(), coro)
 
 
 class AsyncioTask(Task[_T_co]):
-    """A task of asyncio."""
+    """An asyncio task."""
 
     __slots__ = ("_task",)
 
@@ -83,16 +83,16 @@ class _Stage(enum.Enum):
 
 
 class AsyncioTaskGroup(TaskGroup):
-    """Tasks, their failures, and a canceller for the block of the task that has entered.
+    """A task group that cancels the block of the task that entered it, with a `Canceller`.
 
-    Any task may leave the group, in any order with scopes and other groups: test fixtures and exit stacks do so. That
-    task waits for the tasks of the group and gets their failures. The one that has entered is then left alone.
+    Any task may leave the group, in any order relative to scopes and other groups: test fixtures and exit stacks do so.
+    That task waits for the tasks of the group and gets their failures. The task that entered is not cancelled any more.
 
-    Not made of `asyncio.TaskGroup`: that one ends its block by `asyncio.Task.cancel`, which cannot be told from a
-    request that comes from outside, does not reach a block within `ignore_cancellation`, and before Python 3.13 is not
-    taken back if a task fails while the block waits (https://github.com/python/cpython/issues/116720).
+    It does not use `asyncio.TaskGroup`, which ends its block with `asyncio.Task.cancel`. Such a request looks like an
+    external one and does not reach a block inside `ignore_cancellation`. Before Python 3.13, it is not withdrawn if a
+    task fails while the block waits (https://github.com/python/cpython/issues/116720).
 
-    It cancels no task before its first step, so that a task can take charge of what it was given.
+    The group never cancels a task before its first step, so that the task can take ownership of its arguments.
     """
 
     __slots__ = (
@@ -111,10 +111,10 @@ class AsyncioTaskGroup(TaskGroup):
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failures: list[BaseException] = []
-        self._block = Canceller()  # cancelled when all tasks are
+        self._block = Canceller()  # cancelled together with the tasks
         self._stage = _Stage.CREATED
-        self._idle: asyncio.Future[None] | None = None  # while tasks are waited for
-        # The same two objects for all tasks: a server has a task for each idle connection.
+        self._idle: asyncio.Future[None] | None = None  # set while the group waits for its tasks
+        # All tasks share these two objects, to save memory: a server has one task per idle connection.
         self._on_task_end = self._forget
         self._context = contextvars.copy_context()
 
@@ -135,23 +135,23 @@ class AsyncioTaskGroup(TaskGroup):
         if self._stage is not _Stage.OPEN:
             raise RuntimeError("The task group is not open")
         self._stage = _Stage.LEAVING
-        # Whether the failure of a task has ended the block, and nothing else.
+        # *ours*: the failure of a task ended the block. *others*: something else did.
         ours, others = self._block.leave(exc_val if self._block.is_of_current_task() else None)
         if exc_val is not None:
             self._end()
         request = await self._wait_for_tasks()
         self._stage = _Stage.LEFT
         outcome = self._take_outcome(None if ours and not others else exc_val, request)
-        if outcome is not None and outcome is not exc_val:  # which ``async with`` raises on its own
+        if outcome is not None and outcome is not exc_val:  # ``async with`` raises *exc_val* itself
             try:
-                raise outcome from outcome.__cause__  # that the block was cancelled explains nothing
+                raise outcome from outcome.__cause__  # the cancellation of the block would be misleading as its context
             finally:
-                del outcome, request  # no cycle with its traceback
+                del outcome, request  # avoid a reference cycle with the traceback
 
     def _take_outcome(
         self, of_block: BaseException | None, request: asyncio.CancelledError | None
     ) -> BaseException | None:
-        """Return what to raise at the end of the group."""
+        """Return the exception to raise at the end of the group, or None."""
         failures, self._failures = self._failures, []
         if isinstance(of_block, asyncio.CancelledError):
             request = of_block
@@ -160,16 +160,16 @@ class AsyncioTaskGroup(TaskGroup):
         if not failures:
             return request
         if request is not None:
-            ask_again(request)
+            repeat_request(request)
         for exc in failures:
             if isinstance(exc, (KeyboardInterrupt, SystemExit)):
                 return exc
         if failures[0] is of_block:
             return of_block
-        return BaseExceptionGroup("Some tasks of the group have failed", failures)
+        return BaseExceptionGroup("Some tasks of the group failed", failures)
 
     async def _wait_for_tasks(self) -> asyncio.CancelledError | None:
-        """Return the request that has arrived meanwhile, if any. Those after the first are delivered later."""
+        """Wait for all tasks. Return the first cancellation that arrives meanwhile. Later ones stay deferred."""
         request: asyncio.CancelledError | None = None
         while self._tasks:
             self._idle = self._loop.create_future()
@@ -181,7 +181,7 @@ class AsyncioTaskGroup(TaskGroup):
         try:
             return request
         finally:
-            del request  # no cycle with its traceback
+            del request  # avoid a reference cycle with the traceback
 
     def start_soon(
         self,
@@ -212,7 +212,7 @@ class AsyncioTaskGroup(TaskGroup):
             return await coro_func(*args)
 
         task = self.create_task(run(), name)
-        task.add_done_callback(set_started)  # if it is cancelled before its first step
+        task.add_done_callback(set_started)  # in case the task is cancelled before its first step
         try:
             await started
         except asyncio.CancelledError:
@@ -222,7 +222,7 @@ class AsyncioTaskGroup(TaskGroup):
         return AsyncioTask(task)
 
     def create_task(self, coroutine: Coroutine[Any, Any, _T], name: str | None) -> asyncio.Task[_T]:
-        """Return a new task of the group. Close *coroutine* if the group is not open."""
+        """Return a new task of the group. If the group is not open, close *coroutine* and raise `RuntimeError`."""
         if self._stage is not _Stage.OPEN and self._stage is not _Stage.LEAVING:
             coroutine.close()
             raise RuntimeError("The task group is not open")
@@ -242,11 +242,11 @@ class AsyncioTaskGroup(TaskGroup):
             self._idle.set_result(None)
 
     def _end(self) -> None:
-        """Cancels the block, all tasks, and those that are still to come."""
+        """Cancel the block and all tasks, including tasks that start later."""
         if not self._block.cancel_called():
             self._block.cancel()
             for task in self._tasks:
                 self._cancel(task)
 
     def _cancel(self, task: asyncio.Task[Any]) -> None:
-        self._loop.call_soon(task.cancel, context=self._context)  # its first step comes before
+        self._loop.call_soon(task.cancel, context=self._context)  # after the first step of the task

@@ -25,9 +25,9 @@ class _Stage(enum.Enum):
     LEFT = enum.auto()
 
 
-# Bases with slots exclude each other, but `__weakref__` does not count.
+# Two base classes with slots conflict, but `CancelScope` only has `__weakref__`, which CPython allows.
 class AsyncioCancelScope(Canceller, CancelScope):  # type: ignore[misc]
-    """Cancels its task, again and again, until the task has left the scope."""
+    """A cancel scope that cancels its task repeatedly, until the task has left the scope."""
 
     __slots__ = ("_caught", "_deadline", "_stage", "_timer")
 
@@ -59,12 +59,12 @@ class AsyncioCancelScope(Canceller, CancelScope):  # type: ignore[misc]
         if self._stage is not _Stage.ENTERED:
             raise RuntimeError("The cancel scope is not active")
         if not self.is_of_current_task():
-            raise RuntimeError("A cancel scope must be left in the task that has entered it")
+            raise RuntimeError("A cancel scope must be left in the task that entered it")
         for inner in reversed(self._state.cancellers):
             if inner is self:
                 break
             if isinstance(inner, AsyncioCancelScope):
-                raise RuntimeError("The cancel scopes within this one must be left first")
+                raise RuntimeError("The cancel scopes inside this one must be left first")
         self._stage = _Stage.LEFT
         if self._timer is not None:
             self._timer.cancel()

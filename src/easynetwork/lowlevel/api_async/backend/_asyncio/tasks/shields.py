@@ -1,8 +1,8 @@
-"""Shields: awaiting to the end, whatever is requested meanwhile."""
+"""Shields: await to the end in spite of cancellation."""
 
 from __future__ import annotations
 
-__all__ = ["ask_again", "ignore_cancellation"]
+__all__ = ["ignore_cancellation", "repeat_request"]
 
 import asyncio
 import types
@@ -14,25 +14,25 @@ from .cancellers import TaskState, is_of_canceller
 _T_co = TypeVar("_T_co", covariant=True)
 
 
-def ask_again(exc: asyncio.CancelledError) -> None:
-    """Repeat the request of `asyncio.Task.cancel` that *exc* comes from, for the next suspension of the task.
+def repeat_request(exc: asyncio.CancelledError) -> None:
+    """Repeat the `asyncio.Task.cancel` request that *exc* comes from, at the next suspension of the task.
 
-    The requests of cancellers need no help. Within a shield, *exc* does not come from `asyncio.Task.cancel`.
+    Cancellers repeat their own requests. Inside a shield, *exc* does not come from `asyncio.Task.cancel`.
     """
     task = asyncio.current_task()
     if task is None or is_of_canceller(exc.args):
         return
     state = TaskState.of(task)
     if not state.shields and state.visible_requests(task) > 0:
-        state.remember(exc.args, task)
-        state.deliver_remembered_soon(task)
+        state.defer(exc.args, task)
+        state.deliver_deferred_soon(task)
 
 
 @types.coroutine
 def ignore_cancellation(awaitable: Awaitable[_T_co]) -> Generator[Any, Any, _T_co]:
-    """Await *awaitable* in the current task, to its end.
+    """Await *awaitable* in the current task until it ends.
 
-    What was requested meanwhile is delivered at the next suspension of the task after it.
+    Requests that arrive meanwhile are delivered at the next suspension of the task.
     """
     task = asyncio.current_task()
     if task is None:
@@ -69,62 +69,62 @@ def ignore_cancellation(awaitable: Awaitable[_T_co]) -> Generator[Any, Any, _T_c
 
 
 class _Shield:
-    """Tells requests that concern a shielded awaitable, those of cancellers within it, from all others."""
+    """Separates requests of cancellers inside a shielded awaitable from all other requests, which are deferred."""
 
-    __slots__ = ("_from_within", "_remembered_before", "_requests", "_state", "_task")
+    __slots__ = ("_deferred_before", "_from_within", "_requests", "_state", "_task")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self._task = task
         self._state = state = TaskState.of(task)
-        if not state.shields and state.remembered is None:
-            state.obeyed = state.requests_of_others(task)
-        self._remembered_before = state.remembered
+        if not state.shields and state.deferred is None:
+            state.seen = state.external_requests(task)
+        self._deferred_before = state.deferred
         state.shields += 1
         self.note_requests()
 
     def note_requests(self) -> None:
-        """Count the requests that there are before a wait."""
+        """Save the current numbers of requests before a wait."""
         state = self._state
         self._from_within = self._count_from_within()
-        self._requests = state.requests_of_others(self._task)
+        self._requests = state.external_requests(self._task)
 
     def _count_from_within(self) -> int:
         shields = self._state.shields
         return sum(canceller.requests_within(shields) for canceller in self._state.cancellers)
 
     def is_from_within(self, exc: asyncio.CancelledError) -> bool:
-        """Return whether a canceller within the shield has ended the wait. Remember other requests."""
+        """Return whether a canceller inside the shield ended the wait. Defer all other requests."""
         state, task = self._state, self._task
-        new_requests = state.requests_of_others(task) - self._requests
+        new_requests = state.external_requests(task) - self._requests
         from_within = self._count_from_within() > self._from_within
         if new_requests or not from_within:
             if not is_of_canceller(exc.args):
-                state.remember(exc.args, task)
+                state.defer(exc.args, task)
             elif new_requests:
-                state.remember((), task)  # it came together with that of a canceller
+                state.defer((), task)  # an external request arrived together with a canceller's
             self.note_requests()
         return from_within
 
     def leave(self, *, is_cancelled: bool) -> None:
-        """End the shield. What was requested, and not taken back, is delivered after it.
+        """End the shield. Requests that were deferred and not withdrawn are delivered next.
 
-        A cancellation that the awaitable itself has raised stands for what was requested meanwhile.
+        If the awaitable itself was cancelled, its cancellation replaces the deferred requests.
         """
         state, task = self._state, self._task
         state.shields -= 1
         if is_cancelled:
-            state.remembered = self._remembered_before if state.shields else None
+            state.deferred = self._deferred_before if state.shields else None
         elif not state.shields:
-            state.deliver_remembered_soon(task)  # before those of cancellers: it has a message
+            state.deliver_deferred_soon(task)  # before the cancellers' requests, because it has a message
         for canceller in state.cancellers:
             canceller.leave_shield(state.shields)
 
 
 async def _wait_for(future: asyncio.Future[Any], task: asyncio.Task[Any]) -> None:
-    """Wait until *future* is done, in such a way that cancelling the task does not cancel it."""
+    """Wait until *future* is done. Cancelling the task does not cancel *future*."""
     if future is task:
         raise RuntimeError(f"Task cannot await on itself: {task!r}")
-    # What asyncio's task does with a future that it was given to wait for.
+    # `asyncio.Task` does the same with a future that its coroutine yields.
     future._asyncio_future_blocking = False
     waiter: asyncio.Future[None] = future.get_loop().create_future()
 

@@ -1,4 +1,4 @@
-"""Other threads: calling into them, and letting them call in."""
+"""Threads: run functions in them, and accept calls from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 async def run_in_thread(call: Callable[[], _T], *, abandon_on_cancel: bool) -> _T:
-    """Calls *call* in a worker thread, in a copy of the context in which no asynchronous library is running."""
+    """Run *call* in a worker thread. It gets a copy of the context, in which `sniffio` reports no library."""
     context = contextvars.copy_context()
     context.run(sniffio.current_async_library_cvar.set, None)
     future = asyncio.get_running_loop().run_in_executor(None, context.run, _without_stop_iteration, call)
@@ -30,15 +30,15 @@ async def run_in_thread(call: Callable[[], _T], *, abandon_on_cancel: bool) -> _
 
 
 def _without_stop_iteration(call: Callable[[], _T]) -> _T:
-    """No future takes `StopIteration`: before Python 3.12, who waits for it would wait for ever."""
+    """Call *call*, but convert `StopIteration`: futures reject it, and before Python 3.12 the waiter hangs."""
     try:
         return call()
     except StopIteration as exc:
-        raise RuntimeError("The function has raised StopIteration") from exc
+        raise RuntimeError("The function raised StopIteration") from exc
 
 
 class AsyncioThreadsPortal(CallablePortal):
-    """Calls from other threads, by ``call_soon_threadsafe``."""
+    """A portal that uses ``call_soon_threadsafe``."""
 
     __slots__ = ("_loop",)
 
@@ -55,12 +55,13 @@ class AsyncioThreadsPortal(CallablePortal):
     def _is_loop_thread(self) -> bool:
         try:
             return asyncio.get_running_loop() is self._loop
-        except RuntimeError:  # no event loop of asyncio
+        except RuntimeError:  # no asyncio event loop runs in this thread
             return False
 
     def _report(self, message: str, exc: BaseException) -> None:
         report = {"message": message, "exception": exc, "task": asyncio.current_task()}
-        # Not from within the task: since Python 3.12 the handler runs in the task's context, which is entered then.
+        # Since Python 3.12, the handler runs in the context of the task. A direct call would fail: the context is
+        # already entered.
         self._loop.call_soon(self._loop.call_exception_handler, report)
 
     def _call_block(self) -> AbstractContextManager[asyncio.Task[Any]]:

@@ -1,1 +1,1 @@
-"""Datagrams."""
+"""Datagrams on trio."""

@@ -1,4 +1,4 @@
-"""Datagrams from and to anyone: UDP and Unix sockets."""
+"""Datagram listeners on trio: UDP and Unix sockets."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 ERROR_DELAY: Final = 0.1
-"""Seconds without reading after a second error in a row: the system may be short of something."""
+"""Seconds without reading after two errors in a row, because the system may be short of a resource."""
 
 
 class TrioDatagramListener(SocketOwner, AsyncDatagramListener[Any]):
-    """A socket that is read while somebody serves. What has no time to be read waits in the queue of the system."""
+    """A socket that is read only while it is served. Until then, datagrams wait in the queue of the system."""
 
     __slots__ = ("_dropped", "_guard", "_reader", "_sender")
 
@@ -61,7 +61,7 @@ class TrioDatagramListener(SocketOwner, AsyncDatagramListener[Any]):
         handler: Callable[..., Coroutine[Any, Any, None]],
         task_group: TaskGroup | None,
     ) -> NoReturn:
-        """Calls *handler* in a task of its own with what *receive* returns, each time."""
+        """Call *handler* with each result of *receive*, each time in a new task."""
         with self._guard:
             if task_group is None:
                 async with self._backend.create_task_group() as task_group:
@@ -83,7 +83,7 @@ class TrioDatagramListener(SocketOwner, AsyncDatagramListener[Any]):
             else:
                 errors_in_a_row = 0
                 start(*datagram)
-                # Trio runs the tasks that it starts in one turn in any order.
+                # Trio runs tasks that were started in the same iteration in random order.
                 await trio.lowlevel.checkpoint()
 
     @property
@@ -102,7 +102,7 @@ class TrioDatagramListener(SocketOwner, AsyncDatagramListener[Any]):
 
 
 class TrioUnixDatagramListener(TrioDatagramListener):
-    """A Unix socket: ancillary data goes along."""
+    """A Unix socket that carries ancillary data."""
 
     __slots__ = ()
 

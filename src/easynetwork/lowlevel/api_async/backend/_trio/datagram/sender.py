@@ -1,4 +1,4 @@
-"""Sending datagrams from many tasks."""
+"""Send datagrams from several tasks through one socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from easynetwork.lowlevel.api_async.backend._trio.sockets import call_when_writa
 
 
 class DatagramSender:
-    """Sends at once if there is room, else one task after the other; a full receiver keeps nobody else waiting."""
+    """Sends at once if there is room, else in the order of the calls. A full receiver delays no other receiver."""
 
     __slots__ = ("_queues", "_socket")
 
@@ -23,13 +23,13 @@ class DatagramSender:
         self._queues: WeakValueDictionary[Hashable, trio.StrictFIFOLock] = WeakValueDictionary()
 
     async def send(self, attempt: Callable[[], object], receiver: Hashable = None) -> None:
-        """Calls *attempt*, which sends one datagram, until it need not wait for room. Raises what it raises.
+        """Send one datagram with *attempt*. Retry while it would block. Raise its other exceptions.
 
         Parameters:
-            attempt: sends without waiting.
-            receiver: whose room there may be too little of; None if each has as much.
+            attempt: sends the datagram without waiting.
+            receiver: the address whose queue may be full; None if receivers cannot be full independently.
         """
-        queue = self._queues.get(receiver)  # there only while somebody waits
+        queue = self._queues.get(receiver)  # present only while a task waits
         if queue is None:
             try:
                 attempt()

@@ -1,4 +1,4 @@
-"""Datagrams to and from one peer: UDP and Unix sockets."""
+"""Connected datagram transports on trio: UDP and Unix sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class TrioDatagramTransport(SocketOwner, AsyncDatagramTransport):
-    """A connected socket, without any queue of its own."""
+    """A connected socket without a queue of its own."""
 
     __slots__ = ("_reader", "_recv", "_sender")
 
@@ -40,13 +40,13 @@ class TrioDatagramTransport(SocketOwner, AsyncDatagramTransport):
 
 
 class TrioUnixDatagramTransport(TrioDatagramTransport):
-    """A connected Unix socket: ancillary data goes along."""
+    """A connected Unix socket that carries ancillary data."""
 
     __slots__ = ("_unread",)
 
     def __init__(self, backend: AsyncBackend, sock: _socket.socket) -> None:
         super().__init__(backend, sock)
-        self._unread: bytes | None = None  # received with control messages that were truncated
+        self._unread: bytes | None = None  # a datagram whose control messages were truncated
 
     async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
         if self._unread is not None:
@@ -59,7 +59,7 @@ class TrioUnixDatagramTransport(TrioDatagramTransport):
         return data, messages
 
     def _recv_unread(self) -> bytes:
-        """Return the datagram that is kept, in place of `_recv`."""
+        """Return the stored datagram. This method replaces `_recv` for one call."""
         self._recv = partial(self._socket.recv, MAX_DATAGRAM_BUFSIZE)
         datagram, self._unread = self._unread, None
         return self._recv() if datagram is None or self.is_closing() else datagram

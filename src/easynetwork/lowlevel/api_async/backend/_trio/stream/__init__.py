@@ -1,1 +1,1 @@
-"""Byte streams."""
+"""Byte streams on trio."""

@@ -1,4 +1,4 @@
-"""Accepting connections."""
+"""Listen for stream connections on trio."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class TrioStreamListener(SocketOwner, AsyncListener[AsyncStreamTransport]):
 
     Parameters:
         backend: runs the tasks of the connections.
-        sock: the socket.
-        new_transport: makes a transport of the socket of a connection, and owns it.
+        sock: the listening socket. The listener owns it.
+        new_transport: creates the transport for the socket of a connection, and owns that socket.
     """
 
     __slots__ = ("_guard", "_new_transport")

@@ -1,4 +1,4 @@
-"""Opening TCP connections and listeners on trio."""
+"""Open TCP connections and listeners on trio."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ async def connect(
     local_address: tuple[str, int] | None,
     happy_eyeballs_delay: float | None,
 ) -> TrioStreamTransport:
-    """Connects to the first address that answers. See `AsyncBackend.create_tcp_connection`.
+    """Connect to the first address that answers. See `AsyncBackend.create_tcp_connection`.
 
-    Not by `trio.open_tcp_stream`: it binds to no port, takes no host that others have resolved, and keeps families
-    together.
+    It does not use `trio.open_tcp_stream`, which cannot bind to a local port, does not accept resolved addresses, and
+    does not interleave address families.
     """
     addresses = await resolve(backend, host, port, _socket.SOCK_STREAM)
     local_addresses = None if local_address is None else await resolve(backend, *local_address, _socket.SOCK_STREAM)
@@ -41,9 +41,9 @@ async def connect(
 
 
 def new_transport(backend: AsyncBackend, sock: _socket.socket) -> TrioStreamTransport:
-    """Makes a transport of *sock*, connected and non-blocking, which it owns from now on."""
+    """Create a transport for *sock*, which is connected and non-blocking. The transport owns it."""
     with suppress(OSError):
-        set_tcp_nodelay(sock, True)  # packets are complete: nothing is gained by waiting for more
+        set_tcp_nodelay(sock, True)  # writes contain complete packets: Nagle's algorithm only delays them
     return TrioStreamTransport(backend, sock)
 
 
@@ -55,7 +55,7 @@ async def open_listeners(
     *,
     reuse_port: bool,
 ) -> list[TrioStreamListener]:
-    """Opens listening sockets. See `AsyncBackend.create_tcp_listeners`."""
+    """Open listening sockets. See `AsyncBackend.create_tcp_listeners`."""
     check_strictly_positive("backlog", backlog)
     hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
     sockets = open_listener_sockets(hosts, backlog=backlog, reuse_port=reuse_port)

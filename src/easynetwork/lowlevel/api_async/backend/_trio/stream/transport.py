@@ -1,4 +1,4 @@
-"""Byte streams over sockets."""
+"""Stream transports on trio."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
-    """A connected stream socket. Nothing is read before it is asked for."""
+    """A connected stream socket. Nothing is read until a task asks."""
 
     __slots__ = ("_error", "_expects_input", "_is_drained", "_lingering", "_reader", "_writer")
 
@@ -43,10 +43,10 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         super().__init__(backend, sock)
         self._reader = SocketReader(sock)
         self._writer = StreamWriter(sock)
-        self._is_drained = False  # the last call has received all there was
-        self._expects_input = False  # although there may be none in the socket
+        self._is_drained = False  # whether the last read emptied the socket
+        self._expects_input = False  # whether a close must linger even if the socket is empty
         self._lingering: trio.Event | None = None  # set when a close has discarded the input
-        self._error: Exception | None = None  # the system tells it once, we each time
+        self._error: Exception | None = None  # kept, because the system reports it only once
 
     async def recv(self, bufsize: int) -> bytes:
         if bufsize <= 0:
@@ -64,7 +64,7 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
             return nbytes
 
     async def _receive(self, call: Callable[[], _T]) -> _T:
-        """Returns the result of *call*, which receives something, as soon as there is something to receive."""
+        """Return the result of *call*, which receives data, as soon as the socket is readable."""
         if self._writer.closing:
             raise error_from_errno(errno.EBADF)
         if self._error is not None:
@@ -98,7 +98,7 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
             elif not writer.is_idle():
                 with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError):
                     await writer.wait_sent()
-                if self._must_linger():  # meanwhile, the peer has sent something
+                if self._must_linger():  # input arrived meanwhile
                     await self._linger()
         finally:
             close_socket(self._socket)
@@ -108,19 +108,26 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         self._expects_input = True
 
     def _must_linger(self) -> bool:
-        """Return whether the peer would lose what was sent, because there is input that nothing is going to read."""
+        """Return whether there is unread input.
+
+        Closing the socket would then reset the connection, and the peer would lose sent data.
+        """
         fd = self._socket.fileno()
         return fd >= 0 and self._error is None and (self._expects_input or has_unread_input(fd))
 
     async def _linger(self) -> None:
-        """Send the rest and the end of the stream. Discard input until the peer ends it, too, or sends for too long."""
+        """Send the rest and the end of the stream, and discard input.
+
+        Discarding ends when the peer ends its direction, at least `LINGER_TIMEOUT` seconds after the output is sent, or
+        after `LINGER_BYTES` bytes.
+        """
         writer, reader, left = self._writer, SocketReader(self._socket), LINGER_BYTES
         self._lingering = trio.Event()
         try:
             writer.end()
             if writer.is_idle():
-                trio.lowlevel.notify_closing(self._socket)  # to tasks that receive
-            # At once, not when all is sent: the peer may not receive anything before it has sent everything.
+                trio.lowlevel.notify_closing(self._socket)  # wake tasks that receive
+            # Discard at once, not after sending: the peer may not receive anything until it has sent everything.
             with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError, BusyResourceError):
                 has_flushed = False
                 while left > 0 and not has_flushed:
@@ -132,7 +139,7 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
             self._lingering.set()
 
     async def _discard_input(self, reader: SocketReader, left: int) -> int:
-        """Discard *left* bytes, or all up to the end of the stream. Return 0."""
+        """Discard input until *left* bytes were read or the stream ends. Return 0."""
         receive = partial(self._socket.recv, 1 << 16)
         while left > 0 and (data := await reader.read(receive)):
             left -= len(data)

@@ -1,4 +1,4 @@
-"""Unix stream sockets on trio: transports with ancillary data, connecting, listening."""
+"""Unix stream sockets on trio: transports with ancillary data, connections and listeners."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class TrioUnixStreamTransport(TrioStreamTransport):
-    """A connected Unix socket."""
+    """A connected Unix socket that carries ancillary data."""
 
     __slots__ = ("_unread",)
 
     def __init__(self, backend: AsyncBackend, sock: _socket.socket) -> None:
         super().__init__(backend, sock)
-        self._unread = b""  # received with control messages that were truncated
+        self._unread = b""  # bytes whose control messages were truncated
 
     async def recv(self, bufsize: int) -> bytes:
         if self._unread and bufsize > 0 and not self.is_closing():
@@ -81,12 +81,12 @@ class TrioUnixStreamTransport(TrioStreamTransport):
 
 
 async def connect(backend: AsyncBackend, path: str | bytes, local_path: str | bytes | None) -> TrioUnixStreamTransport:
-    """Connects to *path*. See `AsyncBackend.create_unix_stream_connection`."""
+    """Connect to *path*. See `AsyncBackend.create_unix_stream_connection`."""
     sock = await open_connected_socket(backend, _socket.SOCK_STREAM, path, local_path)
     return TrioUnixStreamTransport(backend, sock)
 
 
 async def open_listener(backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None) -> TrioStreamListener:
-    """Opens a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
+    """Open a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
     sock = await open_listening_socket(backend, path, backlog, mode)
     return TrioStreamListener(backend, sock, partial(TrioUnixStreamTransport, backend))

@@ -1,4 +1,4 @@
-"""The sending side of a byte stream: packets that leave together."""
+"""The sending side of a stream, with batches of packets."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from easynetwork.lowlevel.constants import SC_IOV_MAX
 _T = TypeVar("_T")
 
 _BATCH_SIZE: Final = 64 * 1024
-"""So many bytes are sent in one piece at most, unless a packet has more."""
+"""Maximum number of bytes in a batch, unless a single packet is larger."""
 
 
 class StreamWriter(WriteBatch):
-    """Sends what it is given at once as far as possible; corked, in one piece with what comes until it is uncorked.
+    """Sends data at once as far as possible. While corked, it collects a batch and sends it when uncorked.
 
-    What does not fit in the buffer of the system is sent by a task in the background, and others wait for that: at most
+    A background task sends data that does not fit in the buffer of the system, and further writes wait for it. At most
     one batch is kept in memory.
     """
 
@@ -38,28 +38,28 @@ class StreamWriter(WriteBatch):
         super().__init__()
         self._socket = sock
         self._corked = False
-        self._drained: trio.Event | None = None  # while the task in the background is at work
+        self._drained: trio.Event | None = None  # set while the background task runs
         self._guard = ResourceGuard("Another task is sending to this transport")
         self._ended = False
         self.closing = False
         self.error: Exception | None = None
-        """Why nothing can be sent any more."""
+        """The error that ended sending, or None."""
 
     def cork(self) -> None:
-        """Lets the batch grow until `uncork`. Nothing may be waited for in between."""
+        """Let the batch grow until `uncork`. The caller must not wait in between."""
         self._corked = True
         if self._can_send():
             self.room = _BATCH_SIZE
 
     def uncork(self) -> None:
-        """Sends the batch."""
+        """Send the batch, and send later writes at once."""
         self._corked = False
         self.room = 0
         if self.parts:
             self.flush()
 
     def write_nowait(self, data: bytes) -> bool:
-        """Takes *data* if nobody has to wait for that; returns whether it did."""
+        """Accept *data* if that does not require a wait. Return whether it was accepted."""
         if not self._can_send() or len(data) > _BATCH_SIZE:
             return False
         self.parts.append(data)
@@ -72,7 +72,7 @@ class StreamWriter(WriteBatch):
         return self._drained is None and not (self._guard.busy or self._ended or self.closing or self.error)
 
     def flush(self) -> None:
-        """Sends the batch, or begins to."""
+        """Send the batch. If the socket is full, start a background task that sends the rest."""
         parts = self.parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
@@ -111,21 +111,22 @@ class StreamWriter(WriteBatch):
                 await wait_writable(self._socket)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends the batch, then *data*. If cancelled, it is unknown how much of it was sent.
+        """Send the batch, then *data*. After a cancellation, an unknown part of *data* may have been sent.
 
         Raises:
-            BusyResourceError: another task is sending.
-            OSError: nothing can be sent any more.
+            BusyResourceError: another task is already sending.
+            OSError: the connection is closed, broken or ended.
         """
         with memoryview(data) as view, view.cast("B") as octets:
             await self._send_alone(partial(self._send, octets))
 
     async def write_message(self, parts: Sequence[bytes | bytearray | memoryview], ancillary_data: Any) -> None:
-        """Sends the batch, then *parts* with *ancillary_data*, in one call. If cancelled, nothing of it is sent.
+        """Send the batch, then *parts* with *ancillary_data* in one call. A cancelled call sends none of the parts.
 
         Raises:
-            BusyResourceError: another task is sending.
-            OSError: nothing can be sent any more; or ``EMSGSIZE``: only a part of it was sent.
+            BusyResourceError: another task is already sending.
+            OSError: the connection is closed, broken or ended; or ``EMSGSIZE`` if there are too many parts, or only
+                some of the bytes fit in one call.
         """
         if 0 < SC_IOV_MAX < len(parts):
             raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} pieces of data, more than {SC_IOV_MAX}")
@@ -133,7 +134,7 @@ class StreamWriter(WriteBatch):
         sent = await self._send_alone(partial(call_when_writable, self._socket, send))
         size = sum(memoryview(part).nbytes for part in parts)
         if sent < size:
-            raise error_from_errno(errno.EMSGSIZE, f"{sent} of {size} bytes were sent")
+            raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {size} bytes fit in one call")
 
     async def _send_alone(self, send: Callable[[], Awaitable[_T]]) -> _T:
         self._guard.check()
@@ -152,7 +153,7 @@ class StreamWriter(WriteBatch):
             self._shut_down_if_ended()
 
     def end(self) -> None:
-        """Closes the sending direction, once all that was taken is sent."""
+        """Close the sending direction after all accepted data is sent."""
         if not self._ended:
             if self.parts:
                 self.flush()
@@ -161,15 +162,15 @@ class StreamWriter(WriteBatch):
 
     def _shut_down_if_ended(self) -> None:
         if self._ended and self.is_idle() and not self._guard.busy:
-            with suppress(OSError):  # the connection is lost, or closed
+            with suppress(OSError):  # the connection is lost or closed
                 self._socket.shutdown(_socket.SHUT_WR)
 
     def is_idle(self) -> bool:
-        """Returns whether all that was taken is sent."""
+        """Return whether all accepted data is sent."""
         return not self.parts and self._drained is None
 
     async def wait_sent(self) -> None:
-        """Waits until the batch is sent. Raises `OSError` if nothing can be sent any more."""
+        """Wait until the batch is sent. Raise `OSError` if sending has failed."""
         if self.parts:
             self.flush()
         if self._drained is not None:

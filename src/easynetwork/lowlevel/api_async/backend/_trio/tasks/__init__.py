@@ -1,1 +1,1 @@
-"""Tasks: scopes, groups and threads."""
+"""Trio tasks: cancel scopes, groups and threads."""

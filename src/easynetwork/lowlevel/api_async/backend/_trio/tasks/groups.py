@@ -1,4 +1,4 @@
-"""Task groups: the nurseries of trio."""
+"""Task groups built on trio's nurseries."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _T_PosArgs = TypeVarTuple("_T_PosArgs")
 
 
 def task_info(task: trio.lowlevel.Task) -> TaskInfo:
-    """Returns what is known of *task*."""
+    """Return a description of *task*."""
     return TaskInfo(id(task), task.name, task.coro)
 
 
 class TrioTask(Task[_T_co]):
-    """A task of trio with a scope of its own, and its outcome: trio itself keeps neither."""
+    """A trio task with its own cancel scope and its outcome. Trio does not store either."""
 
     __slots__ = ("_begun", "_ended", "_exception", "_result", "_scope", "_task")
 
@@ -47,7 +47,7 @@ class TrioTask(Task[_T_co]):
         return f"<{type(self).__name__} {getattr(self, '_task', None)!r}>"
 
     async def run(self, coro_func: Callable[..., Coroutine[Any, Any, _T_co]], args: tuple[Any, ...]) -> None:
-        """What the task does."""
+        """Run ``coro_func(*args)`` as the body of the task."""
         self._task = trio.lowlevel.current_task()
         self._begun.set()
         try:
@@ -60,14 +60,15 @@ class TrioTask(Task[_T_co]):
                     self._exception = without_cancellations(exc)
                     raise self._exception
         except trio.Cancelled:
-            # Of a scope around the group; or only passed on by who has joined a cancelled task: then it ends here.
+            # Re-raise if a scope around the group is cancelled. Otherwise the coroutine only passed on the cancellation
+            # of another task that it joined, and it ends here.
             if trio.current_effective_deadline() == -math.inf:
                 raise
         finally:
             self._ended.set()
 
     async def wait_begun(self) -> None:
-        """Waits until the task has begun. If cancelled, cancels it and waits for its end."""
+        """Wait until the task has started. On cancellation, cancel the task and wait for its end."""
         try:
             await self._begun.wait()
         except BaseException:
@@ -116,7 +117,7 @@ class TrioTask(Task[_T_co]):
 
 
 class TrioTaskGroup(TaskGroup):
-    """A nursery that leaves alone the exception of a block whose tasks are well."""
+    """A nursery that raises an exception of the block unchanged if no task has failed."""
 
     __slots__ = ("_manager", "_nursery")
 
@@ -141,12 +142,12 @@ class TrioTaskGroup(TaskGroup):
             return
         except BaseExceptionGroup as group:
             if exc_val is not None and failures(group) == failures(exc_val):
-                return  # raised as it is by ``async with``
+                return  # ``async with`` raises it unchanged
             error = without_cancellations(group)
         try:
             raise error
         finally:
-            del error  # no cycle of an exception and its own traceback
+            del error  # avoid a reference cycle with the traceback
 
     def start_soon(
         self,
@@ -171,5 +172,5 @@ class TrioTaskGroup(TaskGroup):
 
     def _open_nursery(self) -> trio.Nursery:
         if self._nursery is None:
-            raise RuntimeError("The task group is not entered")
+            raise RuntimeError("The task group has not been entered")
         return self._nursery

@@ -1,4 +1,4 @@
-"""Cancel scopes and shielding: those of trio."""
+"""Cancel scopes and shields built on trio's."""
 
 from __future__ import annotations
 
@@ -61,24 +61,27 @@ class TrioCancelScope(CancelScope):
 
 
 async def ignore_cancellation(awaitable: Awaitable[_T_co]) -> _T_co:
-    """Awaits *awaitable* in the current task, to its end. Cancellation is level triggered: it is not lost meanwhile."""
+    """Await *awaitable* in the current task until it ends.
+
+    A cancellation that arrives meanwhile is not lost: it is level-triggered.
+    """
     with trio.CancelScope(shield=True):
         return await awaitable
-    raise AssertionError("unreachable")  # nobody cancels that scope
+    raise AssertionError("unreachable")  # this scope is never cancelled
 
 
 def failures(exc: BaseException) -> list[BaseException]:
-    """Returns the exceptions in *exc*, or in its groups, that are no cancellations."""
+    """Return the exceptions in *exc*, or in its nested groups, that are not cancellations."""
     if isinstance(exc, BaseExceptionGroup):
         return [failure for item in exc.exceptions for failure in failures(item)]
     return [] if isinstance(exc, trio.Cancelled) else [exc]
 
 
 def without_cancellations(exc: BaseException) -> BaseException:
-    """Returns the failures in *exc* if there are any, else one `trio.Cancelled`. What is no group is returned as it is.
+    """Return the failures in *exc* without its cancellations. If it contains only cancellations, return one of them.
 
-    Trio keeps cancellations in the groups that it raises, until they are out of the scope that was cancelled. Who is
-    cancelled and fails should not look different for that.
+    Return *exc* unchanged if it is not a group. Trio keeps cancellations in the groups that it raises until these leave
+    the cancelled scope. The failure of a task must not change its form because the task was cancelled too.
     """
     if not isinstance(exc, BaseExceptionGroup):
         return exc

@@ -1,4 +1,4 @@
-"""Other threads: calling into them, and letting them call in."""
+"""Threads: run functions in them, and accept calls from them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _logger = logging.getLogger(__name__)
 
 
 async def run_in_thread(call: Callable[[], _T], *, abandon_on_cancel: bool) -> _T:
-    """Calls *call* in a worker thread, in a copy of the context in which no asynchronous library is running."""
+    """Run *call* in a worker thread. It gets a copy of the context, in which `sniffio` reports no library."""
     calling = trio.to_thread.run_sync(call, abandon_on_cancel=abandon_on_cancel)
-    # Shielded, since trio would not even begin in a scope that is cancelled already.
+    # Without the shield, trio would not start the thread inside a cancelled scope.
     return await (calling if abandon_on_cancel else ignore_cancellation(calling))
 
 
 class TrioThreadsPortal(CallablePortal):
-    """Calls from other threads, by a `trio.lowlevel.TrioToken`."""
+    """A portal that uses a `trio.lowlevel.TrioToken`."""
 
     __slots__ = ("_token",)
 
-    LIBRARY = None  # trio has the thread-local name
+    LIBRARY = None  # trio sets the thread-local name of `sniffio` itself
 
     _token: trio.lowlevel.TrioToken
 
@@ -47,7 +47,7 @@ class TrioThreadsPortal(CallablePortal):
     def _is_loop_thread(self) -> bool:
         try:
             return trio.lowlevel.current_trio_token() is self._token
-        except RuntimeError:  # no event loop of trio
+        except RuntimeError:  # trio does not run in this thread
             return False
 
     def _report(self, message: str, exc: BaseException) -> None:
