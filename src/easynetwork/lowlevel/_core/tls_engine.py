@@ -90,9 +90,9 @@ class TLSEngine:
         self._read: Final = self.ssl_object.read
         self._write: Final = self.ssl_object.write
         self.standard_compatible: Final = standard_compatible
-        self.ended = False
+        self.ended: bool = False
         """There will be no more plaintext."""
-        self.closed_by_peer = False
+        self.closed_by_peer: bool = False
         """The closing alert of the peer has come. What is sent still reaches it, until this side closes, too."""
         self.failure: Exception | None = None
         """Why the connection cannot be used any more, in either direction."""
