@@ -3,6 +3,7 @@
     pipx run nox                      # or: .venv/bin/pip install nox; .venv/bin/nox
     nox -s tests-3.13 -- tests/servers -x
     nox -s debug
+    nox -s coverage                   # which lines and branches of the library the suite runs
 
 The summary at the end lists an interpreter that is missing as skipped.
 """
@@ -14,11 +15,13 @@ import os
 
 import nox
 
-nox.needs_version = ">=2024.4.15"
+nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
+nox.options.sessions = ["tests", "eager", "debug", "optimised"]
 nox.options.reuse_existing_virtualenvs = True
 
+PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 
 # pyenv keeps its interpreters off PATH, behind shims that fail for those not chosen.
@@ -52,6 +55,16 @@ def optimised(session: nox.Session) -> None:
     """Run the suite without the assertions of the library; pytest keeps those of the tests."""
     session.env["PYTHONOPTIMIZE"] = "1"
     run_suite(session, "-W", "ignore:assertions not in test modules or plugins will be ignored")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure which lines and branches of the library the suite runs. Slower than the suite alone."""
+    session.install("-q", "-e", ".[test]", *nox.project.dependency_groups(PROJECT, "coverage"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", "-n", "auto", "-q", *session.posargs)
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report")
 
 
 def run_suite(session: nox.Session, *options: str) -> None:

@@ -1,4 +1,4 @@
-"""The pages that users read, and what is marked in them.
+"""The pages that users and contributors read, and what is marked in them.
 
 A comment above a fenced block says what the block is:
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted(DOCS.glob("*.md"))]
 
 _MARKED_BLOCK = re.compile(
     r"^<!-- (file|run|part of|session|command): ([^\n]+?) -->\n+```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL

@@ -89,12 +89,7 @@ SC_IOV_MAX: Final[int] = _sc_iov_max()
 """Maximum number of buffers per sendmsg(2) call; negative if unknown."""
 
 SCM_CREDENTIALS: Final[int | None] = next(
-    (
-        value
-        for name in ("SCM_CREDENTIALS", "SCM_CREDS2", "SCM_CREDS")
-        if (value := getattr(socket, name, None)) is not None
-    ),
-    None,
+    (getattr(socket, name) for name in ("SCM_CREDENTIALS", "SCM_CREDS2", "SCM_CREDS") if hasattr(socket, name)), None
 )
 """Type of the control message that carries the sender's credentials (unix(7)); None if not supported."""
 

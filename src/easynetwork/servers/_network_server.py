@@ -59,7 +59,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
     ) -> None:
         self._backend = ensure_backend(backend)
         self._request_handler = request_handler
-        self.logger = logger
+        self.logger: logging.Logger = logger
         """The logger for all records of the server and its clients."""
         self._closed = False
         self._servers: Sequence[_T_LowLevelServer] | None = None  # None until activated

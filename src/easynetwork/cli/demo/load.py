@@ -28,7 +28,7 @@ class Load:
 
     def __init__(self, clients: Sequence[LoadClient], latencies: array[float]) -> None:
         self._clients = clients
-        self.latencies = latencies
+        self.latencies: array[float] = latencies
         """Seconds from sending to answer of each answered packet."""
 
     async def run(self, report: Callable[[int], None], patience: float) -> None:

@@ -55,7 +55,7 @@ class LoadClient(ABC):
         self._share = share
         self._in_flight = in_flight
         self._latencies = latencies
-        self.checker = AnswerChecker(share)
+        self.checker: AnswerChecker = AnswerChecker(share)
         self.failure: str | None = None
         """Why the connection ended early, if it did."""
 

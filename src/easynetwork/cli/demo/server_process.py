@@ -28,7 +28,7 @@ class ServerProcess:
 
     def __init__(self, process: Process, address: Address) -> None:
         self._process = process
-        self.address = address
+        self.address: Address = address
 
     @property
     def pid(self) -> int:

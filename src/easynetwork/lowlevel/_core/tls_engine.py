@@ -90,9 +90,9 @@ class TLSEngine:
         self._read: Final = self.ssl_object.read
         self._write: Final = self.ssl_object.write
         self.standard_compatible: Final = standard_compatible
-        self.ended = False
+        self.ended: bool = False
         """Whether the plaintext has ended."""
-        self.closed_by_peer = False
+        self.closed_by_peer: bool = False
         """Whether the peer has sent its closing alert. The peer still receives data until this side closes too."""
         self.failure: Exception | None = None
         """The error that made the connection unusable in both directions, or None."""

@@ -67,7 +67,8 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
     __slots__ = ("_between_packets", "_fed", "_generator", "_is_dropping", "_kept", "_queue", "_received")
 
     def __init__(self, between_packets: bytes) -> None:
-        self.input = self._queue = BytesQueue()
+        self._queue = BytesQueue()
+        self.input: BytesQueue = self._queue
         self._received: _Input = self._queue
         self._generator: Generator[Any, Any, tuple[_T_Packet, Any]] | None = None
         self._kept: bytes = b""  # remainder of the last packet, older than the queue

@@ -1,0 +1,122 @@
+"""What type checkers infer about serializers, converters and protocols.
+
+mypy and pyright check each ``assert_type``; pytest runs it, and compares the packet that has this type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple, assert_type
+
+from tests.typing.thermometer import Reading, Verdict, client_converter, server_converter
+
+from easynetwork.converter import StapledPacketConverter
+from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
+from easynetwork.serializers import (
+    CBORSerializer,
+    JSONSerializer,
+    MessagePackSerializer,
+    NamedTupleStructSerializer,
+    PickleSerializer,
+    StringLineSerializer,
+    StructSerializer,
+)
+from easynetwork.serializers.abc import AbstractPacketSerializer
+from easynetwork.serializers.base_stream import AutoSeparatedPacketSerializer
+from easynetwork.serializers.composite import (
+    StapledBufferedIncrementalPacketSerializer,
+    StapledIncrementalPacketSerializer,
+    StapledPacketSerializer,
+)
+from easynetwork.serializers.wrapper import Base64EncoderSerializer, BZ2CompressorSerializer, ZlibCompressorSerializer
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+class HexSerializer(AutoSeparatedPacketSerializer[int, bytes]):
+    """Sends numbers, and receives bytes."""
+
+    def serialize(self, packet: int) -> bytes:
+        return b"%x" % packet
+
+    def deserialize(self, data: bytes) -> bytes:
+        return data
+
+
+def test_serializers_know_their_packets() -> None:
+    assert_type(StringLineSerializer().deserialize(b"hot"), str)
+    assert_type(StructSerializer("!i").deserialize(bytes(4)), tuple[Any, ...])
+    assert_type(HexSerializer(b";").deserialize(b"1f"), bytes)
+    assert_type(list(HexSerializer(b";").incremental_serialize(31)), list[bytes])
+    assert_type(HexSerializer(b";").incremental_deserialize(), Generator[None, bytes, tuple[bytes, bytes]])
+
+    points = NamedTupleStructSerializer(Point, {"x": "i", "y": "i"})
+    assert_type(points, NamedTupleStructSerializer[Point])
+    point = points.deserialize(points.serialize(Point(1, 2)))
+    assert_type(point, Point)
+    assert point == Point(1, 2)
+
+
+def test_serializers_of_plain_data_promise_nothing() -> None:
+    assert_type(JSONSerializer().deserialize(b"1"), Any)
+    assert_type(CBORSerializer().deserialize(b"\x01"), Any)
+    assert_type(MessagePackSerializer().deserialize(b"\x01"), Any)
+    assert_type(PickleSerializer().deserialize(PickleSerializer().serialize(1)), Any)
+
+
+def test_wrappers_have_the_packets_of_what_they_wrap() -> None:
+    assert_type(Base64EncoderSerializer(HexSerializer(b";")), Base64EncoderSerializer[int, bytes])
+    assert_type(BZ2CompressorSerializer(HexSerializer(b";")), BZ2CompressorSerializer[int, bytes])
+    zlib = ZlibCompressorSerializer(HexSerializer(b";"))
+    assert_type(zlib, ZlibCompressorSerializer[int, bytes])
+    packet = zlib.deserialize(zlib.serialize(31))
+    assert_type(packet, bytes)
+    assert packet == b"1f"
+
+
+def test_a_stapled_serializer_can_do_what_both_can() -> None:
+    one_shot: AbstractPacketSerializer[Any, Any] = PickleSerializer()
+    assert_type(StapledPacketSerializer(HexSerializer(b";"), one_shot), StapledPacketSerializer[int, Any])
+
+    compressed = ZlibCompressorSerializer(HexSerializer(b";"))
+    stapled = StapledPacketSerializer(StringLineSerializer(), compressed)
+    assert_type(stapled, StapledBufferedIncrementalPacketSerializer[str, bytes, memoryview])
+    assert isinstance(stapled, StapledIncrementalPacketSerializer)
+    assert_type(stapled.create_deserializer_buffer(1), memoryview)
+    packet = stapled.deserialize(compressed.serialize(31))
+    assert_type(packet, bytes)
+    assert packet == b"1f"
+
+
+def test_a_stapled_converter_has_both_directions() -> None:
+    converter = client_converter()
+    assert_type(converter, StapledPacketConverter[Reading, Verdict, str, str])
+    assert_type(converter.convert_to_dto_packet(Reading(31)), str)
+    verdict = converter.create_from_dto_packet("hot")
+    assert_type(verdict, Verdict)
+    assert verdict == Verdict("hot")
+
+
+def test_a_protocol_has_the_packets_of_its_serializer() -> None:
+    assert_type(DatagramProtocol(HexSerializer(b";")), DatagramProtocol[int, bytes])
+    assert_type(StreamProtocol(HexSerializer(b";")), StreamProtocol[int, bytes])
+    assert_type(BufferedStreamProtocol(HexSerializer(b";")), BufferedStreamProtocol[int, bytes, bytearray | memoryview])
+
+
+def test_a_protocol_has_the_packets_of_its_converter() -> None:
+    lines = StringLineSerializer()
+    assert_type(StreamProtocol(lines, client_converter()), StreamProtocol[Reading, Verdict])
+    assert_type(
+        BufferedStreamProtocol(lines, client_converter()),
+        BufferedStreamProtocol[Reading, Verdict, bytearray | memoryview],
+    )
+    client = DatagramProtocol(lines, client_converter())
+    assert_type(client, DatagramProtocol[Reading, Verdict])
+    server = DatagramProtocol(lines, server_converter())
+    assert_type(server, DatagramProtocol[Verdict, Reading])
+    reading = server.build_packet_from_datagram(client.make_datagram(Reading(31)))
+    assert_type(reading, Reading)
+    assert reading == Reading(31)
