@@ -72,10 +72,10 @@ class StreamDispatcher(Generic[_T_Request]):
 
     __slots__ = (
         "_decoder",
-        "_disconnection",
         "_error",
         "_is_disconnection",
         "_requests",
+        "_was_tls_cut",
         "ancillary_bufsize",
         "buffered",
         "has_ended",
@@ -93,7 +93,9 @@ class StreamDispatcher(Generic[_T_Request]):
     ) -> None:
         self._decoder = decoder
         self._is_disconnection = is_disconnection
-        self._disconnection: BaseException | None = None  # the error that ended the connection
+        # Whether the error that ended the connection was that of a cut TLS stream; None without such an error. The
+        # error itself would be in a cycle with this object: its traceback refers to the frame of `run`.
+        self._was_tls_cut: bool | None = None
         self._requests: Iterator[_T_Request] = _NOTHING_DECODED  # decoded, and not yet given to a generator
         self._error: BaseException | None = None  # to be thrown into the generator
 
@@ -228,7 +230,7 @@ class StreamDispatcher(Generic[_T_Request]):
         if (self.origin is not None and self.origin.is_of(exc)) or (
             isinstance(exc, Exception) and self._is_disconnection is not None and self._is_disconnection(exc)
         ):
-            self._disconnection = exc
+            self._was_tls_cut = is_cut_tls(exc)
             return True
         return False
 
@@ -237,11 +239,11 @@ class StreamDispatcher(Generic[_T_Request]):
         if not self.has_ended:
             return ""
         pending = self._decoder.pending
-        if self._disconnection is None:
+        if self._was_tls_cut is None:
             if not pending:
                 return ""
             kind, where = "stream ended", ""
-        elif is_cut_tls(self._disconnection):
+        elif self._was_tls_cut:
             kind, where = "TLS stream was cut", "without a closing alert"
         else:
             return ""
