@@ -208,18 +208,20 @@ class Conversation:
                     if resume is not asend:
                         asend = resume = self._agen.asend
                     try:
-                        if yielded is not self._yielded:
-                            self._wait_as(yielded)
                         if datagram is None:
                             packet = None  # whoever waits keeps no packet alive
                             if self._steps >= STEPS_PER_TURN:
                                 self._steps = 0
                                 yield TURN
-                            if not self._queue or self.always_waits or (datagram := self.take()) is None:
-                                datagram = None if self._dispatcher.ended and not self._queue else (yield DATAGRAM)
-                                if datagram is None:
-                                    resume = self._close
-                                    continue
+                        if yielded is not self._yielded:
+                            self._wait_as(yielded)
+                        if datagram is None and (
+                            not self._queue or self.always_waits or (datagram := self.take()) is None
+                        ):
+                            datagram = None if self._dispatcher.ended and not self._queue else (yield DATAGRAM)
+                            if datagram is None:
+                                resume = self._close
+                                continue
                         if has_ancillary_data or self._claim is not None:
                             self._hand_over_ancillary_data(datagram)
                         try:
