@@ -8,7 +8,7 @@ import socket
 import sys
 import weakref
 from array import array
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -776,6 +776,13 @@ def test_a_sender_without_an_address_is_another_one_each_time() -> None:
 # -------------------------------------------------------------------------------------------------------------- memory
 
 
+@pytest.fixture
+def without_gc() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.mark.parametrize("datagram", [b"ab", b"!b", b"?b"])
 @pytest.mark.parametrize("packets", [None, 1])
 def test_a_conversation_that_waits_keeps_no_datagram_alive(packets: int | None, datagram: bytes) -> None:
@@ -793,6 +800,55 @@ def test_a_conversation_that_waits_keeps_no_datagram_alive(packets: int | None, 
     before = sys.getrefcount(datagram)
     run.answer(datagram)
     assert sys.getrefcount(datagram) == before
+
+
+class Watched(Conversation):
+    __slots__ = ("__weakref__",)
+
+
+def _forget(*report: object) -> None: ...
+
+
+async def _raising(client: Client) -> HandlerGenerator[Any]:
+    yield 3
+    yield 3
+    raise ZeroDivisionError
+
+
+async def _catching(client: Client) -> HandlerGenerator[Any]:
+    while True:
+        try:
+            yield 3
+        except Exception:
+            pass
+
+
+@pytest.mark.parametrize("handle", [_raising, _catching])
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda run: run.answer(b"!"),
+        lambda run: run.answer(b"a"),
+        lambda run: run.throw(TimeoutError()),
+        lambda run: run.throw(Cancelled()),
+        lambda run: run.close(),
+    ],
+    ids=["invalid", "valid", "time-out", "cancellation", "closed"],
+)
+def test_an_error_leaves_no_reference_cycle(without_gc: None, handle: Any, act: Callable[[ByHand], object]) -> None:
+    def converse() -> weakref.ref[Any]:
+        codec = DatagramCodec(DatagramProtocol(Text()))
+        dispatcher = DatagramDispatcher(handle, codec, Clients(Client), Backlog(), _forget, _is_cancellation)
+        conversation = Watched(dispatcher, "address")
+        run = ByHand(conversation.run())
+        run.answer(b"a")
+        try:
+            act(run)
+        except BaseException:
+            pass
+        return weakref.ref(conversation)
+
+    assert converse()() is None
 
 
 # ------------------------------------------------------------------------------------------------------------ any order

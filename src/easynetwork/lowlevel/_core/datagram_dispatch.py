@@ -113,7 +113,10 @@ class DatagramDispatcher(Generic[_T_Client]):
         if fault is not None:
             self._on_error(address, fault, origin)
         if ending is not None:
-            raise ending
+            try:
+                raise ending
+            finally:
+                del exc, ending  # avoid a reference cycle with the traceback
 
     def give_unused(self, ancillary_data: Any, address: Any) -> None:
         """Gives away ancillary data that no handler has claimed. If nobody wants it, its file descriptors are closed.
@@ -241,6 +244,7 @@ class Conversation:
             except BaseException as exc:
                 if closes_coroutine(exc):
                     raise
+                packet = None  # may be this error: its traceback refers to this frame
                 self._dispatcher.settle(self.address, exc, self._origin)
             datagram = packet = yielded = asend = None
             resume = start
