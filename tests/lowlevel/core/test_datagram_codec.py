@@ -72,3 +72,10 @@ def test_what_is_no_exception_goes_through() -> None:
     for function in (DatagramCodec(protocol).encode, DatagramCodec(protocol).decode):
         with pytest.raises(KeyboardInterrupt):
             function(b"")
+
+
+def test_ancillary_data_comes_before_its_packet() -> None:
+    received: list[Any] = []
+    protocol: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer())
+    received.append(DatagramCodec(protocol).decode_with_ancillary(b"abc", "messages", received.append))
+    assert received == ["messages", "abc"]

@@ -299,6 +299,78 @@ def test_closing_alert_in_the_midst_of_a_renegotiation_is_a_failure(certificates
     assert not duplex.server.must_receive
 
 
+# Python cannot begin a renegotiation, in which OpenSSL does not take plaintext. So the tests say that one has begun.
+
+
+def test_plaintext_waits_for_the_end_of_a_renegotiation(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duplex = Duplex(certificates, "TLSv1.2")
+    duplex.shake_hands()
+    client, server = duplex.client, duplex.server
+    taken: list[bytes] = []
+
+    def write(plaintext: bytes) -> int:
+        if taken:
+            raise ssl.SSLWantReadError
+        taken.append(plaintext)
+        return server.ssl_object.write(plaintext[:2])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server, "_write", write)
+        server.encrypt(b"abc")
+        assert server.must_receive
+        server.encrypt(b"def")
+        assert len(taken) == 1
+    client.encrypt(b"the end of it")
+    assert server.decrypt(client.take_outgoing()) == b"the end of it"
+    assert not server.must_receive
+    assert client.decrypt(server.take_outgoing()) == b"abcdef"
+
+
+def test_plaintext_that_would_wait_for_a_peer_that_has_closed_is_a_failure(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(plaintext: bytes) -> int:
+        raise ssl.SSLWantReadError
+
+    duplex = Duplex(certificates, "TLSv1.2")
+    duplex.shake_hands()
+    duplex.client.close()
+    duplex.server.decrypt(duplex.client.take_outgoing())
+    monkeypatch.setattr(duplex.server, "_write", write)
+    duplex.server.encrypt(b"abc")
+    assert isinstance(duplex.server.failure, ConnectionResetError)
+    assert not duplex.server.must_receive
+
+
+def test_plaintext_that_cannot_be_encrypted_is_a_failure(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = ssl.SSLError(ssl.SSL_ERROR_SSL, "broken")
+
+    def write(plaintext: bytes) -> int:
+        raise error
+
+    duplex = Duplex(certificates)
+    duplex.shake_hands()
+    monkeypatch.setattr(duplex.server, "_write", write)
+    duplex.server.encrypt(b"abc")
+    assert duplex.server.failure is error
+    assert duplex.server.ended
+
+
+def test_plaintext_arrives_however_little_openssl_takes_at_once(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duplex = Duplex(certificates)
+    duplex.shake_hands()
+    server = duplex.server
+    monkeypatch.setattr(server, "_write", lambda plaintext: server.ssl_object.write(plaintext[:2]))
+    server.encrypt(b"abcde")
+    assert duplex.client.decrypt(server.take_outgoing()) == b"abcde"
+
+
 def test_closing_before_the_handshake_is_a_failure(certificates: Certificates) -> None:
     client = Duplex(certificates).client
     client.close()

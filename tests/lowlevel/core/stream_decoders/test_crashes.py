@@ -188,20 +188,25 @@ def test_what_is_not_an_exception_goes_through_and_costs_one_packet(
         assert decoder.next_packets(batch) == [9]
 
 
-def test_an_interruption_within_a_batch_loses_no_packet() -> None:
+@pytest.mark.parametrize(
+    ("base", "framing", "stream"),
+    [(Line, b"\n", b"one\ntwo\nsix\n"), (Block, 3, b"onetwosix")],
+    ids=["lines", "blocks"],
+)
+def test_an_interruption_within_a_batch_loses_no_packet(base: Any, framing: Any, stream: bytes) -> None:
     interruptions = [KeyboardInterrupt()]
 
-    class Interrupted(Line):
+    class Interrupted(base):  # type: ignore[misc]
         def deserialize(self, data: bytes) -> bytes:
             if data == b"two" and interruptions:
                 raise interruptions.pop()
             return data
 
-    decoder = new_decoder(StreamProtocol(Interrupted(b"\n")))
-    decoder.feed(b"one\ntwo\nthree\n")
+    decoder = new_decoder(StreamProtocol(Interrupted(framing)))
+    decoder.feed(stream)
     with pytest.raises(KeyboardInterrupt):
         decoder.next_packets(10)
-    assert decoder.next_packets(10) == [b"one", b"two", b"three"]
+    assert decoder.next_packets(10) == [b"one", b"two", b"six"]
 
 
 # --- only the generator knew where the packet ends
