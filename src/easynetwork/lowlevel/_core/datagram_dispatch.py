@@ -171,7 +171,7 @@ class Conversation:
         self._origin: Origin | None = None  # of the errors that were thrown
         self._client: Any = None
         self._agen: Any = None
-        self._yielded: object = None  # at the current yield
+        self._yielded: object = None  # the last valid thing that was yielded
         self._claim: RecvAncillaryDataParams | None = None
         self._queue: deque[tuple[bytes, Any]] | None = None
         self._queue_size = 0
@@ -280,7 +280,6 @@ class Conversation:
             self._dispatcher.clients.keep(self.address, client)
 
     def _wait_as(self, yielded: object) -> None:
-        self._yielded = IDLE  # nothing that a handler could yield, in case of an error
         try:
             self.timeout, self._claim = parse_yielded(yielded)
         except ValueError:

@@ -54,8 +54,6 @@ class Driver(Protocol):
 
 
 _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
-_INVALID: Final = object()
-"""Stands for what a generator has yielded last if that was invalid: the next one is parsed in any case."""
 _ONE_READ: Final = object()
 """Stands for a wait that one read has answered, together with ancillary data."""
 
@@ -120,7 +118,7 @@ class StreamDispatcher(Generic[_T_Request]):
         decode_single = decoder.take_single
         requests: Iterator[_T_Request] | None = self._requests  # decoded before
         is_drained = False  # without new bytes, the decoder has no request
-        last_yielded, first_wait = None, BYTES  # what the generator has yielded last, and what that requires
+        last_yielded, first_wait = None, BYTES  # the last valid thing that was yielded, and what it requires
         steps = 0  # since everything else had its turn
         agen: Any = None
         asend: Any = None
@@ -156,7 +154,6 @@ class StreamDispatcher(Generic[_T_Request]):
                     steps = 0
                     yield TURN
                 if yielded is not last_yielded:
-                    last_yielded, first_wait = _INVALID, BYTES
                     first_wait = self._parse(yielded)
                     last_yielded = yielded
                     if requests is not None:
