@@ -79,3 +79,17 @@ def test_ancillary_data_comes_before_its_packet() -> None:
     protocol: DatagramProtocol[str, str] = DatagramProtocol(StringLineSerializer())
     received.append(DatagramCodec(protocol).decode_with_ancillary(b"abc", "messages", received.append))
     assert received == ["messages", "abc"]
+
+
+def test_an_error_that_the_protocol_itself_explains_stays_as_it_is() -> None:
+    error = DatagramProtocolParseError(DeserializeError("invalid"))
+
+    class Refusing(DatagramProtocol[str, str]):
+        def build_packet_from_datagram(self, datagram: bytes) -> str:
+            raise error
+
+    codec = DatagramCodec(Refusing(StringLineSerializer()))
+    assert codec.building_error(error) is error
+    with pytest.raises(DatagramProtocolParseError) as caught:
+        codec.decode(b"abc")
+    assert caught.value is error

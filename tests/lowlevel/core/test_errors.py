@@ -9,7 +9,13 @@ import ssl
 import pytest
 from tests.support.faulty_sockets import LOST
 
-from easynetwork.lowlevel._core.errors import error_from_errno, is_stream_end, stream_error, too_late
+from easynetwork.lowlevel._core.errors import (
+    error_from_errno,
+    is_stream_end,
+    raise_stream_error,
+    stream_error,
+    too_late,
+)
 
 
 @pytest.mark.parametrize("code", LOST, ids=errno.errorcode.get)
@@ -40,6 +46,16 @@ def test_network_that_gives_up_ends_a_stream(code: int) -> None:
 )
 def test_all_other_errors_mean_what_they_say(exc: Exception) -> None:
     assert stream_error(exc) is exc
+
+
+def test_what_an_error_means_is_raised() -> None:
+    lost, other = error_from_errno(LOST[0]), error_from_errno(errno.EBADF)
+    with pytest.raises(ConnectionAbortedError) as caught:
+        raise_stream_error(lost)
+    assert caught.value.__cause__ is lost
+    with pytest.raises(OSError, match="Bad file descriptor") as unchanged:
+        raise_stream_error(other)
+    assert unchanged.value is other
 
 
 def test_time_out_is_not_the_end_of_a_stream() -> None:

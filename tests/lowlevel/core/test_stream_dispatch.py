@@ -577,11 +577,12 @@ def test_closing_interrupts_a_peer_while_decoded_requests_are_left() -> None:
 
 
 def test_closing_a_run_closes_its_generator() -> None:
-    handler = Looping()
-    run = ByHand(stream_dispatcher().run(handler))
+    dispatcher, handler = stream_dispatcher(), Looping()
+    run = ByHand(dispatcher.run(handler))
     run.close()
     gc.collect()
     assert handler.log == ["closed"]
+    assert dispatcher.origin is None  # that is no error of the connection
 
 
 def test_closing_a_run_closes_a_handler_that_awaits() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.lowlevel.core.tls_duplex import Duplex, cut, records
 from tests.support.certificates import VERSIONS, Certificates
 
-from easynetwork.lowlevel._core.tls_engine import TLSEngine
+from easynetwork.lowlevel._core.tls_engine import TLSEngine, check_ssl_context
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 sizes = st.lists(st.sampled_from((1, 2, 4, 5, 6, 17, 100, 1000, 5000)), min_size=1, max_size=6)
@@ -22,6 +22,22 @@ versions = st.sampled_from(sorted(VERSIONS))
 def send(sender: TLSEngine, receiver: TLSEngine, data: bytes, pieces: list[int] | int | None = None) -> bytes:
     sender.encrypt(data)
     return b"".join(receiver.decrypt(piece) for piece in cut(sender.take_outgoing(), pieces))
+
+
+@pytest.mark.parametrize("server_side", [True, False])
+def test_anything_but_a_tls_context_is_refused(server_side: bool) -> None:
+    with pytest.raises(TypeError, match=r"needs an ssl\.SSLContext.*, got True"):
+        check_ssl_context(True, server_side=server_side)
+
+
+def test_a_context_of_the_other_side_is_refused(certificates: Certificates) -> None:
+    server, client = certificates.server_context(), certificates.client_context()
+    check_ssl_context(server, server_side=True)
+    check_ssl_context(client, server_side=False)
+    with pytest.raises(ValueError, match="for servers, got one for clients only"):
+        check_ssl_context(client, server_side=True)
+    with pytest.raises(ValueError, match="for clients, got one for servers only"):
+        check_ssl_context(server, server_side=False)
 
 
 # --------------------------------------------------------------------------------------------------------- handshake
@@ -518,6 +534,25 @@ def test_session_tickets_are_not_plaintext(certificates: Certificates) -> None:
         assert client.decrypt(ticket) == b""
         assert not client.ended
     assert client.decrypt(last) == b"hello"
+
+
+def test_a_client_awaits_the_tickets_of_a_server(certificates: Certificates) -> None:
+    duplex = Duplex(certificates, "TLSv1.3")
+    client, server = duplex.client, duplex.server
+    client.handshake()
+    server.handshake(client.take_outgoing())
+    assert client.handshake(server.take_outgoing())
+    assert client.awaits_tickets
+    assert server.handshake(client.take_outgoing())
+    client.decrypt(server.take_outgoing())
+    assert not client.awaits_tickets
+    assert not server.awaits_tickets
+
+
+def test_no_tickets_are_awaited_where_they_come_with_the_handshake(certificates: Certificates) -> None:
+    duplex = Duplex(certificates, "TLSv1.2")
+    duplex.shake_hands()
+    assert not duplex.client.awaits_tickets
 
 
 @pytest.mark.parametrize("has_certificate", [True, False])
