@@ -12,6 +12,7 @@ import pytest
 from tests.lowlevel.core.by_hand import ByHand, Looping, OnePerRequest, stream_dispatcher, suspend
 from tests.support.framing_cases import LengthPrefix
 
+from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, single_generator
 from easynetwork.lowlevel._core.requirements import BYTES, MORE, Wait
 from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, StreamDispatcher
@@ -192,6 +193,14 @@ def test_all_errors_of_a_connection_have_one_origin() -> None:
     for error in errors:
         dispatcher.claim(error)
     assert all(map(dispatcher.is_disconnection, errors))
+
+
+def test_a_dispatcher_without_options_filters_nothing_and_gives_no_ancillary_data() -> None:
+    handler = Looping(None, RecvParams(recv_with_ancillary=RecvAncillaryDataParams(print)))
+    dispatcher: StreamDispatcher[Any] = StreamDispatcher(stream_dispatcher()._decoder, 1024)
+    run = ByHand(dispatcher.run(handler))
+    run.throw(ConnectionResetError())
+    assert handler.log == [ConnectionResetError, UnsupportedOperation]
 
 
 def test_a_filter_judges_only_exceptions() -> None:
