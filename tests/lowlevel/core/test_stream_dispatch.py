@@ -267,6 +267,14 @@ def test_each_yield_has_its_own_timeout() -> None:
     assert run.answer(b"a\nb\n").timeout == 4
 
 
+def test_a_timeout_may_change_after_a_chunk_with_many_requests() -> None:
+    handler = Looping(None, None, None, 3)
+    run = ByHand(stream_dispatcher().run(handler))
+    assert run.answer(b"a\nb\n") is BYTES
+    assert run.answer(b"c\n").timeout == 3
+    assert handler.log == [b"a", b"b", b"c"]
+
+
 async def _yielding(yielded: Any) -> HandlerGenerator[Any]:
     yield yielded
 
@@ -294,6 +302,13 @@ def test_nonsense_costs_no_request() -> None:
     assert run.required is BYTES
     run.answer(b"a\nb\n")
     assert handler.log == [TypeError, b"a", TypeError, b"b", TypeError]
+
+
+def test_nonsense_is_refused_in_the_midst_of_a_chunk() -> None:
+    handler = Looping(None, None, "nonsense")
+    run = ByHand(stream_dispatcher().run(handler))
+    run.answer(b"a\nb\nc\nd\n")
+    assert handler.log == [b"a", b"b", TypeError, b"c", b"d", TypeError]
 
 
 def test_the_yield_after_nonsense_waits_as_it_says() -> None:
