@@ -674,6 +674,13 @@ def test_ancillary_data_needs_room() -> None:
     assert server.log == [UnsupportedOperation, b"b"]
 
 
+def test_a_dispatcher_without_options_has_no_ancillary_data() -> None:
+    codec = DatagramCodec(DatagramProtocol(Text()))
+    dispatcher = DatagramDispatcher(Server()._handle, codec, Clients(Client), Backlog(), print, _is_cancellation)
+    assert dispatcher.ancillary_bufsize is None
+    dispatcher.give_unused([], "address")
+
+
 def test_a_wait_that_is_not_allowed_still_gets_the_ancillary_data_that_is_there() -> None:
     server, unused = claiming_server(None, timeout=-1)
     conversation, run = server.converse()
