@@ -120,8 +120,24 @@ class UnixStreamCallbacks(StreamCallbacks):
         self.lower = None
         self.writable = self.reading_paused = False
         self._change = self.loop.create_future()
-        run_detached(self.loop.connect_accepted_socket(lambda: self, sock))
+        run_detached(self.loop.connect_accepted_socket(lambda: self, sock), self._fail_change)
         return True
+
+    def _fail_change(self, exc: Exception) -> None:
+        """Go on with the socket, of which the loop could not make a transport."""
+        if self._change is None:
+            return
+        change, self._change = self._change, None
+        self.hands_over = False
+        if self.sock.fileno() >= 0:
+            SocketTransport(self.loop, self.sock, self)
+            if self.receiver is not None:
+                self.deliver_to(self.receiver)
+                self.resume_reading()
+            self.resume_writing()
+        else:  # the loop has closed it
+            super().connection_lost(exc)
+        change.set_result(None)
 
     def _end_change(self, transport: asyncio.Transport) -> None:
         assert self._change is not None
