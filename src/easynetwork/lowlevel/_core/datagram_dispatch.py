@@ -15,13 +15,12 @@ from collections.abc import Callable, Generator, Hashable
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
-from easynetwork.lowlevel._sockets.ancillary import TruncatedMessages, close_descriptors
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 
+from .ancillary import TruncatedMessages, hand_over
 from .datagram_codec import DatagramCodec
 from .faults import Origin, closes_coroutine, split_fault
-from .handler_generators import HandlerGenerator, close_generator, generator_starter, parse_yielded
-from .incoming_packets import hand_over
+from .handler_generators import HandlerGenerator, end_generator, generator_starter, parse_yielded
 from .requirements import DATAGRAM, IDLE, STEPS_PER_TURN, TURN
 
 _T_Client = TypeVar("_T_Client")
@@ -116,15 +115,12 @@ class DatagramDispatcher(Generic[_T_Client]):
             raise ending
 
     def give_unused(self, ancillary_data: Any, address: Any) -> None:
-        """Gives away ancillary data that no handler has claimed. If nobody wants it, its file descriptors are closed.
+        """Call *on_unused* with ancillary data that no handler has claimed.
 
         Raises:
-            RuntimeError: who wanted it has failed.
+            RuntimeError: it raised an exception, which is the cause.
         """
-        if ancillary_data is None or isinstance(ancillary_data, TruncatedMessages):
-            return
-        if self._on_unused is None:
-            close_descriptors(ancillary_data)
+        if self._on_unused is None or ancillary_data is None or isinstance(ancillary_data, TruncatedMessages):
             return
         try:
             self._on_unused(ancillary_data, address)
@@ -132,7 +128,7 @@ class DatagramDispatcher(Generic[_T_Client]):
             raise RuntimeError("The callback for unused ancillary data has failed") from exc
 
     def discard(self, ancillary_data: Any, address: Any) -> None:
-        """Like `give_unused`, where nobody can be told of an error."""
+        """Do what `give_unused` does where no handler is there to get an error."""
         try:
             self.give_unused(ancillary_data, address)
         except BaseException as exc:
@@ -183,66 +179,70 @@ class Conversation:
 
     @types.coroutine
     def run(self) -> Generator[Any, Any, NoReturn]:
-        """Runs one generator after the other, and yields `IDLE` before each, to be resumed with a datagram.
+        """Run one generator after the other. Yield `IDLE` before each.
 
-        Yields also `DATAGRAM`, to be resumed with a datagram, an exception for the handler, or None if no more will
-        come, and `TURN`. Anything else comes from a handler that has suspended. What is not a fault (see
-        :mod:`._faults`) propagates.
+        See :mod:`.requirements`. Faults of user code are reported (see :mod:`.faults`); everything else propagates.
         """
         codec, has_ancillary_data = self._dispatcher.codec, self._dispatcher.ancillary_bufsize is not None
-        build = codec.build
-        start = self._start
+        build, start = codec.build, self._start
+        datagram: bytes | None
+        resume: Callable[[Any], Any] | None = None
+        is_used = False
         while True:
-            if self._steps >= STEPS_PER_TURN:
-                self._steps = 0
-                yield TURN
-            datagram: bytes | None = yield IDLE
-            resume: Callable[[Any], Any] = start
-            asend: Callable[[Any], Any] | None = None
-            packet: Any = None
+            if resume is None:
+                asend = packet = yielded = None
+                if is_used:
+                    self._finish()
+                is_used = True
+                if self._steps >= STEPS_PER_TURN:
+                    self._steps = 0
+                    yield TURN
+                datagram = yield IDLE
+                resume = start
             try:
-                while True:
-                    # Near the beginning of this function, because of StopAsyncIteration: Python 3.11 counts all lines
-                    # up to here, which can take longer than anything else that is done for a short generator.
-                    yielded = yield from resume(packet)
-                    if resume is not asend:
-                        asend = resume = self._agen.asend
-                    try:
-                        if yielded is not self._yielded:
-                            self._wait_as(yielded)
-                        if datagram is None:
-                            packet = None  # whoever waits keeps no packet alive
-                            if self._steps >= STEPS_PER_TURN:
-                                self._steps = 0
-                                yield TURN
-                            if not self._queue or self.always_waits or (datagram := self.take()) is None:
-                                datagram = None if self._dispatcher.ended and not self._queue else (yield DATAGRAM)
-                                if datagram is None:
-                                    resume = self._close
-                                    continue
-                        if has_ancillary_data or self._claim is not None:
-                            self._hand_over_ancillary_data(datagram)
-                        try:
-                            packet = build(datagram)
-                        except Exception as exc:
-                            resume, packet = self._agen.athrow, self._claim_error(codec.building_error(exc))
-                    except BaseException as exc:
-                        if closes_coroutine(exc):
-                            raise
-                        resume, packet = self._agen.athrow, exc
-                        self._steps += 1
-                        if self.ancillary_data is not None:  # of a datagram that is lost: its yield is not allowed
-                            self._discard_ancillary_data()
-                    datagram = None
+                # At the end of a generator, Python 3.11 counts the lines of this function up to the one where
+                # StopAsyncIteration is raised, which can take longer than all else that a short generator costs.
+                yielded = yield from resume(packet)
+                if resume is not asend:
+                    resume = asend = self._agen.asend
             except StopAsyncIteration:
-                pass
+                resume = None
+                continue
             except BaseException as exc:
                 if closes_coroutine(exc):
                     raise
                 self._dispatcher.settle(self.address, exc, self._origin)
-            datagram = packet = yielded = asend = None
-            resume = start
-            self._finish()
+                resume = None
+                continue
+            packet = None  # a generator that waits keeps no packet alive
+            try:
+                if yielded is not self._yielded:
+                    self._wait_as(yielded)
+                if datagram is None:
+                    if self._steps >= STEPS_PER_TURN:
+                        self._steps = 0
+                        yield TURN
+                    if self._queue and not self.always_waits:
+                        datagram = self.take()
+                    if datagram is None and (self._queue or not self._dispatcher.ended):
+                        datagram = yield DATAGRAM
+                    if datagram is None:
+                        resume = self._close
+                        continue
+                if has_ancillary_data or self._claim is not None:
+                    self._hand_over_ancillary_data(datagram)
+                try:
+                    packet = build(datagram)
+                except Exception as exc:
+                    resume, packet = self._agen.athrow, self._claim_error(codec.building_error(exc))
+            except BaseException as exc:
+                if closes_coroutine(exc):
+                    raise
+                resume, packet = self._agen.athrow, exc
+                self._steps += 1
+                if self.ancillary_data is not None:  # its datagram is lost
+                    self._discard_ancillary_data()
+            datagram = None
 
     def _start(self, _: None) -> Any:
         """Begins a generator. Returns what to wait for until its first yield."""
@@ -252,8 +252,7 @@ class Conversation:
 
     async def _close(self, _: None) -> NoReturn:
         """Closes the generator, which waits for what will not come."""
-        await close_generator(self._agen)
-        raise StopAsyncIteration
+        await end_generator(self._agen)
 
     def _claim_error(self, exc: Exception) -> Exception:
         """Note that *exc* is an error of this sender. Return it."""

@@ -6,6 +6,7 @@ __all__ = [
     "HandlerGenerator",
     "NextGenerator",
     "close_generator",
+    "end_generator",
     "generator_starter",
     "not_a_generator",
     "parse_yielded",
@@ -67,6 +68,12 @@ async def close_generator(agen: AsyncGenerator[Any, Any]) -> None:
         await agen.aclose()
     except BaseExceptionGroup as group:
         raise_without_generator_exit(group)
+
+
+async def end_generator(agen: AsyncGenerator[Any, Any]) -> NoReturn:
+    """Close *agen*, then raise `StopAsyncIteration`, as if it had returned."""
+    await close_generator(agen)
+    raise StopAsyncIteration
 
 
 def not_a_generator(made: object) -> TypeError:

@@ -47,7 +47,10 @@ IDLE: Final = _Requirement.IDLE
 TURN: Final = _Requirement.TURN
 
 STEPS_PER_TURN: Final = 64
-"""Number of steps that a dispatcher takes before it requires a `TURN`. One step handles one packet or one error."""
+"""Number of steps that a connection, a listener or a task takes before everything else gets its turn.
+
+One step handles a packet or an error, reads once, or accepts one connection.
+"""
 
 
 class Wait:

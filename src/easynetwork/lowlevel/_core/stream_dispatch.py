@@ -16,16 +16,16 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 
+from .ancillary import hand_over
 from .errors import is_cut_tls
 from .faults import Origin, closes_coroutine
 from .handler_generators import (
     HandlerGenerator,
     NextGenerator,
-    close_generator,
+    end_generator,
     generator_starter,
     parse_yielded,
 )
-from .incoming_packets import hand_over
 from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, Wait
 from .stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 
@@ -146,6 +146,8 @@ class StreamDispatcher(Generic[_T_Request]):
             except StopAsyncIteration:
                 if resume is start:
                     return NEVER_YIELDED
+                if resume is end_generator:
+                    return DISCONNECTED
                 agen = None
                 continue
             argument = NEED_DATA  # a generator that waits keeps no request alive
@@ -162,13 +164,16 @@ class StreamDispatcher(Generic[_T_Request]):
                 wait = first_wait
                 while argument is NEED_DATA:
                     if not is_drained:
-                        requests = self._requests = iter(decoder.next_packets(STEPS_PER_TURN))
-                        steps += length_hint(requests)
-                        argument = next(requests, NEED_DATA)
-                        if argument is NEED_DATA and wait is _ONE_READ:
+                        if decoded := decoder.next_packets(STEPS_PER_TURN):
+                            is_drained = decoder.drained
+                            steps += len(decoded)
+                            requests = self._requests = iter(decoded)
+                            argument = next(requests)
+                            del decoded  # the iterator drops it at its end
+                            break
+                        is_drained = True
+                        if wait is _ONE_READ:
                             raise EOFError("The data received with ancillary data does not hold a whole request")
-                        is_drained = argument is NEED_DATA or decoder.drained
-                        continue
                     try:
                         received = yield wait
                     except Exception as exc:
@@ -179,17 +184,20 @@ class StreamDispatcher(Generic[_T_Request]):
                         received, wait = self._take_special(received, wait)
                     if not received:
                         self.has_ended = True
+                        resume, argument = end_generator, agen
                         break
                     steps += 1
                     argument = decode_single(received)
                     received = None
-                    if argument is NEED_DATA:
-                        is_drained = False
-                        if steps >= STEPS_PER_TURN:
-                            steps = 0
-                            yield TURN
+                    if argument is not NEED_DATA:
+                        break
+                    is_drained = False
+                    if steps >= STEPS_PER_TURN:
+                        steps = 0
+                        yield TURN
             except FramingLostError:
                 self.has_ended = True  # the generator was told why at the yield before
+                resume, argument = end_generator, agen
             except BaseException as exc:
                 if closes_coroutine(exc):
                     raise
@@ -198,9 +206,6 @@ class StreamDispatcher(Generic[_T_Request]):
                 is_drained = False
                 steps += 1
                 resume, argument = self._throw, agen
-            if argument is NEED_DATA:
-                yield from close_generator(agen)
-                return DISCONNECTED
 
     def stop(self) -> None:
         """Drop what was received, and start no other generator: this side is closing the connection."""

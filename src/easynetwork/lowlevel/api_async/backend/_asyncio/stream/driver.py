@@ -42,7 +42,7 @@ class InlineDriver(Steppable, StreamReceiver):
         self._transport = transport
         self._callbacks = callbacks
         self._dispatcher = dispatcher
-        self._required: Any = BYTES  # by the parked dispatcher: BYTES, MORE or TURN; None once it has got its turn
+        self._required: Any = BYTES  # by the parked dispatcher: BYTES, MORE or TURN; PARKED once it has got its turn
         self._deadline: float | None = None
         callbacks.deliver_to(self)
 
@@ -126,12 +126,12 @@ class InlineDriver(Steppable, StreamReceiver):
         state: Any = PARKED
         try:
             yielded = self._context.run(self._send, received)
-            if yielded is not (required := self._required) or required is None:
-                if yielded is TURN and required is not None:  # everything else has had its turn: this is a new callback
+            if yielded is not self._required:
+                if yielded is TURN and self._required is not PARKED:  # that was before this call
                     yielded = self._context.run(self._send, None)
                 state = self._context.run(self._settle, yielded)
         except BaseException as exc:
-            self._failure = exc
+            self._failure, state = exc, None
         finally:
             _leave_task(loop, task)
             callbacks.room = 0
@@ -139,7 +139,7 @@ class InlineDriver(Steppable, StreamReceiver):
                 callbacks.transport.write(parts.pop())
             elif parts:
                 callbacks.flush()
-        if state is not PARKED or self._failure is not None:
+        if state is not PARKED:
             self._suspended = state
             self.wake_now()
 
@@ -171,7 +171,7 @@ class InlineDriver(Steppable, StreamReceiver):
 
     def _end_turn(self) -> None:
         if self._wakeup is not None and self._required is TURN:
-            self._required = None
+            self._required = PARKED
             self.step(None)
 
     def _get_deadline(self) -> float | None:

@@ -191,31 +191,33 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         return data
 
     async def wait_readable(self) -> bool:
-        """Waits for received bytes. Returns false at the end of the stream.
+        """Wait for received bytes. Return false at the end of the stream.
 
         The bytes are not taken: a cancelled call loses none.
         """
-        while self.closing or not self.received.nbytes:
-            if self._has_ended():
-                return False
+        while True:
+            self._check_receivable()
+            if self.received.nbytes or self.ended:
+                return bool(self.received.nbytes)
             self._reader = self.loop.create_future()
             try:
                 await self._reader
             finally:
                 self._reader = None
-        return True
 
     async def receive_into(self, queue: SupportsAppend) -> bool:
-        """Appends received bytes to *queue*, in the callback that brings them. Returns false at the end of the stream.
+        """Append received bytes to *queue*, in the callback that brings them. Return false at the end of the stream.
 
         A cancelled call loses no bytes: they are kept, or in the queue.
         """
         while True:
-            if (self.ended or self._reader is not None) and self._has_ended():
-                return False
+            if self.ended or self._reader is not None:
+                self._check_receivable()
             if self.received.nbytes:
                 queue.append(self.take_received())
                 return True
+            if self.ended:
+                return False
             self._reader, self._queue = self.loop.create_future(), queue
             try:
                 if await self._reader:
@@ -223,17 +225,19 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
             finally:
                 self._reader = self._queue = None
 
-    def _has_ended(self) -> bool:
-        """Returns whether nothing more can be received. Raises why not, unless that is the end of the stream."""
+    def _check_receivable(self) -> None:
+        """Raise the error for a task that receives now.
+
+        Raises:
+            BusyResourceError: another task is receiving.
+            OSError: this side has closed the stream, or the connection was lost and no received bytes are left.
+        """
         if self._reader is not None:
             raise BusyResourceError("Another task is receiving from this transport")
         if self.closing:
             raise error_from_errno(errno.EBADF)
-        if self.received.nbytes:
-            return False
-        if self.error is not None:
+        if self.error is not None and not self.received.nbytes:
             raise self.error
-        return self.ended
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
@@ -364,7 +368,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
             self._stop()
             self.received.clear()
             self.resume_reading()
-            linger(self)
+            linger(self.loop, self.transport, self.connection_lost, eof_sent=self.eof_sent)
         else:
             self._stop()
             self.transport.close()
