@@ -15,8 +15,8 @@ from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refu
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
 from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, StreamDispatcher
 from easynetwork.lowlevel._records import log, log_fault
+from easynetwork.lowlevel.api_async._backend_hooks import cancellation_detector
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
-from easynetwork.lowlevel.api_async.backend._hooks import cancellation_detector
 from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_of, expect_input
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully

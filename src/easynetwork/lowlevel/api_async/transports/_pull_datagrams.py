@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
 from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, TURN
-from easynetwork.lowlevel.api_async.backend._hooks import is_cancelled
+from easynetwork.lowlevel.api_async._backend_hooks import is_cancelled
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, IEvent, TaskGroup

@@ -9,14 +9,14 @@ import errno
 import socket as _socket
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._core.errors import error_from_errno, raise_stream_error
+from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._sockets.ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
 from easynetwork.lowlevel.api_async.transports._hooks import receive_chunk
-from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 from .acceptor import Acceptor, SocketAcceptor
 from .listener import AsyncioStreamListener
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
     from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
-
-
-_READS_PER_TURN: Final = 64
-"""How often one task may read what is there already, before everything else gets its turn."""
 
 
 class AsyncioUnixStreamTransport(AsyncioStreamTransport):
@@ -123,7 +119,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         """
         self._callbacks.pause_reading()
         self._reads += 1
-        if self._reads >= _READS_PER_TURN:
+        if self._reads >= STEPS_PER_TURN:
             self._reads = 0
             await asyncio.sleep(0)
         while True:
@@ -152,8 +148,6 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
     ) -> None:
         parts = list(iterable_of_data)
-        if 0 < SC_IOV_MAX < len(parts):
-            raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} pieces of data, more than {SC_IOV_MAX}")
         callbacks = self._callbacks
         if callbacks.is_changing:
             await callbacks.wait_changed()

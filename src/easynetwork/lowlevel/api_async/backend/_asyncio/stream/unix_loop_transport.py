@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import error_from_errno, stream_error
+from easynetwork.lowlevel._sockets.ancillary import send_message
 
 from .poller import poller_of
 from .watermarks import HIGH_WATER, LOW_WATER
@@ -410,9 +411,7 @@ class Message:
         return self._size
 
     def send(self, sock: _socket.socket) -> None:
-        sent = sock.sendmsg(self._parts, self._ancillary_data)
-        if sent < self._size:
-            raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {self._size} bytes fit in one call")
+        send_message(sock, self._parts, self._ancillary_data)
 
     def settle(self, sock: _socket.socket) -> int:
         """Send the message and complete its future with the outcome. Return its size.

@@ -15,9 +15,9 @@ import trio
 
 from easynetwork.lowlevel._core.errors import error_from_errno, raise_stream_error, stream_error
 from easynetwork.lowlevel._resource_guard import ResourceGuard
+from easynetwork.lowlevel._sockets.ancillary import send_message
 from easynetwork.lowlevel.api_async.backend._trio.sockets import call_when_writable, wait_writable
 from easynetwork.lowlevel.api_async.transports._hooks import WriteBatch
-from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 _T = TypeVar("_T")
 
@@ -128,13 +128,8 @@ class StreamWriter(WriteBatch):
             OSError: the connection is closed, broken or ended; or ``EMSGSIZE`` if there are too many parts, or only
                 some of the bytes fit in one call.
         """
-        if 0 < SC_IOV_MAX < len(parts):
-            raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} pieces of data, more than {SC_IOV_MAX}")
-        send = partial(self._socket.sendmsg, parts, ancillary_data)
-        sent = await self._send_alone(partial(call_when_writable, self._socket, send))
-        size = sum(memoryview(part).nbytes for part in parts)
-        if sent < size:
-            raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {size} bytes fit in one call")
+        send = partial(send_message, self._socket, parts, ancillary_data)
+        await self._send_alone(partial(call_when_writable, self._socket, send))
 
     async def _send_alone(self, send: Callable[[], Awaitable[_T]]) -> _T:
         self._guard.check()
