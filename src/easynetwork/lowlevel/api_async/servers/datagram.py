@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
 from easynetwork.lowlevel._core.datagram_dispatch import Backlog, Clients, DatagramDispatcher
 from easynetwork.lowlevel._core.faults import Origin
@@ -17,7 +18,6 @@ from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
 from easynetwork.lowlevel._core.incoming_packets import encoding_crash
 from easynetwork.lowlevel._records import log_fault
 from easynetwork.lowlevel._sockets.ancillary import close_descriptors
-from easynetwork.lowlevel.api_async._backend_hooks import cancellation_detector
 from easynetwork.lowlevel.api_async.transports._hooks import nowait_sender, run_conversations
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.request_handler import RecvParams

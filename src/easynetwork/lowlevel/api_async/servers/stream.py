@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, final
 
 from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
 from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, StreamDispatcher
 from easynetwork.lowlevel._records import log, log_fault
-from easynetwork.lowlevel.api_async._backend_hooks import cancellation_detector
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_of, expect_input
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport

@@ -9,9 +9,9 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from easynetwork.lowlevel._backend_hooks import is_cancelled
 from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
 from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, TURN
-from easynetwork.lowlevel.api_async._backend_hooks import is_cancelled
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, IEvent, TaskGroup
