@@ -1,4 +1,4 @@
-"""Ancillary data on its way to a handler. What it consists of is known to sockets only."""
+"""Delivery of ancillary data to a handler, without knowledge of its contents."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ def hand_over(ancillary_data: Any, ancillary_data_received: Callable[[Any], obje
     """Call *ancillary_data_received*.
 
     Raises:
-        RuntimeError: it raised an exception, which is the cause.
+        RuntimeError: *ancillary_data_received* raised an exception (the cause).
     """
     try:
         ancillary_data_received(ancillary_data)
     except Exception as exc:
-        raise RuntimeError("The callback for ancillary data has failed") from exc
+        raise RuntimeError("The callback for ancillary data failed") from exc
 
 
 class TruncatedMessages:
-    """Stand-in for control messages that the system truncated, as a datagram listener delivers them.
+    """Replaces the control messages of a datagram if the system truncated them.
 
-    Iterating over it raises *error*, an `OSError` (``EMSGSIZE``).
+    Iterating over the object raises *error*, an `OSError` (``EMSGSIZE``).
     """
 
     __slots__ = ("error",)
