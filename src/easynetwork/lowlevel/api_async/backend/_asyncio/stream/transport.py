@@ -1,4 +1,4 @@
-"""The coroutine-facing transport in front of the callbacks of a byte stream."""
+"""The stream transport with coroutines, on top of `StreamCallbacks`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 class AsyncioStreamTransport(AsyncStreamTransport):
-    """The transport in front of `StreamCallbacks`.
+    """A stream transport on top of `StreamCallbacks`.
 
-    It is an object of its own, which the loop does not know, so that it can be missed: dropped while open, it warns and
-    closes the connection.
+    The loop refers only to the callbacks. A program that drops the last reference to an open transport gets a
+    `ResourceWarning`, and the connection is aborted.
     """
 
     __slots__ = ("_backend", "_callbacks", "_close_timeout")
@@ -120,11 +120,11 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         return socket_attributes(lambda: callbacks.transport.get_extra_info("socket"), get_address)
 
     def _close_unless_busy(self) -> bool:
-        """Begin to close. Return whether the next turn of the event loop completes that."""
+        """Start to close. Return whether the close completes in the next turn of the event loop."""
         callbacks = self._callbacks
         transport = callbacks.transport
         callbacks.close()
-        # Unless something is left to send, or TLS to be closed, the end of the connection is the next call of the loop.
+        # If no data is left to send and no TLS close is pending, connection_lost() is scheduled for the next turn.
         return callbacks.lost or (transport.is_closing() and not transport.get_write_buffer_size())
 
     _hook_close_soon = _close_unless_busy
@@ -135,11 +135,11 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     def _hook_keep_names(self) -> Callable[[], tuple[Any, Any]]:
         callbacks = self._callbacks
         if callbacks.lost or callbacks.transport.get_extra_info("peername") is None:
-            return read_names(self)  # which fails
+            return read_names(self)  # raises the error
         return self._names
 
     def _names(self) -> tuple[Any, Any]:
-        transport = self._callbacks.transport  # loops remember them
+        transport = self._callbacks.transport  # loops keep the addresses after a close
         return transport.get_extra_info("sockname"), transport.get_extra_info("peername")
 
     async def _hook_start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:

@@ -1,4 +1,4 @@
-"""Unix stream sockets on asyncio: transports with ancillary data, connecting, listening."""
+"""Unix stream sockets on asyncio: the transport with ancillary data, the listener, and functions to open both."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 
 class AsyncioUnixStreamTransport(AsyncioStreamTransport):
-    """The transport in front of `UnixStreamCallbacks`.
+    """A stream transport on top of `UnixStreamCallbacks`.
 
-    Each call reads what it asks for, with or without ancillary data, which stays with its bytes in the socket until
-    then. Callbacks deliver only requests that are asked for without it; for these, a loop that reads faster than
-    Python gets the socket.
+    Each receiving call reads the socket itself, with or without ancillary data. Until then, ancillary data stays in the
+    socket with its bytes. Callbacks deliver only bytes that a handler requests without ancillary data. For these, a
+    loop that reads faster than Python code (uvloop) gets the socket.
     """
 
     __slots__ = ("_reads",)
@@ -48,7 +48,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     def __init__(self, backend: AsyncBackend, callbacks: UnixStreamCallbacks) -> None:
         super().__init__(backend, callbacks)
-        self._reads = 0  # since the last time that everything else got its turn
+        self._reads = 0  # number of reads since the last wait
 
     async def recv(self, bufsize: int) -> bytes:
         callbacks = self._callbacks
@@ -103,19 +103,19 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     async def _begin_with_ancillary(self) -> None:
         callbacks = self._callbacks
-        callbacks.hands_over = False  # a handler that asks once is going to ask again
+        callbacks.hands_over = False  # a handler that asks for ancillary data once will probably ask again
         if callbacks.is_changing:
             await callbacks.wait_changed()
 
     def _keep_unread(self, data: bytes) -> None:
-        """Keep bytes for the next call that receives, whose control messages are lost."""
-        self._callbacks.reads_ahead = False  # what follows may have some
+        """Keep bytes for the next call that receives. Their control messages are lost."""
+        self._callbacks.reads_ahead = False  # later bytes may have control messages
         self._callbacks.keep(data)
 
     async def _read(self, method: str, *args: Any) -> Any:
-        """Return what *method* of the socket does, as soon as there is something to read.
+        """Wait until the socket is readable, then call *method* of the socket and return its result.
 
-        Nothing is lost if it is cancelled before.
+        A cancelled call loses no data.
         """
         self._callbacks.pause_reading()
         self._reads += 1
@@ -125,7 +125,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         while True:
             self._check_receivable()
             try:
-                return getattr(self._callbacks.sock, method)(*args)  # it may be another socket after each wait
+                return getattr(self._callbacks.sock, method)(*args)  # each wait may replace the socket
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
                 await self._callbacks.wait_for_bytes()
@@ -162,7 +162,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             await callbacks.lower.write_message(message)
 
     async def _write_past_loop(self, message: Message) -> None:
-        """Sends *message* in one call, once the loop has sent what was written before."""
+        """Send *message* in one call, after the loop has sent all earlier writes."""
         callbacks = self._callbacks
         while True:
             callbacks.check_sendable()
@@ -185,12 +185,12 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        # Those of the socket: loops remember that a peer had no name, which it may get.
+        # Ask the socket: a peer may bind its socket to a name later, but loops keep the empty name.
         return socket_attributes(lambda: self._callbacks.sock)
 
     def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
         callbacks = self._callbacks
-        # Not a byte ahead of a handler that may want ancillary data next.
+        # Do not read ahead if the handler may ask for ancillary data next: a plain read would discard it.
         callbacks.reads_ahead = dispatcher.ancillary_bufsize is None
         callbacks.hands_over = not isinstance(callbacks.loop, asyncio.SelectorEventLoop)
         return super()._hook_driver(dispatcher)
@@ -217,7 +217,7 @@ class AsyncioUnixStreamListener(AsyncioStreamListener):
 
 
 def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUnixStreamTransport:
-    """Makes a transport of *sock*, connected and non-blocking, which it owns from now on."""
+    """Return a transport that owns *sock*, a connected non-blocking socket."""
     callbacks = UnixStreamCallbacks(asyncio.get_running_loop())
     SocketTransport(callbacks.loop, sock, callbacks)
     return AsyncioUnixStreamTransport(backend, callbacks)
@@ -226,7 +226,7 @@ def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUn
 async def connect(
     backend: AsyncBackend, path: str | bytes, local_path: str | bytes | None
 ) -> AsyncioUnixStreamTransport:
-    """Connects to *path*. See `AsyncBackend.create_unix_stream_connection`."""
+    """Connect to *path*. See `AsyncBackend.create_unix_stream_connection`."""
     sock = await open_connected_socket(backend, _socket.SOCK_STREAM, path, local_path)
     try:
         return wrap_stream_socket(backend, sock)
@@ -238,6 +238,6 @@ async def connect(
 async def open_listener(
     backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None
 ) -> AsyncioUnixStreamListener:
-    """Opens a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
+    """Open a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
     sock = await open_listening_socket(backend, path, backlog, mode)
     return AsyncioUnixStreamListener(backend, sock, backlog)
