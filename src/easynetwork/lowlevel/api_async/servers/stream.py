@@ -89,7 +89,7 @@ class ConnectionHandler(ABC):
     """Handles connections from start to end. `AsyncStreamServer.serve` accepts an instance as its callback.
 
     The instance chooses the generators that receive the requests. The alternative, one generator that relays the
-    requests to other generators, doubles the cost of a packet.
+    requests to other generators, adds to the cost of each packet.
     """
 
     client_type: type[ServedClient[Any]] = ConnectedStreamClient
