@@ -45,7 +45,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.path: list[str] = []
-        self._callbacks: list[list[str]] = [[]]
+        self._stream: list[list[str]] = [[]]
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
         if event == "call":
@@ -55,22 +55,22 @@ class _Recorder:
 
     def _enter(self, frame: FrameType) -> None:
         code, caller = frame.f_code, frame.f_back
-        if self._callbacks[-1] and caller is not None and caller.f_code.co_qualname in _EVENT_LOOP:
-            if any(name.endswith(".send_packet") for name in self._callbacks[-1]):
+        if self._stream[-1] and caller is not None and caller.f_code.co_qualname in _EVENT_LOOP:
+            if any(name.endswith(".send_packet") for name in self._stream[-1]):
                 self.end()  # profilers do not see the calls of uvloop's transports: the path ends with the callback
             else:
-                self._callbacks.append([])
+                self._stream.append([])
         if code.co_filename.startswith(PACKAGE):
             function = code.co_qualname.partition(".<locals>")[0]  # an inner function counts as the outer one
-            self._callbacks[-1].append(f"{code.co_filename.removeprefix(PACKAGE)}:{function}")
+            self._stream[-1].append(f"{code.co_filename.removeprefix(PACKAGE)}:{function}")
         elif code.co_qualname in _SENDING:
             self.end()
 
     def end(self, callbacks: int = 1) -> None:
         """Take as the path of a packet what was entered in the last *callbacks*, up to now."""
-        passed = [name for names in self._callbacks[-callbacks:] for name in names]
+        passed = [name for names in self._stream[-callbacks:] for name in names]
         self.path = list(dict.fromkeys(passed))
-        self._callbacks = [[]]
+        self._stream = [[]]
 
 
 @contextlib.contextmanager

@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 class WriteBatch:
     """Bytes that the transport will send in one write. This base class accepts none."""
 
-    __slots__ = ("parts", "room")
+    __slots__ = ("capacity", "parts")
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
-        """The bytes to send. Code that appends bytes subtracts their number from `room`."""
-        self.room = 0
+        """The bytes to send. Code that appends bytes subtracts their number from `capacity`."""
+        self.capacity = 0
         """Number of bytes that may be appended now. For more bytes, call `write_nowait`."""
 
     def write_nowait(self, data: bytes) -> bool:

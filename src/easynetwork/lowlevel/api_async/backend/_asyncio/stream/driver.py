@@ -19,7 +19,7 @@ from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher
 from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import PARKED, Steppable
 from easynetwork.lowlevel.api_async.transports._pull import receive, receive_until
 
-from .protocol import StreamCallbacks, StreamReceiver
+from .protocol import AsyncioStream, AttachedDriver
 from .shared_buffer import SharedBufferProtocol
 from .watermarks import HIGH_WATER
 
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
 
-class InlineDriver(Steppable, StreamReceiver):
+class InlineDriver(Steppable, AttachedDriver):
     """Steps the dispatcher of one connection in the callbacks of its stream.
 
     The constructor makes the driver the protocol of the loop's transport.
     """
 
-    __slots__ = ("_callbacks", "_deadline", "_dispatcher", "_requests", "_required", "_send", "_transport")
+    __slots__ = ("_deadline", "_dispatcher", "_requests", "_required", "_send", "_stream", "_transport")
 
     _requests: Generator[Any, Any, Ending]
     _send: Callable[[Any], Any]
 
     def __init__(
-        self, transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: StreamDispatcher[Any]
+        self, transport: AsyncStreamTransport, stream: AsyncioStream, dispatcher: StreamDispatcher[Any]
     ) -> None:
-        super().__init__(callbacks.loop)
+        super().__init__(stream.loop)
         self._transport = transport
-        self._callbacks = callbacks
+        self._stream = stream
         self._dispatcher = dispatcher
         # The requirement of the parked dispatcher: BYTES, MORE or TURN. PARKED after its turn.
         self._required: Any = BYTES
         self._deadline: float | None = None
-        callbacks.deliver_to(self)
+        stream.attach(self)
 
     # ------------------------------------------------------------------------------------------------- in the carrier
 
@@ -75,7 +75,7 @@ class InlineDriver(Steppable, StreamReceiver):
 
         Callbacks call this too, in place of the carrier.
         """
-        callbacks = self._callbacks
+        stream = self._stream
         while True:
             if yielded is BYTES:
                 self._deadline = None
@@ -95,15 +95,15 @@ class InlineDriver(Steppable, StreamReceiver):
                 self._deadline = self._begin_timeout(yielded.timeout)
                 yielded = MORE
             self._required = yielded
-            if callbacks.received.nbytes and not callbacks.closing:
-                yielded = self._send(callbacks.take_received())
-            elif not callbacks.ended:
-                callbacks.resume_reading()
+            if stream.received.nbytes and not stream.closing:
+                yielded = self._send(stream.take_received())
+            elif not stream.ended:
+                stream.resume_reading()
                 return PARKED
-            elif callbacks.error is None or callbacks.closing:
+            elif stream.error is None or stream.closing:
                 yielded = self._send(b"")
             else:
-                yielded = self._requests.throw(callbacks.error)
+                yielded = self._requests.throw(stream.error)
 
     def _receive_with_ancillary(self, wait: Wait) -> Coroutine[Any, Any, Any]:
         if wait.timeout is None:
@@ -118,15 +118,15 @@ class InlineDriver(Steppable, StreamReceiver):
         if self._wakeup is None or self._required is TURN:
             self._keep(received)
             return
-        callbacks, loop, task = self._callbacks, self._loop, self._task
+        stream, loop, task = self._stream, self._loop, self._task
         try:
             _enter_task(loop, task)
         except RuntimeError:  # another task is running, and a handler must not run inside it
             self._keep(received)
             self.wake()
             return
-        if callbacks.writable:
-            callbacks.room = HIGH_WATER
+        if stream.writable:
+            stream.capacity = HIGH_WATER
         state: Any = PARKED
         try:
             yielded = self._context.run(self._send, received)
@@ -138,11 +138,11 @@ class InlineDriver(Steppable, StreamReceiver):
             self._failure, state = exc, None
         finally:
             _leave_task(loop, task)
-            callbacks.room = 0
-            if len(parts := callbacks.parts) == 1:
-                callbacks.transport.write(parts.pop())
+            stream.capacity = 0
+            if len(parts := stream.parts) == 1:
+                stream.transport.write(parts.pop())
             elif parts:
-                callbacks.flush()
+                stream.flush()
         if state is not PARKED:
             self._suspended = state
             self.wake_now()
@@ -152,22 +152,22 @@ class InlineDriver(Steppable, StreamReceiver):
     def _keep(self, received: Any) -> None:
         """Keep bytes for the carrier that the dispatcher could not take."""
         if received:
-            self._callbacks.keep(received)
+            self._stream.keep(received)
 
     def eof_received(self) -> bool:
-        self._callbacks.ended = True
+        self._stream.ended = True
         if self.is_waiting():
             self.step(b"")
         return True  # keep the sending direction open: a peer that half-closes still expects its responses
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._callbacks.connection_lost(exc)
+        self._stream.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        self._callbacks.pause_writing()
+        self._stream.pause_writing()
 
     def resume_writing(self) -> None:
-        self._callbacks.resume_writing()
+        self._stream.resume_writing()
 
     def is_waiting(self) -> bool:
         """Return whether the dispatcher takes bytes now."""
@@ -195,8 +195,8 @@ class InlineDriver(Steppable, StreamReceiver):
 
     def _read_nothing_ahead(self) -> None:
         """Pause reading until the carrier has run, if the handler may then ask for ancillary data."""
-        if not self._callbacks.reads_ahead:
-            self._callbacks.pause_reading()
+        if not self._stream.reads_ahead:
+            self._stream.pause_reading()
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["StreamCallbacks", "StreamReceiver"]
+__all__ = ["AsyncioStream", "AttachedDriver"]
 
 import asyncio
 import errno
@@ -25,31 +25,31 @@ _EMPTY: Final = BytesQueue()
 """Shared empty queue for connections with nothing buffered. A connection gets its own when it first keeps bytes."""
 
 
-class StreamReceiver(asyncio.BaseProtocol):
+class AttachedDriver(asyncio.BaseProtocol):
     """Takes the bytes of a stream in the callback that delivers them."""
 
     __slots__ = ()
 
     @abstractmethod
     def wake(self) -> None:
-        """Check `StreamCallbacks` again: it has kept bytes, or the stream has ended."""
+        """Check `AsyncioStream` again: it has kept bytes, or the stream has ended."""
 
     @abstractmethod
     def is_waiting(self) -> bool:
-        """Return whether the receiver takes bytes now. Otherwise it keeps them for later."""
+        """Return whether the driver takes bytes now. Otherwise it keeps them for later."""
 
 
-class StreamCallbacks(WriteBatch, SharedBufferProtocol):
+class AsyncioStream(WriteBatch, SharedBufferProtocol):
     """The state of one stream, as reported by the event loop, and its write batch.
 
-    Received bytes are kept until a coroutine or the receiver takes them. The flags have these values:
+    Received bytes are kept until a coroutine or the driver takes them. The flags have these values:
 
     ===============  ========  =========  ====  =====  =========  =======================================
     state            writable  closing    lost  ended  eof_sent   entered by
     ===============  ========  =========  ====  =====  =========  =======================================
     opening          no        no         no    no     no         the constructor
     open             yes       no         no    no     no         `connection_made`
-    peer has ended   yes       no         no    yes    no         `eof_received` (or the receiver's)
+    peer has ended   yes       no         no    yes    no         `eof_received` (or the driver's)
     half-closed      no        no         no    no     yes        `write_eof`, `end_writing`
     both have ended  no        no         no    yes    yes        both of the above, in either order
     closing          no        yes        no    yes    unchanged  `close`, `abort`
@@ -61,7 +61,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     * *closing* after a loss: true if this side closed first, or has closed since.
     * *error* is set only when the connection is lost, and stays None if the connection ended in an orderly way.
     * *reading_paused* does not depend on the state. It is set when more than `HIGH_WATER` bytes are kept, until at most
-      `LOW_WATER` bytes are left, and while `reads_ahead` is false and the receiver is busy. A Unix stream starts with
+      `LOW_WATER` bytes are left, and while `reads_ahead` is false and the driver is busy. A Unix stream starts with
       the flag set, and sets it to read the socket itself. `close` resets it to discard input.
     """
 
@@ -73,6 +73,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         "_writers",
         "_wrote_alone",
         "closing",
+        "driver",
         "ended",
         "eof_sent",
         "error",
@@ -81,7 +82,6 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         "lost",
         "reading_paused",
         "received",
-        "receiver",
         "transport",
         "writable",
     )
@@ -89,16 +89,16 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     transport: asyncio.Transport
 
     reads_ahead: bool = True
-    """Whether to read while the receiver is busy. False if the receiver may ask for ancillary data of a Unix socket."""
+    """Whether to read while the driver is busy. False if the driver may ask for ancillary data of a Unix socket."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], object] | None = None
+        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[AsyncioStream], object] | None = None
     ) -> None:
         self.loop = loop
         self._on_connection = on_connection
 
         self.received = _EMPTY
-        self.receiver: StreamReceiver | None = None
+        self.driver: AttachedDriver | None = None
         self._reader: asyncio.Future[bool] | None = None  # the receiving task; true if its queue got a chunk
         self._queue: SupportsAppend | None = None  # takes the next chunk in the callback that delivers it
         self.reading_paused = False
@@ -109,7 +109,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
 
         super().__init__()
         self.writable = False
-        """Whether the batch accepts data. Its `room` is positive only while a flush is due in this turn of the loop."""
+        """Whether the batch accepts data. Its `capacity` is positive only while a flush is due in this turn of the loop."""
         self._wrote_alone = False  # whether a packet was written without a batch since the last received chunk or flush
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # writes that wait, in order
         self._closers: list[asyncio.Future[None]] | None = None  # the tasks in wait_lost()
@@ -154,7 +154,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         self.parts.clear()
         if not self.closing:
             self._stop()
-        self.receiver = None  # breaks the reference cycle, so that both are freed without the garbage collector
+        self.driver = None  # breaks the reference cycle, so that both are freed without the garbage collector
         closers, self._closers = self._closers, None
         for waiter in closers or ():
             if not waiter.done():
@@ -162,7 +162,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
 
     def pause_writing(self) -> None:
         self.writable = False
-        self.room = 0
+        self.capacity = 0
         # Set here rather than in connection_made(): most connections never fill the buffer, and the loops' default
         # high-water mark is the same.
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
@@ -188,14 +188,14 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         if self.received.nbytes > HIGH_WATER:
             self.pause_reading()
 
-    def deliver_to(self, receiver: StreamReceiver) -> None:
-        """Make *receiver* the protocol of the transport, so that the loop calls it directly.
+    def attach(self, driver: AttachedDriver) -> None:
+        """Make *driver* the protocol of the transport, so that the loop calls it directly.
 
         If the transport is already reading, uvloop stops and restarts the read, which costs two system calls.
         """
         if not self.lost:
-            self.receiver = receiver
-            self.transport.set_protocol(receiver)
+            self.driver = driver
+            self.transport.set_protocol(driver)
 
     def pause_reading(self) -> None:
         if not self.reading_paused and not self.transport.is_closing():
@@ -266,8 +266,8 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(False)
-        if self.receiver is not None:
-            self.receiver.wake()
+        if self.driver is not None:
+            self.driver.wake()
 
     # ------------------------------------------------------------------------------------------------------- writing
 
@@ -279,7 +279,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         """
         if not self.writable or len(data) > HIGH_WATER:
             return False
-        if not self.room and not self._wrote_alone:  # probably a single request: write it now, without a batch
+        if not self.capacity and not self._wrote_alone:  # probably a single request: write it now, without a batch
             self._wrote_alone = True
             if data:
                 self.transport.write(data)
@@ -288,13 +288,13 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         return True
 
     def _take(self, data: bytes) -> None:
-        if not self.room:
-            self.room = HIGH_WATER
+        if not self.capacity:
+            self.capacity = HIGH_WATER
             self.loop.call_soon(self.uncork)
         self.parts.append(data)
-        self.room -= len(data)
-        if self.room <= 0:
-            self.room = HIGH_WATER
+        self.capacity -= len(data)
+        if self.capacity <= 0:
+            self.capacity = HIGH_WATER
             self.flush()
 
     async def write(self, data: bytes) -> None:
@@ -351,13 +351,13 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         self.uncork()
         self.eof_sent = True
         self.writable = False
-        self.room = 0
+        self.capacity = 0
         self._refuse_writers()
 
     def uncork(self) -> None:
         """Flush the batch, and close it until the next write."""
         self._wrote_alone = False
-        self.room = 0
+        self.capacity = 0
         if self.parts:
             self.flush()
 
@@ -376,7 +376,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
             # The connection is lost, and connection_lost() is scheduled. Make senders wait for it: a task that keeps
             # sending without a wait would never let it run.
             self.writable = False
-            self.room = 0
+            self.capacity = 0
         elif data:
             self.transport.write(data)
 
@@ -434,7 +434,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         """End all waits, because no more data can be received or sent."""
         self.ended = True
         self.writable = False
-        self.room = 0
+        self.capacity = 0
         self._wake_reader()
         if self._writers:
             self._refuse_writers()

@@ -21,10 +21,10 @@ from easynetwork.lowlevel.api_async.transports._hooks import receive_chunk
 from .acceptor import Acceptor, SocketAcceptor
 from .listener import AsyncioStreamListener
 from .poller import poller_of
-from .protocol import StreamCallbacks
+from .protocol import AsyncioStream
 from .transport import AsyncioStreamTransport
 from .unix_loop_transport import Message, SocketTransport
-from .unix_protocol import UnixStreamCallbacks
+from .unix_protocol import AsyncioUnixStream
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class AsyncioUnixStreamTransport(AsyncioStreamTransport):
-    """A stream transport on top of `UnixStreamCallbacks`.
+    """A stream transport on top of `AsyncioUnixStream`.
 
     Each receiving call reads the socket itself, with or without ancillary data. Until then, ancillary data stays in the
     socket with its bytes. Callbacks deliver only bytes that a handler requests without ancillary data. For these, a
@@ -44,24 +44,24 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     __slots__ = ("_reads",)
 
-    _callbacks: UnixStreamCallbacks
+    _stream: AsyncioUnixStream
 
-    def __init__(self, backend: AsyncBackend, callbacks: UnixStreamCallbacks) -> None:
-        super().__init__(backend, callbacks)
+    def __init__(self, backend: AsyncBackend, stream: AsyncioUnixStream) -> None:
+        super().__init__(backend, stream)
         self._reads = 0  # number of reads since the last wait
 
     async def recv(self, bufsize: int) -> bytes:
-        callbacks = self._callbacks
-        lower = callbacks.lower
-        if bufsize <= 0 or callbacks.received.nbytes or lower is None:
+        stream = self._stream
+        lower = stream.lower
+        if bufsize <= 0 or stream.received.nbytes or lower is None:
             return await super().recv(bufsize)
         data: bytes = await self._read("recv", bufsize)
         lower.is_drained = len(data) < bufsize
         return data
 
     async def _receive_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
-        lower = self._callbacks.lower
-        if lower is None or self._callbacks.received.nbytes or not lower.is_drained:
+        lower = self._stream.lower
+        if lower is None or self._stream.received.nbytes or not lower.is_drained:
             return await receive_chunk(self, queue, bufsize)
         while True:
             self._check_receivable()
@@ -73,13 +73,13 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
-            if not len(view) or self._callbacks.received.nbytes or self._callbacks.lower is None:
+            if not len(view) or self._stream.received.nbytes or self._stream.lower is None:
                 return await super().recv_into(view)
             nbytes: int = await self._read("recv_into", view)
             return nbytes
 
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        if bufsize <= 0 or self._callbacks.received.nbytes:
+        if bufsize <= 0 or self._stream.received.nbytes:
             return await self.recv(bufsize), []
         await self._begin_with_ancillary()
         data, ancillary_data, flags, _ = await self._read("recvmsg", bufsize, ancillary_bufsize, RECVMSG_FLAGS)
@@ -90,7 +90,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
         with memoryview(buffer).cast("B") as view:
-            if not len(view) or self._callbacks.received.nbytes:
+            if not len(view) or self._stream.received.nbytes:
                 return await self.recv_into(view), []
             await self._begin_with_ancillary()
             nbytes, ancillary_data, flags, _ = await self._read(
@@ -102,22 +102,22 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             return nbytes, ancillary_data
 
     async def _begin_with_ancillary(self) -> None:
-        callbacks = self._callbacks
-        callbacks.hands_over = False  # a handler that asks for ancillary data once will probably ask again
-        if callbacks.is_changing:
-            await callbacks.wait_changed()
+        stream = self._stream
+        stream.hands_over = False  # a handler that asks for ancillary data once will probably ask again
+        if stream.is_changing:
+            await stream.wait_changed()
 
     def _keep_unread(self, data: bytes) -> None:
         """Keep bytes for the next call that receives. Their control messages are lost."""
-        self._callbacks.reads_ahead = False  # later bytes may have control messages
-        self._callbacks.keep(data)
+        self._stream.reads_ahead = False  # later bytes may have control messages
+        self._stream.keep(data)
 
     async def _read(self, method: str, *args: Any) -> Any:
         """Wait until the socket is readable, then call *method* of the socket and return its result.
 
         A cancelled call loses no data.
         """
-        self._callbacks.pause_reading()
+        self._stream.pause_reading()
         self._reads += 1
         if self._reads >= STEPS_PER_TURN:
             self._reads = 0
@@ -125,57 +125,57 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         while True:
             self._check_receivable()
             try:
-                return getattr(self._callbacks.sock, method)(*args)  # each wait may replace the socket
+                return getattr(self._stream.sock, method)(*args)  # each wait may replace the socket
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
-                await self._callbacks.wait_for_bytes()
+                await self._stream.wait_for_bytes()
             except OSError as exc:
                 raise_stream_error(exc)
 
     def _check_receivable(self) -> None:
-        callbacks = self._callbacks
-        if callbacks.closing:
+        stream = self._stream
+        if stream.closing:
             raise error_from_errno(errno.EBADF)
-        if callbacks.transport.is_closing():
-            raise callbacks.error or error_from_errno(errno.ECONNABORTED)
+        if stream.transport.is_closing():
+            raise stream.error or error_from_errno(errno.ECONNABORTED)
 
     async def send_eof(self) -> None:
-        if self._callbacks.is_changing:
-            await self._callbacks.wait_changed()
+        if self._stream.is_changing:
+            await self._stream.wait_changed()
         await super().send_eof()
 
     async def send_all_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
     ) -> None:
         parts = list(iterable_of_data)
-        callbacks = self._callbacks
-        if callbacks.is_changing:
-            await callbacks.wait_changed()
-        if not callbacks.writable:
-            callbacks.check_sendable()
-        if callbacks.parts:
-            callbacks.flush()
+        stream = self._stream
+        if stream.is_changing:
+            await stream.wait_changed()
+        if not stream.writable:
+            stream.check_sendable()
+        if stream.parts:
+            stream.flush()
         message = Message(parts, list(ancillary_data))
-        if callbacks.lower is None:
+        if stream.lower is None:
             await self._write_past_loop(message)
         else:
-            await callbacks.lower.write_message(message)
+            await stream.lower.write_message(message)
 
     async def _write_past_loop(self, message: Message) -> None:
         """Send *message* in one call, after the loop has sent all earlier writes."""
-        callbacks = self._callbacks
+        stream = self._stream
         while True:
-            callbacks.check_sendable()
-            if not callbacks.transport.get_write_buffer_size():
+            stream.check_sendable()
+            if not stream.transport.get_write_buffer_size():
                 try:
-                    message.send(callbacks.sock)
+                    message.send(stream.sock)
                     return
                 except (BlockingIOError, InterruptedError):
                     pass
             await self._wait_writable()
 
     async def _wait_writable(self) -> None:
-        loop, fd = self._callbacks.loop, self._callbacks.sock.fileno()
+        loop, fd = self._stream.loop, self._stream.sock.fileno()
         poller, writable = poller_of(loop), loop.create_future()
         poller.add_writer(fd, partial(_set, writable))
         try:
@@ -186,13 +186,13 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         # Ask the socket: a peer may bind its socket to a name later, but loops keep the empty name.
-        return socket_attributes(lambda: self._callbacks.sock)
+        return socket_attributes(lambda: self._stream.sock)
 
     def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
-        callbacks = self._callbacks
+        stream = self._stream
         # Do not read ahead if the handler may ask for ancillary data next: a plain read would discard it.
-        callbacks.reads_ahead = dispatcher.ancillary_bufsize is None
-        callbacks.hands_over = not isinstance(callbacks.loop, asyncio.SelectorEventLoop)
+        stream.reads_ahead = dispatcher.ancillary_bufsize is None
+        stream.hands_over = not isinstance(stream.loop, asyncio.SelectorEventLoop)
         return super()._hook_driver(dispatcher)
 
 
@@ -206,21 +206,21 @@ class AsyncioUnixStreamListener(AsyncioStreamListener):
 
     __slots__ = ()
 
-    _callbacks_type = UnixStreamCallbacks
+    _stream_type = AsyncioUnixStream
     _transport_type = AsyncioUnixStreamTransport
 
     async def _start(
-        self, sock: _socket.socket, new_callbacks: Callable[[], StreamCallbacks], failed: Callable[[Exception], None]
+        self, sock: _socket.socket, new_stream: Callable[[], AsyncioStream], failed: Callable[[Exception], None]
     ) -> Acceptor:
         loop = asyncio.get_running_loop()
-        return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_callbacks()), failed)
+        return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_stream()), failed)
 
 
 def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUnixStreamTransport:
     """Return a transport that owns *sock*, a connected non-blocking socket."""
-    callbacks = UnixStreamCallbacks(asyncio.get_running_loop())
-    SocketTransport(callbacks.loop, sock, callbacks)
-    return AsyncioUnixStreamTransport(backend, callbacks)
+    stream = AsyncioUnixStream(asyncio.get_running_loop())
+    SocketTransport(stream.loop, sock, stream)
+    return AsyncioUnixStreamTransport(backend, stream)
 
 
 async def connect(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["UnixStreamCallbacks"]
+__all__ = ["AsyncioUnixStream"]
 
 import asyncio
 import socket as _socket
@@ -12,15 +12,15 @@ from easynetwork.exceptions import BusyResourceError
 
 from .acceptor import run_detached
 from .poller import poller_of
-from .protocol import StreamCallbacks
+from .protocol import AsyncioStream
 from .unix_loop_transport import SocketTransport
 
 
-class UnixStreamCallbacks(StreamCallbacks):
+class AsyncioUnixStream(AsyncioStream):
     """The callbacks of a Unix stream, which starts on a `SocketTransport`.
 
     The loop's own transport reads faster, but drops the control messages of the bytes. Therefore it gets the socket
-    only when a receiver asks for plain bytes, and reads only while a receiver asks for them.
+    only when a driver asks for plain bytes, and reads only while a driver asks for them.
     """
 
     __slots__ = ("_change", "_closes_after_change", "hands_over", "lower", "reads_ahead", "sock")
@@ -30,12 +30,12 @@ class UnixStreamCallbacks(StreamCallbacks):
     sock: _socket.socket
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], object] | None = None
+        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[AsyncioStream], object] | None = None
     ) -> None:
         super().__init__(loop, on_connection)
         self.reads_ahead = True
         self.hands_over = False
-        """Whether the loop gets the socket when a receiver asks for plain bytes."""
+        """Whether the loop gets the socket when a driver asks for plain bytes."""
         self._change: asyncio.Future[None] | None = None  # set while the loop creates its transport
         self._closes_after_change = False
 
@@ -51,8 +51,8 @@ class UnixStreamCallbacks(StreamCallbacks):
             # A write failed: the peer accepts no more bytes. Reading was paused, so the peer's bytes are still in the
             # socket.
             lower.refuse_writing()
-            # A waiting receiver could not resume the loop's transport, because that was already closing.
-            if self.receiver is not None and self.receiver.is_waiting():
+            # A waiting driver could not resume the loop's transport, because that was already closing.
+            if self.driver is not None and self.driver.is_waiting():
                 self.resume_reading()
         else:
             super().connection_lost(exc)
@@ -135,8 +135,8 @@ class UnixStreamCallbacks(StreamCallbacks):
         self.hands_over = False
         if self.sock.fileno() >= 0:
             SocketTransport(self.loop, self.sock, self)
-            if self.receiver is not None:
-                self.deliver_to(self.receiver)
+            if self.driver is not None:
+                self.attach(self.driver)
                 self.resume_reading()
             self.resume_writing()
         else:  # the loop has closed the socket
@@ -153,8 +153,8 @@ class UnixStreamCallbacks(StreamCallbacks):
             transport.abort()
         else:
             super().connection_made(transport)
-            if self.receiver is not None:
-                self.deliver_to(self.receiver)
+            if self.driver is not None:
+                self.attach(self.driver)
             if self.reading_paused and not self.closing:
                 # uvloop starts to read after this callback in any case. Abort rather than lose control messages.
                 self.abort()
@@ -174,8 +174,8 @@ class UnixStreamCallbacks(StreamCallbacks):
             return None
         self.hands_over = False
         lower = SocketTransport(self.loop, sock, self)
-        if self.receiver is not None:
-            self.deliver_to(self.receiver)
+        if self.driver is not None:
+            self.attach(self.driver)
         return lower
 
     # ------------------------------------------------------------------------------------------------------- closing

@@ -49,12 +49,12 @@ class StreamWriter(WriteBatch):
         """Let the batch grow until `uncork`. The caller must not wait in between."""
         self._corked = True
         if self._can_send():
-            self.room = _BATCH_SIZE
+            self.capacity = _BATCH_SIZE
 
     def uncork(self) -> None:
         """Send the batch, and send later writes at once."""
         self._corked = False
-        self.room = 0
+        self.capacity = 0
         if self.parts:
             self.flush()
 
@@ -63,8 +63,8 @@ class StreamWriter(WriteBatch):
         if not self._can_send() or len(data) > _BATCH_SIZE:
             return False
         self.parts.append(data)
-        self.room -= len(data)
-        if self.room <= 0:
+        self.capacity -= len(data)
+        if self.capacity <= 0:
             self.flush()
         return self.error is None
 
@@ -76,7 +76,7 @@ class StreamWriter(WriteBatch):
         parts = self.parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        self.room = _BATCH_SIZE if self._corked else 0
+        self.capacity = _BATCH_SIZE if self._corked else 0
         if not data or self.error is not None:
             return
         try:
@@ -85,10 +85,10 @@ class StreamWriter(WriteBatch):
             sent = 0
         except OSError as exc:
             self.error = stream_error(exc)
-            self.room = 0
+            self.capacity = 0
             return
         if sent < len(data):
-            self.room = 0
+            self.capacity = 0
             self._drained = trio.Event()
             trio.lowlevel.spawn_system_task(self._drain, memoryview(data)[sent:], self._drained)
 
