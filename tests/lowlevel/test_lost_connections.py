@@ -22,7 +22,7 @@ from tests.support.sockets import stream_pair
 
 from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
-from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import StreamCallbacks
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import AsyncioStream
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.tls import TLSFilter
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -149,7 +149,7 @@ def test_datagram_transport_says_what_the_network_has_reported(code: int) -> Non
 async def broken(backend: AsyncBackend, code: int, family: socket.AddressFamily) -> AsyncStreamTransport:
     """Return a transport that has lost its connection for *code*; those of asyncio are told by their loop."""
     if isinstance(backend, AsyncIOBackend):
-        callbacks = StreamCallbacks(asyncio.get_running_loop())
+        callbacks = AsyncioStream(asyncio.get_running_loop())
         callbacks.connection_made(Mock(spec=asyncio.Transport))
         callbacks.connection_lost(OSError(code, os.strerror(code)))
         return AsyncioStreamTransport(backend, callbacks)
@@ -232,7 +232,7 @@ async def test_endpoint_is_aborted_over_any_transport(backend: AsyncBackend, pro
 @every_code
 @pytest.mark.not_on_trio("TLS there awaits the transport below")
 async def test_handshake_is_aborted(certificates: Certificates, code: int) -> None:
-    callbacks = StreamCallbacks(asyncio.get_running_loop())
+    callbacks = AsyncioStream(asyncio.get_running_loop())
     callbacks.connection_made(Mock(spec=asyncio.Transport, **{"is_closing.return_value": False}))
     engine = TLSEngine(certificates.client_context(), server_side=False, server_hostname="localhost")
     below = TLSFilter(callbacks, engine, 1)
@@ -246,7 +246,7 @@ async def test_handshake_is_aborted(certificates: Certificates, code: int) -> No
 @pytest.mark.parametrize("exc", [ssl.SSLError(ssl.SSL_ERROR_SSL, "no TLS"), ConnectionResetError(104, "reset"), None])
 async def test_other_ends_are_as_they_were(exc: OSError | None) -> None:
     loop: Any = Mock(spec=asyncio.AbstractEventLoop)
-    callbacks = StreamCallbacks(loop)
+    callbacks = AsyncioStream(loop)
     callbacks.connection_made(Mock(spec=asyncio.Transport))
     callbacks.connection_lost(exc)
     assert callbacks.error is exc

@@ -66,6 +66,7 @@ REFUSED: dict[str, bytes] = {
     "decimal, shared": b"\xc4\xd8\x1c\x82\x00" + cbor2.dumps(LARGE),
     "decimal, exponent": b"\xc4\x82" + cbor2.dumps(1_000_000) + b"\x01",
     "decimal of a map": b"\xc4\xa2\x00\x00" + cbor2.dumps(LARGE) + b"\x00",
+    "decimal, exponent by reference": b"\xd9\x01\x00\x82\x48" + (10**15).to_bytes(8) + b"\xc4\x82\xc2\xd8\x19\x00\x01",
     "bigfloat": b"\xc5\x82\x00" + cbor2.dumps(LARGE),
     "bigfloat, exponent": b"\xc5\x82" + cbor2.dumps(2**63) + b"\x05",
     "bigfloat, large exponent": b"\xc5\x82" + HUGE + b"\x05",

@@ -259,7 +259,7 @@ async def test_handler_of_the_wrong_kind_is_told_what_is_allowed(
         it.peer().send(b"a")
         error = await one_error(caplog)
         assert not it.task.done()
-    with pytest.raises(TypeError, match=r"must be an asynchronous generator function .* has returned"):
+    with pytest.raises(TypeError, match=r"must be an asynchronous generator function .* returned"):
         raise error
 
 

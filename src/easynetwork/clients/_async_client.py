@@ -65,8 +65,8 @@ class BaseAsyncNetworkClient(
         self._connect = connect
         self._adopted_socket = adopted_socket
         self._connect_lock = backend.create_lock()
-        self._send_lock = FairLock(backend)
-        self._receive_lock = FairLock(backend)
+        self._send_lock = FairLock(backend.create_event)
+        self._receive_lock = FairLock(backend.create_event)
         self._connecting: CancelScope | None = None
         self._transport: _T_Transport | None = None
         self._endpoint: _T_Endpoint | None = None  # kept when closed

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["INETClient", "check_remote_address", "inet_opener", "set_tcp_options"]
+__all__ = ["INETClient", "check_remote_address", "inet_opener"]
 
 import socket as _socket
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,10 +16,7 @@ from easynetwork.clients._arguments import check_options
 from easynetwork.lowlevel.socket import (
     INETSocketAttribute,
     SocketAddress,
-    SupportsSocketOptions,
     new_socket_address,
-    set_tcp_keepalive,
-    set_tcp_nodelay,
 )
 
 _T_Opened = TypeVar("_T_Opened")
@@ -113,10 +109,3 @@ def _is_address(value: object, *, may_be_any: bool = False) -> bool:
         case (None, int(port)):
             return may_be_any and not isinstance(port, bool)
     return False
-
-
-def set_tcp_options(sock: SupportsSocketOptions) -> None:
-    """Set the options of every TCP connection: no delay for small packets, and keep-alive to detect a dead peer."""
-    with suppress(OSError):
-        set_tcp_nodelay(sock, True)
-        set_tcp_keepalive(sock, True)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from easynetwork._checks import check_timeouts
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
-from easynetwork.clients._inet_client import INETClient, check_remote_address, inet_opener, set_tcp_options
+from easynetwork.clients._inet_client import INETClient, check_remote_address, inet_opener
 from easynetwork.clients._tls import tls_options
+from easynetwork.lowlevel._sockets.options import set_tcp_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.socket import INETSocketAttribute

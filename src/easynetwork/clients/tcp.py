@@ -13,9 +13,10 @@ from easynetwork._checks import check_above_zero, check_timeouts
 from easynetwork.clients._adoption import handed_over
 from easynetwork.clients._arguments import stream_bufsize
 from easynetwork.clients._blocking_stream import BlockingStreamClient
-from easynetwork.clients._inet_client import INETClient, inet_opener, set_tcp_options
+from easynetwork.clients._inet_client import INETClient, inet_opener
 from easynetwork.clients._tls import tls_options
 from easynetwork.lowlevel._core.errors import error_from_errno, is_stream_end
+from easynetwork.lowlevel._sockets.options import set_tcp_options
 from easynetwork.lowlevel.api_sync._connecting import adopt, open_tcp_socket
 from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport, SSLStreamTransport
 from easynetwork.protocol import AnyStreamProtocolType

@@ -178,8 +178,8 @@ def _skip_pair(data: bytes, position: int, tag: int, longest: int) -> int:
 def _read_integer(data: bytes, position: int, name: str, longest: int) -> tuple[int, int]:
     """Return the absolute value of the integer at *position*, for limit checks, and where the integer ends.
 
-    The value of a negative integer may be off by one. The value of a reference is only tested for too many digits; if
-    it passes, the result is 0.
+    The value of a negative integer may be off by one. For a reference, the result is the largest number that is
+    allowed, or a larger one if it may be too large.
     """
     major_type = _byte(data, position) >> 5
     argument, position = read_argument(data, position)
@@ -191,7 +191,7 @@ def _read_integer(data: bytes, position: int, name: str, longest: int) -> tuple[
     is_reference = data.startswith(b"\xd8\x19", position)  # tag 25: a string that the encoder wrote before
     size, position = read_argument(data, position + 2 * is_reference)
     if is_reference:
-        number = _TOO_LARGE if longest > _MAX_BYTES - 1 else 0
+        number = _TOO_LARGE - (longest < _MAX_BYTES)  # whatever it is, not a small one
     elif is_string:
         if position + size > len(data):
             raise EOFError

@@ -1,4 +1,4 @@
-"""Servers of byte streams: what TCP, TLS and Unix servers share, and the life of a connection with its handler."""
+"""The common part of TCP, TLS and Unix stream servers: the server, its clients, and calls of the request handler."""
 
 from __future__ import annotations
 
@@ -45,32 +45,32 @@ _T_Address = TypeVar("_T_Address")
 DEFAULT_BACKLOG = 100
 
 RequestRunner: TypeAlias = Callable[[NextGenerator[Any]], Awaitable[Ending]]
-"""Gives the requests of a connection to the generators that a function makes: the ``run()`` of a driver."""
+"""The ``run()`` of a driver: it sends the requests of a connection to the generators that a function returns."""
 
 
 class BaseAsyncStreamServer(
     BaseAsyncNetworkServer[AsyncStreamServer[Any, Any], _T_Address], Generic[_T_Request, _T_Response, _T_Address]
 ):
-    """Serves packets to the clients of stream listeners. Which listeners and clients, is for subclasses to say.
+    """Base class of packet servers on stream listeners. Subclasses choose the listeners and the class of the clients.
 
     Parameters:
-        protocol: what a packet is.
+        protocol: the protocol object that encodes and decodes packets.
         request_handler: handles the requests of the clients.
-        backend: the asynchronous library; None for the one that is running.
-        logger: gets all log records.
-        max_recv_size: largest number of bytes to read at once; 16 KiB if None.
-        log_client_connection: log clients that come and go at ``INFO`` (default), not at ``DEBUG``.
-        ancillary_bufsize: room for ancillary data in bytes, if handlers may ask for it.
+        backend: the asynchronous backend or its name. None for the running one.
+        logger: receives all log records.
+        max_recv_size: the maximum number of bytes per read; 16 KiB if None.
+        log_client_connection: whether to log connects and disconnects at ``INFO`` (default) instead of ``DEBUG``.
+        ancillary_bufsize: the buffer size for ancillary data, in bytes. None if handlers may not ask for it.
 
     Raises:
-        TypeError: wrong type of *protocol*, *request_handler* or *backend*.
-        ValueError: *max_recv_size* or *ancillary_bufsize* is no strictly positive integer.
+        TypeError: *protocol*, *request_handler* or *backend* has the wrong type.
+        ValueError: *max_recv_size* or *ancillary_bufsize* is not a strictly positive integer.
     """
 
     __slots__ = ("_ancillary_bufsize", "_client_log_level", "_max_recv_size", "_protocol")
 
     _client_type: ClassVar[type[ConnectedClient[Any]]]
-    """What request handlers see of a connection."""
+    """The class of the client objects that request handlers see."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class BaseAsyncStreamServer(
 
     @abstractmethod
     async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
-        """Opens the sockets, and puts all layers (TLS) on them. If it fails, none stays open."""
+        """Open the listeners, with TLS if configured. If one fails, close those already open."""
         raise NotImplementedError
 
     async def _open_servers(self) -> Sequence[AsyncStreamServer[_T_Request, _T_Response]]:
@@ -123,11 +123,11 @@ class _Connections(ConnectionHandler):
         self._request_handler = request_handler
 
     async def handle_connection(self, client: ConnectedClient[Any], /) -> None:
-        """The time between a client's coming and going."""
+        """Log, serve and close one connection."""
         server = self._server
         try:
             client.keep_names()
-        except TypedAttributeLookupError:  # the peer has gone already
+        except TypedAttributeLookupError:  # the peer has already disconnected
             return
         handler: Any = self._request_handler
         logger, level = server.logger, server._client_log_level
@@ -153,34 +153,37 @@ class _Connections(ConnectionHandler):
 
 
 class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response]):
-    """Sends like the client of the low-level server, but has many tasks wait in a queue instead of refusing them."""
+    """A client of a stream server.
+
+    If several tasks send at the same time, they wait in the order of their calls. `ServedClient` refuses all but one.
+    """
 
     __slots__ = ()
 
     @abstractmethod
     def keep_names(self) -> None:
-        """Notes the addresses, which outlive the connection.
+        """Store the addresses of the connection, so that they can be read after its end.
 
         Raises:
-            TypedAttributeLookupError: the peer has gone already.
+            TypedAttributeLookupError: the peer has already disconnected.
         """
         raise NotImplementedError
 
     @property
     @abstractmethod
     def address(self) -> object:
-        """The address of the peer: what log records call the client."""
+        """The address of the peer, as log records show it."""
         raise NotImplementedError
 
     def connection_is_over(self) -> None:
-        """Says that the handler's task has ended: nobody may use the client any more."""
+        """Mark the client as closed, because the handler has ended."""
         self._dispatcher.is_stopped = True
 
     def is_closing(self) -> bool:
         return self._dispatcher.is_stopped or self._transport.is_closing()
 
     async def aclose(self) -> None:
-        """Sends what is to be sent, then closes the connection. Idempotent. A cancelled call closes abruptly."""
+        """Send all pending data, then close the connection. Idempotent. A cancelled call closes abruptly."""
         try:
             await super().aclose()
         except BaseException:
@@ -200,7 +203,7 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
 # -------------------------------------------------------------------------------- the hooks of a request handler
 
 _DEFAULT_HOOKS: Final = (AsyncStreamRequestHandler.on_connection, AsyncStreamRequestHandler.on_disconnection)
-"""The hooks that nobody has written: there is nothing to call, and a short connection is cheaper without."""
+"""The inherited hooks, which do nothing. Not calling them makes short connections cheaper."""
 
 
 async def run_request_handler(
@@ -211,20 +214,20 @@ async def run_request_handler(
     next_generator: NextGenerator[Any],
     logger: logging.Logger,
 ) -> None:
-    """Calls the hooks of *request_handler* and feeds its generators. What goes wrong propagates.
+    """Call the hooks of *request_handler* and send the requests of a connection to its generators. Errors propagate.
 
     Parameters:
         request_handler: the handler.
-        client: what it sees of the connection.
-        connection: tells the errors of the connection from all others. *client* itself, or what it stands on.
-        run: gives requests to generators until the connection ends.
-        next_generator: makes them.
-        logger: gets the warning about a connection that ended in ``on_disconnection()``.
+        client: the client object that the handler sees.
+        connection: the client that knows the errors of the connection: *client* itself, or the one below it.
+        run: sends requests to generators until the connection ends.
+        next_generator: returns the generators.
+        logger: receives the warning about a connection that ended during ``on_disconnection()``.
     """
     on_connection = request_handler.on_connection
     if getattr(on_connection, "__func__", None) not in _DEFAULT_HOOKS:
         greeting = on_connection(client)
-        if isinstance(greeting, CoroutineType):  # first, since it is cheap
+        if isinstance(greeting, CoroutineType):  # the cheapest check comes first
             await greeting
         elif not isinstance(greeting, AsyncGenerator):
             _check_awaitable("on_connection", "a coroutine function or an asynchronous generator function", greeting)
@@ -248,28 +251,28 @@ async def run_request_handler(
         except BaseException as exc:
             rest = _without_end_of_connection(exc, client, connection, logger)
             if rest is not None and error is not None and not isinstance(error, GeneratorExit):
-                # In a group, each is judged on its own: a cancellation propagates.
-                error = BaseExceptionGroup("The request handler has failed", [error, rest])
+                # The members of a group are classified one by one, so a cancellation still propagates.
+                error = BaseExceptionGroup("The request handler failed", [error, rest])
             elif rest is not None:
                 error = rest
     if error is not None:
         try:
             raise error
         finally:
-            del error  # no cycle of an exception and its own traceback
+            del error  # avoid a reference cycle with the traceback
 
 
 def _check_awaitable(name: str, kind: str, made: object) -> None:
     if not inspect.isawaitable(made):
-        raise TypeError(f"{name}() must be {kind}, but the call has returned {made!r}")
+        raise TypeError(f"{name}() must be {kind}, but the call returned {made!r}")
 
 
 def _without_end_of_connection(
     exc: BaseException, client: AsyncStreamClient[Any], connection: object, logger: logging.Logger
 ) -> BaseException | None:
-    """Log those errors in *exc* that say that the peer has gone, which on_disconnection() cannot know. Return the rest.
+    """Log the errors in *exc*, raised by on_disconnection(), that mean that the peer has left. Return the rest.
 
-    Our clients tell their own errors from others. Of objects that stand in for them, the type of an error has to do.
+    A `ServedClient` marks its own errors. For other client objects, each `ConnectionError` counts.
     """
     is_ours, stands_on = isinstance(connection, ServedClient), client is not connection
     origin = connection.error_origin if isinstance(connection, ServedClient) else None

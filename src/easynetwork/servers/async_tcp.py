@@ -7,12 +7,12 @@ __all__ = ["AsyncTCPNetworkServer"]
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork._checks import check_port, check_timeouts
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
+from easynetwork.lowlevel._sockets.options import set_tcp_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports._hooks import keep_names
@@ -20,10 +20,7 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncSt
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSListener
 from easynetwork.lowlevel.socket import (
     INETSocketAttribute,
-    ISocket,
     SocketAddress,
-    set_tcp_keepalive,
-    set_tcp_nodelay,
 )
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._inet_address import inet_address
@@ -52,7 +49,7 @@ class _TCPClient(ConnectedClient[_T_Response]):
     def keep_names(self) -> None:
         self._names = keep_names(self._transport)
         if not _ACCEPTED_SOCKETS_INHERIT:
-            _set_options(self.extra(INETSocketAttribute.socket))
+            set_tcp_options(self.extra(INETSocketAttribute.socket))
 
     @property
     def address(self) -> SocketAddress:
@@ -154,7 +151,7 @@ class AsyncTCPNetworkServer(
         listeners = await self._create_listeners()
         if _ACCEPTED_SOCKETS_INHERIT:
             for listener in listeners:
-                _set_options(listener.extra(INETSocketAttribute.socket))
+                set_tcp_options(listener.extra(INETSocketAttribute.socket))
         return listeners if self._wrap_listener is None else [self._with_tls(listener) for listener in listeners]
 
     def _with_tls(self, listener: AsyncListener[AsyncStreamTransport]) -> AsyncListener[AsyncStreamTransport]:
@@ -165,9 +162,3 @@ class AsyncTCPNetworkServer(
 
     def _address(self, server: AsyncStreamServer[Any, Any]) -> SocketAddress:
         return inet_address(server.extra(INETSocketAttribute.sockname))
-
-
-def _set_options(sock: ISocket) -> None:
-    with suppress(OSError):
-        set_tcp_nodelay(sock, True)
-        set_tcp_keepalive(sock, True)

@@ -1,4 +1,4 @@
-"""Request handlers on low-level servers."""
+"""Functions that run request handlers on low-level servers."""
 
 from __future__ import annotations
 
@@ -48,14 +48,15 @@ def build_lowlevel_stream_server_handler(
     *args: *_T_VarArgs,
     logger: logging.Logger | None = None,
 ) -> Callable[[ConnectedStreamClient[_T_Response]], AsyncGenerator[float | RecvParams | None, _T_Request]]:
-    """Makes what `AsyncStreamServer.serve` needs of a request handler.
+    """Return a callback for `AsyncStreamServer.serve` that runs a request handler.
 
     Parameters:
-        initializer: called for each connection; its context manager gives the client object that the handler sees, or
-            None to drop the connection. It is left last, and sees the exception of the handler, if any.
+        initializer: called for each connection. Its context manager returns the client object that the handler sees, or
+            None to drop the connection. The context manager exits after the handler and receives its exception, if any.
         request_handler: the handler.
-        args: further arguments for *initializer*.
-        logger: gets the warning about a connection that ended in ``on_disconnection()``.
+        args: additional arguments for *initializer*.
+        logger: receives the warning about a connection that ended during ``on_disconnection()``. None for the logger
+            of this module.
     """
 
     def new_client(client: ConnectedStreamClient[Any]) -> AbstractAsyncContextManager[AsyncStreamClient[Any] | None]:
@@ -74,13 +75,14 @@ def build_lowlevel_datagram_server_handler(
     request_handler: AsyncDatagramRequestHandler[_T_Request, _T_Response],
     *args: *_T_VarArgs,
 ) -> Callable[[DatagramClientContext[_T_Response, _T_Address]], AsyncGenerator[float | RecvParams | None, _T_Request]]:
-    """Makes what `AsyncDatagramServer.serve` needs of a request handler.
+    """Return a callback for `AsyncDatagramServer.serve` that runs a request handler.
 
     Parameters:
-        initializer: called for each generator of the handler; its context manager gives the client object that the
-            handler sees, or None to discard the datagram. It sees the exception of the handler, if any.
+        initializer: called for each generator of the handler. Its context manager returns the client object that the
+            handler sees, or None to discard the datagram. The context manager receives the exception of the handler, if
+            any.
         request_handler: the handler.
-        args: further arguments for *initializer*.
+        args: additional arguments for *initializer*.
     """
 
     async def handle(
@@ -96,7 +98,7 @@ def build_lowlevel_datagram_server_handler(
                         yielded = await step()
                     except StopAsyncIteration:
                         return
-                    del step  # whoever waits keeps no packet alive
+                    del step  # frees the packet while the generator waits
                     try:
                         step = partial(agen.asend, (yield yielded))
                     except GeneratorExit:
@@ -108,7 +110,7 @@ def build_lowlevel_datagram_server_handler(
 
 
 class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
-    """Handles connections: those of our servers as a `ConnectionHandler`, those of any other as a plain callback."""
+    """Runs a request handler: as a `ConnectionHandler` in an `AsyncStreamServer`, as a plain callback elsewhere."""
 
     def __init__(
         self,
@@ -132,7 +134,7 @@ class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
                 def next_generator() -> HandlerGenerator[_T_Request] | None:
                     if client.is_closing():
                         return None
-                    # Looked up for each generator: a handler may be changed while it is in use.
+                    # Look up handle() for each generator: a program may replace it while the connection is open.
                     made: Any = self._request_handler.handle(client)
                     generator: HandlerGenerator[_T_Request] = made or refuse_none()
                     return generator
@@ -144,13 +146,13 @@ class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
     async def __call__(
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
-        """Be one generator for all requests of a connection, and relay them to the generators of the handler."""
+        """Relay all requests of a connection from one generator to the generators of the handler."""
         dispatcher = StreamDispatcher(_RelayDecoder(), 1, ancillary_bufsize=1)
 
         async def run(next_generator: NextGenerator[Any]) -> Ending:
             ending = await dispatcher.run(next_generator)
             if ending is DISCONNECTED:
-                raise GeneratorExit  # the generator below is being closed
+                raise GeneratorExit  # the relaying generator is being closed
             return ending
 
         connection = self._handle(lowlevel_client, run)
@@ -169,7 +171,8 @@ class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
                 elif required is not TURN:
                     answer = await _PassedOn(required)
             except GeneratorExit:
-                answer = b""  # the end of the stream: unlike a closed coroutine, the handler may still await something
+                # Report the end of the stream instead of closing the coroutine: the handler may still await something.
+                answer = b""
             except BaseException as exc:
                 step = partial(connection.throw, exc)
                 continue
@@ -177,7 +180,7 @@ class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
 
 
 class _RelayDecoder(StreamDecoder[Any]):
-    """Takes requests that another dispatcher has decoded. What it "receives" is a list of one request."""
+    """Returns requests that another dispatcher has decoded. Its input is a list of one request."""
 
     __slots__ = ()
 
@@ -195,7 +198,7 @@ class _RelayDecoder(StreamDecoder[Any]):
 
 
 class _closing(AbstractAsyncContextManager[AsyncGenerator[Any, Any]]):
-    """Closes a handler's generator at the end."""
+    """Closes a handler's generator on exit."""
 
     __slots__ = ("_agen",)
 
@@ -212,7 +215,7 @@ class _closing(AbstractAsyncContextManager[AsyncGenerator[Any, Any]]):
 
 
 class _PassedOn:
-    """Awaits what a coroutine that is stepped by hand has yielded for the event loop."""
+    """Yields an object to the event loop on behalf of a coroutine that is stepped by hand, and returns the answer."""
 
     __slots__ = ("_yielded",)
 

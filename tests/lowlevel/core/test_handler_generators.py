@@ -28,7 +28,7 @@ def test_a_single_generator_comes_once() -> None:
 
 
 def test_a_handler_that_returned_none_is_refused() -> None:
-    with pytest.raises(TypeError, match="but the call has returned None"):
+    with pytest.raises(TypeError, match="but the call returned None"):
         refuse_none()
 
 

@@ -378,7 +378,7 @@ def test_one_read_has_to_complete_the_request_that_comes_with_ancillary_data() -
 def test_one_read_for_ancillary_data_that_is_incomplete_is_explained() -> None:
     generator = _yielding(_with_ancillary(print))
     run = ByHand(stream_dispatcher(ancillary_bufsize=10).run(single_generator(generator)))
-    with pytest.raises(EOFError, match=r"^The data received with ancillary data does not hold a whole request$"):
+    with pytest.raises(EOFError, match=r"^The bytes received with the ancillary data are not a complete request$"):
         run.answer((b"a", None))
 
 

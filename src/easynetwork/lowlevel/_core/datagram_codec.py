@@ -11,7 +11,8 @@ from easynetwork.exceptions import DatagramProtocolParseError, DeserializeError,
 from easynetwork.lowlevel._overrides import is_overridden
 from easynetwork.protocol import DatagramProtocol
 
-from .incoming_packets import encoding_crash, hand_over
+from .ancillary import hand_over
+from .incoming_packets import encoding_crash
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")

@@ -1,7 +1,7 @@
-"""What a datagram server has to say to each sender, without any I/O.
+"""The dispatcher of datagrams: it runs the handler's generators for each sender, without I/O.
 
-All datagrams of one address make a *conversation*: they are handled one after the other, by one generator at a time. A
-driver, which knows the event loop, hands received datagrams to conversations and resumes their coroutines.
+All datagrams from one address form a *conversation*. One generator at a time handles them, in order of arrival. A
+driver passes received datagrams to the conversations and resumes their coroutines.
 """
 
 from __future__ import annotations
@@ -15,54 +15,54 @@ from collections.abc import Callable, Generator, Hashable
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
-from easynetwork.lowlevel._sockets.ancillary import TruncatedMessages, close_descriptors
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 
+from .ancillary import TruncatedMessages, hand_over
 from .datagram_codec import DatagramCodec
 from .faults import Origin, closes_coroutine, split_fault
-from .handler_generators import HandlerGenerator, close_generator, generator_starter, parse_yielded
-from .incoming_packets import hand_over
+from .handler_generators import HandlerGenerator, end_generator, generator_starter, parse_yielded
 from .requirements import DATAGRAM, IDLE, STEPS_PER_TURN, TURN
 
 _T_Client = TypeVar("_T_Client")
 
 
 class Backlog:
-    """Bounds what waits for busy handlers, of one sender and of all, and counts what was dropped."""
+    """Limits the datagrams that wait for busy handlers, per sender and in total, and counts the dropped ones."""
 
     __slots__ = ("dropped", "size")
 
     OF_ONE_SENDER: Final = 1024 * 1024
+    """Limit per sender, in bytes."""
     OF_ALL: Final = 8 * 1024 * 1024
-    """Sizes in bytes."""
+    """Limit for all senders together, in bytes."""
 
     EXTRA: Final = 128
-    """What a datagram takes in memory besides its bytes."""
+    """Memory that a datagram takes in addition to its bytes, in bytes."""
 
     def __init__(self) -> None:
         self.size = 0
         self.dropped = 0
-        """How many datagrams were received and are lost."""
+        """Number of datagrams that were received and dropped."""
 
 
 class Clients(Generic[_T_Client]):
-    """What stands for senders: the same object for the same address, as long as anybody keeps it."""
+    """The client objects of senders. An address has the same object as long as a handler keeps a reference to it."""
 
     __slots__ = ("_kept", "_new")
 
     def __init__(self, new: Callable[[Any], _T_Client]) -> None:
         self._new = new
-        self._kept: weakref.WeakValueDictionary[Any, _T_Client] | None = None  # most handlers keep none
+        self._kept: weakref.WeakValueDictionary[Any, _T_Client] | None = None  # None while no handler keeps a client
 
     def at(self, address: Any) -> _T_Client:
-        """Returns the client at *address*."""
+        """Return the client at *address*. Create it if there is none."""
         if self._kept is not None and (client := self._kept.get(address)) is not None:
             return client
         return self._new(address)
 
     def keep(self, address: Any, client: _T_Client) -> None:
-        """Says that *client* is still in use when its generator has ended: the next generator is to get it."""
-        if not address:  # a Unix socket without a name, which may be another one each time
+        """Remember *client*, which is still in use after its generator ended, for the next generator."""
+        if not address:  # a Unix socket without a name: the address does not identify the sender
             return
         if self._kept is None:
             self._kept = weakref.WeakValueDictionary()
@@ -70,7 +70,7 @@ class Clients(Generic[_T_Client]):
 
 
 class DatagramDispatcher(Generic[_T_Client]):
-    """What all conversations of a server have in common."""
+    """The state that all conversations of a server share."""
 
     __slots__ = (
         "_is_cancellation",
@@ -105,10 +105,10 @@ class DatagramDispatcher(Generic[_T_Client]):
         self.ancillary_bufsize: Final = ancillary_bufsize
         self._on_unused = on_unused
         self.ended: bool = False
-        """Set by the driver when no more datagrams will come: a generator that waits for one is closed."""
+        """Whether no more datagrams will arrive. The driver sets it. A generator that waits for one is closed."""
 
     def settle(self, address: Hashable, exc: BaseException, origin: Origin | None = None) -> None:
-        """Report the faults in *exc*, which user code has raised, and raise the rest."""
+        """Report the faults in *exc*, which user code raised, and raise the rest."""
         fault, ending = split_fault(exc, self._is_cancellation)
         if fault is not None:
             self._on_error(address, fault, origin)
@@ -119,23 +119,20 @@ class DatagramDispatcher(Generic[_T_Client]):
                 del exc, ending  # avoid a reference cycle with the traceback
 
     def give_unused(self, ancillary_data: Any, address: Any) -> None:
-        """Gives away ancillary data that no handler has claimed. If nobody wants it, its file descriptors are closed.
+        """Call *on_unused* with ancillary data that no handler asked for.
 
         Raises:
-            RuntimeError: who wanted it has failed.
+            RuntimeError: *on_unused* raised an exception (the cause).
         """
-        if ancillary_data is None or isinstance(ancillary_data, TruncatedMessages):
-            return
-        if self._on_unused is None:
-            close_descriptors(ancillary_data)
+        if self._on_unused is None or ancillary_data is None or isinstance(ancillary_data, TruncatedMessages):
             return
         try:
             self._on_unused(ancillary_data, address)
         except Exception as exc:
-            raise RuntimeError("The callback for unused ancillary data has failed") from exc
+            raise RuntimeError("The callback for unused ancillary data failed") from exc
 
     def discard(self, ancillary_data: Any, address: Any) -> None:
-        """Like `give_unused`, where nobody can be told of an error."""
+        """Call `give_unused` where no generator can receive its error, and report the error instead."""
         try:
             self.give_unused(ancillary_data, address)
         except BaseException as exc:
@@ -143,7 +140,7 @@ class DatagramDispatcher(Generic[_T_Client]):
 
 
 class Conversation:
-    """The datagrams of one sender, and the generator they go to. May be used for another sender afterwards."""
+    """The datagrams of one sender and the generator that handles them. Reusable for another sender afterwards."""
 
     __slots__ = (
         "_agen",
@@ -163,114 +160,116 @@ class Conversation:
     )
 
     always_waits: bool = False
-    """Whether to yield `DATAGRAM` even if a datagram is there: the driver may have to raise something first."""
+    """Whether to yield `DATAGRAM` even if a datagram is queued, so that the driver can raise a cancellation first."""
 
     def __init__(self, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
         self._dispatcher = dispatcher
         self._start_generator = generator_starter()
-        self._origin: Origin | None = None  # of the errors that were thrown
+        self._origin: Origin | None = None  # marks the errors that are thrown into generators
         self._client: Any = None
         self._agen: Any = None
-        self._yielded: object = None  # the last valid thing that was yielded
+        self._yielded: object = None  # the last valid object that the generator yielded
         self._claim: RecvAncillaryDataParams | None = None
         self._queue: deque[tuple[bytes, Any]] | None = None
         self._queue_size = 0
         self._refused: tuple[bytes, Any] | None = None  # an entry of the queue, for the current generator only
-        self._steps = 0  # since others had their turn
+        self._steps = 0  # number of steps since the last TURN
 
         self.address: Any = address
         self.ancillary_data: Any = None
-        """What has come with the datagram that the coroutine is resumed with, if anything; set before."""
+        """Ancillary data of the next datagram, or None. Set before the coroutine is resumed with that datagram."""
         self.timeout: float | None = None
-        """Longest time to wait in `DATAGRAM`, in seconds; None for ever."""
+        """Maximum time to wait for a `DATAGRAM`, in seconds. None means no limit."""
 
     @types.coroutine
     def run(self) -> Generator[Any, Any, NoReturn]:
-        """Runs one generator after the other, and yields `IDLE` before each, to be resumed with a datagram.
+        """Run one generator after the other. Yield `IDLE` before each.
 
-        Yields also `DATAGRAM`, to be resumed with a datagram, an exception for the handler, or None if no more will
-        come, and `TURN`. Anything else comes from a handler that has suspended. What is not a fault (see
-        :mod:`._faults`) propagates.
+        :mod:`.requirements` describes the yielded objects. Faults of user code are reported (see :mod:`.faults`).
+        Everything else propagates.
         """
         codec, has_ancillary_data = self._dispatcher.codec, self._dispatcher.ancillary_bufsize is not None
-        build = codec.build
-        start = self._start
+        build, start = codec.build, self._start
+        datagram: bytes | None
+        resume: Callable[[Any], Any] | None = None
+        is_used = False
         while True:
-            if self._steps >= STEPS_PER_TURN:
-                self._steps = 0
-                yield TURN
-            datagram: bytes | None = yield IDLE
-            resume: Callable[[Any], Any] = start
-            asend: Callable[[Any], Any] | None = None
-            packet: Any = None
+            if resume is None:
+                asend = packet = yielded = None
+                if is_used:
+                    self._finish()
+                is_used = True
+                if self._steps >= STEPS_PER_TURN:
+                    self._steps = 0
+                    yield TURN
+                datagram = yield IDLE
+                resume = start
             try:
-                while True:
-                    # Near the beginning of this function, because of StopAsyncIteration: Python 3.11 counts all lines
-                    # up to here, which can take longer than anything else that is done for a short generator.
-                    yielded = yield from resume(packet)
-                    if resume is not asend:
-                        asend = resume = self._agen.asend
-                    try:
-                        if datagram is None:
-                            packet = None  # whoever waits keeps no packet alive
-                            if self._steps >= STEPS_PER_TURN:
-                                self._steps = 0
-                                yield TURN
-                        if yielded is not self._yielded:
-                            self._wait_as(yielded)
-                        if datagram is None and (
-                            not self._queue or self.always_waits or (datagram := self.take()) is None
-                        ):
-                            datagram = None if self._dispatcher.ended and not self._queue else (yield DATAGRAM)
-                            if datagram is None:
-                                resume = self._close
-                                continue
-                        if has_ancillary_data or self._claim is not None:
-                            self._hand_over_ancillary_data(datagram)
-                        try:
-                            packet = build(datagram)
-                        except Exception as exc:
-                            resume, packet = self._agen.athrow, self._claim_error(codec.building_error(exc))
-                    except BaseException as exc:
-                        if closes_coroutine(exc):
-                            raise
-                        resume, packet = self._agen.athrow, exc
-                        self._steps += 1
-                        if self.ancillary_data is not None:  # of a datagram that is lost: its yield is not allowed
-                            self._discard_ancillary_data()
-                    datagram = None
+                # When a generator ends, Python 3.11 walks the line table of this function up to the line where
+                # StopAsyncIteration is raised. This can take longer than the rest of a short generator.
+                yielded = yield from resume(packet)
+                if resume is not asend:
+                    resume = asend = self._agen.asend
             except StopAsyncIteration:
-                pass
+                resume = None
+                continue
             except BaseException as exc:
                 if closes_coroutine(exc):
                     raise
                 packet = None  # may be this error: its traceback refers to this frame
                 self._dispatcher.settle(self.address, exc, self._origin)
-            datagram = packet = yielded = asend = None
-            resume = start
-            self._finish()
+                resume = None
+                continue
+            packet = None  # a generator that waits keeps no packet alive
+            try:
+                if datagram is None and self._steps >= STEPS_PER_TURN:
+                    self._steps = 0
+                    yield TURN
+                if yielded is not self._yielded:
+                    self._wait_as(yielded)
+                if datagram is None:
+                    if self._queue and not self.always_waits:
+                        datagram = self.take()
+                    if datagram is None and (self._queue or not self._dispatcher.ended):
+                        datagram = yield DATAGRAM
+                    if datagram is None:
+                        resume = self._close
+                        continue
+                if has_ancillary_data or self._claim is not None:
+                    self._hand_over_ancillary_data(datagram)
+                try:
+                    packet = build(datagram)
+                except Exception as exc:
+                    resume, packet = self._agen.athrow, self._claim_error(codec.building_error(exc))
+            except BaseException as exc:
+                if closes_coroutine(exc):
+                    raise
+                resume, packet = self._agen.athrow, exc
+                self._steps += 1
+                if self.ancillary_data is not None:  # the data of a datagram that is lost
+                    self._discard_ancillary_data()
+            datagram = None
 
     def _start(self, _: None) -> Any:
-        """Begins a generator. Returns what to wait for until its first yield."""
+        """Start a generator. Return the awaitable that runs it to its first ``yield``."""
         self._client = client = self._dispatcher.clients.at(self.address)
         self._agen = agen = self._dispatcher.handler(client)
         return self._start_generator(agen)
 
     async def _close(self, _: None) -> NoReturn:
-        """Closes the generator, which waits for what will not come."""
-        await close_generator(self._agen)
-        raise StopAsyncIteration
+        """Close the generator, which waits for a datagram that will not arrive."""
+        await end_generator(self._agen)
 
     def _claim_error(self, exc: Exception) -> Exception:
-        """Note that *exc* is an error of this sender. Return it."""
+        """Mark *exc* as an error of this sender. Return it."""
         if self._origin is None:
             self._origin = Origin()
         self._origin.claim(exc)
         return exc
 
     def _finish(self) -> None:
-        """Forgets the generator, which has ended."""
-        if self.ancillary_data is not None:  # of a datagram that was never asked for
+        """Clean up after the generator, which has ended."""
+        if self.ancillary_data is not None:  # the data of a datagram that the generator did not receive
             self._discard_ancillary_data()
         if self._refused is not None:
             self._forget_refused()
@@ -283,14 +282,14 @@ class Conversation:
         try:
             self.timeout, self._claim = parse_yielded(yielded)
         except ValueError:
-            # A bad time-out is an error of the wait. What is there already, is received without one.
+            # An invalid timeout is an error of the wait. Ancillary data that is already here needs no wait.
             if isinstance(yielded, RecvParams) and yielded.recv_with_ancillary is not None:
                 self._give_claimed(yielded.recv_with_ancillary)
             raise
         self._yielded = yielded
 
     def _give_claimed(self, claim: RecvAncillaryDataParams) -> None:
-        """Hand over what is there already, unless it is truncated."""
+        """Deliver ancillary data that is already here, unless the system truncated it."""
         if self.ancillary_data is not None and not isinstance(self.ancillary_data, TruncatedMessages):
             ancillary_data, self.ancillary_data = self.ancillary_data, None
             hand_over(ancillary_data, claim.data_received)
@@ -300,7 +299,7 @@ class Conversation:
         if self._claim is None:
             self._dispatcher.give_unused(ancillary_data, self.address)
         elif self._dispatcher.ancillary_bufsize is None:
-            raise UnsupportedOperation("The server was started without ancillary data")
+            raise UnsupportedOperation("The server was started without support for ancillary data")
         elif isinstance(ancillary_data, TruncatedMessages):
             self._put_back(datagram)
             raise ancillary_data.error
@@ -327,8 +326,8 @@ class Conversation:
         self._dispatcher.discard(ancillary_data, self.address)
 
     def keep(self, datagram: bytes, ancillary_data: Any) -> bool:
-        """Takes a datagram for later. Returns false if it was dropped, because too much is waiting."""
-        self._steps = 0  # who brings it is somebody else
+        """Queue a datagram. Return false if it was dropped because the backlog is full."""
+        self._steps = 0  # the caller is another task or a callback, so others have had their turn
         backlog = self._dispatcher.backlog
         size = len(datagram) + Backlog.EXTRA
         if self._queue_size + size > Backlog.OF_ONE_SENDER or backlog.size + size > Backlog.OF_ALL:
@@ -343,11 +342,11 @@ class Conversation:
         return True
 
     def has_kept(self) -> bool:
-        """Whether there are datagrams that were kept."""
+        """Return whether datagrams are queued."""
         return bool(self._queue)
 
     def take(self) -> bytes | None:
-        """Returns the oldest datagram that was kept, and sets its ancillary data. None if there is none."""
+        """Return the oldest queued datagram and set its ancillary data. Return None if the queue is empty."""
         if not self._queue:
             return None
         datagram, self.ancillary_data = self._queue.popleft()
@@ -358,7 +357,7 @@ class Conversation:
         return datagram
 
     def clear(self) -> None:
-        """Drops all datagrams that were kept, and what has come with one that was never asked for."""
+        """Drop all queued datagrams and all ancillary data."""
         if self.ancillary_data is not None:
             self._discard_ancillary_data()
         while self.take() is not None:

@@ -6,6 +6,7 @@ __all__ = [
     "HandlerGenerator",
     "NextGenerator",
     "close_generator",
+    "end_generator",
     "generator_starter",
     "not_a_generator",
     "parse_yielded",
@@ -27,7 +28,7 @@ _T_Request = TypeVar("_T_Request")
 HandlerGenerator: TypeAlias = AsyncGenerator[float | RecvParams | None, _T_Request]
 
 NextGenerator: TypeAlias = Callable[[], HandlerGenerator[_T_Request] | None]
-"""Make the generator for the next requests, or return None to end."""
+"""Returns the generator for the next requests, or None to end."""
 
 
 def single_generator(generator: HandlerGenerator[_T_Request]) -> NextGenerator[_T_Request]:
@@ -37,14 +38,14 @@ def single_generator(generator: HandlerGenerator[_T_Request]) -> NextGenerator[_
 
 
 def generator_starter() -> Callable[[HandlerGenerator[Any]], Awaitable[float | RecvParams | None]]:
-    """Return a function that starts a generator: await its result to run the generator to its first ``yield``.
+    """Return a function that starts a generator. Awaiting its result runs the generator to its first ``yield``.
 
-    It starts generators without the asyncgen hooks of the event loop (:func:`sys.set_asyncgen_hooks`). With them, the
-    loop would register each generator in order to finalize it at shutdown; a dispatcher finalizes its own. Call this
-    in the thread of the event loop.
+    The function starts generators without the asyncgen hooks of the event loop (:func:`sys.set_asyncgen_hooks`). With
+    the hooks, the loop would register each generator to finalize it at shutdown, but a dispatcher closes its generators
+    itself. Call this in the thread of the event loop.
 
     Raises (the returned function):
-        TypeError: the handler did not make an asynchronous generator.
+        TypeError: the handler did not return an asynchronous generator.
     """
     firstiter, finalizer = sys.get_asyncgen_hooks()
     set_hooks = sys.set_asyncgen_hooks
@@ -62,30 +63,36 @@ def generator_starter() -> Callable[[HandlerGenerator[Any]], Awaitable[float | R
 
 
 async def close_generator(agen: AsyncGenerator[Any, Any]) -> None:
-    """Close *agen*. Its errors propagate, without the `GeneratorExit` that task groups put into a group."""
+    """Close *agen*. Its errors propagate, without a `GeneratorExit` that a task group put into an exception group."""
     try:
         await agen.aclose()
     except BaseExceptionGroup as group:
         raise_without_generator_exit(group)
 
 
+async def end_generator(agen: AsyncGenerator[Any, Any]) -> NoReturn:
+    """Close *agen*, then raise `StopAsyncIteration`, as if *agen* had returned."""
+    await close_generator(agen)
+    raise StopAsyncIteration
+
+
 def not_a_generator(made: object) -> TypeError:
-    """Return the error for a handler that made something else than an asynchronous generator."""
+    """Return the error for a handler that returned *made* instead of an asynchronous generator."""
     if isinstance(made, Coroutine):
-        made.close()  # prevents the warning that it was never awaited
+        made.close()  # prevents the "never awaited" warning
     return TypeError(
         "A request handler must be an asynchronous generator function ('async def' with a 'yield' in it), "
-        f"but the call has returned {made!r}"
+        f"but the call returned {made!r}"
     )
 
 
 def refuse_none() -> NoReturn:
-    """Raise that error for a handler that returned None, which would tell a dispatcher that there is no more to do."""
+    """Raise `not_a_generator` for a handler that returned None, which would otherwise end the dispatcher."""
     raise not_a_generator(None)
 
 
 def parse_yielded(yielded: object) -> tuple[float | None, RecvAncillaryDataParams | None]:
-    """Return the timeout and the request for ancillary data that a handler has *yielded*.
+    """Return the timeout in seconds and the request for ancillary data of an object that a handler *yielded*.
 
     Raises:
         TypeError: *yielded* is not None, a number or `RecvParams`, or has a field of a wrong type.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["IncomingPackets", "encoding_crash", "hand_over"]
+__all__ = ["IncomingPackets", "encoding_crash"]
 
 import errno
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from easynetwork.exceptions import IncompletePacketError
 
+from .ancillary import hand_over
 from .stream_decoders.interface import NEED_DATA, StreamDecoder
 
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
@@ -22,18 +23,6 @@ def encoding_crash(packet: object, exc: Exception) -> RuntimeError:
     """
     reason = f"{type(exc).__name__}: {exc}"
     return RuntimeError(f"The protocol object cannot serialize a packet of type {type(packet).__name__}: {reason}")
-
-
-def hand_over(ancillary_data: Any, ancillary_data_received: Callable[[Any], object]) -> None:
-    """Call *ancillary_data_received* with *ancillary_data*.
-
-    Raises:
-        RuntimeError: *ancillary_data_received* raised an exception (the cause).
-    """
-    try:
-        ancillary_data_received(ancillary_data)
-    except Exception as exc:
-        raise RuntimeError("The callback for ancillary data has failed") from exc
 
 
 class IncomingPackets(Generic[_T_ReceivedPacket]):

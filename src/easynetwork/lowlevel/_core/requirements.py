@@ -1,24 +1,25 @@
 """The contract between dispatchers and drivers.
 
-A dispatcher is a coroutine without I/O. It *yields what it requires*, and a driver *resumes it with that*. A driver is
-a loop over these requirements: inline in a callback of the event loop, or around the calls of a transport. The two
-share no state. Whatever else a dispatcher yields comes from a handler that awaits something; the driver passes it on to
-the event loop.
+A dispatcher is a coroutine without I/O. It *yields a requirement*, and a driver *resumes it with the answer*. A driver
+is a loop over the requirements. It runs in the callbacks of the event loop, or it awaits the methods of a transport.
+Dispatcher and driver share no state. Any other object that a dispatcher yields comes from a handler that awaits
+something, and the driver passes it on to the event loop.
 
 ====================  =============================================================================================
 yielded               resumed with
 ====================  =============================================================================================
-`BYTES`               what was received, as ``recv()`` or ``recv_into()`` return it: ``bytes``, or the number of
-                      bytes in the dispatcher's buffer. Empty at the end of the stream.
-a `Wait`              the same; None once `Wait.timeout` is over. If it asks for ancillary data, a pair: the bytes
-                      and the ancillary data of one read.
-`MORE`                the same as for the last `Wait`, whose time goes on.
-`DATAGRAM`            a datagram; None once no more will come.
-`IDLE`                the first datagram for the next handler.
-`TURN`                None, after everything else had its turn. A driver that has just given it may go on at once.
+`BYTES`               the received bytes, as ``recv()`` or ``recv_into()`` return them: ``bytes``, or the number of
+                      bytes in the dispatcher's buffer. Empty or 0 at the end of the stream.
+a `Wait`              the same, or None after `Wait.timeout` seconds. If the wait asks for ancillary data, a pair:
+                      the bytes and the ancillary data of one read.
+`MORE`                the same as for the last `Wait`. Its timeout keeps running.
+`DATAGRAM`            a datagram, or None if no more will arrive.
+`IDLE`                the first datagram for the next generator.
+`TURN`                None, after other tasks and callbacks have run. A driver may resume at once if they just have.
 ====================  =============================================================================================
 
-In the place of any of these, a driver throws the error that ended the wait: that of the connection, a cancellation.
+If an error ends the wait, the driver throws it into the dispatcher instead: an error of the connection or a
+cancellation.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvPa
 
 class _Requirement(enum.Enum):
     BYTES = "bytes of the stream"
-    MORE = "more bytes, in what is left of the same time"
+    MORE = "more bytes, before the same deadline"
     DATAGRAM = "a datagram"
-    IDLE = "nothing: the handler has ended"
-    TURN = "a turn for everything else"
+    IDLE = "the first datagram for the next generator"
+    TURN = "a turn for other tasks and callbacks"
 
 
-# Constants: looking up a member of an enumeration costs as much as a function call.
+# Module constants, because looking up an enum member takes as long as a function call.
 BYTES: Final = _Requirement.BYTES
 MORE: Final = _Requirement.MORE
 DATAGRAM: Final = _Requirement.DATAGRAM
@@ -47,15 +48,18 @@ IDLE: Final = _Requirement.IDLE
 TURN: Final = _Requirement.TURN
 
 STEPS_PER_TURN: Final = 64
-"""Number of steps that a dispatcher takes before it requires a `TURN`. One step handles one packet or one error."""
+"""Number of steps that a connection, a listener or a task takes before it lets other tasks and callbacks run.
+
+A step handles one packet or error, reads once, or accepts one connection.
+"""
 
 
 class Wait:
-    """A limited or special wait for bytes.
+    """A wait for bytes with a timeout or with ancillary data.
 
     Parameters:
-        timeout: the longest time to wait, in seconds; None for ever.
-        ancillary: if given, the bytes are received in one read, together with ancillary data.
+        timeout: the maximum time to wait, in seconds. None means no limit.
+        ancillary: if given, one read receives the bytes together with their ancillary data.
     """
 
     __slots__ = ("ancillary", "timeout")
@@ -65,7 +69,7 @@ class Wait:
         self.ancillary: Final = ancillary
 
     def as_yielded(self) -> float | RecvParams | None:
-        """Return what a handler yields to wait like this."""
+        """Return the object that a handler yields for the same wait."""
         if self.ancillary is None:
             return self.timeout
         return RecvParams(timeout=self.timeout, recv_with_ancillary=self.ancillary)

@@ -1,7 +1,7 @@
-"""The dispatcher of one stream: bytes in, requests to the handler's generators.
+"""The dispatcher of one stream: it takes bytes and sends requests to the handler's generators.
 
-A handler is an asynchronous generator: ``request = yield``. The dispatcher decodes requests and takes the generators
-from one ``yield`` to the next. :mod:`.requirements` describes how a driver runs it.
+A handler is an asynchronous generator: ``request = yield``. The dispatcher decodes requests and runs each generator
+from one ``yield`` to the next. :mod:`.requirements` describes how a driver runs a dispatcher.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 
+from .ancillary import hand_over
 from .errors import is_cut_tls
 from .faults import Origin, closes_coroutine
 from .handler_generators import (
     HandlerGenerator,
     NextGenerator,
-    close_generator,
+    end_generator,
     generator_starter,
     parse_yielded,
 )
-from .incoming_packets import hand_over
 from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, Wait
 from .stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 
@@ -33,39 +33,39 @@ _T_Request = TypeVar("_T_Request")
 
 
 class Ending(enum.Enum):
-    """Why a dispatcher has nothing more to do."""
+    """Why a dispatcher returned."""
 
-    RETURNED = "the last generator has returned"
-    NEVER_YIELDED = "a generator has returned before its first yield"
+    RETURNED = "the last generator returned"
+    NEVER_YIELDED = "a generator returned before its first yield"
     DISCONNECTED = "the connection ended"
 
 
-# Constants: looking up a member of an enumeration costs as much as a function call.
+# Module constants, because looking up an enum member takes as long as a function call.
 RETURNED: Final = Ending.RETURNED
 NEVER_YIELDED: Final = Ending.NEVER_YIELDED
 DISCONNECTED: Final = Ending.DISCONNECTED
 
 
 class Driver(Protocol):
-    """Runs the dispatcher of one connection on what its transport receives."""
+    """Runs the dispatcher of one connection with the bytes that the transport receives."""
 
     def run(self, next_generator: NextGenerator[Any], /) -> Awaitable[Ending]:
-        """Await `StreamDispatcher.run`. One task at a time may do so, any number of times."""
+        """Run `StreamDispatcher.run` to its end. One task at a time may call this, any number of times."""
 
 
 _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
 _ONE_READ: Final = object()
-"""Stands for a wait that one read has answered, together with ancillary data."""
+"""Replaces a wait with ancillary data after its one read."""
 
 
 class StreamDispatcher(Generic[_T_Request]):
     """Feeds the requests of one connection to handler generators, one generator after the other.
 
     Parameters:
-        decoder: makes requests of received bytes.
-        max_recv_size: the largest number of bytes to receive at once.
-        ancillary_bufsize: room for ancillary data in bytes; None if handlers may not ask for it.
-        is_disconnection: tells which errors of the connection end it like the end of the stream does.
+        decoder: decodes received bytes into requests.
+        max_recv_size: the maximum number of bytes per read.
+        ancillary_bufsize: the buffer size for ancillary data, in bytes. None if handlers may not ask for it.
+        is_disconnection: returns whether an error of the connection is handled like the end of the stream.
     """
 
     __slots__ = (
@@ -94,32 +94,32 @@ class StreamDispatcher(Generic[_T_Request]):
         # Whether the error that ended the connection was that of a cut TLS stream; None without such an error. The
         # error itself would be in a cycle with this object: its traceback refers to the frame of `run`.
         self._was_tls_cut: bool | None = None
-        self._requests: Iterator[_T_Request] = _NOTHING_DECODED  # decoded, and not yet given to a generator
-        self._error: BaseException | None = None  # to be thrown into the generator
+        self._requests: Iterator[_T_Request] = _NOTHING_DECODED  # decoded requests that no generator has received
+        self._error: BaseException | None = None  # the error to throw into the generator
 
         self.buffered: Final = decoder.buffered
-        """Lends the buffer for received bytes; None if the dispatcher takes ``bytes``."""
+        """Provides the buffer for received bytes. None if the dispatcher takes ``bytes``."""
         self.max_recv_size: Final = max_recv_size
         self.ancillary_bufsize: Final = ancillary_bufsize
         self.has_ended: bool = False
-        """Whether the dispatcher has met the end of the stream."""
+        """Whether the dispatcher has reached the end of the stream."""
         self.is_stopped: bool = False
         """Whether this side is closing the connection."""
         self.origin: Origin | None = None
-        """Marks the errors of this connection; None before the first one."""
+        """Marks the errors of this connection. None before the first error."""
 
     @types.coroutine
     def run(self, next_generator: NextGenerator[_T_Request]) -> Generator[Any, Any, Ending]:
-        """Feed requests to the generators that *next_generator* makes, until it makes none or the stream ends.
+        """Send requests to the generators that *next_generator* returns, until it returns None or the stream ends.
 
-        Errors of a generator propagate. The last generator is closed in all cases.
+        Errors of a generator propagate. The last generator is always closed.
         """
         start, decoder = generator_starter(), self._decoder
         decode_single = decoder.take_single
-        requests: Iterator[_T_Request] | None = self._requests  # decoded before
-        is_drained = False  # without new bytes, the decoder has no request
-        last_yielded, first_wait = None, BYTES  # the last valid thing that was yielded, and what it requires
-        steps = 0  # since everything else had its turn
+        requests: Iterator[_T_Request] | None = self._requests  # requests that an earlier call decoded
+        is_drained = False  # whether the decoder returns no request until it gets new bytes
+        last_yielded, first_wait = None, BYTES  # the last object that the generator yielded, and its requirement
+        steps = 0  # number of steps since the last TURN
         agen: Any = None
         asend: Any = None
         resume: Any
@@ -131,8 +131,8 @@ class StreamDispatcher(Generic[_T_Request]):
                     return RETURNED
                 resume, argument = start, agen
             try:
-                # At the end of a generator, Python 3.11 counts the lines of this function up to the one where
-                # StopAsyncIteration is raised. That takes long: all rare code stands below.
+                # When a generator ends, Python 3.11 walks the line table of this function up to the line where
+                # StopAsyncIteration is raised. That is slow, so all rare code comes after this line.
                 yielded = yield from resume(argument)
                 if resume is not asend:
                     resume = asend = agen.asend
@@ -146,6 +146,8 @@ class StreamDispatcher(Generic[_T_Request]):
             except StopAsyncIteration:
                 if resume is start:
                     return NEVER_YIELDED
+                if resume is end_generator:
+                    return DISCONNECTED
                 agen = None
                 continue
             argument = NEED_DATA  # a generator that waits keeps no request alive
@@ -161,13 +163,16 @@ class StreamDispatcher(Generic[_T_Request]):
                 wait = first_wait
                 while argument is NEED_DATA:
                     if not is_drained:
-                        requests = self._requests = iter(decoder.next_packets(STEPS_PER_TURN))
-                        steps += length_hint(requests)
-                        argument = next(requests, NEED_DATA)
-                        if argument is NEED_DATA and wait is _ONE_READ:
-                            raise EOFError("The data received with ancillary data does not hold a whole request")
-                        is_drained = argument is NEED_DATA or decoder.drained
-                        continue
+                        if decoded := decoder.next_packets(STEPS_PER_TURN):
+                            is_drained = decoder.drained
+                            steps += len(decoded)
+                            requests = self._requests = iter(decoded)
+                            argument = next(requests)
+                            del decoded  # the iterator frees the list when it is exhausted
+                            break
+                        is_drained = True
+                        if wait is _ONE_READ:
+                            raise EOFError("The bytes received with the ancillary data are not a complete request")
                     try:
                         received = yield wait
                     except Exception as exc:
@@ -178,17 +183,20 @@ class StreamDispatcher(Generic[_T_Request]):
                         received, wait = self._take_special(received, wait)
                     if not received:
                         self.has_ended = True
+                        resume, argument = end_generator, agen
                         break
                     steps += 1
                     argument = decode_single(received)
                     received = None
-                    if argument is NEED_DATA:
-                        is_drained = False
-                        if steps >= STEPS_PER_TURN:
-                            steps = 0
-                            yield TURN
+                    if argument is not NEED_DATA:
+                        break
+                    is_drained = False
+                    if steps >= STEPS_PER_TURN:
+                        steps = 0
+                        yield TURN
             except FramingLostError:
-                self.has_ended = True  # the generator was told why at the yield before
+                self.has_ended = True  # the generator got the cause at its previous yield
+                resume, argument = end_generator, agen
             except BaseException as exc:
                 if closes_coroutine(exc):
                     raise
@@ -197,19 +205,16 @@ class StreamDispatcher(Generic[_T_Request]):
                 is_drained = False
                 steps += 1
                 resume, argument = self._throw, agen
-            if argument is NEED_DATA:
-                yield from close_generator(agen)
-                return DISCONNECTED
 
     def stop(self) -> None:
-        """Drop what was received, and start no other generator: this side is closing the connection."""
+        """Drop the received bytes and requests, and start no more generators. Called when this side closes."""
         self.is_stopped = True
         self._decoder.clear()
         for _ in self._requests:
             pass
 
     def is_interrupting(self) -> bool:
-        """Return whether closing now interrupts the peer: it has sent bytes that no generator has received."""
+        """Return whether a close would interrupt the peer: no generator has received some of the peer's bytes."""
         return not self.has_ended and (length_hint(self._requests) > 0 or self._decoder.holds_input)
 
     def claim(self, exc: BaseException) -> None:
@@ -219,10 +224,10 @@ class StreamDispatcher(Generic[_T_Request]):
         self.origin.claim(exc)
 
     def is_disconnection(self, exc: BaseException) -> bool:
-        """Return whether *exc*, an error of the transport, ends the connection like the end of the stream does.
+        """Return whether *exc*, an error of the transport, is handled like the end of the stream.
 
-        So does an error that the transport raises again after a generator got it: the connection is broken for good. A
-        handler that catches the error and yields again would do so forever.
+        This includes an error that the transport raises again after a generator received it: the connection is broken
+        for good. Otherwise, a handler that catches the error and yields again would loop forever.
         """
         if (self.origin is not None and self.origin.is_of(exc)) or (
             isinstance(exc, Exception) and self._is_disconnection is not None and self._is_disconnection(exc)
@@ -232,7 +237,7 @@ class StreamDispatcher(Generic[_T_Request]):
         return False
 
     def describe_cut(self) -> str:
-        """Return how the peer's stream was cut short; an empty string if it was not."""
+        """Return a description of how the peer's stream was truncated; an empty string if it was not."""
         if not self.has_ended:
             return ""
         pending = self._decoder.pending
@@ -249,18 +254,18 @@ class StreamDispatcher(Generic[_T_Request]):
         return f"the {kind} {where}"
 
     def _parse(self, yielded: object) -> Any:
-        """Return what a generator requires that has *yielded* this: `BYTES` or a `Wait`."""
+        """Return the requirement of a generator that *yielded* this object: `BYTES` or a `Wait`."""
         timeout, ancillary = parse_yielded(yielded)
         if ancillary is not None and self.ancillary_bufsize is None:
             raise UnsupportedOperation("The server was started without 'ancillary_bufsize'")
         return BYTES if timeout is None and ancillary is None else Wait(timeout, ancillary)
 
     def _take_special(self, received: Any, wait: Any) -> tuple[Any, Any]:
-        """Return the bytes in *received*, the answer to a special *wait*, and what to yield if they are too few.
+        """Return the bytes in *received*, the answer to *wait*, and the next wait if they are not a complete request.
 
         Raises:
-            TimeoutError: the time is over.
-            RuntimeError: the callback for ancillary data has failed. The bytes are lost.
+            TimeoutError: the timeout expired.
+            RuntimeError: the callback for ancillary data failed. The bytes are lost.
         """
         if received is None:
             raise TimeoutError("No request was received in time")
@@ -272,11 +277,11 @@ class StreamDispatcher(Generic[_T_Request]):
         return received, _ONE_READ
 
     def _ends_connection(self, exc: Exception) -> bool:
-        # A transport that this side closes while a task receives raises whatever it likes.
+        # If this side closes a transport while a task receives from it, the type of the error is not specified.
         return self.is_stopped or self.is_disconnection(exc)
 
     def _throw(self, agen: HandlerGenerator[_T_Request]) -> Awaitable[Any]:
-        # No local variable of `run` refers to the error: it would be in a cycle with its own traceback.
+        # A local variable of `run` must not hold the error: it would form a reference cycle with its traceback.
         error, self._error = self._error, None
         assert error is not None
         return agen.athrow(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ConnectionSource"]
+__all__ = ["ConnectionSource", "log_setup_failure"]
 
 import logging
 import socket as _socket
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.constants import (
     ACCEPT_CAPACITY_ERRNOS,
@@ -21,8 +22,6 @@ from .calls import count_waiting_connections
 
 _logger = logging.getLogger(__name__)
 
-_BATCH: Final = 64
-"""Maximum number of connections accepted before other tasks run."""
 
 _REPORT_INTERVAL: Final = 5.0
 """Minimum number of seconds between two log records about a shortage, which may last for hours."""
@@ -45,7 +44,7 @@ class ConnectionSource:
         self._next_report = 0.0
 
     def accept(self) -> float:
-        """Accept up to `_BATCH` pending connections and pass each to *connected*. Log its exceptions.
+        """Accept up to `STEPS_PER_TURN` pending connections and pass each to *connected*. Log its exceptions.
 
         Returns:
             The number of seconds to pause. It is above 0 if the system lacks resources; the connections stay queued.
@@ -53,7 +52,7 @@ class ConnectionSource:
         Raises:
             OSError: the listener cannot accept connections any more.
         """
-        for _ in range(_BATCH):
+        for _ in range(STEPS_PER_TURN):
             try:
                 connection, _ = self._listening.accept()
             except (BlockingIOError, InterruptedError):
@@ -69,13 +68,7 @@ class ConnectionSource:
                     connection.setblocking(False)
                     self._connected(connection)
                 except Exception as exc:
-                    log(
-                        _logger,
-                        logging.ERROR,
-                        "%r: cannot set up the accepted connection",
-                        connection,
-                        exc_info=exc,
-                    )
+                    log_setup_failure(connection, exc)
                     connection.close()
         return 0
 
@@ -97,3 +90,8 @@ class ConnectionSource:
         )
         self._failures = 0
         self._next_report = now + _REPORT_INTERVAL
+
+
+def log_setup_failure(connection: _socket.socket, exc: Exception) -> None:
+    """Log that an accepted connection could not be set up. Its socket is to be closed."""
+    log(_logger, logging.ERROR, "%r: cannot set up the accepted connection", connection, exc_info=exc)

@@ -11,8 +11,8 @@ __all__ = [
     "SocketAncillary",
     "SocketAncillaryMessages",
     "SocketCredential",
-    "TruncatedMessages",
     "close_descriptors",
+    "send_message",
     "truncation_error",
     "whole_messages",
 ]
@@ -27,12 +27,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from struct import Struct
 from struct import error as StructError
-from typing import Final, NamedTuple, TypeAlias, final
+from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from easynetwork._final import refuse_subclasses
 from easynetwork._typing import ReadableBuffer
+from easynetwork.lowlevel._core.ancillary import TruncatedMessages
 from easynetwork.lowlevel._core.errors import error_from_errno
-from easynetwork.lowlevel.constants import SCM_CREDENTIALS
+from easynetwork.lowlevel.constants import SC_IOV_MAX, SCM_CREDENTIALS
 
 HAS_CREDENTIALS: Final[bool] = SCM_CREDENTIALS is not None and sys.platform != "darwin"
 """Whether processes can send credentials to each other on this platform."""
@@ -188,27 +189,11 @@ class SocketAncillary:
         self._payloads.clear()
 
 
-class TruncatedMessages:
-    """Stand-in for control messages that the system truncated, as a datagram listener delivers them.
-
-    Iterating over it raises `OSError` (``EMSGSIZE``). The descriptors among the messages are closed.
-    """
-
-    __slots__ = ("error",)
-
-    def __init__(self, messages: Iterable[tuple[int, int, ReadableBuffer]]) -> None:
-        self.error = truncation_error(messages)
-        """The error to raise where the messages were requested."""
-
-    def __iter__(self) -> Iterator[tuple[int, int, ReadableBuffer]]:
-        raise self.error
-
-
 def whole_messages(
     messages: list[tuple[int, int, bytes]], flags: int
 ) -> list[tuple[int, int, bytes]] | TruncatedMessages:
     """Return *messages*, or `TruncatedMessages` if their *flags* say that they are truncated."""
-    return TruncatedMessages(messages) if flags & MSG_CTRUNC else messages
+    return TruncatedMessages(truncation_error(messages)) if flags & MSG_CTRUNC else messages
 
 
 def truncation_error(messages: Iterable[tuple[int, int, ReadableBuffer]]) -> OSError:
@@ -217,6 +202,20 @@ def truncation_error(messages: Iterable[tuple[int, int, ReadableBuffer]]) -> OSE
     return error_from_errno(
         errno.EMSGSIZE, "control messages were truncated: a larger buffer or more free file descriptors are needed"
     )
+
+
+def send_message(sock: _socket.socket, parts: Sequence[ReadableBuffer], messages: Iterable[Any]) -> None:
+    """Send *parts* and control *messages* in one :manpage:`sendmsg(2)`.
+
+    Raises:
+        OSError: ``EMSGSIZE``: there are too many parts, or only some of their bytes fit in one call; or any error of
+            the call.
+    """
+    if 0 < SC_IOV_MAX < len(parts):
+        raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} buffers, at most {SC_IOV_MAX} are allowed")
+    sent, size = sock.sendmsg(parts, messages), sum(memoryview(part).nbytes for part in parts)
+    if sent < size:
+        raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {size} bytes fit in one call")
 
 
 def close_descriptors(messages: object) -> None:

@@ -21,7 +21,8 @@ from typing import Any, Final
 
 from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel.constants import NOT_CONNECTED_SOCKET_ERRNOS
-from easynetwork.lowlevel.socket import ISocket, SupportsSocketOptions
+
+from .interfaces import ISocket, SupportsSocketOptions
 
 try:
     import ssl

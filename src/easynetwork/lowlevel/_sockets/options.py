@@ -9,11 +9,13 @@ __all__ = [
     "get_socket_linger_struct",
     "set_tcp_keepalive",
     "set_tcp_nodelay",
+    "set_tcp_options",
     "socket_linger",
 ]
 
 import os
 import socket as _socket
+from contextlib import suppress
 from struct import Struct
 from typing import NamedTuple
 
@@ -30,6 +32,13 @@ def set_tcp_keepalive(sock: SupportsSocketOptions, state: bool) -> None:
     """Enable or disable keep-alive probes, if the platform has the option. See :manpage:`socket(7)`."""
     if hasattr(_socket, "SO_KEEPALIVE"):
         sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_KEEPALIVE, bool(state))
+
+
+def set_tcp_options(sock: SupportsSocketOptions) -> None:
+    """Set the options of every TCP connection: no delay for small packets, and keep-alive to detect a dead peer."""
+    with suppress(OSError):
+        set_tcp_nodelay(sock, True)
+        set_tcp_keepalive(sock, True)
 
 
 class socket_linger(NamedTuple):  # the name of the C structure

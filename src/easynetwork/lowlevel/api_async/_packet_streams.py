@@ -89,8 +89,8 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         except Exception as exc:
             raise encoding_crash(packet, exc) from exc
         batch = self._batch
-        if (room := batch.room - len(data)) > 0:
-            batch.room = room
+        if (capacity := batch.capacity - len(data)) > 0:
+            batch.capacity = capacity
             batch.parts.append(data)
         elif not batch.write_nowait(data):
             await self._send_slowly(data)

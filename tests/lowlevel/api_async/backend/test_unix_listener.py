@@ -227,7 +227,7 @@ async def test_other_errors_of_accept_end_serving(
 async def test_a_burst_of_clients_lets_others_run(
     backend: AsyncBackend, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accepting, "_BATCH", 2)
+    monkeypatch.setattr(accepting, "STEPS_PER_TURN", 2)
     accepted_per_turn: list[int] = []
     turn = 0
 

@@ -216,7 +216,7 @@ async def test_reading_pauses_while_a_handler_is_suspended_and_resumes_after_it(
         peer = await server.connect()
         line = b"x" * 99 + b"\n"
         sent = await peer.send_until_it_blocks(line)
-        callbacks = transports[0]._callbacks
+        callbacks = transports[0]._stream
         assert not callbacks.transport.is_reading()
         assert HIGH_WATER < callbacks.received.nbytes < HIGH_WATER + (1 << 20)  # and one read of the loop
         go_on.set()
@@ -234,7 +234,7 @@ async def test_forgotten_turn_of_a_closed_connection_does_nothing() -> None:
             yield None
             count += 1
             if count == STEPS_PER_TURN:
-                asyncio.get_running_loop().call_soon(client._transport._callbacks.abort)  # type: ignore[attr-defined]  # of asyncio
+                asyncio.get_running_loop().call_soon(client._transport._stream.abort)  # type: ignore[attr-defined]  # of asyncio
 
     async with serving(handler) as server:
         peer = await server.connect()

@@ -19,7 +19,7 @@ from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._core.stream_dispatch import StreamDispatcher
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.driver import InlineDriver
-from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import StreamCallbacks
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import AsyncioStream
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
 from easynetwork.lowlevel.api_async.backend._trio.stream.driver import BatchingDriver
 from easynetwork.lowlevel.api_async.backend._trio.stream.transport import TrioStreamTransport
@@ -209,7 +209,7 @@ async def test_thousand_connections_leave_no_descriptor_no_task_and_no_object(dr
     kinds = (
         asyncio.Task,
         trio.lowlevel.Task,
-        StreamCallbacks,
+        AsyncioStream,
         InlineDriver,
         StreamDispatcher,
         ConnectedStreamClient,

@@ -7,13 +7,13 @@ import time
 
 from tests.support.lowlevel_stream_servers import Client, Requests, serving
 
-from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import StreamCallbacks
+from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import AsyncioStream
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.transport import AsyncioStreamTransport
 
 
-def callbacks_of(client: Client) -> StreamCallbacks:
+def callbacks_of(client: Client) -> AsyncioStream:
     assert isinstance(client._transport, AsyncioStreamTransport)
-    return client._transport._callbacks
+    return client._transport._stream
 
 
 async def test_handler_is_never_run_on_top_of_another_task() -> None:

@@ -5,29 +5,38 @@ from __future__ import annotations
 __all__ = ["FairLock"]
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from .abc import AsyncBackend, IEvent
+
+class _Event(Protocol):
+    def set(self) -> object: ...
+
+    def is_set(self) -> bool: ...
+
+    def wait(self) -> Awaitable[object]: ...
 
 
 class FairLock:
     """A lock that waiting tasks acquire in the order of their calls.
 
     A waiter that is cancelled after its turn has come passes the lock to the next one.
+
+    Parameters:
+        create_event: makes an event of the asynchronous library.
     """
 
-    __slots__ = ("_backend", "_waiters", "taken")
+    __slots__ = ("_create_event", "_waiters", "taken")
 
-    def __init__(self, backend: AsyncBackend) -> None:
-        self._backend = backend
+    def __init__(self, create_event: Callable[[], _Event]) -> None:
+        self._create_event = create_event
         self.taken = False
         """Whether a task holds the lock.
 
         If false, no task waits for the lock, and setting this to true acquires it.
         """
-        self._waiters: deque[IEvent] = deque()
+        self._waiters: deque[_Event] = deque()
 
     async def __aenter__(self) -> None:
         await self.acquire()
@@ -42,7 +51,7 @@ class FairLock:
         if not self.taken:
             self.taken = True
             return
-        turn = self._backend.create_event()
+        turn = self._create_event()
         self._waiters.append(turn)
         try:
             await turn.wait()

@@ -28,6 +28,8 @@ from typing_extensions import TypeVarTuple, Unpack
 
 from easynetwork.lowlevel._hooks import drop_overridden_hooks
 
+from ._fair_lock import FairLock
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -473,9 +475,7 @@ class AsyncBackend(metaclass=ABCMeta):
 
     def create_fair_lock(self) -> ILock:
         """Return a new lock that tasks acquire strictly in the order of their calls."""
-        from ._fair_lock import FairLock
-
-        return FairLock(self)
+        return FairLock(self.create_event)
 
     @abstractmethod
     def create_event(self) -> IEvent:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
 from easynetwork.lowlevel._core.datagram_dispatch import Backlog, Clients, DatagramDispatcher
 from easynetwork.lowlevel._core.faults import Origin
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
 from easynetwork.lowlevel._core.incoming_packets import encoding_crash
 from easynetwork.lowlevel._records import log_fault
-from easynetwork.lowlevel.api_async.backend._hooks import cancellation_detector
+from easynetwork.lowlevel._sockets.ancillary import close_descriptors
 from easynetwork.lowlevel.api_async.transports._hooks import nowait_sender, run_conversations
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -194,10 +195,14 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             on_error,
             cancellation_detector(self.backend()),
             ancillary_bufsize=ancillary_bufsize,
-            on_unused=on_unused,
+            on_unused=on_unused or _close_descriptors,
         )
         with self._serve_guard:
             await run_conversations(self._transport, dispatcher, task_group)
+
+
+def _close_descriptors(ancillary_data: Any, address: Hashable) -> None:
+    close_descriptors(ancillary_data)
 
 
 def _log_error(address: Hashable, exc: BaseException, origin: Origin | None) -> None:

@@ -1,4 +1,4 @@
-"""A server of packets on any stream listener."""
+"""A packet server on top of any stream listener."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, final
 
 from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
 from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, StreamDispatcher
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
-from easynetwork.lowlevel.api_async.backend._hooks import cancellation_detector
 from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_of, expect_input
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
@@ -35,7 +35,7 @@ _T_Response = TypeVar("_T_Response")
 
 
 class ServedClient(PacketSender[_T_Response]):
-    """One client of a server: its requests, and the way to answer them."""
+    """A client of a server: the driver of its requests, and the methods to answer them."""
 
     __slots__ = ("_dispatcher", "_driver")
 
@@ -52,9 +52,9 @@ class ServedClient(PacketSender[_T_Response]):
         self._driver: Final = driver_of(transport, dispatcher)
 
     async def aclose(self) -> None:
-        """Sends what is to be sent, then closes the connection. A cancelled call closes abruptly.
+        """Send all pending data, then close the connection. A cancelled call closes abruptly.
 
-        Requests that were received and not yet handled are dropped.
+        Received requests that are not yet handled are dropped.
 
         Raises:
             BusyResourceError: another task is sending or closing.
@@ -74,44 +74,44 @@ class ServedClient(PacketSender[_T_Response]):
 
     @property
     def error_origin(self) -> Origin | None:
-        """Where the errors of this connection come from; None if there were none."""
+        """The mark of the errors of this connection; None if there were none."""
         return self._dispatcher.origin
 
 
 @final
 class ConnectedStreamClient(ServedClient[_T_Response]):
-    """One client of an `AsyncStreamServer`, as its handler sees it. Made by the server only."""
+    """A client of an `AsyncStreamServer`, as its handler sees it. Only the server creates instances."""
 
     __slots__ = ()
 
 
 class ConnectionHandler(ABC):
-    """Handles connections from their first to their last moment. `AsyncStreamServer.serve` takes one as its callback.
+    """Handles connections from start to end. `AsyncStreamServer.serve` accepts an instance as its callback.
 
-    It decides by itself which generators get the requests. A generator around another generator would cost as much as
-    the rest of a packet's way.
+    The instance chooses the generators that receive the requests. The alternative, one generator that relays the
+    requests to other generators, adds to the cost of each packet.
     """
 
     client_type: type[ServedClient[Any]] = ConnectedStreamClient
-    """What represents a client."""
+    """The class of the client objects."""
 
     @abstractmethod
     def handle_connection(self, client: Any, /) -> Coroutine[Any, Any, None]:
-        """Handle one connection by awaiting `client._driver.run()`. Its task ends with this coroutine."""
+        """Handle one connection by awaiting `client._driver.run()`. The task of the connection ends afterwards."""
         raise NotImplementedError
 
 
 class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
-    """Serves packets to the clients that a listener accepts.
+    """A server that exchanges packets with the clients that a listener accepts.
 
     Parameters:
-        listener: accepts the connections. Owned by the server.
-        protocol: what a packet is.
-        max_recv_size: largest number of bytes to read at once.
+        listener: accepts the connections. The server owns it.
+        protocol: the protocol object that encodes and decodes packets.
+        max_recv_size: the maximum number of bytes per read.
 
     Raises:
-        TypeError: wrong type of *listener* or *protocol*.
-        ValueError: *max_recv_size* is no strictly positive integer.
+        TypeError: *listener* or *protocol* has the wrong type.
+        ValueError: *max_recv_size* is not a strictly positive integer.
     """
 
     __slots__ = ("_encode", "_make_buffer_decoder", "_make_decoder", "_max_recv_size")
@@ -146,23 +146,23 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         disconnect_error_filter: Callable[[Exception], bool] | None = None,
         ancillary_bufsize: int | None = None,
     ) -> NoReturn:
-        """Serves clients until cancelled or closed.
+        """Serve clients until cancelled or closed.
 
         Parameters:
-            client_connected_cb: makes the asynchronous generator that handles the requests of one client. Each
-                ``yield`` asks for a request, and says how long to wait for it: None, a number of seconds, or
-                `RecvParams`. What goes wrong meanwhile is raised at the ``yield``. The generator runs in one task. What
-                it raises is logged and ends its connection, unless it is `SystemExit`, `KeyboardInterrupt` or the
-                cancellation of that task.
-            task_group: where the tasks of the clients live; a private one if None.
-            disconnect_error_filter: tells the errors that mean "the client has left". Then, as at the end of the
-                stream, the generator is closed, and nothing is raised at its ``yield``.
-            ancillary_bufsize: room for ancillary data in bytes, if a handler may ask for it.
+            client_connected_cb: returns the asynchronous generator that handles the requests of one client. Each
+                ``yield`` returns the next request. The yielded value is the maximum time to wait for it: None for no
+                limit, a number of seconds, or `RecvParams`. Errors of the wait are raised at the ``yield``. The
+                generator runs in one task. An exception that the generator raises is logged and ends the connection,
+                unless it is `SystemExit`, `KeyboardInterrupt` or the cancellation of that task.
+            task_group: the group for the tasks of the clients. If None, the call creates its own.
+            disconnect_error_filter: returns whether an error means that the client has left. Such an error closes the
+                generator, like the end of the stream, and is not raised at the ``yield``.
+            ancillary_bufsize: the buffer size for ancillary data, in bytes. None if the handler does not ask for it.
 
         Raises:
-            ValueError: *ancillary_bufsize* is no strictly positive integer.
-            BusyResourceError: another task is serving.
-            OSError: ``EBADF``: the server is closed.
+            ValueError: *ancillary_bufsize* is not a strictly positive integer.
+            BusyResourceError: another task is already serving.
+            OSError: ``EBADF`` if the server is closed.
         """
         if ancillary_bufsize is not None:
             check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
@@ -183,13 +183,13 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         make_decoder, make_buffer_decoder = self._make_decoder, self._make_buffer_decoder
         max_recv_size, encode = self._max_recv_size, self._encode
 
-        accepted_type: type[Any] | None = None  # the last one: an abstract class takes long to answer isinstance()
+        accepted_type: type[Any] | None = None  # the last type, because isinstance() with an abstract class is slow
 
         async def refuse(connection: object) -> None:
             raise TypeError(f"The listener must accept AsyncStreamTransport objects, got {connection!r}")
 
         def serve_client(transport: AsyncStreamTransport) -> Coroutine[Any, Any, None]:
-            # Not in the coroutine: a transport that knows who gets its bytes before there are any reads them for less.
+            # Set the driver before the coroutine starts: reads are cheaper with a driver in place before the first one.
             nonlocal accepted_type
             if type(transport) is not accepted_type:
                 if not isinstance(transport, AsyncStreamTransport):
@@ -208,7 +208,7 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
 async def _handle_connection(
     handler: ConnectionHandler, client: ServedClient[Any], transport: AsyncStreamTransport
 ) -> None:
-    """Handle one connection, and close it. This is its task."""
+    """Handle one connection and close it. The task of the connection runs this coroutine."""
     try:
         await handler.handle_connection(client)
         if not client._dispatcher.has_ended and client._dispatcher.is_interrupting():
@@ -230,30 +230,30 @@ async def _close(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[A
 async def end_abruptly(
     transport: AsyncStreamTransport, exc: BaseException, report: Callable[[BaseException], object]
 ) -> None:
-    """End a connection because of *exc*, which is being handled: report the faults in it, and raise the rest.
+    """End a connection because of *exc*, the exception being handled. Report the faults in *exc* and raise the rest.
 
-    The rule is that of :mod:`easynetwork.lowlevel._core.faults`.
+    :mod:`easynetwork.lowlevel._core.faults` defines what a fault is.
     """
     if closes_coroutine(exc):
         raise exc
     is_cancellation = cancellation_detector(transport.backend())
     fault, ending = split_fault(exc, is_cancellation)
     if fault is not None:
-        # Before anything is awaited: a cancellation that is on its way would take the message with it.
+        # Report before the first await, where a pending cancellation would be raised and the record would be lost.
         report(fault)
     try:
         await aclose_forcefully(transport)
     except BaseException as failure:
         fault, more_urgent = split_fault(failure, is_cancellation)
         if fault is not None:
-            log(_logger, logging.WARNING, "%s: closing has failed", transport, exc_info=fault)
+            log(_logger, logging.WARNING, "%s: closing the connection failed", transport, exc_info=fault)
         ending = more_urgent or ending
     if ending is not None:
         raise ending
 
 
 class _OneGenerator(ConnectionHandler):
-    """Gives all requests of a connection to the one generator of an ordinary `client_connected_cb`."""
+    """Sends all requests of a connection to the one generator of an ordinary `client_connected_cb`."""
 
     def __init__(self, client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]]) -> None:
         self._client_connected_cb = client_connected_cb

@@ -1,4 +1,4 @@
-"""The private hooks of transports and listeners. See :mod:`easynetwork.lowlevel._hooks` for how they are found."""
+"""The private hooks of transports and listeners. :mod:`easynetwork.lowlevel._hooks` explains the lookup."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ if TYPE_CHECKING:
 
 
 class WriteBatch:
-    """Bytes that are going to be sent in one piece. This base class takes none."""
+    """Bytes that the transport will send in one write. This base class accepts none."""
 
-    __slots__ = ("parts", "room")
+    __slots__ = ("capacity", "parts")
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
-        """What is going to be sent. Code that appends something lessens `room` by its size."""
-        self.room = 0
-        """How many bytes may be appended right now. For more than that, `write_nowait` decides."""
+        """The bytes to send. Code that appends bytes subtracts their number from `capacity`."""
+        self.capacity = 0
+        """Number of bytes that may be appended now. For more bytes, call `write_nowait`."""
 
     def write_nowait(self, data: bytes) -> bool:
-        """Take *data* if that needs no waiting. Return whether it did."""
+        """Accept *data* if that does not require a wait. Return whether it was accepted."""
         return False
 
 
@@ -60,12 +60,12 @@ NO_BATCH: Final = WriteBatch()
 
 
 def write_batch(transport: AsyncStreamWriteTransport) -> WriteBatch:
-    """Return what takes bytes to send without waiting, as long as that is possible.
+    """Return the batch that accepts bytes without a wait while the transport can.
 
-    Packets that leave in the same turn of the event loop go this way, at no cost for a coroutine. The default never
-    takes anything: `send_all_from_iterable` is awaited for each packet.
+    The batch collects the packets of one turn of the event loop without the cost of a coroutine. The default accepts
+    nothing, and each packet is sent by `send_all_from_iterable`.
     """
-    hook = getattr(type(transport), "_hook_write_batch", None)  # as `find_hook` does: this is asked for each connection
+    hook = getattr(type(transport), "_hook_write_batch", None)  # an inlined `find_hook`, for faster connections
     if hook is None:
         return NO_BATCH
     batch: WriteBatch = hook(transport)
@@ -75,18 +75,19 @@ def write_batch(transport: AsyncStreamWriteTransport) -> WriteBatch:
 # ----------------------------------------------------------------------------------------------------------- receiving
 
 ChunkReceiver: TypeAlias = "Callable[[SupportsAppend, int], Awaitable[bool]]"
-"""Receives something into a queue, at most a number of bytes if that can be chosen. Returns false at the end.
+"""Appends received bytes to a queue, and returns false at the end of the stream.
 
-It raises what `recv` raises. A cancelled call loses no data. A transport that its event loop calls may append the bytes
-in that very call.
+The number is the maximum number of bytes to receive, if the transport can limit it. The function raises the errors of
+`recv`. A cancelled call loses no data. A transport may append the bytes in the callback of the event loop that delivers
+them.
 """
 
 
 def chunk_receiver(transport: AsyncStreamReadTransport) -> ChunkReceiver | None:
-    """Return what receives chunks from *transport*, if that is never slower than receiving into a buffer.
+    """Return a function that receives chunks from *transport*, if that is never slower than receiving into a buffer.
 
-    The default is None: `receive_chunk` is for a protocol object that wants ``bytes``, and `recv_into` for one that
-    wants its buffer to be filled.
+    The default is None. Then use `receive_chunk` for a protocol object that takes ``bytes``, and `recv_into` for one
+    that provides a buffer.
     """
     hook = getattr(type(transport), "_hook_chunk_receiver", None)
     if hook is None:
@@ -96,7 +97,7 @@ def chunk_receiver(transport: AsyncStreamReadTransport) -> ChunkReceiver | None:
 
 
 async def receive_chunk(transport: AsyncStreamReadTransport, queue: SupportsAppend, bufsize: int) -> bool:
-    """Do what a `ChunkReceiver` does, by `recv`."""
+    """Do what a `ChunkReceiver` does with `recv`."""
     chunk = await transport.recv(bufsize)
     if chunk:
         queue.append(chunk)
@@ -104,9 +105,9 @@ async def receive_chunk(transport: AsyncStreamReadTransport, queue: SupportsAppe
 
 
 def driver_of(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]) -> Driver:
-    """Return the driver that runs *dispatcher* on what *transport* receives. Called once per connection.
+    """Return the driver that runs *dispatcher* with the bytes that *transport* receives. Call this once per connection.
 
-    The default pulls the bytes out of ``recv()``.
+    The default driver awaits ``recv()`` or ``recv_into()``.
     """
     hook = getattr(type(transport), "_hook_driver", None)
     if hook is None:
@@ -119,10 +120,11 @@ def driver_of(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]
 
 
 def expect_input(transport: AsyncStreamTransport) -> None:
-    """Note that the peer was interrupted: it has sent what is never going to be delivered, and may send more.
+    """Tell *transport* that the peer has sent bytes that will not be delivered, and may send more.
 
-    A graceful close then waits, not for long, until the peer ends the stream, too. What was sent last might be lost
-    otherwise. Input that waits in the socket has the same effect without this call. The default does nothing.
+    A graceful close then waits for a limited time until the peer ends the stream too. Otherwise, the peer might lose
+    the last bytes sent to it. Unread input in the socket has the same effect without this call. The default does
+    nothing.
     """
     hook = find_hook(transport, "_hook_expect_input")
     if hook is not None:
@@ -130,22 +132,22 @@ def expect_input(transport: AsyncStreamTransport) -> None:
 
 
 def close_soon(transport: AsyncStreamTransport) -> bool:
-    """Do what `aclose` does if nothing but the next turn of the event loop has to be waited for.
+    """Start a graceful close. Return whether it completes in the next turn of the event loop without `aclose`.
 
-    Return whether that is so; the default is false, and does nothing. To be called by a task that ends then: the
-    transport is closed before any other task learns of that end.
+    If the result is false, call `aclose`. The default returns false and does nothing. Only a task that is about to end
+    may call this: the transport is then closed before any other task learns that the task has ended.
     """
     hook = getattr(type(transport), "_hook_close_soon", None)
     return hook is not None and hook(transport)
 
 
 def keep_names(transport: AsyncStreamTransport) -> Callable[[], tuple[Any, Any]]:
-    """Return what tells the addresses of the socket and of its peer, even once the transport is closed.
+    """Return a function that returns the addresses of the socket and of its peer, even after the transport is closed.
 
-    They are as :mod:`socket` gives them. The default asks for them now, as typed attributes.
+    The addresses have the form that :mod:`socket` uses. The default reads them now, from the typed attributes.
 
     Raises:
-        TypedAttributeLookupError: there is no such address (any more), or the transport is closed.
+        TypedAttributeLookupError: an address does not exist or no longer exists, or the transport is closed.
     """
     hook = getattr(type(transport), "_hook_keep_names", None)
     if hook is None:
@@ -155,7 +157,7 @@ def keep_names(transport: AsyncStreamTransport) -> Callable[[], tuple[Any, Any]]
 
 
 def read_names(transport: AsyncStreamTransport) -> Callable[[], tuple[Any, Any]]:
-    """Do what `keep_names` does, by typed attributes."""
+    """Do what `keep_names` does with typed attributes."""
     facts = transport.extra_attributes
     try:
         get_names = facts[SocketAttribute.sockname], facts[SocketAttribute.peername]
@@ -166,17 +168,17 @@ def read_names(transport: AsyncStreamTransport) -> Callable[[], tuple[Any, Any]]
 
 
 async def start_tls(transport: AsyncStreamTransport, engine: TLSEngine, shutdown_timeout: float) -> bool:
-    """Do the TLS handshake, and carry plaintext from then on; or return false, having done nothing.
+    """Do the TLS handshake on *transport*. Return whether *transport* carries plaintext from now on.
 
-    The default does the latter: the ciphertext has to be pulled out of *transport*.
+    The default does nothing and returns false. The caller must then encrypt and decrypt the bytes itself.
 
     Parameters:
         transport: the connection.
-        engine: turns ciphertext into plaintext and back.
-        shutdown_timeout: how many seconds `aclose` waits for the closing alert of the peer.
+        engine: encrypts and decrypts.
+        shutdown_timeout: seconds that `aclose` waits for the closing alert of the peer.
 
     Raises:
-        ssl.SSLError: the handshake has failed.
+        ssl.SSLError: the handshake failed.
         OSError: the connection broke.
     """
     hook = find_hook(transport, "_hook_start_tls")
@@ -187,9 +189,10 @@ async def start_tls(transport: AsyncStreamTransport, engine: TLSEngine, shutdown
 
 
 def nowait_sender(listener: AsyncDatagramListener[Any]) -> Callable[[bytes, Any], bool]:
-    """Return a function that sends a datagram to an address if that needs no waiting, and returns whether it did.
+    """Return a function that sends a datagram to an address without a wait, and returns whether it was sent.
 
-    If not, `send_to` is to be awaited. The function raises what `send_to` raises. The default never sends anything.
+    If the datagram was not sent, await `send_to`. The function raises the errors of `send_to`. The default function
+    never sends anything.
     """
     hook = find_hook(listener, "_hook_send_nowait")
     if hook is None:
@@ -205,9 +208,9 @@ def _send_nothing(datagram: bytes, address: Any) -> bool:
 async def run_conversations(
     listener: AsyncDatagramListener[Any], dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None
 ) -> NoReturn:
-    """Hand what *listener* receives to the conversations of a server, until it is cancelled or closed.
+    """Pass the datagrams that *listener* receives to the conversations of a server, until cancelled or closed.
 
-    How that is done is the listener's own business. The default has a task for each datagram, as `serve` has.
+    The listener chooses the tasks. The default runs a task for each datagram, as `serve` does.
     """
     hook = find_hook(listener, "_hook_run_conversations")
     run: Callable[..., Coroutine[Any, Any, NoReturn]] = _pull_datagrams.run_conversations if hook is None else hook

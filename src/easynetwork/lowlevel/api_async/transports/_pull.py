@@ -1,4 +1,4 @@
-"""The driver of any stream transport: it pulls what the dispatcher requires out of ``recv()``."""
+"""The pulling driver: it runs a dispatcher on any stream transport, by awaiting ``recv()`` and similar methods."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PullingDriver:
     __slots__ = ("_deadline", "_dispatcher", "_transport")
 
     _deadline: float
-    """When the time of the last `Wait` is over, on the clock of the backend."""
+    """The deadline of the last `Wait`, on the clock of the backend."""
 
     def __init__(self, transport: AsyncStreamReadTransport, dispatcher: StreamDispatcher[Any]) -> None:
         self._transport = transport
@@ -31,7 +31,7 @@ class PullingDriver:
 
     @types.coroutine
     def run(self, next_generator: NextGenerator[Any]) -> Generator[Any, Any, Ending]:
-        """Run the dispatcher until there are no more generators or the stream ends."""
+        """Run the dispatcher until no generator is left or the stream ends."""
         transport, dispatcher = self._transport, self._dispatcher
         requests: Generator[Any, Any, Ending] = dispatcher.run(next_generator)
         resume: Callable[[Any], Any] = requests.send
@@ -39,7 +39,7 @@ class PullingDriver:
         try:
             while True:
                 required = self._step(resume, answer)
-                resume, answer = requests.send, None  # a dispatcher that waits keeps no bytes alive
+                resume, answer = requests.send, None  # frees the bytes while the dispatcher waits
                 try:
                     if required is BYTES:
                         answer = yield from receive(transport, dispatcher).__await__()
@@ -59,7 +59,7 @@ class PullingDriver:
             return ending
 
     def _step(self, resume: Callable[[Any], Any], answer: Any) -> Any:
-        """Resume the dispatcher with *answer*. Return what it requires."""
+        """Resume the dispatcher with *answer*. Return its next requirement."""
         return resume(answer)
 
     async def _receive_in_time(self, required: Any) -> Any:
@@ -74,7 +74,7 @@ class PullingDriver:
 async def receive_until(
     transport: AsyncStreamReadTransport, dispatcher: StreamDispatcher[Any], deadline: float, with_ancillary: bool
 ) -> Any:
-    """Return what `receive` returns; None if that takes until *deadline*, on the clock of the backend."""
+    """Return the result of `receive`, or None at *deadline*, on the clock of the backend."""
     with transport.backend().move_on_at(deadline):
         return await receive(transport, dispatcher, with_ancillary)
     return None
@@ -83,14 +83,14 @@ async def receive_until(
 async def receive(
     transport: AsyncStreamReadTransport, dispatcher: StreamDispatcher[Any], with_ancillary: bool = False
 ) -> Any:
-    """Wait for bytes, and return them as *dispatcher* takes them.
+    """Wait for bytes, and return them in the form that *dispatcher* takes.
 
     Returns:
-        ``bytes``, or how many bytes there are in the buffer of the dispatcher; empty at the end of the stream.
-        With ancillary data, a pair of that and the ancillary data.
+        ``bytes``, or the number of bytes in the buffer of the dispatcher. Empty or 0 at the end of the stream. With
+        ancillary data, a pair: the bytes or their number, and the ancillary data. ``b""`` if *transport* is closing.
 
     Raises:
-        UnsupportedOperation: the transport carries no ancillary data.
+        UnsupportedOperation: the transport does not support ancillary data.
         OSError: the connection broke.
     """
     if transport.is_closing():

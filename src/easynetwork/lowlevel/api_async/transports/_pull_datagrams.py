@@ -1,4 +1,4 @@
-"""The driver for any datagram listener, by a task for each datagram."""
+"""The driver for any datagram listener. The listener runs a task for each datagram."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from easynetwork.lowlevel._backend_hooks import is_cancelled
 from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
 from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, TURN
-from easynetwork.lowlevel.api_async.backend._hooks import is_cancelled
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, IEvent, TaskGroup
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def run_conversations(
     listener: AsyncDatagramListener[Any], dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None
 ) -> NoReturn:
-    """Hands what *listener* receives to conversations. See `AsyncDatagramListener._run_conversations`."""
+    """Pass the datagrams that *listener* receives to conversations. See `._hooks.run_conversations`."""
     conversations: dict[Any, _PulledConversation] = {}
     context = contextvars.copy_context()
     backend = listener.backend()
@@ -56,11 +56,11 @@ async def run_conversations(
 
 
 class _PulledConversation(Conversation):
-    """A conversation in the task of its first datagram. Other tasks bring those that follow."""
+    """A conversation in the task of its first datagram. Later datagrams arrive in other tasks."""
 
     __slots__ = ("_arrival", "_backend", "_context")
 
-    always_waits = True  # since the wait is where a cancellation is raised
+    always_waits = True  # the wait is where a cancellation is raised
 
     def __init__(
         self, backend: AsyncBackend, context: contextvars.Context, dispatcher: DatagramDispatcher[Any], address: Any
@@ -68,22 +68,22 @@ class _PulledConversation(Conversation):
         super().__init__(dispatcher, address)
         self._backend = backend
         self._context = context
-        self._arrival: IEvent | None = None  # while the handler waits
+        self._arrival: IEvent | None = None  # set while the handler waits
 
     def arrived(self, datagram: bytes, ancillary_data: Any) -> None:
         if self.keep(datagram, ancillary_data):
             self.wake()
 
     def wake(self) -> None:
-        """Has the handler, if it waits, look after what has come."""
+        """Resume the handler if it waits, so that it checks for datagrams and for the end."""
         if self._arrival is not None:
             self._arrival.set()
 
     @types.coroutine
     def converse(self, datagram: bytes | None) -> Generator[Any, Any, None]:
-        """Runs one generator after the other, each in a context of its own, as long as there are datagrams.
+        """Run one generator after the other, each in its own context, as long as datagrams are queued.
 
-        Once the task is cancelled, it begins no other one.
+        A cancelled task starts no more generators.
         """
         coroutine = self.run()
         coroutine.send(None)
@@ -111,7 +111,7 @@ class _PulledConversation(Conversation):
     async def _wait(self) -> bytes | None:
         if self.has_kept():
             if is_cancelled(self._backend):
-                await self._backend.coro_yield()  # raises it
+                await self._backend.coro_yield()  # raises the cancellation
             return self.take()
         self._arrival = self._backend.create_event()
         try:

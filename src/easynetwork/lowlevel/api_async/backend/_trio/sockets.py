@@ -19,13 +19,11 @@ import trio
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import error_from_errno
+from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._sockets.calls import raise_saved_error
 from easynetwork.lowlevel._sockets.unix_connect import FULL_PEER_DELAYS
 
 _T = TypeVar("_T")
-
-_READS_PER_TURN: Final = 64
-"""Number of reads by one task without a wait before other tasks get their turn."""
 
 
 async def wait_readable(sock: _socket.socket) -> None:
@@ -98,7 +96,7 @@ class SocketReader:
             if wait_first and _may_wait():
                 self._reads = 0
                 await wait_readable(self._socket)
-            elif self._reads >= _READS_PER_TURN:
+            elif self._reads >= STEPS_PER_TURN:
                 self._reads = 0
                 await trio.lowlevel.checkpoint()
             while True:

@@ -1,4 +1,4 @@
-"""The inline driver of datagrams: handlers run right in the callback that receives for them."""
+"""The inline driver of datagrams: handlers run in the callback that receives their datagrams."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class InlineReception:
-    """Hands received datagrams to conversations, each of which has a carrier in *task_group*.
+    """Passes received datagrams to conversations. Each conversation has a carrier in *task_group*.
 
-    One carrier is spare. A generator that begins and ends within one callback has used it, and if nobody has taken
-    notice of it, it serves the next one. Any other generator keeps its carrier to the end, and another one is spare.
+    One spare carrier waits for the next new sender. If the generator starts and ends within one callback, and the
+    handler keeps no reference to the task, the carrier is spare again. Otherwise, the carrier ends with its
+    conversation, and a new spare carrier starts.
     """
 
     __slots__ = ("_dispatcher", "_loop", "_spare", "_task_group", "carriers", "context")
@@ -36,24 +37,24 @@ class InlineReception:
         self._task_group = task_group
         self._spare: _ConversationCarrier | None = None
         self.carriers: dict[Any, _ConversationCarrier] = {}
-        """Those in use, by the address of the sender."""
+        """The carriers in use, by the address of the sender."""
         self.context = contextvars.copy_context()
-        """Each generator gets a copy of it."""
+        """Each generator runs in a copy of this context."""
         self._start_spare()
 
     def end(self) -> None:
-        """Has the generators that wait for a datagram closed: none will come any more."""
+        """Close the generators that wait for a datagram, because no more datagrams will arrive."""
         self._dispatcher.ended = True
         for carrier in self.carriers.values():
             carrier.wake()
 
     def close(self) -> None:
-        """Ends the task that nobody needs any more."""
+        """End the spare carrier."""
         if self._spare is not None:
             self._spare.retire()
 
     def deliver(self, datagram: bytes, address: Any, ancillary_data: Any = None) -> None:
-        """Takes a datagram, and runs its handler if that is possible right now."""
+        """Run the handler of a datagram. If it cannot run now, queue the datagram."""
         if (carrier := self.carriers.get(address)) is not None:
             if carrier.is_parked():
                 carrier.conversation.ancillary_data = ancillary_data
@@ -87,7 +88,7 @@ class InlineReception:
         return carrier is self._spare
 
     def forget(self, carrier: _ConversationCarrier) -> None:
-        """Called when *carrier* ends."""
+        """Remove *carrier*, which is ending."""
         if self.carriers.get(carrier.conversation.address) is carrier:
             del self.carriers[carrier.conversation.address]
         if self._spare is carrier:
@@ -95,7 +96,7 @@ class InlineReception:
 
 
 class _ConversationCarrier(Steppable):
-    """The task of one conversation."""
+    """The carrier of one conversation."""
 
     __slots__ = (
         "_coroutine",
@@ -112,7 +113,7 @@ class _ConversationCarrier(Steppable):
         self._reception = reception
         self.conversation = conversation
         self._coroutine = conversation.run()
-        self._coroutine.send(None)  # up to where it asks for the first datagram
+        self._coroutine.send(None)  # runs to the first IDLE
         self._send = self._coroutine.send
         self._deadline: float | None = None
         self._is_retired = False
@@ -121,7 +122,7 @@ class _ConversationCarrier(Steppable):
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
     def lend(self, address: Any, datagram: bytes, ancillary_data: Any) -> bool:
-        """Begins a conversation in this spare carrier. Returns whether it is over, and the carrier as if unused."""
+        """Begin a conversation in this spare carrier. Return whether it has ended and the carrier is spare again."""
         task = self._task
         references, weak_references = getrefcount(task), getweakrefcount(task)
         self.context = self._reception.context.copy()
@@ -132,11 +133,11 @@ class _ConversationCarrier(Steppable):
             return False
         if getrefcount(task) == references and getweakrefcount(task) == weak_references:
             return True
-        self.retire()  # a handler has kept its task: it must never be that of another one
+        self.retire()  # the handler kept a reference to its task, so no other generator may run in that task
         return False
 
     def step(self, datagram: bytes | None, error: Exception | None = None) -> object:
-        """Resumes the conversation with *datagram* or *error*, as if in the carrier. Returns what it yields."""
+        """Resume the conversation with *datagram* or *error*, as if in the carrier. Return the yielded object."""
         self._deadline = None
         _enter_task(self._loop, self._task)
         try:
@@ -146,7 +147,7 @@ class _ConversationCarrier(Steppable):
                 yielded = self.context.run(self._coroutine.throw, error)
         except BaseException as exc:
             self._failure = exc
-            self.wake()  # not now: the end of the task comes after all that is done here
+            self.wake()  # not wake_now(): the task must end after this callback
             return None
         finally:
             _leave_task(self._loop, self._task)
@@ -159,13 +160,13 @@ class _ConversationCarrier(Steppable):
         return yielded
 
     def retire(self) -> None:
-        """Ends the task. Its conversation is over, or has never begun."""
+        """End the task. Its conversation has ended, or never began."""
         self._is_retired = True
         self._reception.forget(self)
         self.wake()
 
     def close(self) -> None:
-        """Drops everything. Called instead of `run`, or at its end."""
+        """Close the conversation. Called at the end of `run`, or instead of it."""
         self._coroutine.close()
         self._reception.forget(self)
         self.conversation.clear()
@@ -180,7 +181,7 @@ class _ConversationCarrier(Steppable):
     # ------------------------------------------------------------------------------------------------- in the carrier
 
     async def run(self) -> None:
-        """The task."""
+        """Carry the conversation. The task runs this coroutine."""
         try:
             await self.carry()
         finally:
@@ -201,10 +202,10 @@ class _ConversationCarrier(Steppable):
         return self._settle(self.context.run(self._coroutine.throw, exc))
 
     def _settle(self, yielded: Any) -> Any:
-        """Returns what the task does about what the conversation has *yielded*."""
+        """Return what the task does next, given the object that the conversation *yielded*."""
         self._deadline = None
         while yielded is IDLE:
-            # A task that is cancelled begins no other generator.
+            # A cancelled task starts no more generators.
             if self._task.cancelling() or (datagram := self.conversation.take()) is None:
                 raise StopIteration
             self.context = self._reception.context.copy()
@@ -213,4 +214,4 @@ class _ConversationCarrier(Steppable):
             if self.conversation.timeout is not None:
                 self._deadline = self._begin_timeout(self.conversation.timeout)
             return PARKED
-        return None if yielded is TURN else yielded  # None as in ``asyncio.sleep(0)``
+        return None if yielded is TURN else yielded  # a task that yields None resumes in the next turn of the loop

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
 from easynetwork.lowlevel._core.errors import error_from_errno
+from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._sockets.ancillary import RECVMSG_FLAGS, close_descriptors, whole_messages
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel._core.datagram_dispatch import DatagramDispatcher
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
-DATAGRAMS_PER_TURN: Final = 64
-"""Number of datagrams to read before the rest of the event loop gets its turn."""
 
 _logger = logging.getLogger(__name__)
 
@@ -124,7 +123,7 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
             nonlocal errors_in_a_row
             received = 0
             try:
-                while received < DATAGRAMS_PER_TURN:
+                while received < STEPS_PER_TURN:
                     deliver(*receive())
                     received += 1
             except BlockingIOError:

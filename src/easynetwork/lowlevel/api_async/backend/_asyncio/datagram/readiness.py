@@ -10,12 +10,10 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from easynetwork.exceptions import BusyResourceError
+from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._sockets.unix_connect import FULL_PEER_DELAYS
 
 _T = TypeVar("_T")
-
-READS_PER_TURN: Final = 64
-"""Number of reads by one task without a wait before the rest of the event loop gets its turn."""
 
 
 class Readiness:
@@ -72,7 +70,7 @@ class Readiness:
         """
         if self._reader is not None:
             raise BusyResourceError("Another task is receiving from this socket")
-        if self._reads >= READS_PER_TURN:
+        if self._reads >= STEPS_PER_TURN:
             self.loop.call_soon(self._wake_reader)
             await self._wait()
         woken = False

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 from easynetwork.lowlevel._records import log
-from easynetwork.lowlevel._sockets.accepting import ConnectionSource
+from easynetwork.lowlevel._sockets.accepting import ConnectionSource, log_setup_failure
 
 _logger = logging.getLogger(__name__)
 
@@ -162,7 +162,11 @@ class LoopAcceptor:
             self._acceptor = None
 
     def _connect(self, connection: _socket.socket) -> None:
-        run_detached(self._loop.connect_accepted_socket(self._new_protocol, connection))
+        def failed(exc: Exception) -> None:
+            log_setup_failure(connection, exc)
+            connection.close()
+
+        run_detached(self._loop.connect_accepted_socket(self._new_protocol, connection), failed)
 
     def _connect_and_count(self, connection: _socket.socket) -> None:
         self._connect(connection)
@@ -171,7 +175,7 @@ class LoopAcceptor:
             self._unchecked = 0
             before, self._checked_at = self._checked_at, self._loop.time()
             if self._checked_at - before < _CHECK_INTERVAL and not self._is_short():
-                run_detached(self._begin_burst())
+                run_detached(self._begin_burst(), self._give_up_burst)
 
     # --------------------------------------------------------------------------------------------------------- bursts
 
@@ -184,9 +188,8 @@ class LoopAcceptor:
         try:
             sock = self._sock.dup()  # the loop closes it
             server = await self._loop.create_server(self._new_counted_protocol, sock=sock, backlog=self._backlog)
-        except OSError:  # short of descriptors or memory: no burst now
-            if self._acceptor is not None:
-                acceptor.resume()
+        except OSError as exc:  # short of descriptors or memory
+            self._give_up_burst(exc)
             return
         if self._acceptor is None:  # closed meanwhile
             server.close()
@@ -194,6 +197,11 @@ class LoopAcceptor:
         self._server = server
         self._is_burst = False
         self._timer = self._loop.call_later(_CHECK_INTERVAL, self._check_by_clock)
+
+    def _give_up_burst(self, exc: Exception) -> None:
+        """Go on accepting without the loop."""
+        if self._acceptor is not None and not self._acceptor.is_accepting():
+            self._acceptor.resume()
 
     def _end_burst(self) -> None:
         if self._timer is not None:
@@ -250,8 +258,8 @@ else:
         return limit != resource.RLIM_INFINITY and limit - fd < _RESERVE
 
 
-def run_detached(coroutine: Coroutine[Any, Any, object]) -> None:
-    """Run a coroutine without a task.
+def run_detached(coroutine: Coroutine[Any, Any, object], failed: Callable[[Exception], object]) -> None:
+    """Run a coroutine without a task. Pass its exception to *failed*.
 
     Its first step has run on return, so that a cancellation cannot prevent it.
     """
@@ -259,5 +267,8 @@ def run_detached(coroutine: Coroutine[Any, Any, object]) -> None:
         future = coroutine.send(None)
     except StopIteration:
         return
+    except Exception as exc:
+        failed(exc)
+        return
     future._asyncio_future_blocking = False
-    future.add_done_callback(lambda _: run_detached(coroutine))
+    future.add_done_callback(lambda _: run_detached(coroutine, failed))

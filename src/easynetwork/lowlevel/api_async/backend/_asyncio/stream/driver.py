@@ -1,6 +1,6 @@
 """The inline driver of streams: handlers run in the callback that delivers their bytes.
 
-The task that awaits `InlineDriver.run` is the carrier of the dispatcher: see
+The task that awaits `InlineDriver.run` is the carrier of the dispatcher, as explained in
 :mod:`easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable`.
 """
 
@@ -19,7 +19,7 @@ from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher
 from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import PARKED, Steppable
 from easynetwork.lowlevel.api_async.transports._pull import receive, receive_until
 
-from .protocol import StreamCallbacks, StreamReceiver
+from .protocol import AsyncioStream, AttachedDriver
 from .shared_buffer import SharedBufferProtocol
 from .watermarks import HIGH_WATER
 
@@ -27,29 +27,33 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
 
-class InlineDriver(Steppable, StreamReceiver):
-    """Steps the dispatcher of one connection in the callbacks of its stream. It becomes the transport's protocol."""
+class InlineDriver(Steppable, AttachedDriver):
+    """Steps the dispatcher of one connection in the callbacks of its stream.
 
-    __slots__ = ("_callbacks", "_deadline", "_dispatcher", "_requests", "_required", "_send", "_transport")
+    The constructor makes the driver the protocol of the loop's transport.
+    """
+
+    __slots__ = ("_deadline", "_dispatcher", "_requests", "_required", "_send", "_stream", "_transport")
 
     _requests: Generator[Any, Any, Ending]
     _send: Callable[[Any], Any]
 
     def __init__(
-        self, transport: AsyncStreamTransport, callbacks: StreamCallbacks, dispatcher: StreamDispatcher[Any]
+        self, transport: AsyncStreamTransport, stream: AsyncioStream, dispatcher: StreamDispatcher[Any]
     ) -> None:
-        super().__init__(callbacks.loop)
+        super().__init__(stream.loop)
         self._transport = transport
-        self._callbacks = callbacks
+        self._stream = stream
         self._dispatcher = dispatcher
-        self._required: Any = BYTES  # by the parked dispatcher: BYTES, MORE or TURN; None once it has got its turn
+        # The requirement of the parked dispatcher: BYTES, MORE or TURN. PARKED after its turn.
+        self._required: Any = BYTES
         self._deadline: float | None = None
-        callbacks.deliver_to(self)
+        stream.attach(self)
 
     # ------------------------------------------------------------------------------------------------- in the carrier
 
     def run(self, next_generator: NextGenerator[Any]) -> Coroutine[Any, Any, Ending]:
-        """Run the dispatcher until there are no more generators or the stream ends."""
+        """Run the dispatcher until no generator is left or the stream ends. One task at a time may await this."""
         self._requests = self._dispatcher.run(next_generator)
         self._send = self._requests.send
         return self.carry()
@@ -67,11 +71,11 @@ class InlineDriver(Steppable, StreamReceiver):
         return self._settle(self._requests.throw(exc))
 
     def _settle(self, yielded: Any) -> Any:
-        """Give the dispatcher what it requires, as far as it is there. Return what the carrier does next.
+        """Resume the dispatcher as long as its requirements can be met now. Return what the carrier does next.
 
-        Callbacks call this as well, as if they were the carrier.
+        Callbacks call this too, in place of the carrier.
         """
-        callbacks = self._callbacks
+        stream = self._stream
         while True:
             if yielded is BYTES:
                 self._deadline = None
@@ -91,15 +95,15 @@ class InlineDriver(Steppable, StreamReceiver):
                 self._deadline = self._begin_timeout(yielded.timeout)
                 yielded = MORE
             self._required = yielded
-            if callbacks.received.nbytes and not callbacks.closing:
-                yielded = self._send(callbacks.take_received())
-            elif not callbacks.ended:
-                callbacks.resume_reading()
+            if stream.received.nbytes and not stream.closing:
+                yielded = self._send(stream.take_received())
+            elif not stream.ended:
+                stream.resume_reading()
                 return PARKED
-            elif callbacks.error is None or callbacks.closing:
+            elif stream.error is None or stream.closing:
                 yielded = self._send(b"")
             else:
-                yielded = self._requests.throw(callbacks.error)
+                yielded = self._requests.throw(stream.error)
 
     def _receive_with_ancillary(self, wait: Wait) -> Coroutine[Any, Any, Any]:
         if wait.timeout is None:
@@ -110,68 +114,68 @@ class InlineDriver(Steppable, StreamReceiver):
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
     def step(self, received: Any) -> None:
-        """Resume the dispatcher with what was *received*, as if in the carrier. Keep that if it cannot take it now."""
+        """Resume the dispatcher with *received*, as if in the carrier. Keep the bytes if it cannot take them now."""
         if self._wakeup is None or self._required is TURN:
             self._keep(received)
             return
-        callbacks, loop, task = self._callbacks, self._loop, self._task
+        stream, loop, task = self._stream, self._loop, self._task
         try:
             _enter_task(loop, task)
-        except RuntimeError:  # within another task: no handler runs on top of it
+        except RuntimeError:  # another task is running, and a handler must not run inside it
             self._keep(received)
             self.wake()
             return
-        if callbacks.writable:
-            callbacks.room = HIGH_WATER
+        if stream.writable:
+            stream.capacity = HIGH_WATER
         state: Any = PARKED
         try:
             yielded = self._context.run(self._send, received)
-            if yielded is not (required := self._required) or required is None:
-                if yielded is TURN and required is not None:  # everything else has had its turn: this is a new callback
+            if yielded is not self._required:
+                if yielded is TURN and self._required is not PARKED:  # this callback is the turn
                     yielded = self._context.run(self._send, None)
                 state = self._context.run(self._settle, yielded)
         except BaseException as exc:
-            self._failure = exc
+            self._failure, state = exc, None
         finally:
             _leave_task(loop, task)
-            callbacks.room = 0
-            if len(parts := callbacks.parts) == 1:
-                callbacks.transport.write(parts.pop())
+            stream.capacity = 0
+            if len(parts := stream.parts) == 1:
+                stream.transport.write(parts.pop())
             elif parts:
-                callbacks.flush()
-        if state is not PARKED or self._failure is not None:
+                stream.flush()
+        if state is not PARKED:
             self._suspended = state
             self.wake_now()
 
     data_received = step
 
     def _keep(self, received: Any) -> None:
-        """Keep for the carrier what could not be given to the dispatcher."""
+        """Keep bytes for the carrier that the dispatcher could not take."""
         if received:
-            self._callbacks.keep(received)
+            self._stream.keep(received)
 
     def eof_received(self) -> bool:
-        self._callbacks.ended = True
+        self._stream.ended = True
         if self.is_waiting():
             self.step(b"")
-        return True  # a peer that half-closes still wants its answers
+        return True  # keep the sending direction open: a peer that half-closes still expects its responses
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._callbacks.connection_lost(exc)
+        self._stream.connection_lost(exc)
 
     def pause_writing(self) -> None:
-        self._callbacks.pause_writing()
+        self._stream.pause_writing()
 
     def resume_writing(self) -> None:
-        self._callbacks.resume_writing()
+        self._stream.resume_writing()
 
     def is_waiting(self) -> bool:
-        """Return whether the dispatcher takes bytes right now."""
+        """Return whether the dispatcher takes bytes now."""
         return self._wakeup is not None and self._required is not TURN
 
     def _end_turn(self) -> None:
         if self._wakeup is not None and self._required is TURN:
-            self._required = None
+            self._required = PARKED
             self.step(None)
 
     def _get_deadline(self) -> float | None:
@@ -190,13 +194,13 @@ class InlineDriver(Steppable, StreamReceiver):
         super().wake_now()
 
     def _read_nothing_ahead(self) -> None:
-        """Stop reading until the carrier has run, if the handler may ask for ancillary data then."""
-        if not self._callbacks.reads_ahead:
-            self._callbacks.pause_reading()
+        """Pause reading until the carrier has run, if the handler may then ask for ancillary data."""
+        if not self._stream.reads_ahead:
+            self._stream.pause_reading()
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
-    """Receives ``bytes``: the loop reads them into a buffer that all connections share."""
+    """Receives ``bytes``. The loop reads them into a buffer that all connections share."""
 
     __slots__ = ()
 
@@ -204,13 +208,13 @@ class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
 class OwnBufferDriver(InlineDriver, asyncio.BufferedProtocol):
     """Lends the buffer of the decoder to the loop.
 
-    Not an `asyncio.Protocol` by name: uvloop passes ``bytes`` to every class that derives from that.
+    The class does not derive from `asyncio.Protocol`, because uvloop passes ``bytes`` to each class that does.
     """
 
     __slots__ = ("_buffer", "_is_lent")
 
     _buffer: memoryview
-    """What the loop writes to: the buffer of the decoder if that is lent, else one that is used once."""
+    """The buffer that the loop writes to: the decoder's buffer if `_is_lent`, otherwise a temporary one."""
     _is_lent: bool
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -223,7 +227,8 @@ class OwnBufferDriver(InlineDriver, asyncio.BufferedProtocol):
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException:
-                self._is_lent = False  # the decoder raises this again for the handler, when it copies the bytes
+                # Copying the received bytes into the decoder raises the error again, where the handler gets it.
+                self._is_lent = False
         self._buffer = memoryview(bytearray(HIGH_WATER))
         return self._buffer
 

@@ -5,25 +5,33 @@ from __future__ import annotations
 __all__ = ["linger"]
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from easynetwork.lowlevel._sockets.lingering import LINGER_BYTES, LINGER_TIMEOUT
 
 from .shared_buffer import SharedBufferProtocol
 
-if TYPE_CHECKING:
-    from .protocol import StreamCallbacks
 
-
-def linger(callbacks: StreamCallbacks) -> None:
+def linger(
+    loop: asyncio.AbstractEventLoop,
+    transport: asyncio.Transport,
+    connection_lost: Callable[[Exception | None], object],
+    *,
+    eof_sent: bool,
+) -> None:
     """Close the sending direction, then the connection once the peer ends its direction or a limit is reached.
 
     The limits are at least `LINGER_TIMEOUT` seconds after the output is sent, and `LINGER_BYTES` bytes.
+
+    Parameters:
+        loop: the event loop.
+        transport: what to close. Its protocol changes.
+        connection_lost: called when the connection is closed.
+        eof_sent: whether the sending direction is closed already.
     """
-    transport = callbacks.transport
-    transport.set_protocol(LingeringProtocol(callbacks))
+    transport.set_protocol(LingeringProtocol(loop, transport, connection_lost))
     try:
-        if not callbacks.eof_sent:
+        if not eof_sent:
             transport.write_eof()
     except OSError:  # the peer has closed the connection
         transport.close()
@@ -32,11 +40,17 @@ def linger(callbacks: StreamCallbacks) -> None:
 class LingeringProtocol(SharedBufferProtocol):
     """Discards received data. It is the last protocol of its transport."""
 
-    __slots__ = ("_callbacks", "_has_flushed", "_left", "_timer", "_transport")
+    __slots__ = ("_connection_lost", "_has_flushed", "_left", "_loop", "_timer", "_transport")
 
-    def __init__(self, callbacks: StreamCallbacks) -> None:
-        self._callbacks = callbacks
-        self._transport = callbacks.transport
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        transport: asyncio.Transport,
+        connection_lost: Callable[[Exception | None], object],
+    ) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._connection_lost = connection_lost
         self._left = LINGER_BYTES
         self._has_flushed = self._is_flushed()
         self._timer: asyncio.TimerHandle | None = None
@@ -57,13 +71,13 @@ class LingeringProtocol(SharedBufferProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._callbacks.connection_lost(exc)
+        self._connection_lost(exc)
 
     def _is_flushed(self) -> bool:
         return not self._transport.get_write_buffer_size()
 
     def _arm_timer(self) -> None:
-        self._timer = self._callbacks.loop.call_later(LINGER_TIMEOUT, self._check_time)
+        self._timer = self._loop.call_later(LINGER_TIMEOUT, self._check_time)
 
     def _check_time(self) -> None:
         self._timer = None

@@ -19,7 +19,7 @@ from easynetwork.lowlevel._sockets.attributes import socket_attributes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 
 from .acceptor import Acceptor, LoopAcceptor
-from .protocol import StreamCallbacks
+from .protocol import AsyncioStream
 from .transport import AsyncioStreamTransport
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
 
     __slots__ = ("_backend", "_backlog", "_closed", "_socket", "_stopped")
 
-    _callbacks_type: ClassVar[type[StreamCallbacks]] = StreamCallbacks
+    _stream_type: ClassVar[type[AsyncioStream]] = AsyncioStream
     _transport_type: ClassVar[Any] = AsyncioStreamTransport
 
     def __init__(self, backend: AsyncBackend, sock: socket.socket, backlog: int) -> None:
@@ -79,19 +79,19 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
             if not stopped.done():
                 stopped.set_exception(exc)
 
-        def on_connection(callbacks: StreamCallbacks) -> None:
+        def on_connection(stream: AsyncioStream) -> None:
             if stopped.done():
-                callbacks.abort()
+                stream.abort()
                 return
             try:
                 # in the caller's context, not in that of the event loop's callback
-                context.run(task_group.start_soon, handler, self._transport_type(self._backend, callbacks))
+                context.run(task_group.start_soon, handler, self._transport_type(self._backend, stream))
             except Exception as exc:  # the group has ended, for example
-                callbacks.abort()
+                stream.abort()
                 fail(exc)
 
         try:
-            acceptor = await self._start(self._socket.dup(), partial(self._callbacks_type, loop, on_connection), fail)
+            acceptor = await self._start(self._socket.dup(), partial(self._stream_type, loop, on_connection), fail)
             try:
                 await stopped
             finally:
@@ -102,10 +102,10 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         raise error_from_errno(errno.EBADF)
 
     async def _start(
-        self, sock: socket.socket, new_callbacks: Callable[[], StreamCallbacks], failed: Callable[[Exception], None]
+        self, sock: socket.socket, new_stream: Callable[[], AsyncioStream], failed: Callable[[Exception], None]
     ) -> Acceptor:
         """Start to accept connections from *sock*, and own it. *failed* gets the error that ends accepting."""
-        acceptor = LoopAcceptor(asyncio.get_running_loop(), new_callbacks, failed)
+        acceptor = LoopAcceptor(asyncio.get_running_loop(), new_stream, failed)
         await acceptor.start(sock, self._backlog)
         return acceptor
 

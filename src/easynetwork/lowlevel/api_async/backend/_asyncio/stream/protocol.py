@@ -1,8 +1,8 @@
-"""What the loop tells about one byte stream, and what is written to it."""
+"""The protocol of one byte stream: it stores what the event loop reports and batches what is written."""
 
 from __future__ import annotations
 
-__all__ = ["StreamCallbacks", "StreamReceiver"]
+__all__ = ["AsyncioStream", "AttachedDriver"]
 
 import asyncio
 import errno
@@ -22,25 +22,48 @@ from .shared_buffer import SharedBufferProtocol
 from .watermarks import HIGH_WATER, LOW_WATER
 
 _EMPTY: Final = BytesQueue()
-"""The queue of all who have received nothing that waits: most connections of a server, most of the time."""
+"""Shared empty queue for connections with nothing buffered. A connection gets its own when it first keeps bytes."""
 
 
-class StreamReceiver(asyncio.BaseProtocol):
-    """Who gets the bytes of a stream in the very callback that delivers them."""
+class AttachedDriver(asyncio.BaseProtocol):
+    """Takes the bytes of a stream in the callback that delivers them."""
 
     __slots__ = ()
 
     @abstractmethod
     def wake(self) -> None:
-        """Something else has come: bytes that were kept, the end of the stream."""
+        """Check `AsyncioStream` again: it has kept bytes, or the stream has ended."""
 
     @abstractmethod
     def is_waiting(self) -> bool:
-        """Whether bytes would be taken now, and not be kept for later."""
+        """Return whether the driver takes bytes now. Otherwise it keeps them for later."""
 
 
-class StreamCallbacks(WriteBatch, SharedBufferProtocol):
-    """What the loop tells about one stream, kept until a coroutine asks or a receiver takes it; and its write batch."""
+class AsyncioStream(WriteBatch, SharedBufferProtocol):
+    """The state of one stream, as reported by the event loop, and its write batch.
+
+    Received bytes are kept until a coroutine or the driver takes them. The flags have these values:
+
+    ===============  ========  =========  ====  =====  =========  =======================================
+    state            writable  closing    lost  ended  eof_sent   entered by
+    ===============  ========  =========  ====  =====  =========  =======================================
+    opening          no        no         no    no     no         the constructor
+    open             yes       no         no    no     no         `connection_made`
+    peer has ended   yes       no         no    yes    no         `eof_received` (or the driver's)
+    half-closed      no        no         no    no     yes        `write_eof`, `end_writing`
+    both have ended  no        no         no    yes    yes        both of the above, in either order
+    closing          no        yes        no    yes    unchanged  `close`, `abort`
+    lost             no        unchanged  yes   yes    unchanged  `connection_lost`
+    ===============  ========  =========  ====  =====  =========  =======================================
+
+    * *writable* is also false while the peer reads too slowly (`pause_writing`), while a Unix socket changes its
+      transport, and between a `flush` that finds the transport closing and `connection_lost`.
+    * *closing* after a loss: true if this side closed first, or has closed since.
+    * *error* is set only when the connection is lost, and stays None if the connection ended in an orderly way.
+    * *reading_paused* does not depend on the state. It is set when more than `HIGH_WATER` bytes are kept, until at most
+      `LOW_WATER` bytes are left, and while `reads_ahead` is false and the driver is busy. A Unix stream starts with
+      the flag set, and sets it to read the socket itself. `close` resets it to discard input.
+    """
 
     __slots__ = (
         "_closers",
@@ -50,6 +73,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         "_writers",
         "_wrote_alone",
         "closing",
+        "driver",
         "ended",
         "eof_sent",
         "error",
@@ -58,7 +82,6 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         "lost",
         "reading_paused",
         "received",
-        "receiver",
         "transport",
         "writable",
     )
@@ -66,36 +89,36 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     transport: asyncio.Transport
 
     reads_ahead: bool = True
-    """Whether bytes are read for a receiver that is busy, which may want those of a Unix socket with ancillary data."""
+    """Whether to read while the driver is busy. False if the driver may ask for ancillary data of a Unix socket."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], object] | None = None
+        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[AsyncioStream], object] | None = None
     ) -> None:
         self.loop = loop
         self._on_connection = on_connection
 
         self.received = _EMPTY
-        self.receiver: StreamReceiver | None = None
-        self._reader: asyncio.Future[bool] | None = None  # true: its queue has got something
-        self._queue: SupportsAppend | None = None  # takes the next chunk in its callback
+        self.driver: AttachedDriver | None = None
+        self._reader: asyncio.Future[bool] | None = None  # the receiving task; true if its queue got a chunk
+        self._queue: SupportsAppend | None = None  # takes the next chunk in the callback that delivers it
         self.reading_paused = False
         self.ended = False
-        """Nothing more will be received, for whatever reason."""
+        """Whether nothing more will be received, for any reason."""
         self.expects_input = False
-        """Whether a close has to reckon with more input, although there may be none in the socket."""
+        """Whether a close must expect more input, even if the socket holds none."""
 
         super().__init__()
         self.writable = False
-        """Whether the batch takes anything. It has room only while somebody is going to flush it in this turn."""
-        self._wrote_alone = False  # a packet has left without a batch, and the loop has not called since
-        self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # what waits to be written, in order
-        self._closers: list[asyncio.Future[None]] | None = None  # who waits until the connection is lost
+        """Whether the batch accepts data. Its `capacity` is positive only while a flush is due in this turn of the loop."""
+        self._wrote_alone = False  # whether a packet was written without a batch since the last received chunk or flush
+        self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # writes that wait, in order
+        self._closers: list[asyncio.Future[None]] | None = None  # the tasks in wait_lost()
         self.eof_sent = False
 
         self.closing = False
         self.lost = False
         self.error: Exception | None = None
-        """Why the connection was lost; None if it ended in an orderly way."""
+        """The error that ended the connection. None if it ended in an orderly way."""
 
     # --------------------------------------------------------------------------------------- called by the event loop
 
@@ -123,7 +146,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     def eof_received(self) -> bool:
         self.ended = True
         self._wake_reader()
-        return True  # a peer that half-closes still wants its answers
+        return True  # keep the sending direction open: a peer that half-closes still expects its responses
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
@@ -131,7 +154,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         self.parts.clear()
         if not self.closing:
             self._stop()
-        self.receiver = None  # so that both are freed at once, not when cycles are collected
+        self.driver = None  # breaks the reference cycle, so that both are freed without the garbage collector
         closers, self._closers = self._closers, None
         for waiter in closers or ():
             if not waiter.done():
@@ -139,13 +162,14 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
 
     def pause_writing(self) -> None:
         self.writable = False
-        self.room = 0
-        # Not at the beginning: most connections never get here. Until then, the default of all loops is as good.
+        self.capacity = 0
+        # Set here rather than in connection_made(): most connections never fill the buffer, and the loops' default
+        # high-water mark is the same.
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
 
     def resume_writing(self) -> None:
         self.writable = not (self.closing or self.lost or self.eof_sent)
-        # Those who wait come before all others, in the order in which they came.
+        # Waiting writes go before later ones, in the order of the calls.
         while self._writers and self.writable:
             waiter, data = self._writers.popleft()
             if not waiter.done():
@@ -156,7 +180,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
     # ------------------------------------------------------------------------------------------------------- reading
 
     def keep(self, data: bytes) -> None:
-        """Keep received bytes for the next call that receives."""
+        """Keep received bytes for the next call that receives. Pause reading above the high-water mark."""
         if self.received is _EMPTY:
             self.received = BytesQueue()
         self.received.append(data)
@@ -164,14 +188,14 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         if self.received.nbytes > HIGH_WATER:
             self.pause_reading()
 
-    def deliver_to(self, receiver: StreamReceiver) -> None:
-        """Has the loop call *receiver* from now on, as the protocol of the transport.
+    def attach(self, driver: AttachedDriver) -> None:
+        """Make *driver* the protocol of the transport, so that the loop calls it directly.
 
-        While the loop is reading already, uvloop stops and starts again, which takes two system calls.
+        If the transport is already reading, uvloop stops and restarts the read, which costs two system calls.
         """
         if not self.lost:
-            self.receiver = receiver
-            self.transport.set_protocol(receiver)
+            self.driver = driver
+            self.transport.set_protocol(driver)
 
     def pause_reading(self) -> None:
         if not self.reading_paused and not self.transport.is_closing():
@@ -184,38 +208,40 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
             self.transport.resume_reading()
 
     def take_received(self, size: int | None = None) -> bytes:
-        """Returns at most *size* bytes of what was received; all of it for None."""
+        """Return at most *size* received bytes, or all of them if *size* is None."""
         data = self.received.take_all() if size is None else self.received.take(size)
         if self.reading_paused and self.received.nbytes <= LOW_WATER:
             self.resume_reading()
         return data
 
     async def wait_readable(self) -> bool:
-        """Waits for received bytes. Returns false at the end of the stream.
+        """Wait for received bytes. Return false at the end of the stream.
 
-        The bytes are not taken: a cancelled call loses none.
+        The call does not take the bytes. If it is cancelled, no bytes are lost.
         """
-        while self.closing or not self.received.nbytes:
-            if self._has_ended():
-                return False
+        while True:
+            self._check_receivable()
+            if self.received.nbytes or self.ended:
+                return bool(self.received.nbytes)
             self._reader = self.loop.create_future()
             try:
                 await self._reader
             finally:
                 self._reader = None
-        return True
 
     async def receive_into(self, queue: SupportsAppend) -> bool:
-        """Appends received bytes to *queue*, in the callback that brings them. Returns false at the end of the stream.
+        """Append received bytes to *queue*, in the callback that delivers them. Return false at the end of the stream.
 
-        A cancelled call loses no bytes: they are kept, or in the queue.
+        If the call is cancelled, no bytes are lost: they are in the queue or kept for the next call.
         """
         while True:
-            if (self.ended or self._reader is not None) and self._has_ended():
-                return False
+            if self.ended or self._reader is not None:
+                self._check_receivable()
             if self.received.nbytes:
                 queue.append(self.take_received())
                 return True
+            if self.ended:
+                return False
             self._reader, self._queue = self.loop.create_future(), queue
             try:
                 if await self._reader:
@@ -223,35 +249,37 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
             finally:
                 self._reader = self._queue = None
 
-    def _has_ended(self) -> bool:
-        """Returns whether nothing more can be received. Raises why not, unless that is the end of the stream."""
+    def _check_receivable(self) -> None:
+        """Raise the error for a task that receives now.
+
+        Raises:
+            BusyResourceError: another task is receiving.
+            OSError: this side has closed the stream, or the connection was lost and no received bytes are left.
+        """
         if self._reader is not None:
             raise BusyResourceError("Another task is receiving from this transport")
         if self.closing:
             raise error_from_errno(errno.EBADF)
-        if self.received.nbytes:
-            return False
-        if self.error is not None:
+        if self.error is not None and not self.received.nbytes:
             raise self.error
-        return self.ended
 
     def _wake_reader(self) -> None:
         if self._reader is not None and not self._reader.done():
             self._reader.set_result(False)
-        if self.receiver is not None:
-            self.receiver.wake()
+        if self.driver is not None:
+            self.driver.wake()
 
     # ------------------------------------------------------------------------------------------------------- writing
 
     def write_nowait(self, data: bytes) -> bool:
-        """Takes *data* into the batch of this turn; returns false, without taking it, if one may have to wait.
+        """Add *data* to the batch of this turn. Return false, without taking it, if the caller may have to wait.
 
-        That is so for all that is above the high-water mark: what is taken counts as sent, and a close waits for that
-        only so long.
+        *data* above the high-water mark always has to wait. The caller treats accepted data as sent, but a close sends
+        it only within a time limit.
         """
         if not self.writable or len(data) > HIGH_WATER:
             return False
-        if not self.room and not self._wrote_alone:  # a question, probably: nothing more until the answer has come
+        if not self.capacity and not self._wrote_alone:  # probably a single request: write it now, without a batch
             self._wrote_alone = True
             if data:
                 self.transport.write(data)
@@ -260,22 +288,22 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         return True
 
     def _take(self, data: bytes) -> None:
-        if not self.room:
-            self.room = HIGH_WATER
+        if not self.capacity:
+            self.capacity = HIGH_WATER
             self.loop.call_soon(self.uncork)
         self.parts.append(data)
-        self.room -= len(data)
-        if self.room <= 0:
-            self.room = HIGH_WATER
+        self.capacity -= len(data)
+        if self.capacity <= 0:
+            self.capacity = HIGH_WATER
             self.flush()
 
     async def write(self, data: bytes) -> None:
-        """Takes *data* into the batch as soon as the peer has read enough, and waits until little of it is left.
+        """Add *data* to the batch once the peer has read enough. Wait while the loop's buffer is too full.
 
-        If cancelled before it is taken, nothing of it is sent; after that, all of it.
+        If the call is cancelled before *data* is in the batch, none of it is sent. Afterwards, all of it is sent.
 
         Raises:
-            OSError: nothing can be sent any more.
+            OSError: no more data can be sent.
         """
         if self.writable:
             self._take(data)
@@ -285,7 +313,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
             await self._wait_for_turn(b"")
 
     async def _wait_for_turn(self, data: bytes) -> None:
-        """Waits until *data* was taken. If there is none, until what was taken before has been sent."""
+        """Wait until *data* is in the batch. If *data* is empty, wait until the loop accepts more writes."""
         self.check_sendable()
         if self._writers is None:
             self._writers = deque()
@@ -302,7 +330,7 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
             self.check_sendable()
 
     def check_sendable(self) -> None:
-        """Raises the `OSError` for what is sent now, unless it only has to wait."""
+        """Raise an `OSError` if no data can be sent any more. Do nothing if a send only has to wait."""
         if self.error is not None:
             raise self.error
         if self.closing:
@@ -319,24 +347,24 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         self.transport.write_eof()
 
     def end_writing(self) -> None:
-        """Sends the batch, and takes no more."""
+        """Send the batch and accept no more data."""
         self.uncork()
         self.eof_sent = True
         self.writable = False
-        self.room = 0
+        self.capacity = 0
         self._refuse_writers()
 
     def uncork(self) -> None:
-        """Ends the turn of the loop in which the batch could grow."""
+        """Flush the batch, and close it until the next write."""
         self._wrote_alone = False
-        self.room = 0
+        self.capacity = 0
         if self.parts:
             self.flush()
 
     def flush(self) -> None:
-        """Gives the batch to the loop in one write.
+        """Write the batch to the loop's transport in one call.
 
-        As ``bytes``: since 3.12, asyncio keeps mutable buffers as they are.
+        The data must be ``bytes``: since Python 3.12, asyncio does not copy mutable buffers.
         """
         parts = self.parts
         if len(parts) == 1:
@@ -344,17 +372,18 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         else:
             data = b"".join(parts)
             parts.clear()
-        if self.transport.is_closing():  # uvloop raises there, asyncio is silent
-            # The connection is lost, and the loop is about to say so: a task that goes on sending has to wait for that.
+        if self.transport.is_closing():  # uvloop's write() raises here, asyncio's discards the data
+            # The connection is lost, and connection_lost() is scheduled. Make senders wait for it: a task that keeps
+            # sending without a wait would never let it run.
             self.writable = False
-            self.room = 0
+            self.capacity = 0
         elif data:
             self.transport.write(data)
 
     # ------------------------------------------------------------------------------------------------------- closing
 
     def close(self) -> None:
-        """Send what was written, then close. `connection_lost` tells the end of it."""
+        """Send the batch and the loop's buffer, then close. `connection_lost` reports the end."""
         if self.closing:
             return
         if self.parts:
@@ -364,16 +393,19 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
             self._stop()
             self.received.clear()
             self.resume_reading()
-            linger(self)
+            linger(self.loop, self.transport, self.connection_lost, eof_sent=self.eof_sent)
         else:
             self._stop()
             self.transport.close()
 
     def _must_linger(self) -> bool:
-        """Return whether the peer would lose what was sent, because there is input that nothing is going to read."""
+        """Return whether to discard input before the close. Unread input makes the system reset the connection.
+
+        The peer of a reset connection can lose data that was sent to it.
+        """
         if self.transport.is_closing():
             return False
-        if not self.transport.can_write_eof():  # TLS that is to be closed reads until the peer has closed it
+        if not self.transport.can_write_eof():  # a TLS close already reads until the peer's closing alert
             return False
         if self.expects_input or self.received.nbytes:
             return True
@@ -381,11 +413,12 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         return sock is not None and has_unread_input(sock.fileno())
 
     def abort(self) -> None:
-        """Closes now; what was written and is not sent is lost."""
+        """Close now. Written data that is not sent yet is lost."""
         self.parts.clear()
         self.closing = True
         self._stop()
-        if not self.lost:  # asyncio's transport fails if it was closed with something to send, which it has sent
+        # asyncio's abort() fails after connection_lost() if close() was called with data in the write buffer.
+        if not self.lost:
             self.transport.abort()
 
     async def wait_lost(self) -> None:
@@ -398,10 +431,10 @@ class StreamCallbacks(WriteBatch, SharedBufferProtocol):
         await waiter
 
     def _stop(self) -> None:
-        """Has nobody wait any more: nothing can be received, nothing sent."""
+        """End all waits, because no more data can be received or sent."""
         self.ended = True
         self.writable = False
-        self.room = 0
+        self.capacity = 0
         self._wake_reader()
         if self._writers:
             self._refuse_writers()

@@ -20,7 +20,7 @@ from easynetwork.lowlevel.constants import HAPPY_EYEBALLS_DELAY
 from easynetwork.lowlevel.socket import IPv6SocketAddress
 
 from .listener import AsyncioStreamListener
-from .protocol import StreamCallbacks
+from .protocol import AsyncioStream
 from .transport import AsyncioStreamTransport
 
 
@@ -71,11 +71,11 @@ async def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> Asy
     """Create a transport for *sock*, which is connected and non-blocking. The transport owns it."""
     loop = asyncio.get_running_loop()
     try:
-        _, callbacks = await loop.create_connection(partial(StreamCallbacks, loop), sock=sock)
+        _, stream = await loop.create_connection(partial(AsyncioStream, loop), sock=sock)
     except BaseException:
         sock.close()
         raise
-    return AsyncioStreamTransport(backend, callbacks)
+    return AsyncioStreamTransport(backend, stream)
 
 
 async def open_listeners(

@@ -15,7 +15,7 @@ from easynetwork.lowlevel._core.tls_engine import TLSEngine
 from .shared_buffer import SharedBufferProtocol
 
 if TYPE_CHECKING:
-    from .protocol import StreamCallbacks
+    from .protocol import AsyncioStream
 
 
 class _State(enum.Enum):
@@ -35,13 +35,12 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
     The filter is the protocol of the loop's transport and the transport of the protocol above it.
 
     Parameters:
-        callbacks: the protocol above. From the handshake on, the filter is its transport.
+        stream: the protocol above. From the handshake on, the filter is its transport.
         engine: encrypts and decrypts.
         shutdown_timeout: seconds that a close waits for the closing alert of the peer.
     """
 
     __slots__ = (
-        "_callbacks",
         "_deliver",
         "_engine",
         "_handshake",
@@ -52,21 +51,22 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         "_protocol",
         "_shutdown_timeout",
         "_state",
+        "_stream",
         "_timer",
     )
 
-    def __init__(self, callbacks: StreamCallbacks, engine: TLSEngine, shutdown_timeout: float) -> None:
-        self._callbacks = callbacks
+    def __init__(self, stream: AsyncioStream, engine: TLSEngine, shutdown_timeout: float) -> None:
+        self._stream = stream
         self._engine = engine
         self._shutdown_timeout = shutdown_timeout
-        self._lower = callbacks.transport
+        self._lower = stream.transport
         self._state = _State.HANDSHAKE
         self._handshake: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None  # the deadline of a close
         self._has_ended = False  # whether the protocol above has been told of the end of the stream
         self._is_full = False  # whether the lower transport has paused writing
         self._lacks_keys = False  # whether plaintext waits in the engine for the end of a renegotiation
-        self.set_protocol(callbacks)
+        self.set_protocol(stream)
 
     # ----------------------------------------------------------------------------------------------------- handshake
 
@@ -77,20 +77,20 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             ssl.SSLError: the handshake failed. An alert for the peer may have been written.
             OSError: the connection broke.
         """
-        callbacks = self._callbacks
-        if callbacks.closing or callbacks.lost:
-            raise callbacks.error or error_from_errno(errno.ECONNABORTED)
-        callbacks.uncork()
-        received = callbacks.take_received()
-        has_ended, callbacks.ended = callbacks.ended, False
-        callbacks.transport = self
+        stream = self._stream
+        if stream.closing or stream.lost:
+            raise stream.error or error_from_errno(errno.ECONNABORTED)
+        stream.uncork()
+        received = stream.take_received()
+        has_ended, stream.ended = stream.ended, False
+        stream.transport = self
         self._lower.set_protocol(self)
-        self._handshake = callbacks.loop.create_future()
+        self._handshake = stream.loop.create_future()
         try:
             self._shake_hands(received)
             if has_ended:
                 self.eof_received()
-            callbacks.resume_reading()
+            stream.resume_reading()
             await self._handshake
         finally:
             self._handshake = None
@@ -157,7 +157,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         engine = self._engine
         if engine.failure is not None:
             self._state = _State.CLOSED
-            self._callbacks.loop.call_soon(self._lower.abort)  # next iteration: an alert may still be unwritten
+            self._stream.loop.call_soon(self._lower.abort)  # next iteration: an alert may still be unwritten
             return
         if not self._has_ended:  # only once: more bytes may follow the closing alert
             self._has_ended = True
@@ -170,7 +170,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         exc = self._engine.failure or exc
         self._end_handshake(stream_error(exc) if exc is not None else error_from_errno(errno.ECONNABORTED))
         self._protocol.connection_lost(exc)
-        self._callbacks.transport = self._lower  # break the reference cycle, so that both are freed at once
+        self._stream.transport = self._lower  # break the reference cycle, so that both are freed at once
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -203,7 +203,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         elif engine.must_receive:
             self._lacks_keys = True
             self._protocol.pause_writing()
-            self._callbacks.resume_reading()
+            self._stream.resume_reading()
 
     def can_write_eof(self) -> bool:
         return not self._engine.standard_compatible
@@ -223,8 +223,8 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         if engine.ended or not engine.standard_compatible:
             self._lower.close()
         else:
-            self._timer = self._callbacks.loop.call_later(self._shutdown_timeout, self._lower.abort)
-            self._callbacks.resume_reading()
+            self._timer = self._stream.loop.call_later(self._shutdown_timeout, self._lower.abort)
+            self._stream.resume_reading()
 
     def abort(self) -> None:
         self._state = _State.CLOSED

@@ -1,4 +1,4 @@
-"""The coroutine-facing transport in front of the callbacks of a byte stream."""
+"""The stream transport with coroutines, on top of `AsyncioStream`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from easynetwork.lowlevel.api_async.transports._hooks import ChunkReceiver, Writ
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
 from .driver import OwnBufferDriver, SharedBufferDriver
-from .protocol import StreamCallbacks
+from .protocol import AsyncioStream
 from .tls import TLSFilter
 
 if TYPE_CHECKING:
@@ -30,47 +30,47 @@ if TYPE_CHECKING:
 
 
 class AsyncioStreamTransport(AsyncStreamTransport):
-    """The transport in front of `StreamCallbacks`.
+    """A stream transport on top of `AsyncioStream`.
 
-    It is an object of its own, which the loop does not know, so that it can be missed: dropped while open, it warns and
-    closes the connection.
+    The loop refers only to the `AsyncioStream`. A program that drops the last reference to an open transport gets a
+    `ResourceWarning`, and the connection is aborted.
     """
 
-    __slots__ = ("_backend", "_callbacks", "_close_timeout")
+    __slots__ = ("_backend", "_close_timeout", "_stream")
 
-    def __init__(self, backend: AsyncBackend, callbacks: StreamCallbacks) -> None:
+    def __init__(self, backend: AsyncBackend, stream: AsyncioStream) -> None:
         self._backend = backend
-        self._callbacks = callbacks
+        self._stream = stream
         self._close_timeout = CLOSE_TIMEOUT
 
     def __del__(self) -> None:
         try:
-            callbacks = self._callbacks
+            stream = self._stream
         except AttributeError:
             return
-        if callbacks.closing or callbacks.lost:
+        if stream.closing or stream.lost:
             return
         warnings.warn(f"unclosed transport {self!r}", ResourceWarning, stacklevel=2, source=self)
-        if not callbacks.loop.is_closed():
-            callbacks.abort()
+        if not stream.loop.is_closed():
+            stream.abort()
 
     def __repr__(self) -> str:
-        transport = getattr(getattr(self, "_callbacks", None), "transport", None)
+        transport = getattr(getattr(self, "_stream", None), "transport", None)
         return f"<{type(self).__name__} {transport!r}>"
 
     async def recv(self, bufsize: int) -> bytes:
         if bufsize <= 0:
             return await super().recv(bufsize)
-        callbacks = self._callbacks
-        if (callbacks.closing or not callbacks.received.nbytes) and not await callbacks.wait_readable():
+        stream = self._stream
+        if (stream.closing or not stream.received.nbytes) and not await stream.wait_readable():
             return b""
-        return callbacks.take_received(bufsize)
+        return stream.take_received(bufsize)
 
     def _hook_chunk_receiver(self) -> ChunkReceiver:
         return self._receive_chunk
 
     def _receive_chunk(self, queue: SupportsAppend, bufsize: int) -> Coroutine[Any, Any, bool]:
-        return self._callbacks.receive_into(queue)
+        return self._stream.receive_into(queue)
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
@@ -79,27 +79,27 @@ class AsyncioStreamTransport(AsyncStreamTransport):
             return len(data)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._callbacks.write(bytes(data))
+        await self._stream.write(bytes(data))
 
     async def send_eof(self) -> None:
-        self._callbacks.write_eof()
+        self._stream.write_eof()
 
     def is_closing(self) -> bool:
-        return self._callbacks.closing
+        return self._stream.closing
 
     async def aclose(self) -> None:
-        callbacks = self._callbacks
+        stream = self._stream
         deadline = None
         try:
             if self._close_unless_busy():
                 await asyncio.sleep(0)
-            if callbacks.lost:
+            if stream.lost:
                 return
-            if callbacks.transport.get_write_buffer_size():
-                deadline = callbacks.loop.call_later(self._close_timeout, callbacks.abort)
-            await callbacks.wait_lost()
+            if stream.transport.get_write_buffer_size():
+                deadline = stream.loop.call_later(self._close_timeout, stream.abort)
+            await stream.wait_lost()
         except BaseException:
-            callbacks.abort()
+            stream.abort()
             raise
         finally:
             if deadline is not None:
@@ -110,46 +110,46 @@ class AsyncioStreamTransport(AsyncStreamTransport):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        callbacks = self._callbacks
+        stream = self._stream
 
         def get_address(name: str) -> Any:
-            if callbacks.lost:
+            if stream.lost:
                 raise error_from_errno(errno.EBADF)
-            return callbacks.transport.get_extra_info(name)
+            return stream.transport.get_extra_info(name)
 
-        return socket_attributes(lambda: callbacks.transport.get_extra_info("socket"), get_address)
+        return socket_attributes(lambda: stream.transport.get_extra_info("socket"), get_address)
 
     def _close_unless_busy(self) -> bool:
-        """Begin to close. Return whether the next turn of the event loop completes that."""
-        callbacks = self._callbacks
-        transport = callbacks.transport
-        callbacks.close()
-        # Unless something is left to send, or TLS to be closed, the end of the connection is the next call of the loop.
-        return callbacks.lost or (transport.is_closing() and not transport.get_write_buffer_size())
+        """Start to close. Return whether the close completes in the next turn of the event loop."""
+        stream = self._stream
+        transport = stream.transport
+        stream.close()
+        # If no data is left to send and no TLS close is pending, connection_lost() is scheduled for the next turn.
+        return stream.lost or (transport.is_closing() and not transport.get_write_buffer_size())
 
     _hook_close_soon = _close_unless_busy
 
     def _hook_expect_input(self) -> None:
-        self._callbacks.expects_input = True
+        self._stream.expects_input = True
 
     def _hook_keep_names(self) -> Callable[[], tuple[Any, Any]]:
-        callbacks = self._callbacks
-        if callbacks.lost or callbacks.transport.get_extra_info("peername") is None:
-            return read_names(self)  # which fails
+        stream = self._stream
+        if stream.lost or stream.transport.get_extra_info("peername") is None:
+            return read_names(self)  # raises the error
         return self._names
 
     def _names(self) -> tuple[Any, Any]:
-        transport = self._callbacks.transport  # loops remember them
+        transport = self._stream.transport  # loops keep the addresses after a close
         return transport.get_extra_info("sockname"), transport.get_extra_info("peername")
 
     async def _hook_start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
         self._close_timeout = CLOSE_TIMEOUT + shutdown_timeout
-        await TLSFilter(self._callbacks, engine, shutdown_timeout).handshake()
+        await TLSFilter(self._stream, engine, shutdown_timeout).handshake()
         return True
 
     def _hook_write_batch(self) -> WriteBatch:
-        return self._callbacks
+        return self._stream
 
     def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
         driver_type = SharedBufferDriver if dispatcher.buffered is None else OwnBufferDriver
-        return driver_type(self, self._callbacks, dispatcher)
+        return driver_type(self, self._stream, dispatcher)

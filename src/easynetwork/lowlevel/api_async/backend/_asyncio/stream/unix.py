@@ -1,4 +1,4 @@
-"""Unix stream sockets on asyncio: transports with ancillary data, connecting, listening."""
+"""Unix stream sockets on asyncio: the transport with ancillary data, the listener, and functions to open both."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import errno
 import socket as _socket
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._core.errors import error_from_errno, raise_stream_error
+from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._sockets.ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
 from easynetwork.lowlevel.api_async.transports._hooks import receive_chunk
-from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 from .acceptor import Acceptor, SocketAcceptor
 from .listener import AsyncioStreamListener
 from .poller import poller_of
-from .protocol import StreamCallbacks
+from .protocol import AsyncioStream
 from .transport import AsyncioStreamTransport
 from .unix_loop_transport import Message, SocketTransport
-from .unix_protocol import UnixStreamCallbacks
+from .unix_protocol import AsyncioUnixStream
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -34,38 +34,34 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 
-_READS_PER_TURN: Final = 64
-"""How often one task may read what is there already, before everything else gets its turn."""
-
-
 class AsyncioUnixStreamTransport(AsyncioStreamTransport):
-    """The transport in front of `UnixStreamCallbacks`.
+    """A stream transport on top of `AsyncioUnixStream`.
 
-    Each call reads what it asks for, with or without ancillary data, which stays with its bytes in the socket until
-    then. Callbacks deliver only requests that are asked for without it; for these, a loop that reads faster than
-    Python gets the socket.
+    Each receiving call reads the socket itself, with or without ancillary data. Until then, ancillary data stays in the
+    socket with its bytes. Callbacks deliver only bytes that a handler requests without ancillary data. For these, a
+    loop that reads faster than Python code (uvloop) gets the socket.
     """
 
     __slots__ = ("_reads",)
 
-    _callbacks: UnixStreamCallbacks
+    _stream: AsyncioUnixStream
 
-    def __init__(self, backend: AsyncBackend, callbacks: UnixStreamCallbacks) -> None:
-        super().__init__(backend, callbacks)
-        self._reads = 0  # since the last time that everything else got its turn
+    def __init__(self, backend: AsyncBackend, stream: AsyncioUnixStream) -> None:
+        super().__init__(backend, stream)
+        self._reads = 0  # number of reads since the last wait
 
     async def recv(self, bufsize: int) -> bytes:
-        callbacks = self._callbacks
-        lower = callbacks.lower
-        if bufsize <= 0 or callbacks.received.nbytes or lower is None:
+        stream = self._stream
+        lower = stream.lower
+        if bufsize <= 0 or stream.received.nbytes or lower is None:
             return await super().recv(bufsize)
         data: bytes = await self._read("recv", bufsize)
         lower.is_drained = len(data) < bufsize
         return data
 
     async def _receive_chunk(self, queue: SupportsAppend, bufsize: int) -> bool:
-        lower = self._callbacks.lower
-        if lower is None or self._callbacks.received.nbytes or not lower.is_drained:
+        lower = self._stream.lower
+        if lower is None or self._stream.received.nbytes or not lower.is_drained:
             return await receive_chunk(self, queue, bufsize)
         while True:
             self._check_receivable()
@@ -77,13 +73,13 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
-            if not len(view) or self._callbacks.received.nbytes or self._callbacks.lower is None:
+            if not len(view) or self._stream.received.nbytes or self._stream.lower is None:
                 return await super().recv_into(view)
             nbytes: int = await self._read("recv_into", view)
             return nbytes
 
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
-        if bufsize <= 0 or self._callbacks.received.nbytes:
+        if bufsize <= 0 or self._stream.received.nbytes:
             return await self.recv(bufsize), []
         await self._begin_with_ancillary()
         data, ancillary_data, flags, _ = await self._read("recvmsg", bufsize, ancillary_bufsize, RECVMSG_FLAGS)
@@ -94,7 +90,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
         with memoryview(buffer).cast("B") as view:
-            if not len(view) or self._callbacks.received.nbytes:
+            if not len(view) or self._stream.received.nbytes:
                 return await self.recv_into(view), []
             await self._begin_with_ancillary()
             nbytes, ancillary_data, flags, _ = await self._read(
@@ -106,82 +102,80 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             return nbytes, ancillary_data
 
     async def _begin_with_ancillary(self) -> None:
-        callbacks = self._callbacks
-        callbacks.hands_over = False  # a handler that asks once is going to ask again
-        if callbacks.is_changing:
-            await callbacks.wait_changed()
+        stream = self._stream
+        stream.hands_over = False  # a handler that asks for ancillary data once will probably ask again
+        if stream.is_changing:
+            await stream.wait_changed()
 
     def _keep_unread(self, data: bytes) -> None:
-        """Keep bytes for the next call that receives, whose control messages are lost."""
-        self._callbacks.reads_ahead = False  # what follows may have some
-        self._callbacks.keep(data)
+        """Keep bytes for the next call that receives. Their control messages are lost."""
+        self._stream.reads_ahead = False  # later bytes may have control messages
+        self._stream.keep(data)
 
     async def _read(self, method: str, *args: Any) -> Any:
-        """Return what *method* of the socket does, as soon as there is something to read.
+        """Wait until the socket is readable, then call *method* of the socket and return its result.
 
-        Nothing is lost if it is cancelled before.
+        A cancelled call loses no data.
         """
-        self._callbacks.pause_reading()
+        self._stream.pause_reading()
         self._reads += 1
-        if self._reads >= _READS_PER_TURN:
+        if self._reads >= STEPS_PER_TURN:
             self._reads = 0
             await asyncio.sleep(0)
         while True:
             self._check_receivable()
             try:
-                return getattr(self._callbacks.sock, method)(*args)  # it may be another socket after each wait
+                return getattr(self._stream.sock, method)(*args)  # each wait may replace the socket
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
-                await self._callbacks.wait_for_bytes()
+                await self._stream.wait_for_bytes()
             except OSError as exc:
                 raise_stream_error(exc)
 
     def _check_receivable(self) -> None:
-        callbacks = self._callbacks
-        if callbacks.closing:
+        stream = self._stream
+        if stream.closing:
             raise error_from_errno(errno.EBADF)
-        if callbacks.transport.is_closing():
-            raise callbacks.error or error_from_errno(errno.ECONNABORTED)
+        if stream.transport.is_closing():
+            raise stream.error or error_from_errno(errno.ECONNABORTED)
 
     async def send_eof(self) -> None:
-        if self._callbacks.is_changing:
-            await self._callbacks.wait_changed()
+        if self._stream.is_changing:
+            await self._stream.wait_changed()
         await super().send_eof()
 
     async def send_all_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
     ) -> None:
         parts = list(iterable_of_data)
-        if 0 < SC_IOV_MAX < len(parts):
-            raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} pieces of data, more than {SC_IOV_MAX}")
-        callbacks = self._callbacks
-        if callbacks.is_changing:
-            await callbacks.wait_changed()
-        if not callbacks.writable:
-            callbacks.check_sendable()
-        if callbacks.parts:
-            callbacks.flush()
+        stream = self._stream
+        if stream.is_changing:
+            await stream.wait_changed()
+        if not stream.writable:
+            stream.check_sendable()
+        if stream.parts:
+            stream.flush()
         message = Message(parts, list(ancillary_data))
-        if callbacks.lower is None:
+        if stream.lower is None:
             await self._write_past_loop(message)
         else:
-            await callbacks.lower.write_message(message)
+            await stream.lower.write_message(message)
 
     async def _write_past_loop(self, message: Message) -> None:
-        """Sends *message* in one call, once the loop has sent what was written before."""
-        callbacks = self._callbacks
+        """Send *message* in one call, after the loop has sent all earlier writes."""
+        stream = self._stream
         while True:
-            callbacks.check_sendable()
-            if not callbacks.transport.get_write_buffer_size():
+            stream.check_sendable()
+            if not stream.transport.get_write_buffer_size():
                 try:
-                    message.send(callbacks.sock)
+                    message.send(stream.sock)
                     return
                 except (BlockingIOError, InterruptedError):
                     pass
             await self._wait_writable()
 
     async def _wait_writable(self) -> None:
-        loop, fd = self._callbacks.loop, self._callbacks.sock.fileno()
+        loop, fd = self._stream.loop, self._stream.sock.fileno()
         poller, writable = poller_of(loop), loop.create_future()
         poller.add_writer(fd, partial(_set, writable))
         try:
@@ -191,14 +185,14 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        # Those of the socket: loops remember that a peer had no name, which it may get.
-        return socket_attributes(lambda: self._callbacks.sock)
+        # Ask the socket: a peer may bind its socket to a name later, but loops keep the empty name.
+        return socket_attributes(lambda: self._stream.sock)
 
     def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
-        callbacks = self._callbacks
-        # Not a byte ahead of a handler that may want ancillary data next.
-        callbacks.reads_ahead = dispatcher.ancillary_bufsize is None
-        callbacks.hands_over = not isinstance(callbacks.loop, asyncio.SelectorEventLoop)
+        stream = self._stream
+        # Do not read ahead if the handler may ask for ancillary data next: a plain read would discard it.
+        stream.reads_ahead = dispatcher.ancillary_bufsize is None
+        stream.hands_over = not isinstance(stream.loop, asyncio.SelectorEventLoop)
         return super()._hook_driver(dispatcher)
 
 
@@ -212,27 +206,27 @@ class AsyncioUnixStreamListener(AsyncioStreamListener):
 
     __slots__ = ()
 
-    _callbacks_type = UnixStreamCallbacks
+    _stream_type = AsyncioUnixStream
     _transport_type = AsyncioUnixStreamTransport
 
     async def _start(
-        self, sock: _socket.socket, new_callbacks: Callable[[], StreamCallbacks], failed: Callable[[Exception], None]
+        self, sock: _socket.socket, new_stream: Callable[[], AsyncioStream], failed: Callable[[Exception], None]
     ) -> Acceptor:
         loop = asyncio.get_running_loop()
-        return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_callbacks()), failed)
+        return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_stream()), failed)
 
 
 def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUnixStreamTransport:
-    """Makes a transport of *sock*, connected and non-blocking, which it owns from now on."""
-    callbacks = UnixStreamCallbacks(asyncio.get_running_loop())
-    SocketTransport(callbacks.loop, sock, callbacks)
-    return AsyncioUnixStreamTransport(backend, callbacks)
+    """Return a transport that owns *sock*, a connected non-blocking socket."""
+    stream = AsyncioUnixStream(asyncio.get_running_loop())
+    SocketTransport(stream.loop, sock, stream)
+    return AsyncioUnixStreamTransport(backend, stream)
 
 
 async def connect(
     backend: AsyncBackend, path: str | bytes, local_path: str | bytes | None
 ) -> AsyncioUnixStreamTransport:
-    """Connects to *path*. See `AsyncBackend.create_unix_stream_connection`."""
+    """Connect to *path*. See `AsyncBackend.create_unix_stream_connection`."""
     sock = await open_connected_socket(backend, _socket.SOCK_STREAM, path, local_path)
     try:
         return wrap_stream_socket(backend, sock)
@@ -244,6 +238,6 @@ async def connect(
 async def open_listener(
     backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None
 ) -> AsyncioUnixStreamListener:
-    """Opens a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
+    """Open a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
     sock = await open_listening_socket(backend, path, backlog, mode)
     return AsyncioUnixStreamListener(backend, sock, backlog)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import error_from_errno, stream_error
+from easynetwork.lowlevel._sockets.ancillary import send_message
 
 from .poller import poller_of
 from .watermarks import HIGH_WATER, LOW_WATER
@@ -20,7 +21,7 @@ from .watermarks import HIGH_WATER, LOW_WATER
 if TYPE_CHECKING:
     from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
 
-    from .protocol import StreamCallbacks
+    from .protocol import AsyncioStream
 
 _WOULD_BLOCK: Final = (BlockingIOError, InterruptedError)
 
@@ -34,13 +35,12 @@ class SocketTransport(asyncio.Transport):
     Parameters:
         loop: the event loop.
         sock: a connected socket.
-        callbacks: the first protocol. Its `end_writing` is called when the peer accepts no more bytes.
+        stream: the first protocol. Its `end_writing` is called when the peer accepts no more bytes.
     """
 
     __slots__ = (
         "_buffered",
         "_bufsize",
-        "_callbacks",
         "_closing",
         "_end_due",
         "_eof_due",
@@ -58,19 +58,20 @@ class SocketTransport(asyncio.Transport):
         "_send",
         "_sock",
         "_spurious_calls",
+        "_stream",
         "_watching",
         "_writing_paused",
         "is_drained",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sock: _socket.socket, callbacks: StreamCallbacks) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: _socket.socket, stream: AsyncioStream) -> None:
         self._loop = loop
         self._poller = poller_of(loop)
         self._sock = sock
         self._fd = sock.fileno()
         self._recv = sock.recv
         self._send = sock.send
-        self._callbacks = callbacks
+        self._stream = stream
         self._closing = False
         self._end_due = False  # connection_lost() has been called or scheduled
 
@@ -89,9 +90,9 @@ class SocketTransport(asyncio.Transport):
         self._eof_due = False
         self.set_write_buffer_limits()
 
-        callbacks.reading_paused = True
-        self.set_protocol(callbacks)
-        callbacks.connection_made(self)
+        stream.reading_paused = True
+        self.set_protocol(stream)
+        stream.connection_made(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._sock!r}>"
@@ -172,10 +173,10 @@ class SocketTransport(asyncio.Transport):
             self._poller.remove_reader(self._fd)
 
     def _readable(self) -> None:
-        if not (self._callbacks.reads_ahead or self._callbacks.closing):
-            receiver = self._callbacks.receiver
-            if receiver is None or not receiver.is_waiting():
-                self._callbacks.pause_reading()
+        if not (self._stream.reads_ahead or self._stream.closing):
+            driver = self._stream.driver
+            if driver is None or not driver.is_waiting():
+                self._stream.pause_reading()
         if not self._reading:
             self._serve_reader()
             return
@@ -315,7 +316,7 @@ class SocketTransport(asyncio.Transport):
         """End the sending direction, because the peer accepts no more bytes. Received data can still be read."""
         self._drop_outgoing(error_from_errno(errno.EPIPE))
         self._eof_due = True
-        self._callbacks.end_writing()
+        self._stream.end_writing()
 
     def _drop_outgoing(self, exc: Exception) -> None:
         outgoing, self._outgoing = self._outgoing, None
@@ -410,9 +411,7 @@ class Message:
         return self._size
 
     def send(self, sock: _socket.socket) -> None:
-        sent = sock.sendmsg(self._parts, self._ancillary_data)
-        if sent < self._size:
-            raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {self._size} bytes fit in one call")
+        send_message(sock, self._parts, self._ancillary_data)
 
     def settle(self, sock: _socket.socket) -> int:
         """Send the message and complete its future with the outcome. Return its size.

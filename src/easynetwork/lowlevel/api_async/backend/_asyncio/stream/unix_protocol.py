@@ -1,8 +1,8 @@
-"""What the loop tells about one Unix stream, whose transport changes while it is served."""
+"""The protocol of one Unix stream, which moves between two transports."""
 
 from __future__ import annotations
 
-__all__ = ["UnixStreamCallbacks"]
+__all__ = ["AsyncioUnixStream"]
 
 import asyncio
 import socket as _socket
@@ -12,31 +12,31 @@ from easynetwork.exceptions import BusyResourceError
 
 from .acceptor import run_detached
 from .poller import poller_of
-from .protocol import StreamCallbacks
+from .protocol import AsyncioStream
 from .unix_loop_transport import SocketTransport
 
 
-class UnixStreamCallbacks(StreamCallbacks):
-    """The callbacks of a Unix stream, which begins on a `SocketTransport`.
+class AsyncioUnixStream(AsyncioStream):
+    """The callbacks of a Unix stream, which starts on a `SocketTransport`.
 
-    The loop's own transport reads faster, but drops the control messages of what it reads. So it gets the socket only
-    when a receiver asks for plain bytes, and reads only while one does.
+    The loop's own transport reads faster, but drops the control messages of the bytes. Therefore it gets the socket
+    only when a driver asks for plain bytes, and reads only while a driver asks for them.
     """
 
     __slots__ = ("_change", "_closes_after_change", "hands_over", "lower", "reads_ahead", "sock")
 
     lower: SocketTransport | None
-    """None once the loop has the socket."""
+    """The `SocketTransport`; None while the loop has the socket."""
     sock: _socket.socket
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[StreamCallbacks], object] | None = None
+        self, loop: asyncio.AbstractEventLoop, on_connection: Callable[[AsyncioStream], object] | None = None
     ) -> None:
         super().__init__(loop, on_connection)
         self.reads_ahead = True
         self.hands_over = False
-        """Whether the loop gets the socket as soon as plain bytes are asked for."""
-        self._change: asyncio.Future[None] | None = None  # while the loop makes its transport
+        """Whether the loop gets the socket when a driver asks for plain bytes."""
+        self._change: asyncio.Future[None] | None = None  # set while the loop creates its transport
         self._closes_after_change = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -48,9 +48,11 @@ class UnixStreamCallbacks(StreamCallbacks):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.lower is None and self.reading_paused and (lower := self._take_back()) is not None:
-            # The peer takes no more bytes. What it has sent is still in the socket, since reading was paused.
+            # A write failed: the peer accepts no more bytes. Reading was paused, so the peer's bytes are still in the
+            # socket.
             lower.refuse_writing()
-            if self.receiver is not None and self.receiver.is_waiting():  # it could not resume what was about to close
+            # A waiting driver could not resume the loop's transport, because that was already closing.
+            if self.driver is not None and self.driver.is_waiting():
                 self.resume_reading()
         else:
             super().connection_lost(exc)
@@ -70,11 +72,11 @@ class UnixStreamCallbacks(StreamCallbacks):
             super().resume_reading()
 
     async def wait_for_bytes(self) -> None:
-        """Wait until the socket has something to read, or the connection ends. Reading must be paused.
+        """Wait until the socket is readable or the connection ends. Reading must be paused.
 
         Raises:
-            BusyResourceError: another task is waiting.
-            OSError: there are no file descriptors left.
+            BusyResourceError: another task is already waiting.
+            OSError: no file descriptors are left.
         """
         if self.lower is not None:
             await self.lower.wait_readable()
@@ -82,7 +84,7 @@ class UnixStreamCallbacks(StreamCallbacks):
         if self._reader is not None:
             raise BusyResourceError("Another task is receiving from this transport")
         poller = poller_of(self.loop)
-        # A duplicate: uvloop refuses to watch the descriptor of a transport, and closes it at any time.
+        # Watch a duplicate: uvloop refuses to watch the descriptor of a transport, and may close it at any time.
         with self.sock.dup() as duplicate:
             self._reader = self.loop.create_future()
             poller.add_reader(duplicate.fileno(), self._wake_reader)
@@ -95,7 +97,8 @@ class UnixStreamCallbacks(StreamCallbacks):
     # ------------------------------------------------------------------------------------------------------- writing
 
     def write_nowait(self, data: bytes) -> bool:
-        # If the peer has gone, which a Unix socket tells at once, the error is raised where packets are sent slowly.
+        # A write to a Unix socket fails at once if the peer has closed it. `eof_sent` is set then. Return false, so
+        # that the caller awaits `write`, which raises the error.
         return super().write_nowait(data) and not self.eof_sent
 
     async def write(self, data: bytes) -> None:
@@ -108,20 +111,37 @@ class UnixStreamCallbacks(StreamCallbacks):
     # --------------------------------------------------------------------------------------- changing the transport
 
     def _hand_over(self) -> bool:
-        """Give the socket to the loop, which reads it from the next turn on. Packets sent meanwhile wait.
+        """Give the socket to the loop, which reads it from the next turn on. Packets sent until then wait.
 
-        Return whether that was possible: not while bytes wait to be sent.
+        Return false if that is not possible: the loop already has the socket, bytes wait to be sent, this side has
+        closed, or the sending direction has ended.
         """
         if self.lower is None or self.closing:
             return False
-        self.uncork()  # or the batch would be lost
+        self.uncork()  # otherwise the batch would be lost
         if (sock := self.lower.detach()) is None:
             return False
         self.lower = None
         self.writable = self.reading_paused = False
         self._change = self.loop.create_future()
-        run_detached(self.loop.connect_accepted_socket(lambda: self, sock))
+        run_detached(self.loop.connect_accepted_socket(lambda: self, sock), self._fail_change)
         return True
+
+    def _fail_change(self, exc: Exception) -> None:
+        """Return the socket to a `SocketTransport`, because the loop failed to create a transport for it."""
+        if self._change is None:
+            return
+        change, self._change = self._change, None
+        self.hands_over = False
+        if self.sock.fileno() >= 0:
+            SocketTransport(self.loop, self.sock, self)
+            if self.driver is not None:
+                self.attach(self.driver)
+                self.resume_reading()
+            self.resume_writing()
+        else:  # the loop has closed the socket
+            super().connection_lost(exc)
+        change.set_result(None)
 
     def _end_change(self, transport: asyncio.Transport) -> None:
         assert self._change is not None
@@ -133,17 +153,18 @@ class UnixStreamCallbacks(StreamCallbacks):
             transport.abort()
         else:
             super().connection_made(transport)
-            if self.receiver is not None:
-                self.deliver_to(self.receiver)
+            if self.driver is not None:
+                self.attach(self.driver)
             if self.reading_paused and not self.closing:
-                self.abort()  # rather than lose what is read: uvloop begins to read behind this callback in any case
+                # uvloop starts to read after this callback in any case. Abort rather than lose control messages.
+                self.abort()
         self.resume_writing()
         change.set_result(None)
 
     def _take_back(self) -> SocketTransport | None:
-        """Go on with a duplicate of the socket, which the loop is going to close.
+        """Return a new `SocketTransport` with a duplicate of the socket, because the loop will close the original.
 
-        Return what watches it; None if the connection is being closed, or there are no file descriptors left.
+        Return None if the connection is closing or no file descriptors are left.
         """
         if self.closing:
             return None
@@ -153,8 +174,8 @@ class UnixStreamCallbacks(StreamCallbacks):
             return None
         self.hands_over = False
         lower = SocketTransport(self.loop, sock, self)
-        if self.receiver is not None:
-            self.deliver_to(self.receiver)
+        if self.driver is not None:
+            self.attach(self.driver)
         return lower
 
     # ------------------------------------------------------------------------------------------------------- closing
@@ -163,7 +184,7 @@ class UnixStreamCallbacks(StreamCallbacks):
         if self._change is None or self.closing:
             super().close()
             return
-        # The loop has the socket, and has not made a transport yet that could be closed.
+        # The loop has the socket, but has not created a transport to close yet. _close_changed() closes it.
         self._closes_after_change = self.closing = True
         self._stop()
         self._change.add_done_callback(self._close_changed)
@@ -179,10 +200,10 @@ class UnixStreamCallbacks(StreamCallbacks):
 
     @property
     def is_changing(self) -> bool:
-        """Whether the socket is on its way to the loop."""
+        """Whether the loop is creating a transport for the socket."""
         return self._change is not None
 
     async def wait_changed(self) -> None:
-        """Wait until it is known which transport has the socket."""
+        """Wait until the loop has created its transport or failed to."""
         if self._change is not None:
             await asyncio.shield(self._change)

@@ -1,9 +1,9 @@
 """Coroutines that callbacks of the event loop step on behalf of a task.
 
 The task is the *carrier* of the coroutine. It is parked while the coroutine waits for the network. The callback that
-brings what the coroutine waits for resumes it directly, as the carrier would: with the same current task and the same
-context. The callback wakes the carrier only if a handler suspends or fails. From there on, the carrier goes on as an
-ordinary task. See "Extending asyncio" in Python's documentation.
+delivers the data resumes the coroutine directly, as the carrier would: with the same current task and the same context.
+The callback wakes the carrier only if a handler suspends or fails. Then the carrier continues as an ordinary task.
+"Extending asyncio" in Python's documentation describes the functions that set the current task.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ class _State(enum.Enum):
     PARKED = "the carrier waits for a callback"
 
 
-# A constant: looking up a member of an enumeration costs as much as a function call.
+# A module constant, because looking up an enum member takes as long as a function call.
 PARKED: Final = _State.PARKED
 
 
 class Steppable(Waiter):
-    """Base of a coroutine that both a carrier and callbacks step. The parked carrier waits for this object.
+    """Base class of a coroutine that both a carrier and callbacks step. The parked carrier waits for this object.
 
     Subclasses define how to start and resume the coroutine. Their methods return what the carrier does next: `PARKED`,
-    a coroutine to await, or what an event loop expects of a task (a future, or None for one turn of the loop).
+    a coroutine to await, or an object that a task yields to the event loop (a future, or None for one turn of the
+    loop).
     """
 
     __slots__ = ("_armed_for", "_failure", "_suspended", "_task", "_timer")
@@ -43,10 +44,11 @@ class Steppable(Waiter):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
-        # What a callback leaves for the carrier:
-        self._suspended: Any = PARKED  # what the coroutine has yielded, unless that was for the callback
-        self._failure: BaseException | None = None  # how the coroutine ended: StopIteration if it returned
-        self._timer: asyncio.Handle | None = None  # due at the deadline or before
+        # Set by a callback for the carrier:
+        self._suspended: Any = PARKED  # the yielded object that the callback could not handle; PARKED if none
+        self._failure: BaseException | None = None  # what ended the coroutine: an error, or StopIteration
+
+        self._timer: asyncio.Handle | None = None  # due at the deadline or earlier
 
     # ------------------------------------------------------------------------------------------------- in the carrier
 
@@ -77,7 +79,7 @@ class Steppable(Waiter):
                     else:
                         answer = yield state
                 except GeneratorExit:
-                    raise  # the coroutine is closed together with this one, in its own frame
+                    raise  # the coroutine is closed together with this one, in its own frame: see closes_coroutine()
                 except BaseException as exc:
                     state = self._throw(exc)
                 else:
@@ -97,7 +99,7 @@ class Steppable(Waiter):
 
     @abstractmethod
     def _look(self) -> Any:
-        """See what has come for the coroutine, which is parked. Raise `StopIteration` if it returns."""
+        """Check whether the parked coroutine can be resumed, and resume it. Raise `StopIteration` if it returns."""
         raise NotImplementedError
 
     @abstractmethod
@@ -112,24 +114,28 @@ class Steppable(Waiter):
 
     @abstractmethod
     def _settle(self, yielded: Any) -> Any:
-        """Return what to do about what the coroutine has *yielded*. Raise `StopIteration` if it returns meanwhile."""
+        """Return what the carrier does next, given the object that the coroutine *yielded*.
+
+        Raise `StopIteration` if the coroutine returns in the meantime.
+        """
         raise NotImplementedError
 
     def _unpark(self) -> Any:
-        """Go on with what a callback has left."""
+        """Continue with the result of the last callback."""
         if self._failure is not None:
             failure, self._failure = self._failure, None
             try:
                 raise failure
             finally:
-                del failure  # no cycle of an exception and its own traceback
+                del failure  # avoid a reference cycle with the traceback
         suspended, self._suspended = self._suspended, PARKED
         return self._look() if suspended is PARKED else self._settle(suspended)
 
     def _unpark_cancelled(self, exc: asyncio.CancelledError) -> Any:
-        """Do what `asyncio.Task.cancel` does: cancel what the coroutine waits for, if it can be cancelled."""
+        """Do what `asyncio.Task.cancel` does: cancel the future that the coroutine awaits, or throw *exc* into it."""
         if self._failure is not None:
-            # The coroutine has ended before: that comes first. The request stays in force for the next await.
+            # The coroutine ended before the cancellation, so its outcome comes first. Request the cancellation again,
+            # for the next await.
             self._task.uncancel()
             self._task.cancel(*exc.args)
             return self._unpark()
@@ -143,31 +149,31 @@ class Steppable(Waiter):
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
     def is_parked(self) -> bool:
-        """Return whether a callback may step the coroutine. Otherwise the carrier runs, or is about to."""
+        """Return whether a callback may step the coroutine. If not, the carrier is running or about to run."""
         return self._wakeup is not None
 
     # ------------------------------------------------------------------------------------------------------- time-outs
 
     def _begin_timeout(self, timeout: float) -> float:
-        """Call `_time_out` in *timeout* seconds. Return the deadline, which `_get_deadline` is to return."""
+        """Call `_time_out` in *timeout* seconds. Return the deadline, which the caller stores for `_get_deadline`."""
         deadline = self._loop.time() + timeout
         self._arm_timer(deadline, is_due=timeout <= 0)
         return deadline
 
     @abstractmethod
     def _get_deadline(self) -> float | None:
-        """Return when the current wait ends; None if it has no end."""
+        """Return the deadline of the current wait, on the clock of the loop. None means no limit."""
         raise NotImplementedError
 
     @abstractmethod
     def _time_out(self) -> None:
-        """Resume the coroutine because its time is over, if it still waits for the network."""
+        """Resume the coroutine after its timeout, if it still waits for the network."""
         raise NotImplementedError
 
     def _arm_timer(self, deadline: float, *, is_due: bool = False) -> None:
         if self._timer is not None:
             if self._armed_for <= deadline and not is_due:
-                return  # when it is due it is armed again: cheaper than a new timer for each packet
+                return  # _check_deadline() arms it again, which is cheaper than a new timer for each packet
             self._timer.cancel()
         self._armed_for = deadline
         if is_due:
@@ -176,7 +182,7 @@ class Steppable(Waiter):
             self._timer = self._loop.call_at(deadline, self._check_deadline)
 
     def _wait_another_turn(self) -> None:
-        # The loop looks at the socket in between: bytes that have arrived are not late.
+        # The loop polls the socket before the next turn. Bytes that have already arrived are not late.
         self._timer = self._loop.call_soon(self._check_deadline)
 
     def _check_deadline(self) -> None:

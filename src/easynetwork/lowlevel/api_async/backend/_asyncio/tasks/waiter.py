@@ -1,4 +1,4 @@
-"""What a task waits for in the place of a future, so that a callback of the loop can resume it at once."""
+"""A replacement for a future. A callback of the event loop can use it to resume the waiting task at once."""
 
 from __future__ import annotations
 
@@ -14,42 +14,44 @@ if TYPE_CHECKING:
 
 
 class Waiter:
-    """A future (`asyncio.isfuture`) of one task, for any number of waits. What has come is told elsewhere.
+    """A reusable future for one task. It carries no result. `asyncio.isfuture` accepts it.
 
-    A callback of the loop can wake the task without another turn of the loop in between. For a mere wait, futures of
-    asyncio are faster: they are written in C.
+    A callback of the loop can resume the task in the same turn of the loop. If that is not needed, asyncio's futures
+    are faster, because they are written in C.
     """
 
     __slots__ = ("_asyncio_future_blocking", "_cancellation", "_context", "_loop", "_wakeup")
 
     _asyncio_future_blocking: bool
     _context: contextvars.Context
-    """That of the task, once it has waited."""
+    """The context of the task. Set when the task first waits."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._wakeup: Callable[[Any], object] | None = None  # wakes the task; None unless it waits
-        self._cancellation: tuple[object, ...] | None = None  # the arguments of one that is about to be raised
+        self._wakeup: Callable[[Any], object] | None = None  # wakes the task; None unless the task waits
+        self._cancellation: tuple[object, ...] | None = None  # the arguments of a CancelledError that `result` raises
 
     # --------------------------------------------------------------------------------------------------- in the task
 
     def renew(self) -> Self:
-        """Returns what a coroutine has to yield to wait once more. After that, it has to ask for the `result`."""
+        """Return the object that a coroutine yields to wait once more. The coroutine must call `result` afterwards."""
         self._asyncio_future_blocking = True
-        self._wakeup = _wake_nobody  # until somebody listens
+        self._wakeup = _wake_nobody  # until the task adds its callback
         return self
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
     def wake(self) -> None:
-        """Resumes the task, if it waits, in the next turn of the loop."""
+        """Resume the task in the next turn of the loop, if the task waits."""
         wakeup, self._wakeup = self._wakeup, None
         if wakeup is not None:
             self._loop.call_soon(wakeup, self, context=self._context)
 
     def wake_now(self) -> None:
-        """Like `wake`, but at once, if no other task is running. To be the last thing that a callback of the loop does:
-        all can have come to its end when this returns."""
+        """Resume the task at once if no other task is running; otherwise do what `wake` does.
+
+        A callback of the loop must call this last: the task may have ended when it returns.
+        """
         if self._wakeup is None or asyncio.current_task(self._loop) is not None:
             self.wake()
             return
@@ -57,9 +59,11 @@ class Waiter:
         try:
             self._context.run(wakeup, self)
         except BaseException as exc:  # KeyboardInterrupt, SystemExit
-            self._loop.call_soon(_raise, exc)  # ends the loop; in a callback of a transport, it would not
+            # Raised in a callback of its own, the exception ends the loop. Raised in a callback of a transport, it
+            # would not.
+            self._loop.call_soon(_raise, exc)
 
-    # ------------------------------------------------------ what the task, or `ignore_cancellation`, asks of a future
+    # ---------------------------------------------- the methods of a future that tasks and `ignore_cancellation` call
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
         return self._loop
@@ -80,7 +84,7 @@ class Waiter:
         return self._wakeup is None
 
     def result(self) -> None:
-        """Raises a cancellation, once."""
+        """Raise the pending `asyncio.CancelledError`, once."""
         arguments, self._cancellation = self._cancellation, None
         if arguments is not None:
             raise asyncio.CancelledError(*arguments)

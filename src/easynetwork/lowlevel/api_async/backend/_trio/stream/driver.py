@@ -1,4 +1,4 @@
-"""The pulling driver, with the answers of a handler sent in one piece."""
+"""The pulling driver for trio. It sends the packets of each step in one write."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class BatchingDriver(PullingDriver):
-    """Sends what a handler has sent whenever the dispatcher requires something.
+    """Collects the packets that a handler sends during one step of the dispatcher, and sends them after the step.
 
-    No other task runs during a step: none of them sees the open batch.
+    No other task runs during a step, so no other task uses the open batch.
     """
 
     __slots__ = ("_writer",)
@@ -32,7 +32,8 @@ class BatchingDriver(PullingDriver):
         super().__init__(transport, dispatcher)
         self._writer = writer
 
-    # KeyboardInterrupt between the wait of the dispatcher and the one that trio sees would tear the two apart.
+    # A KeyboardInterrupt between a yield of the dispatcher and the yield that trio sees would interrupt the driver
+    # alone, while the dispatcher still waits.
     run = trio.lowlevel.enable_ki_protection(PullingDriver.run)
 
     def _step(self, resume: Callable[[Any], Any], answer: Any) -> Any:

@@ -15,9 +15,9 @@ import trio
 
 from easynetwork.lowlevel._core.errors import error_from_errno, raise_stream_error, stream_error
 from easynetwork.lowlevel._resource_guard import ResourceGuard
+from easynetwork.lowlevel._sockets.ancillary import send_message
 from easynetwork.lowlevel.api_async.backend._trio.sockets import call_when_writable, wait_writable
 from easynetwork.lowlevel.api_async.transports._hooks import WriteBatch
-from easynetwork.lowlevel.constants import SC_IOV_MAX
 
 _T = TypeVar("_T")
 
@@ -49,12 +49,12 @@ class StreamWriter(WriteBatch):
         """Let the batch grow until `uncork`. The caller must not wait in between."""
         self._corked = True
         if self._can_send():
-            self.room = _BATCH_SIZE
+            self.capacity = _BATCH_SIZE
 
     def uncork(self) -> None:
         """Send the batch, and send later writes at once."""
         self._corked = False
-        self.room = 0
+        self.capacity = 0
         if self.parts:
             self.flush()
 
@@ -63,8 +63,8 @@ class StreamWriter(WriteBatch):
         if not self._can_send() or len(data) > _BATCH_SIZE:
             return False
         self.parts.append(data)
-        self.room -= len(data)
-        if self.room <= 0:
+        self.capacity -= len(data)
+        if self.capacity <= 0:
             self.flush()
         return self.error is None
 
@@ -76,7 +76,7 @@ class StreamWriter(WriteBatch):
         parts = self.parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
-        self.room = _BATCH_SIZE if self._corked else 0
+        self.capacity = _BATCH_SIZE if self._corked else 0
         if not data or self.error is not None:
             return
         try:
@@ -85,10 +85,10 @@ class StreamWriter(WriteBatch):
             sent = 0
         except OSError as exc:
             self.error = stream_error(exc)
-            self.room = 0
+            self.capacity = 0
             return
         if sent < len(data):
-            self.room = 0
+            self.capacity = 0
             self._drained = trio.Event()
             trio.lowlevel.spawn_system_task(self._drain, memoryview(data)[sent:], self._drained)
 
@@ -128,13 +128,8 @@ class StreamWriter(WriteBatch):
             OSError: the connection is closed, broken or ended; or ``EMSGSIZE`` if there are too many parts, or only
                 some of the bytes fit in one call.
         """
-        if 0 < SC_IOV_MAX < len(parts):
-            raise error_from_errno(errno.EMSGSIZE, f"{len(parts)} pieces of data, more than {SC_IOV_MAX}")
-        send = partial(self._socket.sendmsg, parts, ancillary_data)
-        sent = await self._send_alone(partial(call_when_writable, self._socket, send))
-        size = sum(memoryview(part).nbytes for part in parts)
-        if sent < size:
-            raise error_from_errno(errno.EMSGSIZE, f"only {sent} of {size} bytes fit in one call")
+        send = partial(send_message, self._socket, parts, ancillary_data)
+        await self._send_alone(partial(call_when_writable, self._socket, send))
 
     async def _send_alone(self, send: Callable[[], Awaitable[_T]]) -> _T:
         self._guard.check()

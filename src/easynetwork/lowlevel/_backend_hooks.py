@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from easynetwork.lowlevel._hooks import find_hook
 
 if TYPE_CHECKING:
-    from .abc import AsyncBackend
+    from .api_async.backend.abc import AsyncBackend
 
 
 def cancellation_detector(backend: AsyncBackend) -> Callable[[BaseException], bool]:
