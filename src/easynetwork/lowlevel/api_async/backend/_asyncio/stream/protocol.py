@@ -109,7 +109,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
 
         super().__init__()
         self.writable = False
-        """Whether the batch accepts data. Its `capacity` is positive only while a flush is due in this turn of the loop."""
+        """Whether the batch accepts data. `capacity` is positive only while a flush is due in this turn of the loop."""
         self._wrote_alone = False  # whether a packet was written without a batch since the last received chunk or flush
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # writes that wait, in order
         self._closers: list[asyncio.Future[None]] | None = None  # the tasks in wait_lost()
