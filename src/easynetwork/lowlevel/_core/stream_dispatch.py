@@ -118,7 +118,7 @@ class StreamDispatcher(Generic[_T_Request]):
         decode_single = decoder.take_single
         requests: Iterator[_T_Request] | None = self._requests  # requests that an earlier call decoded
         is_drained = False  # whether the decoder returns no request until it gets new bytes
-        last_yielded, first_wait = None, BYTES  # the last object that the generator yielded, and its requirement
+        last_yielded, first_wait = None, BYTES  # the last valid object that was yielded, and its requirement
         steps = 0  # number of steps since the last TURN
         agen: Any = None
         asend: Any = None
