@@ -84,6 +84,14 @@ def test_request_is_answered_in_the_callback_that_delivers_it(loop: ManualLoop, 
         assert loop.ready == []
 
 
+def test_driver_waits_from_the_turn_in_which_its_carrier_starts(loop: ManualLoop, kind: str) -> None:
+    connection = Connection(loop, kind, echo, starts=False)
+    carrier = loop.create_task(connection.run())
+    loop.turn()
+    assert connection.driver.is_waiting()
+    assert not carrier.done()
+
+
 def test_request_in_pieces_is_answered_with_its_last_piece(loop: ManualLoop, kind: str) -> None:
     connection = Connection(loop, kind, echo)
     for piece in [b"a", b"b", b"c\nd"]:
@@ -245,10 +253,18 @@ def test_flood_gives_other_callbacks_their_turn(loop: ManualLoop, kind: str) -> 
         seen.append(len(connection.handled))
         assert len(seen) < 50
     steps = [after - before for before, after in itertools.pairwise(seen)]
-    assert max(steps) <= 2 * STEPS_PER_TURN
+    assert steps[0] <= 2 * STEPS_PER_TURN
+    assert max(steps[1:]) <= STEPS_PER_TURN
     assert connection.handled == numbers(1000)
     assert b"".join(connection.transport.written) == lines(1000)
     assert len(connection.transport.written) <= len(steps)
+
+
+def test_small_flood_is_handled_in_its_callback(loop: ManualLoop, kind: str) -> None:
+    connection = Connection(loop, kind, echo, max_recv_size=10_000)
+    connection.transport.receive(lines(STEPS_PER_TURN + 10))
+    assert connection.handled == numbers(STEPS_PER_TURN + 10)
+    assert loop.ready == []
 
 
 def test_flood_in_the_carrier_gives_other_callbacks_their_turn(loop: ManualLoop, kind: str) -> None:
@@ -294,6 +310,40 @@ def test_wake_up_during_a_turn_changes_nothing(loop: ManualLoop, kind: str) -> N
     assert connection.handled == numbers(300)
     connection.transport.receive(lines(1, 300))
     assert connection.handled == numbers(301)
+
+
+def test_handler_may_let_the_loop_turn_right_after_a_turn(loop: ManualLoop, kind: str) -> None:
+    suspends = False
+
+    async def handler(connection: Connection) -> Requests:
+        while True:
+            connection.handled.append((yield None))
+            if suspends:
+                await asyncio.sleep(0)
+
+    connection = in_a_turn(loop, kind, handler)
+    suspends = True
+    loop.settle()
+    assert connection.handled == numbers(300)
+
+
+def test_handler_that_cancels_itself_before_a_turn_goes_on_after_it(loop: ManualLoop, kind: str) -> None:
+    async def handler(connection: Connection) -> Requests:
+        while True:
+            try:
+                request = yield None
+            except asyncio.CancelledError:
+                continue
+            connection.handled.append(request)
+            if request == "0":
+                connection.carrier.cancel()
+
+    connection = in_a_turn(loop, kind, handler)
+    loop.settle()
+    connection.transport.receive(lines(1, 300))
+    connection.transport.end()
+    assert connection.handled == numbers(301)
+    assert connection.carrier.result() is DISCONNECTED
 
 
 def test_cancellation_in_a_turn_ends_the_carrier(loop: ManualLoop, kind: str) -> None:
@@ -409,7 +459,6 @@ def test_close_drops_what_was_received_and_raises_nothing(loop: ManualLoop, kind
     connection = Connection(loop, kind, handler)
     connection.transport.receive(b"a\n")
     connection.transport.receive(b"b\n")
-    connection.dispatcher.stop()
     loop.call(connection.stream.abort)
     connection.transport.lose(error)
     gate.set_result(None)
@@ -503,6 +552,19 @@ def test_bytes_that_drip_in_do_not_move_the_deadline(loop: ManualLoop, kind: str
     assert connection.handled == ["too late", "xxxy"]
 
 
+def test_bytes_that_drip_in_through_the_carrier_keep_the_timer(loop: ManualLoop, kind: str) -> None:
+    connection = Connection(loop, kind, impatient)
+
+    async def deliver() -> None:
+        connection.transport._read(b"x")
+
+    loop.create_task(deliver()).add_done_callback(lambda task: task.result())
+    loop.turn(2)
+    assert connection.driver.is_waiting()
+    assert loop.ready == []
+    assert loop.timers == [1]
+
+
 def test_drip_of_many_pieces_gives_turns_and_keeps_the_deadline(loop: ManualLoop, kind: str) -> None:
     connection = Connection(loop, kind, impatient)
     for _ in range(5 * STEPS_PER_TURN):
@@ -547,6 +609,23 @@ def test_deadline_that_passes_before_a_woken_carrier_runs_is_not_lost(loop: Manu
     assert loop.timers == []
     loop.settle()
     assert connection.handled == ["too late"]
+
+
+def test_timer_that_is_early_before_a_woken_carrier_runs_is_armed_again(loop: ManualLoop, kind: str) -> None:
+    connection = Connection(loop, kind, impatient)
+    loop.advance(0.5)
+    connection.transport.receive(b"a\n")
+
+    async def deliver() -> None:
+        connection.transport._read(b"part")
+
+    task = loop.create_task(deliver())
+    loop.advance(0.5)
+    assert task.done()
+    assert connection.handled == ["a"]
+    assert loop.timers == [0.5]
+    loop.advance(0.5)
+    assert connection.handled == ["a", "too late"]
 
 
 def test_timeout_does_not_end_a_turn(loop: ManualLoop, kind: str) -> None:
