@@ -158,6 +158,34 @@ def test_run_may_be_repeated_and_goes_on_where_it_has_ended(loop: ManualLoop, ki
     assert connection.handled == [*"abcdef"]
 
 
+def test_nothing_of_a_run_that_ended_in_a_callback_is_left_for_the_next_one(loop: ManualLoop, kind: str) -> None:
+    async def one(connection: Connection) -> Requests:
+        connection.handled.append((yield None))
+
+    connection = Connection(loop, kind, one)
+    connection.transport.receive(b"a\n")
+    assert connection.carrier.result() is RETURNED
+    connection.start()
+    loop.call(connection.driver.wake)
+    loop.settle()
+    assert not connection.carrier.done()
+    connection.transport.receive(b"b\n")
+    assert connection.carrier.result() is RETURNED
+    assert connection.handled == ["a", "b"]
+
+
+def test_error_of_the_connection_is_raised_in_a_second_run(loop: ManualLoop, kind: str) -> None:
+    async def one(connection: Connection) -> Requests:
+        connection.handled.append((yield None))
+
+    connection = Connection(loop, kind, one)
+    connection.transport.receive(b"a\n")
+    connection.start()
+    connection.transport.lose(ConnectionResetError())
+    loop.settle()
+    assert isinstance(connection.carrier.exception(), ConnectionResetError)
+
+
 def test_handler_that_never_yields_takes_nothing(loop: ManualLoop, kind: str) -> None:
     async def never(connection: Connection) -> Requests:
         for _ in []:

@@ -94,10 +94,10 @@ class Inbox(Steppable):
         try:
             state = self._context.run(self._resume, value)
         except BaseException as exc:
-            self._failure = exc
+            self._failure, state = exc, None
         finally:
             _leave_task(self._loop, self._task)
-        if state is not PARKED or self._failure is not None:
+        if state is not PARKED:
             self._suspended = state
             self.wake_now()
 
