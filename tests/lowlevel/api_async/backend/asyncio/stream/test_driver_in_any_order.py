@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from tests.lowlevel.api_async.backend.asyncio.stream.inline_connection import KINDS, Connection, Requests
 from tests.support.manual_loop import ManualLoop, manual_loop
 
-from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED
+from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, RETURNED, Ending
 
-CHUNK = st.lists(st.sampled_from(["x", "suspend", "turn", "\n", "\n", "\n" * 100]), max_size=8)
+CHUNK = st.lists(
+    st.sampled_from(["x", "suspend\n", "pass\n", "return\n", "fail\n", "suspend", "\n", "\n" * 100]), max_size=8
+)
 CHUNKS = st.tuples(st.sampled_from(["chunk", "chunk", "chunk within a task"]), CHUNK)
 FLOW = st.tuples(st.sampled_from(["the peer reads", "the peer does not read"]), st.none())
 OTHERS = st.one_of(
@@ -44,7 +46,9 @@ class World:
         self.timeouts = 0
         self.errors: list[Exception] = []
         self.answers: list[str] = []
-        self.connection = Connection(loop, kind, self.handle, starts=starts)
+        self.connection = Connection(loop, kind, self.handle, starts=False)
+        if starts:
+            self.start()
         self.events: dict[str, Callable[[Any], None]] = {
             "chunk": self.send,
             "chunk within a task": self.send_within_a_task,
@@ -54,6 +58,20 @@ class World:
             "the peer reads": lambda _: self.connection.transport.resume(),
             "the peer does not read": lambda _: self.connection.transport.pause(),
         }
+
+    def start(self) -> None:
+        self.connection.carrier = self.loop.create_task(self.serve())
+        self.loop.turn()
+
+    async def serve(self) -> Ending:
+        """Run one handler after the other until the stream ends."""
+        while True:
+            try:
+                ending = await self.connection.run()
+            except LookupError:
+                continue
+            if ending is not RETURNED:
+                return ending
 
     async def handle(self, connection: Connection) -> Requests:
         while True:
@@ -69,11 +87,15 @@ class World:
             if "suspend" in request:
                 self.gate.clear()
                 await self.gate.wait()
-            elif "turn" in request:
+            elif "pass" in request:
                 await asyncio.sleep(0)
             if connection.stream.writable:
                 self.answers.append(request)
                 connection.answer(request)
+            if "return" in request:
+                return
+            if "fail" in request:
+                raise LookupError
 
     def send(self, pieces: list[str]) -> None:
         self.sent += "".join(pieces)
@@ -111,7 +133,7 @@ class World:
         raise AssertionError("The connection never comes to rest")
 
 
-@settings(deadline=None, derandomize=True, max_examples=300, database=None)
+@settings(deadline=None, derandomize=True, max_examples=400, database=None)
 @given(
     kind=st.sampled_from(KINDS),
     timeout=st.sampled_from([None, 1.0]),
@@ -134,7 +156,7 @@ def test_all_requests_before_the_end_are_handled_once_and_answered_in_order(
             world.events[name](argument)
         loop.turn()  # tasks of the test deliver before the end
         if not starts:
-            connection.carrier = loop.create_task(connection.run())
+            world.start()
         if ending == "cancellation":
             connection.carrier.cancel()
         else:
