@@ -45,9 +45,10 @@ class FakeTransport(asyncio.Transport):
         """Deliver *data*, which the peer has sent, in one callback for each read."""
         while data:
             assert self.reads, "No loop reads while reading is paused"
-            data = data[self.loop.call(self._read, data) :]
+            data = data[self.loop.call(self.deliver, data) :]
 
-    def _read(self, data: bytes) -> int:
+    def deliver(self, data: bytes) -> int:
+        """Deliver what fits into one read, in the task or callback that runs. Return how much that is."""
         if not hasattr(self.protocol, "get_buffer"):
             self.protocol.data_received(data)
             return len(data)

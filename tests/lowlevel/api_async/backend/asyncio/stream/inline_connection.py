@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["KINDS", "Connection", "Handler", "Requests", "echo"]
+__all__ = [
+    "KINDS",
+    "Connection",
+    "Handler",
+    "Requests",
+    "echo",
+    "ended_in_words",
+    "in_a_turn",
+    "lines",
+    "numbers",
+    "suspending",
+]
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -91,3 +102,48 @@ async def echo(connection: Connection) -> Requests:
         request = yield None
         connection.handled.append(request)
         connection.answer(request)
+
+
+def suspending(gate: asyncio.Future[None]) -> Handler:
+    """Return a handler that waits for *gate* when it gets the request ``wait``."""
+
+    async def handler(connection: Connection) -> Requests:
+        while True:
+            request = yield None
+            connection.handled.append(request)
+            if request == "wait":
+                await gate
+            connection.answer(request)
+
+    return handler
+
+
+async def ended_in_words(connection: Connection) -> Requests:
+    """Note requests, and what is raised at the yield."""
+    try:
+        while True:
+            try:
+                request = yield None
+            except Exception as exc:
+                connection.handled.append(type(exc).__name__)
+            else:
+                connection.handled.append(request)
+    finally:
+        connection.handled.append("closed")
+
+
+def lines(count: int, first: int = 0) -> bytes:
+    return b"".join(b"%d\n" % i for i in range(first, first + count))
+
+
+def numbers(count: int) -> list[object]:
+    return [str(i) for i in range(count)]
+
+
+def in_a_turn(loop: ManualLoop, kind: str, handler: Handler, **options: Any) -> Connection:
+    """Return a connection with 300 requests, whose driver has given everything else a turn."""
+    connection = Connection(loop, kind, handler, max_recv_size=10_000, **options)
+    connection.transport.receive(lines(300))
+    assert len(connection.handled) < 300
+    assert not connection.driver.is_waiting()
+    return connection

@@ -5,72 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
-from typing import Any
 
 import pytest
 from tests.lowlevel.api_async.backend.asyncio.stream.inline_connection import (
-    KINDS,
     Connection,
-    Handler,
     Requests,
     echo,
+    ended_in_words,
+    in_a_turn,
+    lines,
+    numbers,
+    suspending,
 )
 from tests.support.manual_loop import ManualLoop
 
 from easynetwork.lowlevel._core.errors import is_stream_end
 from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, NEVER_YIELDED, RETURNED
-from easynetwork.lowlevel.api_async.backend._asyncio.stream.driver import OwnBufferDriver
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import AsyncioStream
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.watermarks import HIGH_WATER
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
-from easynetwork.protocol import BufferedStreamProtocol
-from easynetwork.serializers.line import StringLineSerializer
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="unset")
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
-
-
-def suspending(gate: asyncio.Future[None]) -> Handler:
-    """Return a handler that waits for *gate* when it gets the request ``wait``."""
-
-    async def handler(connection: Connection) -> Requests:
-        while True:
-            request = yield None
-            connection.handled.append(request)
-            if request == "wait":
-                await gate
-            connection.answer(request)
-
-    return handler
-
-
-async def ended_in_words(connection: Connection) -> Requests:
-    """Note requests, and what is raised at the yield."""
-    try:
-        while True:
-            try:
-                request = yield None
-            except Exception as exc:
-                connection.handled.append(type(exc).__name__)
-            else:
-                connection.handled.append(request)
-    finally:
-        connection.handled.append("closed")
-
-
-def lines(count: int, first: int = 0) -> bytes:
-    return b"".join(b"%d\n" % i for i in range(first, first + count))
-
-
-def numbers(count: int) -> list[object]:
-    return [str(i) for i in range(count)]
 
 
 # ---------------------------------------------------------------------------------------------- bytes while it waits
@@ -258,7 +215,7 @@ def test_nothing_is_stepped_within_another_task(loop: ManualLoop, kind: str) -> 
 
     async def deliver() -> None:
         for data in [b"a\n", b"b\n"]:
-            connection.transport._read(data)
+            connection.transport.deliver(data)
         assert connection.handled == []
         assert not connection.driver.is_waiting()
 
@@ -307,15 +264,6 @@ def test_flood_in_the_carrier_gives_other_callbacks_their_turn(loop: ManualLoop,
     assert max(after - before for before, after in itertools.pairwise(seen)) <= 2 * STEPS_PER_TURN
     assert connection.handled == numbers(1000)
     assert not carrier.done()
-
-
-def in_a_turn(loop: ManualLoop, kind: str, handler: Handler, **options: Any) -> Connection:
-    """Return a connection with 300 requests, whose driver has given everything else a turn."""
-    connection = Connection(loop, kind, handler, max_recv_size=10_000, **options)
-    connection.transport.receive(lines(300))
-    assert len(connection.handled) < 300
-    assert not connection.driver.is_waiting()
-    return connection
 
 
 def test_bytes_during_a_turn_are_kept_in_order(loop: ManualLoop, kind: str) -> None:
@@ -539,168 +487,6 @@ def test_what_ends_a_process_ends_the_loop(
     assert connection.transport.written == [b"a\n"]
 
 
-# ----------------------------------------------------------------------------------------------------------- time-outs
-
-
-async def impatient(connection: Connection) -> Requests:
-    """Wait a second for each request. Suspend for the request ``sleep``, for five seconds."""
-    while True:
-        try:
-            request = yield 1.0
-        except TimeoutError:
-            connection.handled.append("too late")
-        else:
-            connection.handled.append(request)
-            if request == "sleep":
-                await asyncio.sleep(5)
-
-
-def test_timeout_is_raised_at_its_deadline_any_number_of_times(loop: ManualLoop, kind: str) -> None:
-    connection = Connection(loop, kind, impatient)
-    loop.advance(0.9)
-    assert connection.handled == []
-    loop.advance(0.1)
-    assert connection.handled == ["too late"]
-    loop.advance(0.5)
-    connection.transport.receive(b"a\n")
-    loop.advance(0.9)
-    assert connection.handled == ["too late", "a"]
-    loop.advance(0.1)
-    assert connection.handled == ["too late", "a", "too late"]
-
-
-def test_bytes_that_drip_in_do_not_move_the_deadline(loop: ManualLoop, kind: str) -> None:
-    connection = Connection(loop, kind, impatient)
-    for _ in range(3):
-        loop.advance(0.25)
-        connection.transport.receive(b"x")
-    loop.advance(0.25)
-    assert connection.handled == ["too late"]
-    connection.transport.receive(b"y\n")
-    assert connection.handled == ["too late", "xxxy"]
-
-
-def test_bytes_that_drip_in_through_the_carrier_keep_the_timer(loop: ManualLoop, kind: str) -> None:
-    connection = Connection(loop, kind, impatient)
-
-    async def deliver() -> None:
-        connection.transport._read(b"x")
-
-    loop.create_task(deliver()).add_done_callback(lambda task: task.result())
-    loop.turn(2)
-    assert connection.driver.is_waiting()
-    assert loop.ready == []
-    assert loop.timers == [1]
-
-
-def test_drip_of_many_pieces_gives_turns_and_keeps_the_deadline(loop: ManualLoop, kind: str) -> None:
-    connection = Connection(loop, kind, impatient)
-    for _ in range(5 * STEPS_PER_TURN):
-        connection.transport.receive(b"x")
-    loop.settle()
-    loop.advance(0.9)
-    assert connection.handled == []
-    loop.advance(0.1)
-    assert connection.handled == ["too late"]
-
-
-def test_deadline_that_passes_while_the_handler_is_suspended_is_forgotten(loop: ManualLoop, kind: str) -> None:
-    connection = Connection(loop, kind, impatient)
-    loop.advance(0.5)
-    connection.transport.receive(b"sleep\n")
-    loop.advance(3)
-    connection.transport.receive(b"a\n")
-    loop.advance(2)
-    assert connection.handled == ["sleep", "a"]
-    loop.advance(1)
-    assert connection.handled == ["sleep", "a", "too late"]
-
-
-def test_request_that_arrives_with_a_late_timer_is_not_late(loop: ManualLoop, kind: str) -> None:
-    connection = Connection(loop, kind, impatient)
-    loop.now += 10
-    connection.transport.receive(b"a\n")
-    loop.settle()
-    assert connection.handled == ["a"]
-
-
-def test_deadline_that_passes_before_a_woken_carrier_runs_is_not_lost(loop: ManualLoop, kind: str) -> None:
-    connection = Connection(loop, kind, impatient)
-
-    async def deliver() -> None:
-        connection.transport._read(b"part")
-
-    task = loop.create_task(deliver())
-    loop.now += 10  # the timer runs after the task, and before the carrier
-    loop.turn()
-    assert task.done()
-    assert loop.timers == []
-    loop.settle()
-    assert connection.handled == ["too late"]
-
-
-def test_timer_that_is_early_before_a_woken_carrier_runs_is_armed_again(loop: ManualLoop, kind: str) -> None:
-    connection = Connection(loop, kind, impatient)
-    loop.advance(0.5)
-    connection.transport.receive(b"a\n")
-
-    async def deliver() -> None:
-        connection.transport._read(b"part")
-
-    task = loop.create_task(deliver())
-    loop.advance(0.5)
-    assert task.done()
-    assert connection.handled == ["a"]
-    assert loop.timers == [0.5]
-    loop.advance(0.5)
-    assert connection.handled == ["a", "too late"]
-
-
-def test_timeout_does_not_end_a_turn(loop: ManualLoop, kind: str) -> None:
-    connection = in_a_turn(loop, kind, impatient)
-    loop.now += 10
-    loop.settle()
-    assert connection.handled == numbers(300)
-    loop.advance(1)
-    assert connection.handled == [*numbers(300), "too late"]
-
-
-def test_timeout_of_zero_takes_what_is_there_and_waits_for_nothing(loop: ManualLoop, kind: str) -> None:
-    async def handler(connection: Connection) -> Requests:
-        connection.handled.append((yield None))
-        while True:
-            try:
-                connection.handled.append((yield 0))
-            except TimeoutError:
-                break
-        connection.handled.append("too late")
-        connection.handled.append((yield None))
-
-    connection = Connection(loop, kind, handler)
-    connection.transport.receive(b"a\nb\n")
-    connection.transport.receive(b"c\n")
-    assert connection.handled == ["a", "b", "c"]
-    loop.settle()
-    assert connection.handled == ["a", "b", "c", "too late"]
-    loop.advance(10)
-    connection.transport.receive(b"d\n")
-    assert connection.carrier.result() is RETURNED
-
-
-def test_wait_without_a_timeout_inherits_no_deadline(loop: ManualLoop, kind: str) -> None:
-    async def handler(connection: Connection) -> Requests:
-        connection.handled.append((yield 1.0))
-        while True:
-            connection.handled.append((yield None))
-
-    connection = Connection(loop, kind, handler)
-    connection.transport.receive(b"a\nb")
-    loop.advance(5)
-    assert loop.timers == []
-    connection.transport.receive(b"\n")
-    assert connection.handled == ["a", "b"]
-
-
 # -------------------------------------------------------------------------------------------------------- cancellation
 
 
@@ -801,98 +587,3 @@ def test_ancillary_data_is_received_by_the_carrier(
     if timeout is None and not is_in_time:
         got = ["first"]
     assert connection.handled == got
-
-
-# ---------------------------------------------------------------------------------------------- the buffer of a decoder
-
-
-class Lending(StringLineSerializer):
-    """Notes the buffers that it makes. Fails with `error`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.buffers: list[Any] = []
-        self.error: BaseException | None = None
-
-    def create_deserializer_buffer(self, sizehint: int) -> Any:
-        if self.error is not None:
-            raise self.error
-        self.buffers.append(super().create_deserializer_buffer(sizehint))
-        return self.buffers[-1]
-
-
-def lending(loop: ManualLoop, handler: Handler) -> tuple[Connection, OwnBufferDriver, Lending]:
-    serializer = Lending()
-    protocol: BufferedStreamProtocol[str, str, Any] = BufferedStreamProtocol(serializer)
-    connection = Connection(loop, "own buffer", handler, protocol=protocol)
-    assert isinstance(connection.driver, OwnBufferDriver)
-    return connection, connection.driver, serializer
-
-
-def test_loop_reads_into_the_buffer_of_the_decoder_while_the_handler_waits(loop: ManualLoop) -> None:
-    connection, driver, serializer = lending(loop, echo)
-    buffer = loop.call(driver.get_buffer, -1)
-    buffer[:2] = b"a\n"
-    assert serializer.buffers[0][:2] == b"a\n"
-    loop.call(driver.buffer_updated, 2)
-    assert connection.handled == ["a"]
-
-
-def test_loop_reads_into_a_buffer_of_its_own_while_the_handler_is_busy(loop: ManualLoop) -> None:
-    gate = loop.create_future()
-    connection, driver, serializer = lending(loop, suspending(gate))
-    connection.transport.receive(b"wait\nrest")
-    before = bytes(serializer.buffers[0])
-    first = loop.call(driver.get_buffer, -1)
-    assert len(first) == HIGH_WATER
-    first[:2] = b"s\n"
-    loop.call(driver.buffer_updated, 2)
-    assert loop.call(driver.get_buffer, -1) is not first
-    assert bytes(serializer.buffers[0]) == before
-    loop.call(driver.buffer_updated, 0)
-    gate.set_result(None)
-    loop.settle()
-    assert connection.handled == ["wait", "rests"]
-
-
-def test_waiting_connection_holds_no_buffer(loop: ManualLoop) -> None:
-    connection, driver, _ = lending(loop, echo)
-    connection.transport.receive(b"a\n")
-    assert not hasattr(driver, "_buffer")
-
-
-def test_bytes_in_a_lent_buffer_are_copied_if_another_task_runs(loop: ManualLoop) -> None:
-    connection, driver, _ = lending(loop, echo)
-
-    async def deliver() -> None:
-        driver.get_buffer(-1)[:4] = b"a\nxx"
-        driver.buffer_updated(2)
-
-    assert loop.start(deliver()).done()
-    assert connection.handled == ["a"]
-    connection.transport.receive(b"b\n")
-    assert connection.handled == ["a", "b"]
-
-
-def test_buffer_that_cannot_be_made_is_an_error_for_the_handler(loop: ManualLoop) -> None:
-    connection, _, serializer = lending(loop, ended_in_words)
-    serializer.error = LookupError()
-    connection.transport.receive(b"a\n")
-    serializer.error = None
-    loop.settle()
-    connection.transport.receive(b"b\n")
-    assert connection.handled[0] == "LookupError"
-    assert connection.handled[-2:] == ["a", "b"]
-
-
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
-def test_what_ends_a_process_is_raised_to_the_loop_that_asks_for_a_buffer(
-    loop: ManualLoop, error: BaseException
-) -> None:
-    connection, driver, serializer = lending(loop, echo)
-    serializer.error = error
-    with pytest.raises(type(error)):
-        loop.call(driver.get_buffer, -1)
-    serializer.error = None
-    connection.transport.receive(b"a\n")
-    assert connection.handled == ["a"]

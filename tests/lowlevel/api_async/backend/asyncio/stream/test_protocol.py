@@ -437,7 +437,7 @@ class Driver(AttachedDriver):
         return True
 
 
-def test_driver_becomes_the_protocol_and_is_woken_by_what_is_no_bytes_for_it(loop: ManualLoop, fake: Fake) -> None:
+def test_driver_becomes_the_protocol_and_is_woken_for_all_that_comes_another_way(loop: ManualLoop, fake: Fake) -> None:
     driver = Driver()
     fake.stream.attach(driver)
     assert fake.transport.protocol is driver
@@ -513,7 +513,7 @@ def test_connection_is_told_once(loop: ManualLoop) -> None:
     assert made == [stream]
 
 
-def test_all_who_wait_for_the_loss_are_told(loop: ManualLoop, fake: Fake) -> None:
+def test_every_task_that_waits_for_the_loss_is_woken(loop: ManualLoop, fake: Fake) -> None:
     tasks = [loop.start(fake.stream.wait_lost()) for _ in range(3)]
     tasks[1].cancel()
     fake.transport.lose(ConnectionResetError())

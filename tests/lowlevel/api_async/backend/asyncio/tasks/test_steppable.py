@@ -478,7 +478,7 @@ def test_cancelled_step_waits_until_what_it_awaits_has_ended(loop: ManualLoop) -
     assert carrier.result() == "cleaned up"
 
 
-def test_scope_inside_a_shield_cancels_the_parked_coroutine_and_no_one_else_does(loop: ManualLoop) -> None:
+def test_shielded_coroutine_is_cancelled_only_by_a_scope_inside_the_shield(loop: ManualLoop) -> None:
     async def run(inbox: Inbox) -> object:
         with new_builtin_backend("asyncio").move_on_after(1):
             await inbox.get()
