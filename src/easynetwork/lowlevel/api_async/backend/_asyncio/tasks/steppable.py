@@ -123,7 +123,7 @@ class Steppable(Waiter):
     def _unpark(self) -> Any:
         """Continue with the result of the last callback."""
         if self._failure is not None:
-            failure, self._failure = self._failure, None
+            failure, self._failure, self._suspended = self._failure, None, PARKED
             try:
                 raise failure
             finally:
