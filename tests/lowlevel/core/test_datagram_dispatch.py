@@ -618,14 +618,15 @@ def test_a_datagram_that_was_put_back_is_for_no_other_generator() -> None:
     assert server.log == [OSError, "kept", b"b"]
 
 
-def test_a_generator_takes_no_datagram_of_another_for_the_one_it_was_refused() -> None:
+def test_a_datagram_behind_one_that_was_put_back_and_taken_is_for_the_next_generator() -> None:
     server, _ = claiming_server(packets=2)
     conversation, run = server.converse()
-    give(conversation, run, b"a", TruncatedMessages(OSError()))
-    assert server.log == [OSError, b"a"]
     conversation.keep(b"b", None)
-    assert give(conversation, run, b"c") is IDLE
-    assert server.log == [OSError, b"a", b"c", b"b"]
+    assert give(conversation, run, b"a", TruncatedMessages(OSError())) is IDLE
+    assert server.log == [OSError, b"a"]
+    assert conversation.has_kept()
+    run.answer(conversation.take())
+    assert server.log == [OSError, b"a", b"b"]
 
 
 def test_a_callback_for_ancillary_data_that_fails_raises_at_the_yield() -> None:
