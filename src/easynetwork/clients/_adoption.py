@@ -50,5 +50,5 @@ def check_adopted_socket(
 
 
 def handed_over(arg: object) -> AbstractContextManager[None]:
-    """Return a context that closes *arg*, the first argument of a client, on failure if it is a socket."""
+    """Return a context manager. If *arg*, a client's first argument, is a socket, a failure of the block closes it."""
     return closed_on_failure(arg) if isinstance(arg, _socket.socket) else nullcontext()

@@ -33,12 +33,12 @@ class BaseAsyncNetworkClient(
     AbstractAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket],
     Generic[_T_SentPacket, _T_ReceivedPacket, _T_Transport, _T_Endpoint],
 ):
-    """Connect on first use. Subclasses send and receive packets.
+    """Base class that connects on first use. Subclasses send and receive packets.
 
     Parameters:
         backend: the asynchronous backend.
         connect: opens the transport with all its layers (TLS). Called again after a failure.
-        adopted_socket: the socket that *connect* will use. If it never does, it is closed with the client.
+        adopted_socket: the socket that *connect* will use. If the client never connects, closing the client closes it.
     """
 
     __slots__ = (
@@ -135,7 +135,7 @@ class BaseAsyncNetworkClient(
         return self._closing
 
     async def aclose(self) -> None:
-        """Close the client after the packets that other tasks are sending. Idempotent.
+        """Wait until other tasks have sent their packets, then close the client. Idempotent.
 
         Tasks that are connecting or receiving get `ClientClosedError`. If this call is cancelled, the connection is
         closed abruptly.

@@ -28,7 +28,9 @@ class BaseAsyncStreamClient(
     BaseAsyncNetworkClient[_T_SentPacket, _T_ReceivedPacket, AsyncStreamTransport, AsyncStreamEndpoint[Any, Any]],
     Generic[_T_SentPacket, _T_ReceivedPacket],
 ):
-    """Packets over a stream transport. Tasks may send and receive concurrently. Senders, and receivers, take turns.
+    """Packets over a stream transport.
+
+    Tasks may send and receive concurrently. Senders take turns, and so do receivers.
 
     Parameters:
         backend: the asynchronous backend.

@@ -26,7 +26,8 @@ class AsyncUnixClient(
     async def send_packet(self, packet: _T_SentPacket, *, ancillary_data: SocketAncillary | None = None) -> None:
         """Send *packet*. Connect first if necessary. Packets of several tasks are sent in the order of the calls.
 
-        Wait only while there is no room for it. If this call is cancelled, any part of the packet may have been sent.
+        Wait only while the send buffer or the peer's queue is full. If this call is cancelled, any part of the packet
+        may have been sent.
 
         Parameters:
             packet: the packet.
@@ -58,9 +59,9 @@ class AsyncUnixClient(
         If this call is cancelled, the data received so far is kept for the next call.
 
         Parameters:
-            ancillary_data: container for the control messages that come with the packet, which is received in one read.
-                The caller owns the open files among them. A stream packet that already arrived together with an earlier
-                one has none. Without a container, the system drops control messages.
+            ancillary_data: container for the control messages of the packet. The packet must arrive in one read. The
+                caller owns the received file descriptors. A stream packet that has already arrived in the same read as
+                an earlier packet has no control messages. Without a container, the system drops control messages.
             ancillary_bufsize: buffer size for control messages, in bytes; about 8 KiB if None.
 
         Raises:

@@ -70,7 +70,7 @@ class BlockingClient(
         Parameters:
             packet: the packet.
             timeout: maximum number of seconds, including the wait for other threads; None for no limit. After a
-                time-out, any part of the packet may have been sent.
+                timeout, any part of the packet may have been sent.
 
         Raises:
             TimeoutError: the packet was not sent in time.
@@ -91,7 +91,7 @@ class BlockingClient(
 
         Parameters:
             timeout: maximum number of seconds, including the wait for other threads; None for no limit. After a
-                time-out, the data received so far is kept for the next call.
+                timeout, the data received so far is kept for the next call.
 
         Raises:
             TimeoutError: no packet arrived in time.
@@ -116,7 +116,7 @@ class BlockingClient(
             timeout = _acquire(lock, timeout)
         try:
             if self._closed:
-                seconds(timeout)  # an invalid time-out takes precedence
+                seconds(timeout)  # an invalid timeout takes precedence
                 self._check_open()
             try:
                 return operation(*args, timeout=timeout)
@@ -135,12 +135,12 @@ class BlockingClient(
     # -------------------------------------------------------------------------------------------------------- closing
 
     def is_closed(self) -> bool:
-        """Return whether the client is closed. Wait for a packet that another thread is sending."""
+        """Return whether the client is closed. Wait while another thread is sending a packet."""
         with self._send_lock.lock:
             return self._closed
 
     def close(self) -> None:
-        """Close the client after the packets that other threads are sending. Idempotent.
+        """Wait until other threads have sent their packets, then close the client. Idempotent.
 
         Threads that are receiving get `ClientClosedError`. In a process that inherited the client by
         :manpage:`fork(2)`, only the descriptor is closed: the connection belongs to the parent.

@@ -31,7 +31,7 @@ class BlockingUnixClient(
             ancillary_data: control messages to send with the packet in one call of :manpage:`sendmsg(2)`. The container
                 is not modified. Its files may be closed after this method returns.
             timeout: maximum number of seconds, including the wait for other threads; None for no limit. After a
-                time-out, any part of the packet may have been sent.
+                timeout, any part of the packet may have been sent.
 
         Raises:
             TimeoutError: the packet was not sent in time.
@@ -58,12 +58,12 @@ class BlockingUnixClient(
         """Receive the next packet. Each packet goes to one of the waiting threads.
 
         Parameters:
-            ancillary_data: container for the control messages that come with the packet, which is received in one read.
-                The caller owns the open files among them. A stream packet that already arrived together with an earlier
-                one has none. Without a container, the system drops control messages.
+            ancillary_data: container for the control messages of the packet. The packet must arrive in one read. The
+                caller owns the received file descriptors. A stream packet that has already arrived in the same read as
+                an earlier packet has no control messages. Without a container, the system drops control messages.
             ancillary_bufsize: buffer size for control messages, in bytes; about 8 KiB if None.
             timeout: maximum number of seconds, including the wait for other threads; None for no limit. After a
-                time-out, the data received so far is kept for the next call.
+                timeout, the data received so far is kept for the next call.
 
         Raises:
             TimeoutError: no packet arrived in time.

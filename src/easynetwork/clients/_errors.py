@@ -27,7 +27,7 @@ def raise_client_error(exc: OSError, is_closing: bool) -> NoReturn:
 
 
 def raise_stream_client_error(exc: OSError, is_closing: bool) -> NoReturn:
-    """Raise *exc*, or for the end of a stream `ClientClosedError` or `ConnectionAbortedError`."""
+    """Raise *exc*. If it means the end of the stream, raise `ClientClosedError` or `ConnectionAbortedError` instead."""
     if is_stream_end(exc):
         if is_closing:
             raise ClientClosedError("The client was closed") from exc

@@ -115,10 +115,10 @@ def named_datagram_opener(
     """Return a function that opens the connection of a datagram client. The socket gets a name, for answers.
 
     Raises:
-        ValueError: the socket is not bound to a name, or ``local_path`` is missing on a system other than Linux, which
-            does not choose a name.
+        ValueError: the socket is not bound to a name; or ``local_path`` is missing, and the system is not Linux, which
+            would choose a name.
 
-    Raises all errors of `unix_opener` too.
+    It also raises all errors of `unix_opener`.
     """
     opener = unix_opener(arg, _socket.SOCK_DGRAM, connect, adopt, options)
     if isinstance(arg, _socket.socket):

@@ -59,7 +59,7 @@ class AbstractNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co], met
         raise NotImplementedError
 
     def iter_received_packets(self, *, timeout: float | None = 0) -> Iterator[ReceivedPacketT_co]:
-        """Return an iterator over received packets. It stops at any `OSError`: time-out, end of the stream, ...
+        """Return an iterator over received packets. It stops at any `OSError`: timeout, end of the stream, ...
 
         Parameters:
             timeout: total number of seconds that the iterator may wait; None for no limit.
@@ -137,7 +137,7 @@ class AbstractAsyncNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co]
         raise NotImplementedError
 
     def iter_received_packets(self, *, timeout: float | None = 0) -> AsyncIterator[ReceivedPacketT_co]:
-        """Return an iterator over received packets. It stops at any `OSError`: time-out, end of the stream, ...
+        """Return an iterator over received packets. It stops at any `OSError`: timeout, end of the stream, ...
 
         Parameters:
             timeout: total number of seconds that the iterator may wait; None for no limit.

@@ -43,7 +43,7 @@ class AsyncTCPNetworkClient(
         address: host and port. The client connects on first use, with Happy Eyeballs (:rfc:`8305`).
         socket: a connected socket instead of an address. The client takes ownership of it.
         protocol: the protocol object.
-        backend: the asynchronous backend; None for the one that runs the current task.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         local_address: local host and port to bind to.
         happy_eyeballs_delay: seconds before an attempt for the next address starts in parallel; 0.25 if None.
         ssl: use TLS: a context, or True for `ssl.create_default_context`.
@@ -58,7 +58,7 @@ class AsyncTCPNetworkClient(
     Raises:
         TypeError: an argument is of the wrong type, or is allowed only with an address.
         ValueError: *max_recv_size* is not a strictly positive integer; *socket* is not a TCP socket; a TLS argument is
-            given without *ssl*; *ssl* is given without a host name; a time-out is negative or NaN.
+            given without *ssl*; *ssl* is given without a host name; a timeout is negative or NaN.
         RuntimeError: *ssl* is given, but this Python was built without TLS.
         OSError: ``ENOTCONN``: *socket* is not connected.
     """
@@ -114,7 +114,7 @@ class AsyncTCPNetworkClient(
         max_recv_size: int | None = None,
         **connect_options: Any,
     ) -> None:
-        check_remote_address(arg)  # first: with two arguments for host and port, all other errors mislead
+        check_remote_address(arg)  # first: if host and port are two arguments, other errors would mislead
         backend = ensure_backend(backend)
         open_transport = inet_opener(
             arg,

@@ -35,7 +35,7 @@ class AsyncUDPNetworkClient(
         address: host and port of the peer.
         socket: a connected socket instead of an address. The client takes ownership of it.
         protocol: the protocol object.
-        backend: the asynchronous backend; None for the one that runs the current task.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         local_address: local host and port to bind to.
         family: ``AF_INET`` or ``AF_INET6``, to use only addresses of that family.
 
@@ -76,7 +76,7 @@ class AsyncUDPNetworkClient(
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
         **connect_options: Any,
     ) -> None:
-        check_remote_address(arg)  # first: with two arguments for host and port, all other errors mislead
+        check_remote_address(arg)  # first: if host and port are two arguments, other errors would mislead
         backend = ensure_backend(backend)
         check_inet_family(connect_options.get("family", _socket.AF_UNSPEC))
         super().__init__(

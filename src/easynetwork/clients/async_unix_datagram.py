@@ -35,7 +35,7 @@ class AsyncUnixDatagramClient(
         path: the address of the peer: a path or an abstract name (Linux). The client connects on first use.
         socket: a connected socket that has a name, instead of a path. The client takes ownership of it.
         protocol: the protocol object.
-        backend: the asynchronous backend; None for the one that runs the current task.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         local_path: the address to bind to, so that the peer can answer. With None or an empty string, Linux chooses an
             abstract name. The file is never deleted.
 

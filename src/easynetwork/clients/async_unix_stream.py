@@ -36,7 +36,7 @@ class AsyncUnixStreamClient(
         path: the address of the server: a path or an abstract name (Linux). The client connects on first use.
         socket: a connected socket instead of a path. The client takes ownership of it.
         protocol: the protocol object.
-        backend: the asynchronous backend; None for the one that runs the current task.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         local_path: the address to bind to. With an empty string, Linux chooses an abstract name. The file is never
             deleted. None leaves the socket unnamed.
         max_recv_size: maximum number of bytes per read; 16 KiB if None.

@@ -57,7 +57,7 @@ class TCPNetworkClient(
     Raises:
         TypeError: an argument is of the wrong type, or is allowed only with an address.
         ValueError: *max_recv_size* is not a strictly positive integer; *retry_interval* is not above 0; *socket* is not
-            a TCP socket; a TLS argument is given without *ssl*; *ssl* is given without a host name; a time-out is
+            a TCP socket; a TLS argument is given without *ssl*; *ssl* is given without a host name; a timeout is
             negative or NaN.
         RuntimeError: *ssl* is given, but this Python was built without TLS.
         socket.gaierror: the host is unknown.

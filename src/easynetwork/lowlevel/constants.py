@@ -1,4 +1,4 @@
-"""Limits, time-outs and sets of error codes that several modules share."""
+"""Limits, timeouts and sets of error codes that several modules share."""
 
 from __future__ import annotations
 

@@ -33,12 +33,12 @@ _T_Address = TypeVar("_T_Address")
 class BaseAsyncDatagramServer(
     BaseAsyncNetworkServer[AsyncDatagramServer[Any, Any, Any], _T_Address], Generic[_T_Request, _T_Response, _T_Address]
 ):
-    """Serves datagrams. Subclasses open the listeners and create the client objects.
+    """Base class of the datagram servers. Subclasses open the listeners and create the client objects.
 
     Parameters:
         protocol: parses requests and serializes responses.
         request_handler: handles the requests.
-        backend: the asynchronous library, or its name. None means the running one.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         logger: gets all log records.
         ancillary_bufsize: the buffer size for ancillary data, in bytes; None if handlers may not ask for it.
 

@@ -34,7 +34,7 @@ _T_Address = TypeVar("_T_Address")
 
 
 class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServer, _T_Address]):
-    """Opens low-level servers, serves all of them, and stops them. Subclasses define how to open and serve them."""
+    """Base class of the asynchronous servers. Subclasses define how to open and serve low-level servers."""
 
     __slots__ = (
         "_activation",
@@ -77,7 +77,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         raise NotImplementedError
 
     async def _close_servers(self, servers: Sequence[_T_LowLevelServer]) -> None:
-        """Close the servers that `_open_servers` opened. A cancelled call closes them too."""
+        """Close the servers that `_open_servers` opened. A cancelled call still closes them."""
         await aclose_all(servers)
 
     @abstractmethod
@@ -116,8 +116,8 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
 
         Raises:
             ServerClosedError: the server is closed, or is closed during the call.
-            ExceptionGroup: an internet address could not be bound to; contains the `OSError` of each.
-            OSError: the path of the Unix socket could not be bound to, or there is no address to listen on.
+            ExceptionGroup: some internet addresses could not be bound. The group contains an `OSError` for each.
+            OSError: the path of the Unix socket could not be bound, or there is no address to listen on.
         """
         async with self._activation_lock:
             self._check_open()
@@ -141,7 +141,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
             raise ServerClosedError("The server is closed")
 
     async def server_close(self) -> None:
-        """Close the sockets permanently. Idempotent. A cancelled call closes them too.
+        """Close the sockets permanently. Idempotent. A cancelled call still closes them.
 
         Connected clients are served until they leave; then `serve_forever` returns.
 

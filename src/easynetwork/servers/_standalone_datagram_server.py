@@ -18,7 +18,7 @@ _T_Server = TypeVar("_T_Server", bound=BaseAsyncDatagramServer[Any, Any, Any])
 
 
 class BaseStandaloneDatagramServer(BaseStandaloneNetworkServer[_T_Server]):
-    """Counts the dropped datagrams over all runs of the server."""
+    """Base class of the standalone datagram servers. It counts the dropped datagrams over all runs of the server."""
 
     __slots__ = ("_dropped",)
 

@@ -38,7 +38,7 @@ class _Running(NamedTuple, Generic[_T_Server]):
 
 
 class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
-    """Runs a new asynchronous server in a new event loop on each call of `serve_forever`. Thread-safe."""
+    """Base class of the standalone servers. Each `serve_forever` runs a new server in a new event loop. Thread-safe."""
 
     __slots__ = (
         "_backend",
@@ -121,7 +121,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
                         self._stopped_serving(server)
 
     def _stopped_serving(self, server: _T_Server) -> None:
-        """Save the values that must outlive *server*. Called under the lock, when the server stops being queried."""
+        """Save the values that must outlive *server*. Call this with the lock held, when queries of *server* end."""
 
     def is_serving(self) -> bool:
         return self._ask(lambda running: running.call(running.server.is_serving), False)

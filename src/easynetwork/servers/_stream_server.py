@@ -45,7 +45,7 @@ _T_Address = TypeVar("_T_Address")
 DEFAULT_BACKLOG = 100
 
 RequestRunner: TypeAlias = Callable[[NextGenerator[Any]], Awaitable[Ending]]
-"""The ``run()`` of a driver: it sends the requests of a connection to the generators that a function returns."""
+"""The ``run()`` of a driver. It gets a function that returns generators, and sends them the requests."""
 
 
 class BaseAsyncStreamServer(
@@ -56,7 +56,7 @@ class BaseAsyncStreamServer(
     Parameters:
         protocol: the protocol object that encodes and decodes packets.
         request_handler: handles the requests of the clients.
-        backend: the asynchronous backend or its name. None for the running one.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         logger: receives all log records.
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         log_client_connection: whether to log connects and disconnects at ``INFO`` (default) instead of ``DEBUG``.
@@ -113,7 +113,7 @@ class BaseAsyncStreamServer(
 
 
 class _Connections(ConnectionHandler):
-    """Handles the connections of a server with its request handler."""
+    """The connection handler of a server. It calls the request handler."""
 
     def __init__(
         self, server: BaseAsyncStreamServer[Any, Any, Any], request_handler: AsyncStreamRequestHandler[Any, Any]
@@ -155,7 +155,8 @@ class _Connections(ConnectionHandler):
 class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response]):
     """A client of a stream server.
 
-    If several tasks send at the same time, they wait in the order of their calls. `ServedClient` refuses all but one.
+    Tasks that send at the same time wait for their turn, in the order of their calls. A plain `ServedClient` refuses
+    the second task.
     """
 
     __slots__ = ()
@@ -200,10 +201,10 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
         return self.backend().create_fair_lock()
 
 
-# -------------------------------------------------------------------------------- the hooks of a request handler
+# ------------------------------------------------------------------------- on_connection() and on_disconnection()
 
 _DEFAULT_HOOKS: Final = (AsyncStreamRequestHandler.on_connection, AsyncStreamRequestHandler.on_disconnection)
-"""The inherited hooks, which do nothing. Not calling them makes short connections cheaper."""
+"""The inherited methods, which do nothing. Skipping them makes short connections cheaper."""
 
 
 async def run_request_handler(
@@ -214,12 +215,12 @@ async def run_request_handler(
     next_generator: NextGenerator[Any],
     logger: logging.Logger,
 ) -> None:
-    """Call the hooks of *request_handler* and send the requests of a connection to its generators. Errors propagate.
+    """Call ``on_connection()``, send the requests to the generators, call ``on_disconnection()``. Errors propagate.
 
     Parameters:
         request_handler: the handler.
         client: the client object that the handler sees.
-        connection: the client that knows the errors of the connection: *client* itself, or the one below it.
+        connection: the low-level client, which marks the errors of the connection: *client* itself, or what it wraps.
         run: sends requests to generators until the connection ends.
         next_generator: returns the generators.
         logger: receives the warning about a connection that ended during ``on_disconnection()``.

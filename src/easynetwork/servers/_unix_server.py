@@ -18,13 +18,13 @@ _T_LowLevelServer = TypeVar("_T_LowLevelServer", bound=AsyncBaseTransport)
 
 
 class UnixServer(BaseAsyncNetworkServer[_T_LowLevelServer, UnixSocketAddress]):
-    """Creates and deletes the file of the server's only socket. A mixin for a class that opens the socket."""
+    """A mixin for servers on one Unix socket. It deletes the socket file when the server closes."""
 
     _socket_file: SocketFile | None = None
     """The socket file while it exists."""
 
     async def server_close(self) -> None:
-        """Delete the socket file and close the socket permanently. Idempotent. A cancelled call does both too.
+        """Delete the socket file and close the socket permanently. Idempotent. A cancelled call still does both.
 
         A file that has replaced the server's file is not deleted. Connected clients are served until they leave; then
         `serve_forever` returns.

@@ -74,7 +74,7 @@ class AsyncTCPNetworkServer(
         port: the port. With 0, each socket gets a free port; see `get_addresses`.
         protocol: parses requests and serializes responses.
         request_handler: handles the requests of the clients.
-        backend: the asynchronous library, or its name. None means the running one.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         ssl: encrypt the connections with TLS, using this context.
         ssl_handshake_timeout: the time limit for a handshake, in seconds; 60 if None.
         ssl_shutdown_timeout: the time that a close waits for the client to close TLS too, in seconds; 30 if None.

@@ -38,7 +38,7 @@ class AsyncUDPNetworkServer(
         port: the port. With 0, each socket gets a free port; see `get_addresses`.
         protocol: parses requests and serializes responses.
         request_handler: handles the requests. Requests of one sender are handled one at a time.
-        backend: the asynchronous library, or its name. None means the running one.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
         logger: gets all log records. The default is the logger named after this module.
 

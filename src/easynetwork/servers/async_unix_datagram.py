@@ -49,7 +49,7 @@ class AsyncUnixDatagramServer(
             (Linux).
         protocol: parses requests and serializes responses.
         request_handler: handles the requests. Requests of one sender are handled one at a time.
-        backend: the asynchronous library, or its name. None means the running one.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         mode: the permissions of the socket file. If None, the umask of the process decides.
         unnamed_addresses_behavior: how to treat datagrams from unbound sockets, which cannot be answered: ``"ignore"``
             them (the default), ``"warn"`` in the log and drop them, or ``"handle"`` them like any other.

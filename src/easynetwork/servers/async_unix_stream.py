@@ -83,7 +83,7 @@ class AsyncUnixStreamServer(
         path: the path to listen on, or an abstract name (Linux). If empty, the system chooses an abstract name (Linux).
         protocol: parses requests and serializes responses.
         request_handler: handles the requests of the clients.
-        backend: the asynchronous library, or its name. None means the running one.
+        backend: the asynchronous backend or its name; None for the one that runs the current task.
         backlog: the maximum number of connections that wait to be accepted; 100 if None.
         mode: the permissions of the socket file. If None, the umask of the process decides.
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.

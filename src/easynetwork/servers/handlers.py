@@ -116,7 +116,7 @@ class AsyncStreamClient(AsyncBaseClientInterface[_T_Response]):
 
 
 class AsyncDatagramClient(AsyncBaseClientInterface[_T_Response]):
-    """The address of a datagram sender. Clients with the same address and server socket are equal."""
+    """A sender of datagrams. Clients with the same address and server socket are equal."""
 
     __slots__ = ()
 
@@ -130,7 +130,7 @@ class AsyncDatagramClient(AsyncBaseClientInterface[_T_Response]):
 
 
 class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCMeta):
-    """Handles the requests of connected clients.
+    """Base class of handlers for the requests of connected clients.
 
     An exception from a method is logged and ends that connection, but not the server. `SystemExit`,
     `KeyboardInterrupt`, the cancellation of the server's own tasks and exceptions from `service_init` propagate. A
@@ -178,7 +178,7 @@ class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCM
 
 
 class AsyncDatagramRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCMeta):
-    """Handles requests that arrive as datagrams.
+    """Base class of handlers for requests that arrive as datagrams.
 
     An exception from `handle` is logged and ends that generator, but not the server; see `AsyncStreamRequestHandler`.
     """

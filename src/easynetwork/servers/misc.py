@@ -110,7 +110,7 @@ def build_lowlevel_datagram_server_handler(
 
 
 class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
-    """Runs a request handler: as a `ConnectionHandler` in an `AsyncStreamServer`, as a plain callback elsewhere."""
+    """A callback that runs a request handler. `AsyncStreamServer` uses it as a `ConnectionHandler`."""
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
 
 
 class _RelayDecoder(StreamDecoder[Any]):
-    """Returns requests that another dispatcher has decoded. Its input is a list of one request."""
+    """A decoder for requests that another dispatcher has decoded. Its input is a list of one request."""
 
     __slots__ = ()
 
@@ -198,7 +198,7 @@ class _RelayDecoder(StreamDecoder[Any]):
 
 
 class _closing(AbstractAsyncContextManager[AsyncGenerator[Any, Any]]):
-    """Closes a handler's generator on exit."""
+    """A context manager that closes a handler's generator on exit."""
 
     __slots__ = ("_agen",)
 
@@ -215,7 +215,7 @@ class _closing(AbstractAsyncContextManager[AsyncGenerator[Any, Any]]):
 
 
 class _PassedOn:
-    """Yields an object to the event loop on behalf of a coroutine that is stepped by hand, and returns the answer."""
+    """An awaitable that yields an object to the event loop for a coroutine stepped by hand. It returns the answer."""
 
     __slots__ = ("_yielded",)
 

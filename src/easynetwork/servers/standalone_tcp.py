@@ -34,7 +34,7 @@ class StandaloneTCPNetworkServer(
     here.
 
     Parameters:
-        backend: the asynchronous library, or its name. None means asyncio.
+        backend: the asynchronous backend or its name; None for asyncio.
         runner_options: keyword arguments for the runner of the event loop; see `serve_forever`.
 
     Raises:

@@ -32,7 +32,7 @@ class StandaloneUnixDatagramServer(
     The parameters are those of `AsyncUnixDatagramServer`. `serve_forever` raises their errors.
 
     Parameters:
-        backend: the asynchronous library, or its name. None means asyncio.
+        backend: the asynchronous backend or its name; None for asyncio.
         runner_options: keyword arguments for the runner of the event loop; see `serve_forever`.
     """
 

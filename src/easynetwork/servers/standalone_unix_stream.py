@@ -32,7 +32,7 @@ class StandaloneUnixStreamServer(
     The parameters are those of `AsyncUnixStreamServer`. `serve_forever` raises their errors.
 
     Parameters:
-        backend: the asynchronous library, or its name. None means asyncio.
+        backend: the asynchronous backend or its name; None for asyncio.
         runner_options: keyword arguments for the runner of the event loop; see `serve_forever`.
     """
 

@@ -47,8 +47,8 @@ class NetworkServerThread(threading.Thread):
     def start(self) -> None:
         """Start the thread, and wait until the server accepts clients.
 
-        Also return if the server is shut down before that. If the server fails before that, wait for the end of the
-        thread, then raise the error.
+        If the server is shut down first, return too. If the server fails first, wait until the thread has ended, then
+        raise the error.
 
         Raises:
             RuntimeError: the thread was already started.

@@ -21,7 +21,7 @@ def hand_over(ancillary_data: Any, ancillary_data_received: Callable[[Any], obje
 
 
 class TruncatedMessages:
-    """Replaces the control messages of a datagram if the system truncated them.
+    """A stand-in for the control messages of a datagram that the system truncated.
 
     Iterating over the object raises *error*, an `OSError` (``EMSGSIZE``).
     """

@@ -21,7 +21,7 @@ class BytesQueue:
 
     def __init__(self) -> None:
         self._chunk: bytes = b""
-        self._position: int = 0  # the bytes of _chunk before it have been taken
+        self._position: int = 0  # start of the bytes in _chunk that have not been taken
         self._newer: list[bytes] = []
         self.nbytes: int = 0
         """Number of bytes in the queue."""

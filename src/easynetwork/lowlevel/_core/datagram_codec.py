@@ -25,7 +25,7 @@ def check_datagram_protocol(protocol: object) -> None:
 
 
 class DatagramCodec(Generic[_T_SentPacket, _T_ReceivedPacket]):
-    """Converts between packets and datagrams with *protocol*, as directly as possible.
+    """A converter between packets and datagrams. If possible, it calls the serializer of *protocol* directly.
 
     Raises:
         TypeError: *protocol* is not a datagram protocol object.

@@ -27,7 +27,7 @@ _T_Client = TypeVar("_T_Client")
 
 
 class Backlog:
-    """Limits the datagrams that wait for busy handlers, per sender and in total, and counts the dropped ones."""
+    """The size of all datagrams that wait for busy handlers, its limits, and the number of dropped datagrams."""
 
     __slots__ = ("dropped", "size")
 
@@ -132,7 +132,7 @@ class DatagramDispatcher(Generic[_T_Client]):
             raise RuntimeError("The callback for unused ancillary data failed") from exc
 
     def discard(self, ancillary_data: Any, address: Any) -> None:
-        """Call `give_unused` where no generator can receive its error, and report the error instead."""
+        """Call `give_unused` and report its error, because no generator can receive it."""
         try:
             self.give_unused(ancillary_data, address)
         except BaseException as exc:
@@ -220,7 +220,7 @@ class Conversation:
                 self._dispatcher.settle(self.address, exc, self._origin)
                 resume = None
                 continue
-            packet = None  # a generator that waits keeps no packet alive
+            packet = None  # do not keep the packet alive while the generator waits
             try:
                 if datagram is None and self._steps >= STEPS_PER_TURN:
                     self._steps = 0

@@ -1,4 +1,4 @@
-"""Classification of exceptions from user code: does one end a connection, the server, or nothing?
+"""Classification of exceptions from user code: which end the server, which end a connection, and which end nothing.
 
 User code is everything that a server calls: the methods of a request handler, converters, serializers, framing hooks
 and callbacks. The rules apply in this order:
@@ -122,7 +122,7 @@ _ORIGIN: Final = "_easynetwork_origin"
 
 
 class Origin:
-    """Marks the errors of one connection or one datagram sender.
+    """A mark on the errors of one connection or one datagram sender.
 
     The type of an exception is not enough: a `ConnectionError` may come from a database or from another client.
     Therefore each error that a connection raises or throws carries its origin, also when it is re-raised or put into a

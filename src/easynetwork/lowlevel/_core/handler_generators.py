@@ -28,7 +28,7 @@ _T_Request = TypeVar("_T_Request")
 HandlerGenerator: TypeAlias = AsyncGenerator[float | RecvParams | None, _T_Request]
 
 NextGenerator: TypeAlias = Callable[[], HandlerGenerator[_T_Request] | None]
-"""Returns the generator for the next requests, or None to end."""
+"""A function that returns the generator for the next requests, or None to end."""
 
 
 def single_generator(generator: HandlerGenerator[_T_Request]) -> NextGenerator[_T_Request]:

@@ -1,4 +1,4 @@
-"""Packet reception without the reads, which may block or be awaited."""
+"""Packet reception without I/O. Subclasses add the reads: blocking or asynchronous."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         return packet
 
     def is_interrupting(self) -> bool:
-        """Return whether the peer has sent input that no call has returned, and may still be sending."""
+        """Return whether the peer may still be sending: received input is unread, and the stream has not ended."""
         return not self._eof and self._decoder.holds_input
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""The dispatcher of one stream: it takes bytes and sends requests to the handler's generators.
+"""The dispatcher of one stream: it decodes bytes and sends the requests to the handler's generators.
 
 A handler is an asynchronous generator: ``request = yield``. The dispatcher decodes requests and runs each generator
 from one ``yield`` to the next. :mod:`.requirements` describes how a driver runs a dispatcher.
@@ -47,7 +47,7 @@ DISCONNECTED: Final = Ending.DISCONNECTED
 
 
 class Driver(Protocol):
-    """Runs the dispatcher of one connection with the bytes that the transport receives."""
+    """An object that runs the dispatcher of one connection with the bytes that the transport receives."""
 
     def run(self, next_generator: NextGenerator[Any], /) -> Awaitable[Ending]:
         """Run `StreamDispatcher.run` to its end. One task at a time may call this, any number of times."""
@@ -55,11 +55,11 @@ class Driver(Protocol):
 
 _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
 _ONE_READ: Final = object()
-"""Replaces a wait with ancillary data after its one read."""
+"""Replaces a wait with ancillary data after its read: if the bytes are not a complete request, the wait fails."""
 
 
 class StreamDispatcher(Generic[_T_Request]):
-    """Feeds the requests of one connection to handler generators, one generator after the other.
+    """The dispatcher of one connection. It feeds the requests to handler generators, one generator after the other.
 
     Parameters:
         decoder: decodes received bytes into requests.
@@ -150,7 +150,7 @@ class StreamDispatcher(Generic[_T_Request]):
                     return DISCONNECTED
                 agen = None
                 continue
-            argument = NEED_DATA  # a generator that waits keeps no request alive
+            argument = NEED_DATA  # do not keep the request alive while the generator waits
             try:
                 if steps >= STEPS_PER_TURN:
                     steps = 0
@@ -207,14 +207,14 @@ class StreamDispatcher(Generic[_T_Request]):
                 resume, argument = self._throw, agen
 
     def stop(self) -> None:
-        """Drop the received bytes and requests, and start no more generators. Called when this side closes."""
+        """Drop the received bytes and requests, and start no more generators. Call this when this side closes."""
         self.is_stopped = True
         self._decoder.clear()
         for _ in self._requests:
             pass
 
     def is_interrupting(self) -> bool:
-        """Return whether a close would interrupt the peer: no generator has received some of the peer's bytes."""
+        """Return whether the peer may still be sending: received input is unhandled, and the stream has not ended."""
         return not self.has_ended and (length_hint(self._requests) > 0 or self._decoder.holds_input)
 
     def claim(self, exc: BaseException) -> None:
@@ -261,7 +261,7 @@ class StreamDispatcher(Generic[_T_Request]):
         return BYTES if timeout is None and ancillary is None else Wait(timeout, ancillary)
 
     def _take_special(self, received: Any, wait: Any) -> tuple[Any, Any]:
-        """Return the bytes in *received*, the answer to *wait*, and the next wait if they are not a complete request.
+        """Unpack *received*, the driver's answer to *wait*. Return the bytes, and the wait to yield if more are needed.
 
         Raises:
             TimeoutError: the timeout expired.

@@ -166,8 +166,8 @@ class TLSEngine:
     def _note_close(self) -> None:
         """Record the closing alert of the peer. It ends only the peer's direction (:rfc:`8446`, section 6.1).
 
-        TLS 1.2 requires an immediate alert in response (:rfc:`5246`, section 7.2.1). OpenSSL does not enforce that, and
-        with both versions, peers that have closed their direction wait for answers.
+        TLS 1.2 requires an immediate alert in response (:rfc:`5246`, section 7.2.1), but OpenSSL does not enforce that.
+        With either version, a peer that has closed its direction may still wait for answers.
         """
         self.ended = self.closed_by_peer = True
         if self._unsent:
@@ -211,7 +211,7 @@ class TLSEngine:
 
     @property
     def must_receive(self) -> bool:
-        """Whether plaintext waits for input from the peer."""
+        """Whether unsent plaintext waits for input from the peer, which ends a renegotiation."""
         return bool(self._unsent)
 
     @property

@@ -28,11 +28,11 @@ _REPORT_INTERVAL: Final = 5.0
 
 
 class ConnectionSource:
-    """Accept connections from a listening socket and report a shortage of descriptors or memory.
+    """A listening socket to accept connections from. It reports a shortage of descriptors or memory.
 
     Parameters:
         listening: a non-blocking socket. The caller keeps ownership.
-        connected: called with the non-blocking socket of each connection, which it owns unless it raises.
+        connected: called with the non-blocking socket of each connection. It owns the socket unless it raises.
     """
 
     __slots__ = ("_connected", "_failures", "_listening", "_next_report")
@@ -44,7 +44,7 @@ class ConnectionSource:
         self._next_report = 0.0
 
     def accept(self) -> float:
-        """Accept up to `STEPS_PER_TURN` pending connections and pass each to *connected*. Log its exceptions.
+        """Accept up to `STEPS_PER_TURN` pending connections. Pass each to *connected*, and log its exceptions.
 
         Returns:
             The number of seconds to pause. It is above 0 if the system lacks resources; the connections stay queued.
@@ -93,5 +93,5 @@ class ConnectionSource:
 
 
 def log_setup_failure(connection: _socket.socket, exc: Exception) -> None:
-    """Log that an accepted connection could not be set up. Its socket is to be closed."""
+    """Log that an accepted connection could not be set up. The caller closes its socket."""
     log(_logger, logging.ERROR, "%r: cannot set up the accepted connection", connection, exc_info=exc)

@@ -14,11 +14,11 @@ from typing import Final
 
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """Maximum number of bytes to discard. The default buffers of Linux hold less in both systems together (6 MiB received,
-4 MiB sent). A peer that sends more did not stop when it received the end of the stream."""
+4 MiB sent). A peer that sends more does not stop at the end of the stream."""
 
 LINGER_TIMEOUT: Final = 3.0
-"""Seconds to discard input after all output was sent. After that, only a peer that continues to send gets a reset. A
-peer that is merely slow to receive gets the rest from the system."""
+"""Seconds to discard input after all output was sent. After that, only a peer that continues to send gets a reset. To a
+peer that is merely slow to receive, the system delivers the rest."""
 
 try:
     import fcntl

@@ -112,7 +112,7 @@ def open_listening_socket(path: RawUnixSocketAddress, backlog: int, mode: int | 
 def open_datagram_socket(path: RawUnixSocketAddress, mode: int | None = None) -> _socket.socket:
     """Return a non-blocking datagram socket bound to *path*. May block.
 
-    Replaces the file of a closed socket and raises the same errors as `open_listening_socket`.
+    Replace the file of a closed socket. Raise the same errors as `open_listening_socket`.
     """
     sock, _ = _open_bound_socket(_socket.SOCK_DGRAM, path, mode)
     sock.setblocking(False)
@@ -137,7 +137,7 @@ def _open_bound_socket(
 
 
 def _remove_dead_socket(type_: _socket.SocketKind, path: RawUnixSocketAddress) -> bool:
-    """Delete the socket file at *path* if a connection to it is refused: its owner is gone. Return whether it was."""
+    """Delete the socket file at *path* if its owner is gone: a connection is refused. Return whether it was refused."""
     pathname = UnixSocketAddress.from_raw(path).as_pathname()
     file = None if pathname is None else SocketFile.at(str(pathname))
     if file is None:

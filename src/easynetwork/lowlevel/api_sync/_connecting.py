@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel._sockets.unix_address import RawUnixSocketAddress
 
 _LONGEST_TIMEOUT: Final = 24 * 60 * 60.0
-"""Time-outs of this many seconds mean no limit. Sockets support at most some weeks; the system gives up in minutes."""
+"""Timeouts of this many seconds mean no limit. Sockets support at most some weeks; the system gives up in minutes."""
 
 
 def adopt(sock: _socket.socket) -> _socket.socket:
-    """Return *sock*. Takes the place of a function that opens a socket."""
+    """Return *sock*. Use this in place of a function that opens a socket."""
     return sock
 
 

@@ -126,9 +126,9 @@ def _framed_serializer(
 
     Parameters:
         protocol: the protocol object.
-        protocol_method: the library's own version of its generator function.
-        serializer_method: the name of the serializer's generator function.
-        framing_method: the name of the method that describes the same without a generator.
+        protocol_method: the library's implementation of the generator method of *protocol*.
+        serializer_method: the name of the serializer's generator method.
+        framing_method: the name of the serializer's method that makes the generator unnecessary.
     """
     serializer = getattr(protocol, "_serializer", None)  # None if a subclass does not call super().__init__()
     if not isinstance(serializer, FramedPacketSerializer) or is_overridden(protocol, protocol_method):

@@ -14,7 +14,7 @@ _T_Packet = TypeVar("_T_Packet")
 
 
 class FixedSizeDecoder(FrameDecoder[_T_Packet]):
-    """Takes frames as slices of a chunk. An incomplete frame grows in a ``bytearray``."""
+    """A decoder that slices frames out of a chunk. It collects an incomplete frame in a ``bytearray``."""
 
     __slots__ = ("_partial", "_position", "_size")
 
@@ -49,7 +49,7 @@ class FixedSizeDecoder(FrameDecoder[_T_Packet]):
         except (KeyboardInterrupt, SystemExit):
             raise  # nothing is consumed: all frames will be decoded again
         except BaseException:
-            pass  # packets has the frames before the bad one, which becomes the next one
+            pass  # packets has the frames before the bad frame, which the next call decodes again
         if not packets:  # also if the decoder raises StopIteration, which silently ends map()
             return [self.next_packet()]  # type: ignore[list-item]  # a whole frame is there
         self._position += size * len(packets)

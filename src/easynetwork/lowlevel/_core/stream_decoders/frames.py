@@ -20,7 +20,7 @@ _T_Packet = TypeVar("_T_Packet")
 
 
 class FrameDecoder(StreamDecoder[_T_Packet]):
-    """Decodes frames into packets and raises the errors of invalid frames."""
+    """Base class of decoders that turn frames into packets. It raises the errors of invalid frames."""
 
     __slots__ = ("_chunk", "_decode", "_received")
 

@@ -46,7 +46,7 @@ class _Input(Protocol):
 
 
 class _LostFraming:
-    """Replaces the input of a decoder that cannot continue, so that the normal path needs no check."""
+    """The input of a decoder that cannot continue. It replaces the queue, so that the normal path needs no check."""
 
     __slots__ = ("_cause",)
 
@@ -62,7 +62,7 @@ class _LostFraming:
 
 
 class _ProtocolDecoder(StreamDecoder[_T_Packet]):
-    """The common part of both kinds of generators: where the stream continues after a packet that failed."""
+    """Base class of both decoders. It finds where the stream continues after a failed packet."""
 
     __slots__ = ("_between_packets", "_fed", "_generator", "_is_dropping", "_kept", "_queue", "_received")
 
@@ -71,7 +71,7 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
         self.input: BytesQueue = self._queue
         self._received: _Input = self._queue
         self._generator: Generator[Any, Any, tuple[_T_Packet, Any]] | None = None
-        self._kept: bytes = b""  # remainder of the last packet, older than the queue
+        self._kept: bytes = b""  # bytes left over from the last packet; they precede the queue
         self._fed: int = 0  # number of bytes of an incomplete packet sent to the generator
         self._is_dropping = False  # whether the generator drops the rest of a refused packet
         self._between_packets = between_packets
@@ -231,7 +231,7 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
         return self._view[self._written :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Report that *nbytes* were written at the start of the result of `get_buffer`."""
+        """Report that *nbytes* bytes were written to the start of the buffer from `get_buffer`."""
         self._written += nbytes
 
     def take_single(self, received: bytes | int) -> NeedData:

@@ -28,13 +28,13 @@ NEED_DATA: Final = _Token.NEED_DATA
 
 
 class SupportsBuffer(Protocol):
-    """Provides a buffer for received bytes."""
+    """An object that provides a buffer for received bytes."""
 
     def get_buffer(self) -> memoryview:
         """Return the writable buffer for the next bytes."""
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Accept the first *nbytes* bytes of that buffer."""
+        """Accept *nbytes* bytes, written to the start of the buffer from `get_buffer`."""
 
 
 class FramingLostError(ConnectionAbortedError):
@@ -93,9 +93,9 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
         return [] if packet is NEED_DATA else [packet]
 
     def take_single(self, received: bytes) -> _T_Packet | NeedData:
-        """Take *received* bytes. Return the packet if they are exactly one: a shortcut for the most common case.
+        """Take *received* bytes. If they are exactly one packet, return it: a shortcut for the most common case.
 
-        Call `next_packets` if the result is `NEED_DATA`. Raises what `next_packet` raises.
+        Call `next_packets` if the result is `NEED_DATA`. Raise the same errors as `next_packet`.
 
         Parameters:
             received: the chunk; a decoder that is `buffered` also takes the number of bytes in its buffer.

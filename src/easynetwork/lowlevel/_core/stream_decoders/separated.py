@@ -21,8 +21,8 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
 
     The incomplete frame at the end of a chunk is kept as ``bytes``. If the next chunk does not complete it, it becomes
     a ``bytearray`` in which only new bytes are searched, so that a frame that arrives in small pieces costs linear
-    time. Of a refused frame, only the last bytes are kept, as many as the separator has: enough to find a separator,
-    and never zero.
+    time. Of a refused frame, only the last bytes are kept, as many as the separator has. This is enough to find a
+    separator that arrives in pieces, and it keeps the tail from being empty until the separator arrives.
     """
 
     __slots__ = (
@@ -43,7 +43,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         self._frames: list[bytes] = []  # complete frames of the chunk, in reverse order
         self._has_large_frames = False  # whether a frame may exceed the limit
         self._tail: bytes | bytearray = b""  # bytes after the last separator
-        self._is_tail_refused = False  # whether it belongs to a frame over the limit, to be dropped up to the separator
+        self._is_tail_refused = False  # whether the tail belongs to a frame over the limit, which is dropped
         self._remaining_sizes: list[int] | None = None
 
     def next_packet(self) -> _T_Packet | NeedData:
@@ -82,7 +82,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         except (KeyboardInterrupt, SystemExit):
             raise  # nothing is consumed: all frames will be decoded again
         except BaseException:
-            pass  # packets has the frames before the bad one, which becomes the next one
+            pass  # packets has the frames before the bad frame, which is decoded next
         if not packets:  # also if the decoder raises StopIteration, which silently ends map()
             return [self._decode_last(frames)]
         del frames[-len(packets) :]

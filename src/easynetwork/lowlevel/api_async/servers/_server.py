@@ -12,7 +12,7 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 
 
 class Server(TransportWrapper):
-    """Owns a listener, and emits a warning if it is dropped while the listener is open."""
+    """Base class of the low-level servers. It owns a listener, and warns if it is dropped with the listener open."""
 
     __slots__ = ("_serve_guard",)
 

@@ -50,7 +50,7 @@ class DatagramClientContext(Generic[_T_Response, _T_Address]):
 
 
 class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
-    """Serves packets to all peers that send datagrams to a listener.
+    """A server that exchanges packets with all peers that send datagrams to a listener.
 
     Parameters:
         listener: receives and sends the datagrams. The server owns it.
@@ -148,7 +148,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         ancillary_data_unused: Callable[[Any, _T_Address], object] | None = None,
         task_group: TaskGroup | None = None,
     ) -> NoReturn:
-        """Like `serve`, on a listener that supports ancillary data.
+        """Serve like `serve`, on a listener that supports ancillary data.
 
         Parameters:
             datagram_received_cb: as in `serve`. A ``yield`` of `RecvParams` may claim the ancillary data of a datagram.

@@ -74,7 +74,7 @@ class ServedClient(PacketSender[_T_Response]):
 
     @property
     def error_origin(self) -> Origin | None:
-        """The mark of the errors of this connection; None if there were none."""
+        """The `Origin` that marks the errors of this connection; None before the first error."""
         return self._dispatcher.origin
 
 
@@ -86,7 +86,7 @@ class ConnectedStreamClient(ServedClient[_T_Response]):
 
 
 class ConnectionHandler(ABC):
-    """Handles connections from start to end. `AsyncStreamServer.serve` accepts an instance as its callback.
+    """Base class of handlers of whole connections. `AsyncStreamServer.serve` accepts an instance as its callback.
 
     The instance chooses the generators that receive the requests. The alternative, one generator that relays the
     requests to other generators, adds to the cost of each packet.
@@ -183,13 +183,13 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         make_decoder, make_buffer_decoder = self._make_decoder, self._make_buffer_decoder
         max_recv_size, encode = self._max_recv_size, self._encode
 
-        accepted_type: type[Any] | None = None  # the last type, because isinstance() with an abstract class is slow
+        accepted_type: type[Any] | None = None  # of the last transport: isinstance() with an abstract class is slow
 
         async def refuse(connection: object) -> None:
             raise TypeError(f"The listener must accept AsyncStreamTransport objects, got {connection!r}")
 
         def serve_client(transport: AsyncStreamTransport) -> Coroutine[Any, Any, None]:
-            # Set the driver before the coroutine starts: reads are cheaper with a driver in place before the first one.
+            # Set the driver before the coroutine starts: reads are cheaper with a driver from the first read on.
             nonlocal accepted_type
             if type(transport) is not accepted_type:
                 if not isinstance(transport, AsyncStreamTransport):
@@ -253,7 +253,7 @@ async def end_abruptly(
 
 
 class _OneGenerator(ConnectionHandler):
-    """Sends all requests of a connection to the one generator of an ordinary `client_connected_cb`."""
+    """The connection handler of an ordinary `client_connected_cb`, which returns one generator per connection."""
 
     def __init__(self, client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]]) -> None:
         self._client_connected_cb = client_connected_cb

@@ -13,7 +13,7 @@ from easynetwork.lowlevel.api_sync.transports.abc import BaseTransport
 
 
 class Endpoint(BaseTransport):
-    """Delegate to a transport. If an open endpoint is garbage-collected, warn and close its transport."""
+    """Base class of the endpoints. An open endpoint that is garbage-collected warns and closes its transport."""
 
     __slots__ = ("_transport",)
 

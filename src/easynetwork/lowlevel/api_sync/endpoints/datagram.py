@@ -75,7 +75,7 @@ class _Receiving(_DatagramEndpoint, Generic[_T_ReceivedPacket]):
     _transport: DatagramReadTransport
 
     def recv_packet(self, *, timeout: float | None = None) -> _T_ReceivedPacket:
-        """Receive one packet within *timeout* seconds; None for no limit. The datagram is consumed even on error.
+        """Receive one packet within *timeout* seconds; None for no limit. An invalid datagram is consumed too.
 
         Raises:
             TimeoutError: no datagram arrived in time.
@@ -107,7 +107,7 @@ class _Receiving(_DatagramEndpoint, Generic[_T_ReceivedPacket]):
             OSError: ``EMSGSIZE``: the system truncated the ancillary data, for lack of buffer space or of free file
                 descriptors. The packet is kept for the next call.
 
-        Raises all errors of `recv_packet` too.
+        It also raises all errors of `recv_packet`.
         """
         datagram, ancillary_data = self._transport.recv_with_ancillary(ancillary_bufsize, seconds(timeout))
         packet: _T_ReceivedPacket
@@ -116,7 +116,7 @@ class _Receiving(_DatagramEndpoint, Generic[_T_ReceivedPacket]):
 
 
 class DatagramReceiverEndpoint(_Receiving[_T_ReceivedPacket]):
-    """Receive packets from one peer. The endpoint owns the transport, even if *protocol* is invalid.
+    """An endpoint that receives packets from one peer. It owns the transport, even if *protocol* is invalid.
 
     Raises:
         TypeError: *transport* or *protocol* is of the wrong type.
@@ -129,7 +129,7 @@ class DatagramReceiverEndpoint(_Receiving[_T_ReceivedPacket]):
 
 
 class DatagramSenderEndpoint(_Sending[_T_SentPacket]):
-    """Send packets to one peer. The endpoint owns the transport, even if *protocol* is invalid.
+    """An endpoint that sends packets to one peer. It owns the transport, even if *protocol* is invalid.
 
     Raises:
         TypeError: *transport* or *protocol* is of the wrong type.
@@ -142,7 +142,7 @@ class DatagramSenderEndpoint(_Sending[_T_SentPacket]):
 
 
 class DatagramEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
-    """Exchange packets with one peer. The endpoint owns the transport, even if *protocol* is invalid.
+    """An endpoint that exchanges packets with one peer. It owns the transport, even if *protocol* is invalid.
 
     One thread may send while another receives. Nothing else is thread-safe.
 

@@ -31,7 +31,7 @@ _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 
 
 class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
-    """Decode packets from the chunks that a transport receives."""
+    """A receiver that decodes packets from the chunks of a transport."""
 
     __slots__ = ("_receive_chunk", "_transport")
 
@@ -47,7 +47,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         self._transport = transport
 
     def receive(self, timeout: float) -> _T_ReceivedPacket:
-        """Return the next packet. After a time-out, the data received so far is kept for the next call."""
+        """Return the next packet. After a timeout, the data received so far is kept for the next call."""
         decoder = self._decoder
         packet = decoder.next_packet()
         if packet is not NEED_DATA:
@@ -140,7 +140,7 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
             UnsupportedOperation: the transport does not support ancillary data.
             OSError: ``EMSGSIZE``: the packet does not fit in one call.
 
-        Raises all errors of `send_packet` too.
+        It also raises all errors of `send_packet`.
         """
         limit = seconds(timeout)
         data = self._to_bytes(packet)
@@ -208,7 +208,7 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
             UnsupportedOperation: the transport does not support ancillary data.
             RuntimeError: the protocol object or *ancillary_data_received* failed.
 
-        Raises all errors of `recv_packet` too.
+        It also raises all errors of `recv_packet`.
         """
         limit = seconds(timeout)
         try:
@@ -218,7 +218,7 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
 
 
 class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):
-    """Receive packets from a read-only stream. The endpoint owns the transport, even if another argument is invalid.
+    """An endpoint for a read-only stream of packets. It owns the transport, even if another argument is invalid.
 
     Raises:
         TypeError: *transport* or *protocol* is of the wrong type.
@@ -247,7 +247,7 @@ class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):
 
 
 class StreamSenderEndpoint(_Sending[_T_SentPacket]):
-    """Send packets to a write-only stream. The endpoint owns the transport, even if another argument is invalid.
+    """An endpoint for a write-only stream of packets. It owns the transport, even if another argument is invalid.
 
     Raises:
         TypeError: *transport* or *protocol* is of the wrong type.
@@ -262,7 +262,7 @@ class StreamSenderEndpoint(_Sending[_T_SentPacket]):
 
 
 class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
-    """Send and receive packets. The endpoint owns the transport, even if another argument is invalid.
+    """An endpoint that sends and receives packets. It owns the transport, even if another argument is invalid.
 
     One thread may send while another receives. Nothing else is thread-safe.
 

@@ -23,7 +23,7 @@ from .base_selector import SelectorBaseTransport, SelectorStreamTransport, Would
 
 
 class SocketOwner(SelectorBaseTransport):
-    """Own a non-blocking socket and close it.
+    """Base class of transports that own a non-blocking socket.
 
     Parameters:
         sock: the socket. It is closed if an argument is invalid.
@@ -83,7 +83,7 @@ class SocketOwner(SelectorBaseTransport):
 
 
 class StreamSocketOwner(SocketOwner, SelectorStreamTransport):
-    """Own a non-blocking stream socket."""
+    """Base class of transports that own a non-blocking stream socket."""
 
     __slots__ = ()
 

@@ -59,7 +59,7 @@ class SSLStreamTransport(StreamSocketOwner):
 
     Raises:
         TypeError: *sock* is a TLS socket.
-        ValueError: *sock* is not a stream socket; *retry_interval* is not above 0; a time-out is negative or NaN.
+        ValueError: *sock* is not a stream socket; *retry_interval* is not above 0; a timeout is negative or NaN.
         ssl.SSLError: the handshake failed.
         ssl.SSLCertVerificationError: a certificate was rejected.
         TimeoutError: the handshake took too long.
@@ -239,7 +239,7 @@ class SSLStreamTransport(StreamSocketOwner):
     def close(self) -> None:
         """Send the TLS closing alert, wait for that of the peer, and close the socket.
 
-        Waits for *shutdown_timeout* seconds at most. Without ``standard_compatible``, no alerts are exchanged; unread
+        Wait for at most *shutdown_timeout* seconds. Without ``standard_compatible``, no alerts are exchanged; unread
         input is discarded until the peer ends the stream, for at most 3 seconds. In a process that inherited the
         transport by :manpage:`fork(2)`, only the descriptor is closed.
         """

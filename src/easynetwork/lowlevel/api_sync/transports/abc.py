@@ -158,7 +158,7 @@ class StreamWriteTransport(BaseTransport):
         Raises:
             TimeoutError: the data was not sent in time. Any part of it may have been sent.
 
-        Raises all errors of `send` too.
+        It also raises all errors of `send`.
         """
         deadline = Deadline(timeout)
         remaining = memoryview(data).cast("B")

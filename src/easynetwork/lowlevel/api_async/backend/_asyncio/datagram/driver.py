@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class InlineReception:
-    """Passes received datagrams to conversations. Each conversation has a carrier in *task_group*.
+    """A driver that passes received datagrams to conversations. Each conversation has a carrier in *task_group*.
 
     One spare carrier waits for the next new sender. If the generator starts and ends within one callback, and the
     handler keeps no reference to the task, the carrier is spare again. Otherwise, the carrier ends with its
@@ -122,7 +122,7 @@ class _ConversationCarrier(Steppable):
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
     def lend(self, address: Any, datagram: bytes, ancillary_data: Any) -> bool:
-        """Begin a conversation in this spare carrier. Return whether it has ended and the carrier is spare again."""
+        """Begin a conversation in this spare carrier. Return true if it has ended and the carrier is spare again."""
         task = self._task
         references, weak_references = getrefcount(task), getweakrefcount(task)
         self.context = self._reception.context.copy()

@@ -41,7 +41,7 @@ ERROR_DELAY: Final = 0.1
 
 
 class AsyncioDatagramListener(AsyncDatagramListener[Any]):
-    """A socket that is read only while it is served. Until then, datagrams wait in the queue of the system."""
+    """A listener that reads its socket only while it serves. Until then, datagrams wait in the queue of the system."""
 
     __slots__ = ("_backend", "_dropped", "_readiness", "_recvfrom", "_sendto", "_stopped")
 
@@ -201,7 +201,7 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
 
 
 class AsyncioUnixDatagramListener(AsyncioDatagramListener):
-    """A Unix socket that carries ancillary data."""
+    """A listener on a Unix socket, with ancillary data."""
 
     __slots__ = ()
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class AsyncioDatagramTransport(AsyncDatagramTransport):
-    """A connected socket without a queue of its own.
+    """A connected socket. The transport has no queue of its own.
 
     It does not use ``loop.create_datagram_endpoint``: on uvloop that transport cannot stop reading, on asyncio it does
     not send empty datagrams before Python 3.12, and both are slower.

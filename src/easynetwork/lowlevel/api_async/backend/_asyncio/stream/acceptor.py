@@ -26,19 +26,19 @@ _RESERVE: Final = 2 * _BURST
 
 
 class Acceptor(Protocol):
-    """Accepts connections until it is closed."""
+    """An object that accepts connections until it is closed."""
 
     def close(self) -> None:
         """Stop accepting and close the listening socket."""
 
 
 class SocketAcceptor:
-    """Passes the socket of each accepted connection to a function, until closed.
+    """An acceptor that passes the socket of each connection to a function.
 
     Parameters:
         loop: the event loop.
         sock: a listening socket. The acceptor owns it.
-        connected: called with the non-blocking socket of each connection, which it then owns.
+        connected: called with the non-blocking socket of each connection. It takes ownership of the socket.
         failed: called once, with the error that ends accepting permanently.
     """
 
@@ -61,7 +61,7 @@ class SocketAcceptor:
         self.resume()
 
     def is_accepting(self) -> bool:
-        """Return whether it watches the socket. False while it is paused, also by a lack of descriptors."""
+        """Return whether the acceptor watches the socket. It does not while paused, also for lack of descriptors."""
         return self._watching
 
     def resume(self) -> None:
@@ -98,7 +98,7 @@ class SocketAcceptor:
 
 
 class LoopAcceptor:
-    """Lets the loop create a transport for each accepted connection, until closed.
+    """An acceptor that lets the loop create a transport for each connection.
 
     The loops handle a lack of descriptors badly: asyncio calls its exception handler thousands of times a second, and
     uvloop silently closes the waiting connections. Therefore `SocketAcceptor` accepts the connections.
@@ -182,7 +182,7 @@ class LoopAcceptor:
     async def _begin_burst(self) -> None:
         """Let the loop accept."""
         acceptor = self._acceptor
-        if acceptor is None or not acceptor.is_accepting():  # one iteration may request several bursts
+        if acceptor is None or not acceptor.is_accepting():  # one iteration of the loop may request several bursts
             return
         acceptor.pause()
         try:
@@ -261,7 +261,7 @@ else:
 def run_detached(coroutine: Coroutine[Any, Any, object], failed: Callable[[Exception], object]) -> None:
     """Run a coroutine without a task. Pass its exception to *failed*.
 
-    Its first step has run on return, so that a cancellation cannot prevent it.
+    The first step of the coroutine runs before this function returns, so no cancellation can prevent it.
     """
     try:
         future = coroutine.send(None)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class InlineDriver(Steppable, AttachedDriver):
-    """Steps the dispatcher of one connection in the callbacks of its stream.
+    """A driver that steps the dispatcher of one connection in the callbacks of its stream.
 
     The constructor makes the driver the protocol of the loop's transport.
     """
@@ -45,7 +45,7 @@ class InlineDriver(Steppable, AttachedDriver):
         self._transport = transport
         self._stream = stream
         self._dispatcher = dispatcher
-        # The requirement of the parked dispatcher: BYTES, MORE or TURN. PARKED after its turn.
+        # The requirement of the parked dispatcher: BYTES, MORE or TURN. PARKED once a TURN has been granted.
         self._required: Any = BYTES
         self._deadline: float | None = None
         stream.attach(self)
@@ -131,7 +131,7 @@ class InlineDriver(Steppable, AttachedDriver):
         try:
             yielded = self._context.run(self._send, received)
             if yielded is not self._required:
-                if yielded is TURN and self._required is not PARKED:  # this callback is the turn
+                if yielded is TURN and self._required is not PARKED:  # the loop has just given others their turn
                     yielded = self._context.run(self._send, None)
                 state = self._context.run(self._settle, yielded)
         except BaseException as exc:
@@ -150,7 +150,7 @@ class InlineDriver(Steppable, AttachedDriver):
     data_received = step
 
     def _keep(self, received: Any) -> None:
-        """Keep bytes for the carrier that the dispatcher could not take."""
+        """Keep bytes that the dispatcher could not take, for the carrier."""
         if received:
             self._stream.keep(received)
 
@@ -200,13 +200,13 @@ class InlineDriver(Steppable, AttachedDriver):
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
-    """Receives ``bytes``. The loop reads them into a buffer that all connections share."""
+    """An inline driver that receives ``bytes``. The loop reads them into a buffer that all connections share."""
 
     __slots__ = ()
 
 
 class OwnBufferDriver(InlineDriver, asyncio.BufferedProtocol):
-    """Lends the buffer of the decoder to the loop.
+    """An inline driver that lends the buffer of the decoder to the loop.
 
     The class does not derive from `asyncio.Protocol`, because uvloop passes ``bytes`` to each class that does.
     """

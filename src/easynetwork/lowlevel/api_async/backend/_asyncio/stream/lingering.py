@@ -21,7 +21,7 @@ def linger(
 ) -> None:
     """Close the sending direction, then the connection once the peer ends its direction or a limit is reached.
 
-    The limits are at least `LINGER_TIMEOUT` seconds after the output is sent, and `LINGER_BYTES` bytes.
+    The limits are `LINGER_BYTES` bytes of input, and 1 to 2 times `LINGER_TIMEOUT` seconds after the output is sent.
 
     Parameters:
         loop: the event loop.
@@ -38,7 +38,7 @@ def linger(
 
 
 class LingeringProtocol(SharedBufferProtocol):
-    """Discards received data. It is the last protocol of its transport."""
+    """A protocol that discards received data. It is the last protocol of its transport."""
 
     __slots__ = ("_connection_lost", "_has_flushed", "_left", "_loop", "_timer", "_transport")
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
-    """Owns a socket that is already listening.
+    """A listener that owns a socket on which `listen` was called.
 
-    Each `serve` accepts from a duplicate: loops close the socket that they accept from, but this socket can be served
-    again.
+    Each `serve` accepts from a duplicate of the socket: event loops close the socket that they accept from, but a
+    listener can be served again.
     """
 
     __slots__ = ("_backend", "_backlog", "_closed", "_socket", "_stopped")

@@ -19,7 +19,7 @@ _MAX_EVENTS: Final = 256
 
 
 class Poller(Protocol):
-    """Calls functions while sockets are readable or writable. An event loop has these four methods too."""
+    """An object that calls functions while sockets are readable or writable. Event loops have these methods too."""
 
     def add_reader(self, fd: int, callback: Callable[[], object], /) -> Any:
         """Call *callback* while the socket is readable: it has bytes, the end of the stream, or an error."""
@@ -48,8 +48,8 @@ class _EpollPoller:
     """An :manpage:`epoll(7)` object. The loop watches it while it contains sockets.
 
     A callback of the event loop costs as much as the system call that it makes. Here, one callback serves all ready
-    sockets. It also avoids a problem of libuv, which reports a socket error once, as readable, and then stops watching
-    the socket.
+    sockets. The epoll object also avoids a problem of libuv, which reports a socket error once, as readable, and then
+    stops watching the socket.
     """
 
     __slots__ = ("__weakref__", "_epoll", "_loop", "_masks", "_readers", "_writers")

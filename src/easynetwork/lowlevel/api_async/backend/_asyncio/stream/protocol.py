@@ -26,7 +26,7 @@ _EMPTY: Final = BytesQueue()
 
 
 class AttachedDriver(asyncio.BaseProtocol):
-    """Takes the bytes of a stream in the callback that delivers them."""
+    """A driver that takes the bytes of a stream in the callback that delivers them."""
 
     __slots__ = ()
 
@@ -169,7 +169,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
 
     def resume_writing(self) -> None:
         self.writable = not (self.closing or self.lost or self.eof_sent)
-        # Waiting writes go before later ones, in the order of the calls.
+        # Waiting writes precede later writes, and keep the order of their calls.
         while self._writers and self.writable:
             waiter, data = self._writers.popleft()
             if not waiter.done():
@@ -250,7 +250,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
                 self._reader = self._queue = None
 
     def _check_receivable(self) -> None:
-        """Raise the error for a task that receives now.
+        """Raise an error if a task cannot receive now.
 
         Raises:
             BusyResourceError: another task is receiving.

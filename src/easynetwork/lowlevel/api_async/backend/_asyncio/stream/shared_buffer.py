@@ -1,4 +1,4 @@
-"""Receive into one shared buffer."""
+"""A protocol that receives into a buffer shared by all connections."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _buffer: Final = _Buffer()
 
 
 class SharedBufferProtocol(asyncio.Protocol, asyncio.BufferedProtocol):
-    """Receives through `data_received` on all event loops, without an allocation of the maximum read size.
+    """A protocol that gets all bytes in `data_received`, without an allocation of the maximum read size.
 
     For an `asyncio.Protocol`, asyncio's loops allocate memory for the largest possible read each time. For a small
-    packet, this may cost twice as much as everything else. A protocol that provides a buffer, as this one does, avoids
-    the allocation. uvloop has its own buffer and treats the class as an ordinary `asyncio.Protocol`.
+    packet, the allocation may cost twice as much as all other work. A protocol that provides a buffer, as this one
+    does, avoids the allocation. uvloop has its own buffer and treats the class as an ordinary `asyncio.Protocol`.
     """
 
     __slots__ = ()

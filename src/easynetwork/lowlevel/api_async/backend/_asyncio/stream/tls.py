@@ -30,7 +30,7 @@ _OPEN: Final = _State.OPEN
 
 
 class TLSFilter(asyncio.Transport, SharedBufferProtocol):
-    """Ciphertext below, plaintext above.
+    """A filter that exchanges ciphertext with the loop's transport and plaintext with the protocol above.
 
     The filter is the protocol of the loop's transport and the transport of the protocol above it.
 
@@ -153,7 +153,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         return True
 
     def _end(self) -> None:
-        """Report the end of the plaintext."""
+        """Report the end of the plaintext. If TLS has failed, abort the connection instead."""
         engine = self._engine
         if engine.failure is not None:
             self._state = _State.CLOSED

@@ -202,7 +202,7 @@ def _set(future: asyncio.Future[None]) -> None:
 
 
 class AsyncioUnixStreamListener(AsyncioStreamListener):
-    """Accepts connections whose transports carry ancillary data."""
+    """A listener whose transports carry ancillary data."""
 
     __slots__ = ()
 

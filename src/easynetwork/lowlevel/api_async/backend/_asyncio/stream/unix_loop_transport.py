@@ -1,4 +1,4 @@
-"""A transport for stream sockets that carries control messages. Those of the event loops do not."""
+"""A transport for stream sockets that carries control messages. The event loops' transports drop them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Cancellation requests, made with `asyncio.Task.cancel` and withdrawn with `asyncio.Task.uncancel`.
 
 A *canceller* is the part of a cancel scope or task group that cancels a task. *External* requests are those that no
-canceller made: they come from direct calls of `asyncio.Task.cancel`.
+canceller made: they come from direct calls of `asyncio.Task.cancel`. A request is *in force* until it is withdrawn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class _Message(str):
-    """The message of a canceller's request. Its type distinguishes it from other calls of `asyncio.Task.cancel`."""
+    """The message of a canceller's request. The type distinguishes the request from external requests."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ class TaskState:
 
     def __init__(self) -> None:
         self.cancellers: list[Canceller] = []  # cancellers whose blocks the task is in, outermost first
-        self.delivered = 0  # number of their requests in force
+        self.delivered = 0  # number of the cancellers' requests in force
         self.shields = 0  # number of shields the task is in
         self.deferred: tuple[Any, ...] | None = None  # arguments of a request that a shield has deferred
         self.seen = 0  # number of external requests the task has seen; later ones are deferred
@@ -81,7 +81,7 @@ _LONGEST_PAUSE = 0.05
 
 
 class Canceller:
-    """Cancels a task repeatedly, from `cancel` until the task has left the block.
+    """An object that cancels a task repeatedly, from `cancel` until the task has left the block.
 
     Any task may call `leave`, in any order relative to other cancellers. Owners with stricter rules check them first.
     """

@@ -69,7 +69,7 @@ def ignore_cancellation(awaitable: Awaitable[_T_co]) -> Generator[Any, Any, _T_c
 
 
 class _Shield:
-    """Separates requests of cancellers inside a shielded awaitable from all other requests, which are deferred."""
+    """The state of one `ignore_cancellation`. It defers requests, except those of cancellers inside the awaitable."""
 
     __slots__ = ("_deferred_before", "_from_within", "_requests", "_state", "_task")
 
@@ -101,7 +101,7 @@ class _Shield:
             if not is_of_canceller(exc.args):
                 state.defer(exc.args, task)
             elif new_requests:
-                state.defer((), task)  # an external request arrived together with a canceller's
+                state.defer((), task)  # an external request arrived together with a request of a canceller
             self.note_requests()
         return from_within
 
@@ -115,7 +115,7 @@ class _Shield:
         if is_cancelled:
             state.deferred = self._deferred_before if state.shields else None
         elif not state.shields:
-            state.deliver_deferred_soon(task)  # before the cancellers' requests, because it has a message
+            state.deliver_deferred_soon(task)  # first: this request may have a message; those of the cancellers follow
         for canceller in state.cancellers:
             canceller.leave_shield(state.shields)
 

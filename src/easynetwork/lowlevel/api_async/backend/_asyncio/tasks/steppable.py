@@ -152,7 +152,7 @@ class Steppable(Waiter):
         """Return whether a callback may step the coroutine. If not, the carrier is running or about to run."""
         return self._wakeup is not None
 
-    # ------------------------------------------------------------------------------------------------------- time-outs
+    # -------------------------------------------------------------------------------------------------------- timeouts
 
     def _begin_timeout(self, timeout: float) -> float:
         """Call `_time_out` in *timeout* seconds. Return the deadline, which the caller stores for `_get_deadline`."""
