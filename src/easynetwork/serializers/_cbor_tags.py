@@ -191,7 +191,7 @@ def _read_integer(data: bytes, position: int, name: str, longest: int) -> tuple[
     is_reference = data.startswith(b"\xd8\x19", position)  # tag 25: a string that the encoder wrote before
     size, position = read_argument(data, position + 2 * is_reference)
     if is_reference:
-        number = _TOO_LARGE - (longest < _MAX_BYTES)  # whatever it is, not a small one
+        number = _TOO_LARGE - (longest < _MAX_BYTES)  # its value is unknown: assume the worst
     elif is_string:
         if position + size > len(data):
             raise EOFError

@@ -241,6 +241,7 @@ async def end_abruptly(
     if fault is not None:
         # Report before the first await, where a pending cancellation would be raised and the record would be lost.
         report(fault)
+    more_urgent: BaseException | None = None
     try:
         await aclose_forcefully(transport)
     except BaseException as failure:
@@ -249,7 +250,10 @@ async def end_abruptly(
             log(_logger, logging.WARNING, "%s: closing the connection failed", transport, exc_info=fault)
         ending = more_urgent or ending
     if ending is not None:
-        raise ending
+        try:
+            raise ending
+        finally:
+            del exc, ending, more_urgent  # avoid a reference cycle with the traceback
 
 
 class _OneGenerator(ConnectionHandler):
