@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import types
+from collections.abc import AsyncIterator, Generator
 from typing import Any, cast
 
 import pytest
 from tests.support import lowlevel_stream_servers as lowlevel
 from tests.support.background import settle, spawn, until
+from tests.support.lines import line_protocol
 from tests.support.stream_servers import Client, Handler, Requests
 
 from easynetwork.exceptions import ClientClosedError, UnsupportedOperation
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
+from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
+from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.servers.handlers import AsyncStreamClient
 from easynetwork.servers.misc import build_lowlevel_stream_server_handler
 
@@ -239,3 +243,100 @@ async def test_connection_error_at_the_end_is_a_warning_of_the_logger(caplog: py
         await anext(agen)
         await agen.aclose()
         assert [(record.name, record.levelno) for record in caplog.records] == [(name, logging.WARNING)]
+
+
+# --- relayed by a generator of the user
+
+
+def relayed(handle: Any) -> Any:
+    """Return a callback for a low-level server that hides the handler: the server drives it as a plain generator."""
+
+    class Handling(Handler):
+        def handle(self, client: Client, /) -> Requests:
+            generator: Requests = handle(client)
+            return generator
+
+    @contextlib.asynccontextmanager
+    async def new_client(lowlevel_client: Any) -> AsyncIterator[Any]:
+        yield FakeClient(lowlevel_client)
+
+    built = build_lowlevel_stream_server_handler(new_client, Handling())
+    return lambda lowlevel_client: built(lowlevel_client)
+
+
+async def test_relayed_handler_gets_ancillary_data_once(path: str) -> None:
+    received: list[Any] = []
+    ask = RecvParams(recv_with_ancillary=RecvAncillaryDataParams(received.append))
+
+    async def handle(client: Client) -> Requests:
+        while True:
+            await client.send_packet((yield ask))
+
+    listener = await ensure_backend(None).create_unix_stream_listener(path, 10)
+    server = AsyncStreamServer(listener, line_protocol(), 1024)
+    async with lowlevel.run(server, path, relayed(handle), ancillary_bufsize=1024) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"a") == b"a"
+        assert await peer.ask(b"b") == b"b"
+    assert len(received) == 2
+
+
+async def test_relayed_handler_that_yields_nonsense_lets_others_run() -> None:
+    count = 0
+
+    async def handle(client: Client) -> Requests:
+        nonlocal count
+        while True:
+            try:
+                yield -1.0
+            except ValueError:
+                count += 1
+
+    async with lowlevel.serving(relayed(handle)) as it:
+        await it.connect()
+        await until(lambda: count > 200)
+
+
+async def test_await_of_a_relayed_handler_that_is_closed_does_not_return() -> None:
+    ends: list[str] = []
+
+    @types.coroutine
+    def suspend() -> Generator[str, None, None]:
+        yield "suspended"
+
+    async def handle(client: Client) -> Requests:
+        yield None
+        try:
+            await suspend()
+        except BaseException as exc:
+            ends.append(type(exc).__name__)
+            raise
+        ends.append("returned")
+
+    agen = relayed(handle)(None)
+    assert await anext(agen) is None
+    step = agen.asend("request")
+    assert step.send(None) == "suspended"
+    with pytest.raises(GeneratorExit):
+        step.throw(GeneratorExit)
+    assert ends == ["GeneratorExit"]
+
+
+async def test_iterator_that_is_not_a_generator_is_explained(caplog: pytest.LogCaptureFixture) -> None:
+    class Iterator:
+        def __aiter__(self) -> Iterator:
+            return self
+
+        async def __anext__(self) -> None:
+            return None
+
+    handler: Any = lambda client: Iterator()  # noqa: E731
+    async with lowlevel.serving(handler) as it:
+        peer = await it.connect()
+        await peer.send(b"a\n")
+        with contextlib.suppress(ConnectionError):
+            assert await peer.rest() == b""
+        await until(lambda: bool(caplog.records))
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], TypeError)

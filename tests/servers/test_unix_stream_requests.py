@@ -20,6 +20,9 @@ from tests.support.lines import LINE_PROTOCOLS, line_protocol
 from tests.support.peers import Peer
 from tests.support.stream_servers import Client, Handler, Requests, run
 
+from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
+from easynetwork.lowlevel.api_async.backend._asyncio.stream import lingering as asyncio_lingering
+from easynetwork.lowlevel.api_async.backend._trio.stream import transport as trio_transport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
@@ -557,3 +560,30 @@ async def test_every_client_that_leaves_before_its_answer_is_noticed(serving: Se
             await sleep(0.002 * (number % 4))
             peer.close()
         await until(lambda: left == 40)
+
+
+async def test_close_during_a_turn_of_others_sees_that_the_peer_has_gone(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (asyncio_lingering, trio_transport):
+        monkeypatch.setattr(module, "LINGER_TIMEOUT", 1000.0)
+    closed = new_event()
+
+    async def handle(client: Client) -> Requests:
+        async def close() -> None:
+            await client.aclose()
+            closed.set()
+
+        for _ in range(STEPS_PER_TURN):
+            yield None
+        spawn(close())
+        while True:
+            yield None
+
+    async with serving_network(path, handle, line_protocol()) as connect:
+        peer = await connect()
+        await peer.send(b"a\n" * 5000)
+        await sleep(0.02)
+        peer.close()
+        with ensure_backend(None).timeout(5):
+            await closed.wait()

@@ -163,19 +163,19 @@ class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
             except StopIteration:
                 return
             answer: Any = None
+            wants_request = required is BYTES or isinstance(required, Wait)
             try:
-                if required is BYTES:
-                    answer = [(yield None)]
-                elif isinstance(required, Wait):
-                    answer = [(yield required.as_yielded())]
-                elif required is not TURN:
+                if wants_request:
+                    answer = [(yield None if required is BYTES else required.as_yielded())]
+                elif required is TURN:
+                    await lowlevel_client.backend().coro_yield()
+                else:
                     answer = await _PassedOn(required)
-            except GeneratorExit:
-                # Report the end of the stream instead of closing the coroutine: the handler may still await something.
-                answer = b""
             except BaseException as exc:
-                step = partial(connection.throw, exc)
-                continue
+                if not (wants_request and isinstance(exc, GeneratorExit)):
+                    step = partial(connection.throw, exc)
+                    continue
+                answer = b""  # the end of the stream: unlike a closed coroutine, the handler may still await something
             step = partial(connection.send, answer)
 
 

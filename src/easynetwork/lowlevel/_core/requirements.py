@@ -10,7 +10,7 @@ yielded               resumed with
 ====================  =============================================================================================
 `BYTES`               the received bytes, as ``recv()`` or ``recv_into()`` return them: ``bytes``, or the number of
                       bytes in the dispatcher's buffer. Empty or 0 at the end of the stream.
-a `Wait`              the same, or None after `Wait.timeout` seconds. If the wait asks for ancillary data, a pair:
+a `Wait`              the same, or None after `Wait.timeout` seconds. If the wait asks for ancillary data, a tuple:
                       the bytes and the ancillary data of one read.
 `MORE`                the same as for the last `Wait`. Its timeout keeps running.
 `DATAGRAM`            a datagram, or None if no more will arrive.

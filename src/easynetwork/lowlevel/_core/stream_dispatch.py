@@ -24,6 +24,7 @@ from .handler_generators import (
     NextGenerator,
     end_generator,
     generator_starter,
+    not_a_generator,
     parse_yielded,
 )
 from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, Wait
@@ -150,6 +151,10 @@ class StreamDispatcher(Generic[_T_Request]):
                     return DISCONNECTED
                 agen = None
                 continue
+            except AttributeError:
+                if hasattr(agen, "asend"):
+                    raise  # an error of the handler
+                raise not_a_generator(agen) from None
             argument = NEED_DATA  # do not keep the request alive while the generator waits
             try:
                 if steps >= STEPS_PER_TURN:
@@ -269,7 +274,7 @@ class StreamDispatcher(Generic[_T_Request]):
         """
         if received is None:
             raise TimeoutError("No request was received in time")
-        if wait is MORE or wait.ancillary is None or not received:
+        if not isinstance(received, tuple):
             return received, MORE
         received, ancillary_data = received
         if received:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from typing import Any
@@ -463,3 +464,15 @@ async def test_requests_are_parsed_only_when_they_are_asked_for(driver: str) -> 
         await peer.send(b"a\n\xff\n\xff\n")
         assert await peer.line() == b"a"
         assert await peer.gone()
+
+
+async def test_handler_that_keeps_on_yielding_nonsense_is_cancelled_with_its_server(driver: str) -> None:
+    async def handler(client: Client) -> Requests:
+        while True:
+            with contextlib.suppress(ValueError):
+                yield -1.0
+
+    async with serving(handler, driver) as server:
+        await server.connect()
+        await sleep(0.01)
+    # The end of the context cancels the handler.

@@ -46,7 +46,7 @@ class PullingDriver:
                     elif required is MORE or isinstance(required, Wait):
                         answer = yield from self._receive_in_time(required).__await__()
                     elif required is TURN:
-                        yield from transport.backend().cancel_shielded_coro_yield().__await__()
+                        yield from transport.backend().coro_yield().__await__()
                     else:  # the handler awaits something
                         answer = yield required
                 except GeneratorExit:

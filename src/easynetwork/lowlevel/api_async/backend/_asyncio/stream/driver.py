@@ -195,7 +195,7 @@ class InlineDriver(Steppable, AttachedDriver):
 
     def _read_nothing_ahead(self) -> None:
         """Pause reading until the carrier has run, if the handler may then ask for ancillary data."""
-        if not self._stream.reads_ahead:
+        if not (self._stream.reads_ahead or self._stream.closing):
             self._stream.pause_reading()
 
 
