@@ -30,6 +30,8 @@ from easynetwork.lowlevel.api_async.backend._asyncio.stream.driver import (
     InlineDriver,
     OwnBufferDriver,
     SharedBufferDriver,
+    UnixOwnBufferDriver,
+    UnixSharedBufferDriver,
 )
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import AsyncioStream
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -69,9 +71,11 @@ class Connection:
         self.transport = FakeTransport(loop, self.stream)
         driver_type: type[InlineDriver]
         if kind == "own buffer":
-            driver_type, protocol = OwnBufferDriver, protocol or buffered_line_protocol()
+            driver_type = OwnBufferDriver if stream_type.reads_ahead else UnixOwnBufferDriver
+            protocol = protocol or buffered_line_protocol()
         else:
-            driver_type, protocol = SharedBufferDriver, protocol or line_protocol()
+            driver_type = SharedBufferDriver if stream_type.reads_ahead else UnixSharedBufferDriver
+            protocol = protocol or line_protocol()
         decoder = decoder_factory(protocol, max_recv_size, by_chunks=False)()
         self.dispatcher = StreamDispatcher(decoder, max_recv_size, 64, is_disconnection)
         self.driver = driver_type(async_transport, self.stream, self.dispatcher)

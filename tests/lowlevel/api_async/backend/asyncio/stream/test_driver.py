@@ -21,7 +21,7 @@ from tests.support.manual_loop import ManualLoop
 
 from easynetwork.lowlevel._core.errors import is_stream_end
 from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
-from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, NEVER_YIELDED, RETURNED
+from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, NEVER_YIELDED, RETURNED, Ending
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.protocol import AsyncioStream
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.watermarks import HIGH_WATER
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
@@ -587,3 +587,18 @@ def test_ancillary_data_is_received_by_the_carrier(
     if timeout is None and not is_in_time:
         got = ["first"]
     assert connection.handled == got
+
+
+def test_a_chunk_before_the_start_is_for_the_next_run_if_the_first_one_takes_nothing(
+    loop: ManualLoop, kind: str
+) -> None:
+    connection = Connection(loop, kind, echo, starts=False)
+    connection.transport.receive(b"a\n")
+
+    async def run_twice() -> Ending:
+        assert await connection.driver.run(lambda: None) is RETURNED
+        return await connection.run()
+
+    connection.carrier = loop.start(run_twice())
+    loop.settle()
+    assert connection.handled == ["a"]

@@ -6,7 +6,13 @@ The task that awaits `InlineDriver.run` is the carrier of the dispatcher, as exp
 
 from __future__ import annotations
 
-__all__ = ["InlineDriver", "OwnBufferDriver", "SharedBufferDriver"]
+__all__ = [
+    "InlineDriver",
+    "OwnBufferDriver",
+    "SharedBufferDriver",
+    "UnixOwnBufferDriver",
+    "UnixSharedBufferDriver",
+]
 
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
@@ -33,7 +39,7 @@ class InlineDriver(Steppable, AttachedDriver):
     The constructor makes the driver the protocol of the loop's transport.
     """
 
-    __slots__ = ("_deadline", "_dispatcher", "_requests", "_required", "_send", "_stream", "_transport")
+    __slots__ = ("_deadline", "_dispatcher", "_early", "_requests", "_required", "_send", "_stream", "_transport")
 
     _requests: Generator[Any, Any, Ending]
     _send: Callable[[Any], Any]
@@ -48,6 +54,9 @@ class InlineDriver(Steppable, AttachedDriver):
         # The requirement of the parked dispatcher: BYTES, MORE or TURN. PARKED once a TURN has been granted.
         self._required: Any = BYTES
         self._deadline: float | None = None
+        # The only chunk received before the carrier starts. It needs no queue, which short connections notice. None
+        # once the carrier has started, or if there are more chunks.
+        self._early: bytes | None = b""
         stream.attach(self)
 
     # ------------------------------------------------------------------------------------------------- in the carrier
@@ -59,7 +68,15 @@ class InlineDriver(Steppable, AttachedDriver):
         return self.carry()
 
     def _start(self) -> Any:
-        return self._settle(self._send(None))
+        early, self._early = self._early, None
+        yielded: Any = None
+        try:
+            yielded = self._send(None)
+        finally:
+            if early and not (yielded is BYTES and not self._stream.closing):
+                self._stream.keep(early)
+                early = None
+        return self._settle(self._send(early) if early else yielded)
 
     def _look(self) -> Any:
         return self._settle(self._required)
@@ -151,8 +168,15 @@ class InlineDriver(Steppable, AttachedDriver):
 
     def _keep(self, received: Any) -> None:
         """Keep bytes that the dispatcher could not take, for the carrier."""
-        if received:
-            self._stream.keep(received)
+        if not received:
+            return
+        if self._early is not None and not self._stream.received.nbytes:
+            if not self._early:
+                self._early = received
+                return
+            self._stream.keep(self._early)
+            self._early = None
+        self._stream.keep(received)
 
     def eof_received(self) -> bool:
         self._stream.ended = True
@@ -184,19 +208,6 @@ class InlineDriver(Steppable, AttachedDriver):
     def _time_out(self) -> None:
         if self.is_waiting():
             self.step(None)
-
-    def wake(self) -> None:
-        self._read_nothing_ahead()
-        super().wake()
-
-    def wake_now(self) -> None:
-        self._read_nothing_ahead()
-        super().wake_now()
-
-    def _read_nothing_ahead(self) -> None:
-        """Pause reading until the carrier has run, if the handler may then ask for ancillary data."""
-        if not (self._stream.reads_ahead or self._stream.closing):
-            self._stream.pause_reading()
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
@@ -241,3 +252,34 @@ class OwnBufferDriver(InlineDriver, asyncio.BufferedProtocol):
 
     def _keep(self, received: Any) -> None:
         super()._keep(bytes(self._buffer[:received]) if isinstance(received, int) else received)
+
+
+class _UnixDriver(InlineDriver):
+    """A driver of a Unix stream, whose handler may ask for ancillary data each time that the carrier runs."""
+
+    __slots__ = ()
+
+    def wake(self) -> None:
+        self._read_nothing_ahead()
+        super().wake()
+
+    def wake_now(self) -> None:
+        self._read_nothing_ahead()
+        super().wake_now()
+
+    def _read_nothing_ahead(self) -> None:
+        """Pause reading until the carrier has run, if the handler may then ask for ancillary data."""
+        if not (self._stream.reads_ahead or self._stream.closing):
+            self._stream.pause_reading()
+
+
+class UnixSharedBufferDriver(_UnixDriver, SharedBufferDriver):
+    """A `SharedBufferDriver` of a Unix stream."""
+
+    __slots__ = ()
+
+
+class UnixOwnBufferDriver(_UnixDriver, OwnBufferDriver):
+    """An `OwnBufferDriver` of a Unix stream."""
+
+    __slots__ = ()

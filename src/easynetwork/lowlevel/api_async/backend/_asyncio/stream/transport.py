@@ -16,7 +16,7 @@ from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports._hooks import ChunkReceiver, WriteBatch, read_names
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
-from .driver import OwnBufferDriver, SharedBufferDriver
+from .driver import InlineDriver, OwnBufferDriver, SharedBufferDriver
 from .protocol import AsyncioStream
 from .tls import TLSFilter
 
@@ -37,6 +37,8 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     """
 
     __slots__ = ("_backend", "_close_timeout", "_stream")
+
+    _driver_types: tuple[type[InlineDriver], type[InlineDriver]] = (SharedBufferDriver, OwnBufferDriver)
 
     def __init__(self, backend: AsyncBackend, stream: AsyncioStream) -> None:
         self._backend = backend
@@ -151,5 +153,5 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         return self._stream
 
     def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
-        driver_type = SharedBufferDriver if dispatcher.buffered is None else OwnBufferDriver
+        driver_type = self._driver_types[dispatcher.buffered is not None]
         return driver_type(self, self._stream, dispatcher)

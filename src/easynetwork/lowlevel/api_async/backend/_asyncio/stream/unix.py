@@ -19,6 +19,7 @@ from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_
 from easynetwork.lowlevel.api_async.transports._hooks import receive_chunk
 
 from .acceptor import Acceptor, SocketAcceptor
+from .driver import UnixOwnBufferDriver, UnixSharedBufferDriver
 from .listener import AsyncioStreamListener
 from .poller import poller_of
 from .protocol import AsyncioStream
@@ -45,6 +46,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     __slots__ = ("_reads",)
 
     _stream: AsyncioUnixStream
+    _driver_types = (UnixSharedBufferDriver, UnixOwnBufferDriver)
 
     def __init__(self, backend: AsyncBackend, stream: AsyncioUnixStream) -> None:
         super().__init__(backend, stream)
