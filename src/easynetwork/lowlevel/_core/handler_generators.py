@@ -53,7 +53,7 @@ def generator_starter() -> Callable[[HandlerGenerator[Any]], Awaitable[float | R
     def start(agen: HandlerGenerator[Any]) -> Awaitable[float | RecvParams | None]:
         set_hooks(None, None)
         try:
-            return agen.__anext__()
+            return agen.asend(None)
         except AttributeError:
             raise not_a_generator(agen) from None
         finally:

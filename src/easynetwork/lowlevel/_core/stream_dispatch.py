@@ -24,7 +24,6 @@ from .handler_generators import (
     NextGenerator,
     end_generator,
     generator_starter,
-    not_a_generator,
     parse_yielded,
 )
 from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, Wait
@@ -151,10 +150,6 @@ class StreamDispatcher(Generic[_T_Request]):
                     return DISCONNECTED
                 agen = None
                 continue
-            except AttributeError:
-                if hasattr(agen, "asend"):
-                    raise  # an error of the handler
-                raise not_a_generator(agen) from None
             argument = NEED_DATA  # do not keep the request alive while the generator waits
             try:
                 if steps >= STEPS_PER_TURN:

@@ -185,12 +185,8 @@ class LoopAcceptor:
         if acceptor is None or not acceptor.is_accepting():  # one iteration of the loop may request several bursts
             return
         acceptor.pause()
-        try:
-            sock = self._sock.dup()  # the loop closes it
-            server = await self._loop.create_server(self._new_counted_protocol, sock=sock, backlog=self._backlog)
-        except OSError as exc:  # short of descriptors or memory
-            self._give_up_burst(exc)
-            return
+        sock = self._sock.dup()  # the loop closes it
+        server = await self._loop.create_server(self._new_counted_protocol, sock=sock, backlog=self._backlog)
         if self._acceptor is None:  # closed meanwhile
             server.close()
             return
@@ -199,7 +195,7 @@ class LoopAcceptor:
         self._timer = self._loop.call_later(_CHECK_INTERVAL, self._check_by_clock)
 
     def _give_up_burst(self, exc: Exception) -> None:
-        """Go on accepting without the loop."""
+        """Go on accepting without the loop, which may be short of descriptors or memory."""
         if self._acceptor is not None and not self._acceptor.is_accepting():
             self._acceptor.resume()
 

@@ -132,11 +132,9 @@ class AsyncioUnixStream(AsyncioStream):
         if self._change is None:
             return
         change, self._change = self._change, None
-        self.hands_over = False
         if self.sock.fileno() >= 0:
-            SocketTransport(self.loop, self.sock, self)
+            self._watch(self.sock)
             if self.driver is not None:
-                self.attach(self.driver)
                 self.resume_reading()
             self.resume_writing()
         else:  # the loop has closed the socket
@@ -172,6 +170,10 @@ class AsyncioUnixStream(AsyncioStream):
             sock = self.sock.dup()
         except OSError:
             return None
+        return self._watch(sock)
+
+    def _watch(self, sock: _socket.socket) -> SocketTransport:
+        """Create a `SocketTransport` for *sock*, and do not give it to the loop again."""
         self.hands_over = False
         lower = SocketTransport(self.loop, sock, self)
         if self.driver is not None:
