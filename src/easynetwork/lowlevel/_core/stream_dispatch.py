@@ -23,8 +23,9 @@ from .handler_generators import (
     HandlerGenerator,
     NextGenerator,
     end_generator,
-    generator_starter,
+    not_a_generator,
     parse_yielded,
+    unregistered_generators,
 )
 from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, Wait
 from .stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
@@ -114,41 +115,49 @@ class StreamDispatcher(Generic[_T_Request]):
 
         Errors of a generator propagate. The last generator is always closed.
         """
-        start, decoder = generator_starter(), self._decoder
-        decode_single = decoder.take_single
+        # When a generator ends, Python 3.11 walks the line table of this function up to the line where
+        # StopAsyncIteration is raised. That is slow, so there is little code before that line.
+        unregistered, decoder = unregistered_generators(), self._decoder
         requests: Iterator[_T_Request] | None = self._requests  # requests that an earlier call decoded
         is_drained = False  # whether the decoder returns no request until it gets new bytes
         last_yielded, first_wait = None, BYTES  # the last valid object that was yielded, and its requirement
         steps = 0  # number of steps since the last TURN
         agen: Any = None
-        asend: Any = None
+        asend: Any  # None while the generator runs to its first yield
         resume: Any
         argument: Any
-        received: Any = None
+        received: Any
         while True:
+            if agen is not None:
+                try:
+                    yielded = yield from resume(argument)
+                    if asend is None:
+                        asend = resume
+                        if unregistered.starting is not None:
+                            unregistered = unregistered_generators()
+                    else:
+                        resume = asend
+                    if requests is not None and yielded is last_yielded:
+                        for argument in requests:
+                            yielded = yield from asend(argument)
+                            if yielded is not last_yielded:
+                                break
+                        else:
+                            requests = None
+                except StopAsyncIteration:
+                    if asend is None:
+                        return NEVER_YIELDED
+                    if resume is end_generator:
+                        return DISCONNECTED
+                    agen = None
             if agen is None:
                 if self.is_stopped or (agen := next_generator()) is None:
                     return RETURNED
-                resume, argument = start, agen
-            try:
-                # When a generator ends, Python 3.11 walks the line table of this function up to the line where
-                # StopAsyncIteration is raised. That is slow, so all rare code comes after this line.
-                yielded = yield from resume(argument)
-                if resume is not asend:
-                    resume = asend = agen.asend
-                if requests is not None and yielded is last_yielded:
-                    for argument in requests:
-                        yielded = yield from asend(argument)
-                        if yielded is not last_yielded:
-                            break
-                    else:
-                        requests = None
-            except StopAsyncIteration:
-                if resume is start:
-                    return NEVER_YIELDED
-                if resume is end_generator:
-                    return DISCONNECTED
-                agen = None
+                unregistered.starting = agen
+                try:
+                    resume, asend, argument = agen.asend, None, None
+                except AttributeError:
+                    raise not_a_generator(agen) from None
                 continue
             argument = NEED_DATA  # do not keep the request alive while the generator waits
             try:
@@ -186,7 +195,7 @@ class StreamDispatcher(Generic[_T_Request]):
                         resume, argument = end_generator, agen
                         break
                     steps += 1
-                    argument = decode_single(received)
+                    argument = decoder.take_single(received)
                     received = None
                     if argument is not NEED_DATA:
                         break
