@@ -6,7 +6,7 @@ import gc
 import math
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -185,17 +185,68 @@ def test_a_handler_that_makes_no_generator_is_refused(make: Callable[[], Any]) -
         ByHand(stream_dispatcher().run(make))
 
 
-def test_generators_do_not_register_at_the_event_loop() -> None:
+@pytest.fixture
+def registered() -> Iterator[list[Any]]:
+    """The generators that reach the hooks of an event loop."""
     registered: list[Any] = []
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(registered.append, registered.append)
     try:
-        run = ByHand(stream_dispatcher().run(OnePerRequest()))
-        run.answer(b"a\nb\n")
-        assert sys.get_asyncgen_hooks() == (registered.append, registered.append)
-        run.answer(b"")
+        yield registered
     finally:
         sys.set_asyncgen_hooks(*hooks)
+
+
+def test_generators_of_handlers_do_not_register_at_the_event_loop(registered: list[Any]) -> None:
+    run = ByHand(stream_dispatcher().run(OnePerRequest()))
+    run.answer(b"a\nb\n")
+    run.answer(b"")
+    assert run.ending is DISCONNECTED
+    assert registered == []
+
+
+def test_other_generators_register_at_the_event_loop(registered: list[Any]) -> None:
+    others: list[Any] = []
+
+    async def count() -> AsyncGenerator[int, None]:
+        yield 1
+
+    async def handle() -> HandlerGenerator[Any]:
+        yield None
+        others.append(count())
+        async for _ in others[-1]:
+            pass
+
+    run = ByHand(stream_dispatcher().run(handle))
+    run.answer(b"a\nb\n")
+    run.answer(b"c\n")
+    assert len(others) == 3
+    assert registered == others
+
+
+def test_an_event_loop_that_runs_again_registers_at_most_one_generator(registered: list[Any]) -> None:
+    run = ByHand(stream_dispatcher().run(OnePerRequest()))
+    run.answer(b"a\n")
+    sys.set_asyncgen_hooks(registered.append, registered.append)  # a loop sets its hooks when it begins to run
+    run.answer(b"b\n")
+    run.answer(b"c\nd\n")
+    run.answer(b"e\n")
+    assert len(registered) == 1
+
+
+def test_dispatchers_share_the_hook_of_a_loop(registered: list[Any]) -> None:
+    stream_dispatcher().run(OnePerRequest()).send(None)
+    hooks = sys.get_asyncgen_hooks()
+    stream_dispatcher().run(OnePerRequest()).send(None)
+    assert sys.get_asyncgen_hooks() == hooks
+    assert hooks.finalizer == registered.append
+
+
+def test_a_closed_run_closes_its_generator_without_the_event_loop(registered: list[Any]) -> None:
+    handler = Looping()
+    run = ByHand(stream_dispatcher().run(handler))
+    run.close()
+    assert handler.log == ["closed"]
     assert registered == []
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 __all__ = [
     "HandlerGenerator",
     "NextGenerator",
+    "UnregisteredGenerators",
+    "abandon_generator",
     "close_generator",
     "end_generator",
     "generator_starter",
@@ -12,6 +14,7 @@ __all__ = [
     "parse_yielded",
     "refuse_none",
     "single_generator",
+    "unregistered_generators",
 ]
 
 import math
@@ -104,6 +107,15 @@ async def close_generator(agen: AsyncGenerator[Any, Any]) -> None:
         await agen.aclose()
     except BaseExceptionGroup as group:
         raise_without_generator_exit(group)
+
+
+def abandon_generator(agen: AsyncGenerator[Any, Any]) -> None:
+    """Close *agen* as far as this is possible without awaiting anything. Its errors propagate.
+
+    Call this if the coroutine that runs *agen* is itself being closed. Otherwise the event loop would close *agen* in a
+    new task, or never if it has already stopped.
+    """
+    next(agen.aclose().__await__(), None)
 
 
 async def end_generator(agen: AsyncGenerator[Any, Any]) -> NoReturn:

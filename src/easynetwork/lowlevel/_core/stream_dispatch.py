@@ -22,6 +22,7 @@ from .faults import Origin, closes_coroutine
 from .handler_generators import (
     HandlerGenerator,
     NextGenerator,
+    abandon_generator,
     end_generator,
     not_a_generator,
     parse_yielded,
@@ -118,25 +119,19 @@ class StreamDispatcher(Generic[_T_Request]):
         # When a generator ends, Python 3.11 walks the line table of this function up to the line where
         # StopAsyncIteration is raised. That is slow, so there is little code before that line.
         unregistered, decoder = unregistered_generators(), self._decoder
-        requests: Iterator[_T_Request] | None = self._requests  # requests that an earlier call decoded
+        requests: Iterator[_T_Request] | None = self._requests  # decoded requests that no generator has received
         is_drained = False  # whether the decoder returns no request until it gets new bytes
         last_yielded, first_wait = None, BYTES  # the last valid object that was yielded, and its requirement
         steps = 0  # number of steps since the last TURN
         agen: Any = None
-        asend: Any  # None while the generator runs to its first yield
-        resume: Any
-        argument: Any
+        asend: Any = None
+        argument: Any = NEED_DATA  # the request for the waiting generator
         received: Any
+        resume: Any = None  # ends the wait of the generator in another way than with a request
         while True:
-            if agen is not None:
+            if argument is not NEED_DATA:
                 try:
-                    yielded = yield from resume(argument)
-                    if asend is None:
-                        asend = resume
-                        if unregistered.starting is not None:
-                            unregistered = unregistered_generators()
-                    else:
-                        resume = asend
+                    yielded = yield from asend(argument)
                     if requests is not None and yielded is last_yielded:
                         for argument in requests:
                             yielded = yield from asend(argument)
@@ -145,21 +140,22 @@ class StreamDispatcher(Generic[_T_Request]):
                         else:
                             requests = None
                 except StopAsyncIteration:
-                    if asend is None:
-                        return NEVER_YIELDED
-                    if resume is end_generator:
-                        return DISCONNECTED
                     agen = None
+                argument = NEED_DATA  # do not keep the request alive while the generator waits
             if agen is None:
                 if self.is_stopped or (agen := next_generator()) is None:
                     return RETURNED
                 unregistered.starting = agen
                 try:
-                    resume, asend, argument = agen.asend, None, None
+                    asend = agen.asend
                 except AttributeError:
                     raise not_a_generator(agen) from None
-                continue
-            argument = NEED_DATA  # do not keep the request alive while the generator waits
+                try:
+                    yielded = yield from asend(None)
+                except StopAsyncIteration:
+                    return NEVER_YIELDED
+                if unregistered.starting is not None:
+                    unregistered = unregistered_generators()
             try:
                 if steps >= STEPS_PER_TURN:
                     steps = 0
@@ -167,8 +163,11 @@ class StreamDispatcher(Generic[_T_Request]):
                 if yielded is not last_yielded:
                     first_wait = self._parse(yielded)
                     last_yielded = yielded
-                    if requests is not None:
-                        argument = next(requests, NEED_DATA)
+                if requests is not None:
+                    for argument in requests:  # noqa: B007  # the next request; cheaper than next()
+                        break
+                    else:
+                        requests = None
                 wait = first_wait
                 while argument is NEED_DATA:
                     if not is_drained:
@@ -192,7 +191,7 @@ class StreamDispatcher(Generic[_T_Request]):
                         received, wait = self._take_special(received, wait)
                     if not received:
                         self.has_ended = True
-                        resume, argument = end_generator, agen
+                        resume = end_generator
                         break
                     steps += 1
                     argument = decoder.take_single(received)
@@ -205,15 +204,25 @@ class StreamDispatcher(Generic[_T_Request]):
                         yield TURN
             except FramingLostError:
                 self.has_ended = True  # the generator got the cause at its previous yield
-                resume, argument = end_generator, agen
+                resume = end_generator
             except BaseException as exc:
                 if closes_coroutine(exc):
+                    abandon_generator(agen)
                     raise
                 self.claim(exc)
                 self._error, received = exc, None
                 is_drained = False
                 steps += 1
-                resume, argument = self._throw, agen
+                resume = self._throw
+            if resume is None:
+                continue
+            try:
+                yielded = yield from resume(agen)
+            except StopAsyncIteration:
+                if resume is end_generator:
+                    return DISCONNECTED
+                agen = None
+            resume = None
 
     def stop(self) -> None:
         """Drop the received bytes and requests, and start no more generators. Call this when this side closes."""
