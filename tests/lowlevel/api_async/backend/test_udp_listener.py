@@ -15,8 +15,8 @@ from tests.support.background import Queue, Running, settle, spawn, until
 from tests.support.sockets import PATIENCE, udp_socket
 
 from easynetwork.exceptions import BusyResourceError, TypedAttributeLookupError, UnsupportedOperation
-from easynetwork.lowlevel.api_async.backend._asyncio.datagram import listener as asyncio_module
-from easynetwork.lowlevel.api_async.backend._asyncio.datagram.listener import AsyncioDatagramListener
+from easynetwork.lowlevel.api_async.backend._asyncio.datagram import udp_listener as asyncio_module
+from easynetwork.lowlevel.api_async.backend._asyncio.datagram.udp_listener import AsyncioUDPListener
 from easynetwork.lowlevel.api_async.backend._trio.backend import TrioBackend
 from easynetwork.lowlevel.api_async.backend._trio.datagram import listener as trio_module
 from easynetwork.lowlevel.api_async.backend._trio.datagram.listener import TrioDatagramListener
@@ -290,7 +290,7 @@ def listener_on(backend: AsyncBackend, sock: socket.socket) -> Listener:
     sock.setblocking(False)
     if isinstance(backend, TrioBackend):
         return TrioDatagramListener(backend, sock)
-    return AsyncioDatagramListener(backend, sock)
+    return AsyncioUDPListener(backend, sock)
 
 
 async def test_an_error_while_receiving_is_a_warning_and_serving_goes_on(
