@@ -91,12 +91,12 @@ class _InlineReception:
         *received* is what `Conversation` calls so: a datagram, possibly with its ancillary data.
         """
         if (carrier := self.carriers.get(address)) is not None:
-            if carrier.is_parked():
+            if carrier._wakeup is not None:  # an inlined is_parked(), here and below
                 if carrier.step(received) is IDLE:
                     carrier.retire()
             else:
                 carrier.conversation.keep(received)
-        elif (carrier := self._spare) is not None and carrier.is_parked():
+        elif (carrier := self._spare) is not None and carrier._wakeup is not None:
             if not carrier.lend(address, received):
                 self._start_spare()
         else:

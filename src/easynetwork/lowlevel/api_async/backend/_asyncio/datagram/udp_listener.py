@@ -173,10 +173,12 @@ class _ListenerProtocol(UDPProtocol):
         self.stopped = None
         self._deliver = _drop
 
-    def deliver(self, datagram: bytes, address: Any) -> None:
+    def datagram_received(self, data: bytes, addr: Any) -> None:
         self._errors_in_a_row = 0
         try:
-            self._deliver(datagram, address)
+            self._deliver(data, addr)
+            if self.drains:
+                self.drain(self._deliver)
         except Exception as exc:
             self._stop_with(exc)
 

@@ -29,7 +29,7 @@ class UDPProtocol(asyncio.DatagramProtocol):
     scope of an IPv6 address. If the socket is full, the transport sends the datagram when there is room.
     """
 
-    __slots__ = ("_drains", "_failure", "_is_queued", "_senders", "closed", "is_full", "loop", "sock", "transport")
+    __slots__ = ("_failure", "_is_queued", "_senders", "closed", "drains", "is_full", "loop", "sock", "transport")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         self.loop: Final = loop
@@ -43,7 +43,8 @@ class UDPProtocol(asyncio.DatagramProtocol):
         self._senders: deque[asyncio.Future[None]] = deque()  # the tasks that wait
         self._is_queued = False  # whether the task whose datagram is in the transport still waits
         self._failure: OSError | None = None  # the error of that datagram
-        self._drains = isinstance(loop, asyncio.SelectorEventLoop)  # libuv receives more by itself
+        self.drains: Final = isinstance(loop, asyncio.SelectorEventLoop)
+        """Whether the transport receives one datagram per turn of the loop. libuv receives what is there."""
 
     # --------------------------------------------------------------------------------------------- opening and closing
 
@@ -84,32 +85,24 @@ class UDPProtocol(asyncio.DatagramProtocol):
     # ------------------------------------------------------------------------------------------------------- receiving
 
     @abstractmethod
-    def deliver(self, datagram: bytes, address: Any) -> None:
-        """Take a received datagram."""
-        raise NotImplementedError
-
-    @abstractmethod
     def fail(self, exc: Exception) -> None:
         """Take an error that the network reported."""
         raise NotImplementedError
 
-    def datagram_received(self, data: bytes, addr: Any) -> None:
-        self.deliver(data, addr)
-        if self._drains:
-            self._drain()
-
-    def _drain(self) -> None:
-        """Receive what else is in the socket. asyncio calls once per turn, which costs more than the datagram."""
+    def drain(self, deliver: Callable[[bytes, Any], object]) -> None:
+        """Call *deliver* with what else is in the socket. Subclasses call this in `datagram_received`, if `drains`."""
         receive = self.sock.recvfrom
-        try:
-            for _ in range(1, STEPS_PER_TURN):
-                if self.transport is None or self.closed:
-                    return
-                self.deliver(*receive(MAX_DATAGRAM_BUFSIZE))
-        except BlockingIOError:
-            pass
-        except OSError as exc:
-            self.fail(exc)
+        for _ in range(1, STEPS_PER_TURN):
+            if self.transport is None or self.closed:
+                return
+            try:
+                datagram, address = receive(MAX_DATAGRAM_BUFSIZE)
+            except BlockingIOError:
+                return
+            except OSError as exc:
+                self.fail(exc)
+                return
+            deliver(datagram, address)
 
     def error_received(self, exc: Exception) -> None:
         if self._is_queued and isinstance(exc, OSError):

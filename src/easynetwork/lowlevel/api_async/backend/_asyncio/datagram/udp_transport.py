@@ -111,7 +111,12 @@ class _ReceivedDatagrams(UDPProtocol):
         self.error: Exception | None = None
         """An error that no call has raised yet."""
 
-    def deliver(self, datagram: bytes, address: Any) -> None:
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._keep(data, addr)
+        if self.drains:
+            self.drain(self._keep)
+
+    def _keep(self, datagram: bytes, address: Any) -> None:
         size = self._size + len(datagram) + Backlog.EXTRA
         if size > Backlog.OF_ONE_SENDER:
             self._dropped += 1

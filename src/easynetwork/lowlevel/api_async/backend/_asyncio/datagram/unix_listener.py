@@ -184,6 +184,8 @@ class AsyncioUnixDatagramListener(AsyncDatagramListener[Any]):
             await self._readiness.write(partial(self._sendto, data, address))
 
     def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
+        if self._readiness.closed:
+            return False
         check_destination(address)
         return self._readiness.try_write(self._sendto, data, address)
 
