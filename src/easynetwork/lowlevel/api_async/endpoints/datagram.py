@@ -132,7 +132,7 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
 
     @property
     def dropped_datagrams(self) -> int:
-        """The number of datagrams that arrived but were dropped because they were not received in time. 0 if unknown."""
+        """The number of datagrams that arrived but were dropped because they were not received in time."""
         return self._receiver.dropped_datagrams
 
 

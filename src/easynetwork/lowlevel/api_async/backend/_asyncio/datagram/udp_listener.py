@@ -94,11 +94,12 @@ class AsyncioUDPListener(AsyncDatagramListener[Any]):
             while True:
                 stopped = protocol.begin(deliver)
                 await protocol.open(self._socket.dup())
-                reason = await stopped
-                if reason is not None:
-                    raise reason
-                protocol.stop()
-                await asyncio.sleep(ERROR_DELAY)
+                if (reason := await stopped) is not None:
+                    try:
+                        raise reason
+                    finally:
+                        del reason  # avoid a reference cycle with the traceback
+                await asyncio.wait([protocol.begin(deliver)], timeout=ERROR_DELAY)  # until closed, at most
         finally:
             protocol.end()
 
@@ -157,10 +158,10 @@ class _ListenerProtocol(UDPProtocol):
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         super().__init__(loop, sock)
         self._errors_in_a_row = 0
-        self.stopped: asyncio.Future[BaseException | None] | None = None
+        self.stopped: asyncio.Future[Exception | None] | None = None
         """Set while serving. Its result is why receiving has stopped: None for a pause after errors."""
 
-    def begin(self, deliver: Callable[[bytes, Any], object]) -> asyncio.Future[BaseException | None]:
+    def begin(self, deliver: Callable[[bytes, Any], object]) -> asyncio.Future[Exception | None]:
         """Call *deliver* with the datagrams received from now on."""
         self._deliver = deliver
         self._errors_in_a_row = 0

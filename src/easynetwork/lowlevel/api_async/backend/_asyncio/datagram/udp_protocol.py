@@ -23,10 +23,10 @@ RETRY_DELAY: Final = 0.001
 class UDPProtocol(asyncio.DatagramProtocol):
     """The protocol of the event loop's transport for one socket, and of the transports that follow it.
 
-    Datagrams are received only by the transport. They are sent by the socket itself unless it is full. That is not
-    slower, and has no exceptions: the call that sends a datagram raises its errors; asyncio's transports close when an
-    address is malformed; uvloop's, and asyncio's before Python 3.13, do not send empty datagrams; uvloop's drop the
-    scope of an IPv6 address. If the socket is full, the transport sends the datagram when there is room.
+    Datagrams are received only by the transport. They are sent by the socket itself unless it is full. That is as fast,
+    and the call that sends a datagram raises its errors. Transports report them to `error_received`; asyncio's close
+    when an address is malformed; uvloop's, and asyncio's before Python 3.13, do not send empty datagrams. If the socket
+    is full, the transport sends the datagram when there is room.
     """
 
     __slots__ = ("_failure", "_is_queued", "_senders", "closed", "drains", "is_full", "loop", "sock", "transport")

@@ -10,6 +10,7 @@ import socket
 import warnings
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from easynetwork.exceptions import BusyResourceError
@@ -180,9 +181,14 @@ class _ReceivedDatagrams(UDPProtocol):
             return self._dropped
         return self._dropped + count_dropped_datagrams(self.sock)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.close()
+
     def close(self) -> None:
         if not self.closed:
-            self._dropped = self.count_dropped()
+            with suppress(OSError):  # other code has closed the socket
+                self._dropped = self.count_dropped()
             self._datagrams.clear()
             super().close()
             self._wake_reader()
