@@ -150,10 +150,10 @@ class DatagramSender(AsyncDatagramClient[_T_Response]):
     async def send_packet(self, packet: _T_Response, /) -> None:
         if not self._server._is_in_service:
             self._check_can_send()
-        datagram = self._lowlevel_server.send_packet_nowait(packet, self._address)
-        if datagram is not None:
+        datagram = self._lowlevel_server._send_packet_nowait(packet, self._address)
+        if datagram is not None:  # also if the listener is closed
             self._check_can_send()
-            await self._lowlevel_server.send_datagram_to(datagram, self._address)
+            await self._lowlevel_server._transport.send_to(datagram, self._address)
 
     async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
         self._check_can_send()

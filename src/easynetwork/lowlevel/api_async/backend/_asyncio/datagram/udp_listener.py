@@ -154,6 +154,7 @@ class _ListenerProtocol(UDPProtocol):
     __slots__ = ("_deliver", "_errors_in_a_row", "stopped")
 
     _deliver: Callable[[bytes, Any], object]
+    """Takes the datagrams. Set while serving."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
         super().__init__(loop, sock)
@@ -172,7 +173,7 @@ class _ListenerProtocol(UDPProtocol):
         """End serving."""
         self.stop()
         self.stopped = None
-        self._deliver = _drop
+        del self._deliver
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._errors_in_a_row = 0
@@ -202,7 +203,3 @@ class _ListenerProtocol(UDPProtocol):
         self.stop()
         if self.stopped is not None and not self.stopped.done():
             self.stopped.set_result(reason)
-
-
-def _drop(datagram: bytes, address: Any) -> None:
-    raise AssertionError("A datagram was received without a handler")

@@ -72,7 +72,6 @@ class UDPProtocol(asyncio.DatagramProtocol):
         elif self.transport is not None:
             self.transport.abort()
         self.resume_writing()
-        self.is_full = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
