@@ -18,6 +18,7 @@ from tests.support.sockets import udp_socket, unused_address
 
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.backend._asyncio.datagram.udp_transport import AsyncioUDPTransport, wrap_udp_socket
+from easynetwork.lowlevel.constants import MAX_DATAGRAM_BUFSIZE
 from easynetwork.lowlevel.socket import SocketAttribute
 
 
@@ -100,6 +101,14 @@ async def test_a_kept_datagram_counts_with_its_overhead(transport: AsyncioUDPTra
     assert transport.dropped_datagrams > sent - 2**20 // 128 - 1
     for _ in range(sent - transport.dropped_datagrams):
         assert await transport.recv() == b""
+
+
+async def test_the_loop_allocates_no_more_than_the_largest_datagram(transport: AsyncioUDPTransport) -> None:
+    """With asyncio's default, the allocator maps new memory for each datagram."""
+    if not isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop):
+        pytest.skip("libuv has its own buffer")
+    assert transport._received.transport.max_size == MAX_DATAGRAM_BUFSIZE
+    assert asyncio.selector_events._SelectorTransport.max_size > MAX_DATAGRAM_BUFSIZE  # type: ignore[attr-defined]
 
 
 # --- sending

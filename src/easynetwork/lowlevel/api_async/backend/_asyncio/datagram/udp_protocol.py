@@ -77,6 +77,10 @@ class UDPProtocol(asyncio.DatagramProtocol):
         self.transport = transport
         # Pause for a single datagram: so a call returns when its datagram is sent, and raises its error.
         self.transport.set_write_buffer_limits(high=0, low=0)
+        if self.drains:
+            # For its default of 256 KiB, the allocator maps, remaps and unmaps memory for each datagram, which takes as
+            # long as the rest of a turn.
+            self.transport.max_size = MAX_DATAGRAM_BUFSIZE
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.resume_writing()

@@ -113,8 +113,9 @@ class _ReceivedDatagrams(UDPProtocol):
         """An error that no call has raised yet."""
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        drains = self.drains and self._reader is None  # a task that waits usually gets a single answer
         self._keep(data, addr)
-        if self.drains:
+        if drains:
             self.drain(self._keep)
 
     def _keep(self, datagram: bytes, address: Any) -> None:
