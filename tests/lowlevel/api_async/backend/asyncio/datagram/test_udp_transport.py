@@ -240,3 +240,14 @@ async def test_a_socket_that_the_loop_refuses_is_closed() -> None:
     sock.close()
     with pytest.raises((OSError, ValueError)):
         await wrap_udp_socket(AsyncIOBackend(), sock)
+
+
+async def test_a_closed_transport_forgets_an_error_of_the_network() -> None:
+    transport = await AsyncIOBackend().create_udp_endpoint(*unused_address(socket.SOCK_DGRAM))
+    await transport.send(b"anybody?")
+    await settle()
+    await transport.aclose()
+    for call in (transport.send(b"x"), transport.recv()):
+        with pytest.raises(OSError) as info:
+            await call
+        assert is_closed_error(info.value)

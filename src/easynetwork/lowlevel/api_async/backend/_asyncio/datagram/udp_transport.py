@@ -177,7 +177,7 @@ class _ReceivedDatagrams(UDPProtocol):
             self._reader.set_result(None)
 
     def count_dropped(self) -> int:
-        """Return the number of datagrams dropped by the system or by `deliver`. The number stays after closing."""
+        """Return the number of datagrams dropped, by the system or here. The number stays after closing."""
         if self.closed:
             return self._dropped
         return self._dropped + count_dropped_datagrams(self.sock)
@@ -191,5 +191,6 @@ class _ReceivedDatagrams(UDPProtocol):
             with suppress(OSError):  # other code has closed the socket
                 self._dropped = self.count_dropped()
             self._datagrams.clear()
+            self.error = None
             super().close()
             self._wake_reader()
