@@ -280,6 +280,23 @@ def test_generators_do_not_register_at_the_event_loop() -> None:
     assert registered == []
 
 
+def test_a_generator_that_waits_is_closed_with_its_conversation_and_not_by_the_event_loop() -> None:
+    finalized: list[Any] = []
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(print, finalized.append)
+    try:
+        server = Server()
+        conversation, run = server.converse()
+        run.answer(b"a")
+        run.close()
+        del conversation, run
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    assert server.log == [b"a", "closed"]
+    assert finalized == []
+
+
 # -------------------------------------------------------------------------------------------------------------- errors
 
 

@@ -20,7 +20,14 @@ from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvPa
 from .ancillary import TruncatedMessages, hand_over
 from .datagram_codec import DatagramCodec
 from .faults import Origin, closes_coroutine, split_fault
-from .handler_generators import HandlerGenerator, end_generator, generator_starter, parse_yielded
+from .handler_generators import (
+    HandlerGenerator,
+    abandon_generator,
+    end_generator,
+    not_a_generator,
+    parse_yielded,
+    unregistered_generators,
+)
 from .requirements import DATAGRAM, IDLE, NO_MORE, STEPS_PER_TURN, TURN, Wait
 
 _T_Client = TypeVar("_T_Client")
@@ -147,6 +154,7 @@ class Conversation:
     __slots__ = (
         "_agen",
         "_ancillary_data",
+        "_asend",
         "_claim",
         "_client",
         "_dispatcher",
@@ -155,18 +163,19 @@ class Conversation:
         "_queue_size",
         "_refused",
         "_required",
-        "_start_generator",
         "_steps",
+        "_unregistered",
         "_yielded",
         "address",
     )
 
     def __init__(self, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
         self._dispatcher = dispatcher
-        self._start_generator = generator_starter()
+        self._unregistered = unregistered_generators()
         self._origin: Origin | None = None  # marks the errors that are thrown into generators
         self._client: Any = None
         self._agen: Any = None
+        self._asend: Any = None  # that of the generator
         self._yielded: object = None  # the last valid object that the generator yielded
         self._required: object = DATAGRAM  # what that object requires
         self._claim: RecvAncillaryDataParams | None = None
@@ -185,14 +194,29 @@ class Conversation:
         :mod:`.requirements` describes the yielded objects. Faults of user code are reported (see :mod:`.faults`).
         Everything else propagates.
         """
-        codec, has_ancillary_data = self._dispatcher.codec, self._dispatcher.ancillary_bufsize is not None
-        build, start = codec.build, self._start
-        received: Any
+        # When a generator ends, Python 3.11 walks the line table of this function up to the line where
+        # StopAsyncIteration is raised. That is slow, so there is little code before that line.
+        build, has_ancillary_data = self._dispatcher.codec.build, self._dispatcher.ancillary_bufsize is not None
         resume: Callable[[Any], Any] | None = None
+        asend = packet = yielded = received = None
         is_used = False
         while True:
+            if resume is not None:
+                try:
+                    yielded = yield from resume(packet)
+                    if resume is not asend:
+                        resume = asend = self._asend
+                except StopAsyncIteration:
+                    resume = None
+                except BaseException as exc:
+                    if closes_coroutine(exc):
+                        raise
+                    packet = None  # may be this error: its traceback refers to this frame
+                    self._dispatcher.settle(self.address, exc, self._origin)
+                    resume = None
+                packet = None  # do not keep the packet alive while the generator waits
             if resume is None:
-                asend = packet = yielded = None
+                asend = yielded = None
                 if is_used:
                     self._finish()
                 is_used = True
@@ -202,24 +226,8 @@ class Conversation:
                 received = yield IDLE
                 if has_ancillary_data:
                     received, self._ancillary_data = received
-                resume = start
-            try:
-                # When a generator ends, Python 3.11 walks the line table of this function up to the line where
-                # StopAsyncIteration is raised. This can take longer than the rest of a short generator.
-                yielded = yield from resume(packet)
-                if resume is not asend:
-                    resume = asend = self._agen.asend
-            except StopAsyncIteration:
-                resume = None
+                resume = self._start
                 continue
-            except BaseException as exc:
-                if closes_coroutine(exc):
-                    raise
-                packet = None  # may be this error: its traceback refers to this frame
-                self._dispatcher.settle(self.address, exc, self._origin)
-                resume = None
-                continue
-            packet = None  # do not keep the packet alive while the generator waits
             try:
                 if received is None and self._steps >= STEPS_PER_TURN:
                     self._steps = 0
@@ -243,9 +251,11 @@ class Conversation:
                 try:
                     packet = build(received)
                 except Exception as exc:
-                    resume, packet = self._agen.athrow, self._claim_error(codec.building_error(exc))
+                    resume = self._agen.athrow
+                    packet = self._claim_error(self._dispatcher.codec.building_error(exc))
             except BaseException as exc:
                 if closes_coroutine(exc):
+                    abandon_generator(self._agen)
                     raise
                 resume, packet = self._agen.athrow, exc
                 self._steps += 1
@@ -255,9 +265,16 @@ class Conversation:
 
     def _start(self, _: None) -> Any:
         """Start a generator. Return the awaitable that runs it to its first ``yield``."""
+        if self._unregistered.starting is not None:  # the event loop has replaced the hook
+            self._unregistered = unregistered_generators()
         self._client = client = self._dispatcher.clients.at(self.address)
-        self._agen = agen = self._dispatcher.handler(client)
-        return self._start_generator(agen)
+        self._agen = self._unregistered.starting = agen = self._dispatcher.handler(client)
+        try:
+            self._asend = asend = agen.asend
+        except AttributeError:
+            self._unregistered.starting = None
+            raise not_a_generator(agen) from None
+        return asend(None)
 
     async def _close(self, _: None) -> NoReturn:
         """Close the generator, which waits for a datagram that will not arrive."""
@@ -274,7 +291,7 @@ class Conversation:
         """Clean up after the generator, which has ended."""
         if self._ancillary_data is not None:  # the data of a datagram that the generator did not receive
             self._discard_ancillary_data()
-        self._agen = self._yielded = self._claim = self._refused = None
+        self._agen = self._asend = self._yielded = self._claim = self._refused = None
         self._required = DATAGRAM
         watch, self._client = weakref.ref(self._client), None
         if (client := watch()) is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 __all__ = [
     "HandlerGenerator",
     "NextGenerator",
+    "UnregisteredGenerators",
+    "abandon_generator",
     "close_generator",
     "end_generator",
     "generator_starter",
@@ -12,6 +14,7 @@ __all__ = [
     "parse_yielded",
     "refuse_none",
     "single_generator",
+    "unregistered_generators",
 ]
 
 import math
@@ -62,12 +65,57 @@ def generator_starter() -> Callable[[HandlerGenerator[Any]], Awaitable[float | R
     return start
 
 
+class UnregisteredGenerators:
+    """An asyncgen hook (:func:`sys.set_asyncgen_hooks`) that keeps the generators of handlers from the event loop.
+
+    The loop's hook registers each generator that starts, to close it at shutdown. A dispatcher closes its generators
+    itself. All other generators reach the loop's hook.
+    """
+
+    __slots__ = ("_register", "starting")
+
+    def __init__(self, register: Callable[[AsyncGenerator[Any, Any]], object] | None) -> None:
+        self._register = register
+        self.starting: AsyncGenerator[Any, Any] | None = None
+        """The next generator to start, which is not registered. The hook sets this to None when it has started."""
+
+    def first_iteration(self, agen: AsyncGenerator[Any, Any]) -> None:
+        if agen is self.starting:
+            self.starting = None
+        elif self._register is not None:
+            self._register(agen)
+
+
+def unregistered_generators() -> UnregisteredGenerators:
+    """Return the hook of the running event loop. Install it if this has not been done since the loop began to run.
+
+    It stays until the loop stops, which is cheaper than to remove the loop's hook for each generator.
+    """
+    register, _ = sys.get_asyncgen_hooks()
+    installed = getattr(register, "__self__", None)
+    if isinstance(installed, UnregisteredGenerators):
+        return installed
+    hook = UnregisteredGenerators(register)
+    if register is not None:
+        sys.set_asyncgen_hooks(firstiter=hook.first_iteration)
+    return hook
+
+
 async def close_generator(agen: AsyncGenerator[Any, Any]) -> None:
     """Close *agen*. Its errors propagate, without a `GeneratorExit` that a task group put into an exception group."""
     try:
         await agen.aclose()
     except BaseExceptionGroup as group:
         raise_without_generator_exit(group)
+
+
+def abandon_generator(agen: AsyncGenerator[Any, Any]) -> None:
+    """Close *agen* as far as this is possible without awaiting anything. Its errors propagate.
+
+    Call this if the coroutine that runs *agen* is itself being closed. Otherwise the event loop would close *agen* in a
+    new task, or never if it has already stopped.
+    """
+    next(agen.aclose().__await__(), None)
 
 
 async def end_generator(agen: AsyncGenerator[Any, Any]) -> NoReturn:
