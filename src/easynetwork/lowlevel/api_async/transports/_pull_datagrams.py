@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["run_conversations"]
 
 import contextvars
-import math
 import types
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -128,8 +127,11 @@ class _PulledConversation(Conversation):
         elif not self._conversations.have_ended:
             self._arrival = backend.create_event()
             try:
-                with backend.move_on_after(math.inf if timeout is None else timeout):
+                if timeout is None:
                     await self._arrival.wait()
+                else:
+                    with backend.move_on_after(timeout):
+                        await self._arrival.wait()
             finally:
                 self._arrival = None
         received = self.take()
