@@ -144,6 +144,43 @@ async def test_closing_ends_a_pause_after_errors_at_once(
         assert is_closed_error(outcome)
 
 
+async def test_a_pause_goes_on_while_descriptors_are_short(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    listener: AsyncioUDPListener,
+    sock: FullSocket,
+    peer: socket.socket,
+) -> None:
+    def fail(self: FullSocket) -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(module, "ERROR_DELAY", 0.002)
+    received = Received()
+    serving = asyncio.create_task(listener.serve(received))
+    await until(lambda: listener._protocol.transport is not None)
+    with monkeypatch.context() as patch:
+        patch.setattr(FullSocket, "dup", fail)
+        for _ in range(2):
+            listener._protocol.error_received(OSError(errno.ENOBUFS, "No buffer space available"))
+        peer.send(b"x")
+        await until(lambda: len(caplog.records) > 5)
+        assert received.datagrams == []
+    await until(lambda: received.datagrams)
+    serving.cancel()
+    await asyncio.wait([serving])
+
+
+async def test_serve_fails_without_a_descriptor(monkeypatch: pytest.MonkeyPatch, listener: AsyncioUDPListener) -> None:
+    def fail(self: FullSocket) -> NoReturn:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(FullSocket, "dup", fail)
+    async with listener.backend().create_task_group() as tasks:
+        with pytest.raises(OSError) as info:
+            await listener.serve(Received(), tasks)
+    assert info.value.errno == errno.EMFILE
+
+
 @pytest.mark.parametrize("turns", range(5))
 async def test_a_cancelled_serve_leaves_no_socket(
     listener: AsyncioUDPListener, peer: socket.socket, turns: int

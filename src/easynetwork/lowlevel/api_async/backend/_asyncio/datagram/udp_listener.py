@@ -21,6 +21,7 @@ from easynetwork.lowlevel._sockets.calls import count_dropped_datagrams
 from easynetwork.lowlevel._sockets.inet import is_numeric_host
 from easynetwork.lowlevel.api_async.backend._resolving import resolve_peer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
+from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS
 
 from .driver import run_conversations
 from .udp_protocol import UDPProtocol
@@ -90,15 +91,23 @@ class AsyncioUDPListener(AsyncDatagramListener[Any]):
             raise error_from_errno(errno.EBADF)
         if protocol.stopped is not None:
             raise BusyResourceError("Another task is serving this listener")
+        has_paused = False
         try:
             while True:
                 stopped = protocol.begin(deliver)
-                await protocol.open(self._socket.dup())
-                if (reason := await stopped) is not None:
-                    try:
-                        raise reason
-                    finally:
-                        del reason  # avoid a reference cycle with the traceback
+                try:
+                    await protocol.open(self._socket.dup())
+                except OSError as exc:
+                    if exc.errno in CLOSED_SOCKET_ERRNOS or not has_paused:
+                        raise
+                    protocol.fail(exc)  # no descriptor is left, for example
+                else:
+                    if (reason := await stopped) is not None:
+                        try:
+                            raise reason
+                        finally:
+                            del reason  # avoid a reference cycle with the traceback
+                has_paused = True
                 await asyncio.wait([protocol.begin(deliver)], timeout=ERROR_DELAY)  # until closed, at most
         finally:
             protocol.end()
