@@ -91,9 +91,15 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
                 fail(exc)
 
         try:
-            acceptor = await self._start(self._socket.dup(), partial(self._stream_type, loop, on_connection), fail)
+            acceptor = self._start(self._socket.dup(), partial(self._stream_type, loop, on_connection), fail)
             try:
                 await stopped
+            except asyncio.CancelledError:
+                acceptor.close()
+                # asyncio starts a task for each connection. If the loop ends before its first step, nothing closes the
+                # socket.
+                await asyncio.sleep(0)
+                raise
             finally:
                 stopped.cancel()
                 acceptor.close()
@@ -101,13 +107,11 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
             self._stopped = None
         raise error_from_errno(errno.EBADF)
 
-    async def _start(
+    def _start(
         self, sock: socket.socket, new_stream: Callable[[], AsyncioStream], failed: Callable[[Exception], None]
     ) -> Acceptor:
         """Start to accept connections from *sock*, and own it. *failed* gets the error that ends accepting."""
-        acceptor = LoopAcceptor(asyncio.get_running_loop(), new_stream, failed)
-        await acceptor.start(sock, self._backlog)
-        return acceptor
+        return LoopAcceptor(asyncio.get_running_loop(), sock, self._backlog, new_stream, failed)
 
     def is_closing(self) -> bool:
         return self._closed
