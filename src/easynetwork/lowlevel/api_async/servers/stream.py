@@ -6,7 +6,8 @@ __all__ = ["AsyncStreamServer", "ConnectedStreamClient"]
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, final
 
 from easynetwork._checks import check_strictly_positive
@@ -14,7 +15,7 @@ from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
-from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, StreamDispatcher
+from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Ending, StreamDispatcher
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_of, expect_input
@@ -96,9 +97,21 @@ class ConnectionHandler(ABC):
     """The class of the client objects."""
 
     @abstractmethod
-    def handle_connection(self, client: Any, /) -> Coroutine[Any, Any, None]:
-        """Handle one connection by awaiting `client._driver.run()`. The task of the connection ends afterwards."""
+    def handle_connection(self, client: Any, /) -> Awaitable[Ending | None] | None:
+        """Return what handles the requests of a new client: the result of `client._driver.run`, or what awaits it.
+
+        Return None to close the connection at once. The task of the connection calls this.
+        """
         raise NotImplementedError
+
+    @abstractmethod
+    def connection_is_over(self, client: Any, /) -> None:
+        """Note that the requests of a client have been handled. The connection is closed afterwards."""
+        raise NotImplementedError
+
+    def report(self, client: Any, fault: BaseException, /) -> None:
+        """Log *fault*, which ended the handling of the requests."""
+        log_fault(_logger, client._transport, fault, client.error_origin)
 
 
 class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
@@ -210,13 +223,20 @@ async def _handle_connection(
 ) -> None:
     """Handle one connection and close it. The task of the connection runs this coroutine."""
     try:
-        await handler.handle_connection(client)
+        if (handling := handler.handle_connection(client)) is not None:
+            try:
+                if await handling is NEVER_YIELDED:
+                    await aclose_forcefully(client)
+            except BaseException as exc:
+                await end_abruptly(transport, exc, partial(handler.report, client))
+            finally:
+                handler.connection_is_over(client)
         if not client._dispatcher.has_ended and client._dispatcher.is_interrupting():
             expect_input(transport)
         if not close_soon(transport):
             await _close(transport, client._dispatcher)
     except BaseException as exc:
-        await end_abruptly(transport, exc, lambda fault: log_fault(_logger, transport, fault, client.error_origin))
+        await end_abruptly(transport, exc, partial(ConnectionHandler.report, handler, client))
 
 
 async def _close(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]) -> None:
@@ -262,9 +282,10 @@ class _OneGenerator(ConnectionHandler):
     def __init__(self, client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]]) -> None:
         self._client_connected_cb = client_connected_cb
 
-    async def handle_connection(self, client: ConnectedStreamClient[Any], /) -> None:
+    def handle_connection(self, client: ConnectedStreamClient[Any], /) -> Awaitable[Ending]:
         generator: Any = self._client_connected_cb(client)
-        if await client._driver.run(single_generator(generator or refuse_none())) is NEVER_YIELDED:
-            await aclose_forcefully(client)
-        elif cut := client._dispatcher.describe_cut():
+        return client._driver.run(single_generator(generator or refuse_none()))
+
+    def connection_is_over(self, client: ConnectedStreamClient[Any], /) -> None:
+        if cut := client._dispatcher.describe_cut():
             log(_logger, logging.INFO, "%r: %s", client._transport, cut)

@@ -117,9 +117,7 @@ class LoopAcceptor:
             self._timer.cancel()
             self._timer = None
         if self._server is not None:
-            # asyncio starts a task for each connection, whose first step needs the open server.
-            self._served.is_stopped = True
-            self._loop.call_soon(self._server.close)
+            self._served.stop(self._server.close)
             self._server = None
         if self._accepted is not None:
             self._accepted.cancel()
@@ -128,7 +126,7 @@ class LoopAcceptor:
     # ----------------------------------------------------------------------------------------------- by create_server
 
     async def _serve(self) -> None:
-        self._served = sock = _ListeningSocket(self._sock, self._become_careful)  # the loop closes it
+        self._served = sock = _ListeningSocket(self._loop, self._sock, self._become_careful)  # the loop closes it
         server = await self._loop.create_server(
             self._new_protocol if self._is_told else self._new_counted_protocol,
             sock=sock,
@@ -209,32 +207,54 @@ class LoopAcceptor:
 
 
 class _ListeningSocket(_socket.socket):
-    """A duplicate of a listening socket, for an event loop. The loop does not see errors of `accept`.
+    """A duplicate of a listening socket, for an event loop. asyncio's own loop calls `accept`, other loops do not.
 
     Parameters:
+        loop: the event loop.
         original: the socket.
-        accept_failed: called if no connection can be accepted.
+        accept_failed: called if no connection can be accepted. The loop does not see the error.
     """
 
-    __slots__ = ("_accept_failed", "is_stopped")
+    __slots__ = ("_accept_failed", "_has_just_accepted", "_is_stopped", "_loop")
 
-    def __init__(self, original: _socket.socket, accept_failed: Callable[[], object]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, original: _socket.socket, accept_failed: Callable[[], object]
+    ) -> None:
         super().__init__(original.family, original.type, original.proto, fileno=os.dup(original.fileno()))
+        self._loop = loop
         self._accept_failed = accept_failed
-        self.is_stopped = False
-        """Whether the socket pretends that no connection is waiting."""
+        self._has_just_accepted = False
+        self._is_stopped = False
 
     def accept(self) -> tuple[_socket.socket, Any]:
-        if self.is_stopped:
+        if self._is_stopped:
             raise BlockingIOError
         try:
-            return super().accept()
+            accepted = super().accept()
         except (BlockingIOError, InterruptedError):
             raise
         except OSError as exc:
             if exc.errno not in IGNORABLE_ACCEPT_ERRNOS:
                 self._accept_failed()
             raise BlockingIOError from None
+        if not self._has_just_accepted:
+            self._has_just_accepted = True
+            self._loop.call_soon(self._forget_accepted)
+        return accepted
+
+    def _forget_accepted(self) -> None:
+        self._has_just_accepted = False
+
+    def stop(self, close_server: Callable[[], object]) -> None:
+        """Accept no more connections, and call *close_server* as soon as that is allowed.
+
+        asyncio starts a task for each accepted connection. Its first step fails if the server is closed.
+        """
+        self._is_stopped = True
+        if self._has_just_accepted:
+            self._loop.call_soon(close_server)
+        else:
+            close_server()
 
 
 def run_detached(
