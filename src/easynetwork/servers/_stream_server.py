@@ -9,7 +9,6 @@ import logging
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeAlias, TypeVar
 
@@ -121,6 +120,7 @@ class _Connections(ConnectionHandler):
         self.client_type = server._client_type
         self._server = server
         self._request_handler = request_handler
+        self._has_hooks = _is_hook(request_handler.on_connection) or _is_hook(request_handler.on_disconnection)
 
     def handle_connection(self, client: ConnectedClient[Any], /) -> Awaitable[Ending | None] | None:
         try:
@@ -130,15 +130,12 @@ class _Connections(ConnectionHandler):
         server, handler = self._server, self._request_handler
         if server.logger.isEnabledFor(server._client_log_level):
             log(server.logger, server._client_log_level, "Accepted new connection from %s", client.address)
-        next_generator = partial(self._next_generator, client)
-        if _has_hooks(handler):
-            return run_request_handler(handler, client, client, client._driver.run, next_generator, server.logger)
-        return client._driver.run(next_generator)
-
-    def _next_generator(self, client: ConnectedClient[Any]) -> HandlerGenerator[Any]:
-        # Look up handle() for each generator: a program may replace it while the connection is open.
-        generator: HandlerGenerator[Any] | None = self._request_handler.handle(client)
-        return generator or refuse_none()
+        client._request_handler = handler
+        if self._has_hooks:
+            return run_request_handler(
+                handler, client, client, client._driver.run, client._next_generator, server.logger
+            )
+        return client._driver.run(client._next_generator)
 
     def connection_is_over(self, client: ConnectedClient[Any], /) -> None:
         client._dispatcher.is_stopped = True
@@ -159,7 +156,14 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
     the second task.
     """
 
-    __slots__ = ()
+    __slots__ = ("_request_handler",)
+
+    _request_handler: AsyncStreamRequestHandler[Any, _T_Response]
+
+    def _next_generator(self) -> HandlerGenerator[Any]:
+        # Look up handle() for each generator: a program may replace it while the connection is open.
+        generator: HandlerGenerator[Any] | None = self._request_handler.handle(self)
+        return generator or refuse_none()
 
     @abstractmethod
     def keep_names(self) -> None:
@@ -203,12 +207,8 @@ _DEFAULT_HOOKS: Final = (AsyncStreamRequestHandler.on_connection, AsyncStreamReq
 """The inherited methods, which do nothing. Skipping them makes short connections cheaper."""
 
 
-def _has_hooks(request_handler: AsyncStreamRequestHandler[Any, Any]) -> bool:
-    """Return whether `run_request_handler` has something to do before or after the requests."""
-    return _is_hook(request_handler.on_connection) or _is_hook(request_handler.on_disconnection)
-
-
 def _is_hook(method: Any) -> bool:
+    """Return whether *method* has to be called."""
     return getattr(method, "__func__", None) not in _DEFAULT_HOOKS
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import re
 import socket
 import subprocess
@@ -50,6 +51,10 @@ def is_closed(sock: socket.socket) -> bool:
         return True
 
 
+def are_closed(socks: list[socket.socket]) -> bool:
+    return all(map(is_closed, socks))
+
+
 # --- a group that fails
 
 
@@ -73,7 +78,7 @@ async def test_a_group_that_fails_while_connections_come_in_leaves_none_open(
                 group.start_soon(listener.serve, handler, None if private else group)
                 group.start_soon(fail)
         await listener.aclose()
-        assert await backend.run_in_thread(lambda: all(map(is_closed, clients)))
+        assert await backend.run_in_thread(are_closed, clients)
 
 
 async def test_a_group_that_has_ended_ends_serve_and_the_connection(backend: AsyncBackend, listener: Listener) -> None:
@@ -97,6 +102,32 @@ async def test_a_handler_that_cannot_be_called_ends_serve_and_the_connection(
             async with backend.create_task_group() as group:
                 await listener.serve(handler, group)
         assert await backend.run_in_thread(is_closed, client)
+
+
+@pytest.mark.parametrize("reserve", [0, sys.maxsize])
+async def test_handlers_run_in_copies_of_the_context_of_serve(
+    backend: AsyncBackend, listener: Listener, monkeypatch: pytest.MonkeyPatch, reserve: int
+) -> None:
+    monkeypatch.setattr(acceptor, "_RESERVE", reserve)
+    variable = contextvars.ContextVar("variable", default="outside")
+    values = []
+
+    async def handler(transport: AsyncStreamTransport) -> None:
+        values.append(variable.get())
+        variable.set("handler")
+        await transport.aclose()
+
+    async def serve() -> None:
+        variable.set("serve")
+        await listener.serve(handler)
+
+    async with backend.create_task_group() as group:
+        serving = await group.start(serve)
+        for _ in range(2):
+            with connected(listener, 2) as clients:
+                assert await backend.run_in_thread(are_closed, clients)
+        serving.cancel()
+    assert values == ["serve"] * 4
 
 
 async def echo(transport: AsyncStreamTransport) -> None:

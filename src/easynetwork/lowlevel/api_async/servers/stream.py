@@ -15,10 +15,10 @@ from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
-from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Ending, StreamDispatcher
+from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
-from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_of, expect_input
+from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_factory, expect_input
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -47,10 +47,11 @@ class ServedClient(PacketSender[_T_Response]):
         transport: AsyncStreamTransport,
         encode: Callable[[_T_Response], bytes],
         dispatcher: StreamDispatcher[Any],
+        driver: Driver,
     ) -> None:
         super().__init__(transport, encode)
         self._dispatcher = dispatcher
-        self._driver: Final = driver_of(transport, dispatcher)
+        self._driver: Final = driver
 
     async def aclose(self) -> None:
         """Send all pending data, then close the connection. A cancelled call closes abruptly.
@@ -196,23 +197,27 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         make_decoder, make_buffer_decoder = self._make_decoder, self._make_buffer_decoder
         max_recv_size, encode = self._max_recv_size, self._encode
 
-        accepted_type: type[Any] | None = None  # of the last transport: isinstance() with an abstract class is slow
+        # Of the last transport. Looking them up for each connection takes time, as isinstance() with an abstract class.
+        accepted_type: type[Any] | None = None
+        new_driver: Any = None
 
         async def refuse(connection: object) -> None:
             raise TypeError(f"The listener must accept AsyncStreamTransport objects, got {connection!r}")
 
         def serve_client(transport: AsyncStreamTransport) -> Coroutine[Any, Any, None]:
             # Set the driver before the coroutine starts: reads are cheaper with a driver from the first read on.
-            nonlocal accepted_type
+            nonlocal accepted_type, new_driver
             if type(transport) is not accepted_type:
                 if not isinstance(transport, AsyncStreamTransport):
                     return refuse(transport)
                 accepted_type = type(transport)
+                new_driver = driver_factory(accepted_type)
             make = make_decoder
             if make_buffer_decoder is not None and chunk_receiver(transport) is None:
                 make = make_buffer_decoder
             dispatcher = StreamDispatcher(make(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
-            return _handle_connection(handler, client_type(transport, encode, dispatcher), transport)
+            client = client_type(transport, encode, dispatcher, new_driver(transport, dispatcher))
+            return _handle_connection(handler, client, transport)
 
         with self._serve_guard:
             await self._transport.serve(serve_client, task_group)

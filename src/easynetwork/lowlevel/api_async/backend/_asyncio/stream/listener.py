@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["AsyncioStreamListener"]
 
 import asyncio
-import contextvars
 import errno
 import socket
 import warnings
@@ -72,7 +71,6 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         if self._stopped is not None:
             raise BusyResourceError("Another task is serving this listener")
         loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
         stopped = self._stopped = loop.create_future()
 
         def fail(exc: Exception) -> None:
@@ -84,8 +82,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
                 stream.abort()
                 return
             try:
-                # in the caller's context, not in that of the event loop's callback
-                context.run(task_group.start_soon, handler, self._transport_type(self._backend, stream))
+                task_group.start_soon(handler, self._transport_type(self._backend, stream))
             except Exception as exc:  # the group has ended, for example
                 stream.abort()
                 fail(exc)
