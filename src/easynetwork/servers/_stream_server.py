@@ -128,7 +128,8 @@ class _Connections(ConnectionHandler):
         except TypedAttributeLookupError:  # the peer has already disconnected
             return None
         server, handler = self._server, self._request_handler
-        if server.logger.isEnabledFor(server._client_log_level):
+        client._is_logged = server.logger.isEnabledFor(server._client_log_level)
+        if client._is_logged:
             log(server.logger, server._client_log_level, "Accepted new connection from %s", client.address)
         client._request_handler = handler
         if self._has_hooks:
@@ -142,7 +143,7 @@ class _Connections(ConnectionHandler):
         server = self._server
         if cut := client._dispatcher.describe_cut():
             log(server.logger, logging.INFO, "%s: %s", client.address, cut)
-        if server.logger.isEnabledFor(server._client_log_level):
+        if client._is_logged:
             log(server.logger, server._client_log_level, "%s disconnected", client.address)
 
     def report(self, client: ConnectedClient[Any], fault: BaseException, /) -> None:
@@ -156,8 +157,10 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
     the second task.
     """
 
-    __slots__ = ("_request_handler",)
+    __slots__ = ("_is_logged", "_request_handler")
 
+    _is_logged: bool
+    """Whether the connection was logged, so that its end will be logged too."""
     _request_handler: AsyncStreamRequestHandler[Any, _T_Response]
 
     def _next_generator(self) -> HandlerGenerator[Any]:

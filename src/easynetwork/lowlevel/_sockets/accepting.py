@@ -83,12 +83,14 @@ class ConnectionSource:
         raise exc
 
     def _count_failure(self, exc: OSError) -> None:
+        waiting = count_waiting_connections(self._listening)
+        if waiting == 0:  # Linux looks for a free descriptor first
+            return
         self._failures += 1
         now = time.monotonic()
         if now < self._next_report:
             return
         times = f" {self._failures} times since the last report" if self._failures > 1 else ""
-        waiting = count_waiting_connections(self._listening)
         log(
             _logger,
             logging.ERROR,

@@ -49,5 +49,5 @@ else:
                 self._numbers = select.poll()
                 for number in range(max(limit - 2 * self._enough, 0), limit):
                     self._numbers.register(number, 0)
-            free = sum(event == select.POLLNVAL for _, event in self._numbers.poll(0))
-            return min(free, self._enough)
+            events = [event for _, event in self._numbers.poll(0)]
+            return min(events.count(select.POLLNVAL), self._enough)

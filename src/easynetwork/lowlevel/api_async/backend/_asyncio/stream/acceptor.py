@@ -6,7 +6,6 @@ __all__ = ["Acceptor", "LoopAcceptor", "run_detached"]
 
 import asyncio
 import logging
-import os
 import socket as _socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
@@ -87,7 +86,7 @@ class LoopAcceptor:
         self._failed = failed
         self._source = ConnectionSource(sock, self._connect)
         self._descriptors = DescriptorCounter(_RESERVE)
-        self._is_told = isinstance(loop, asyncio.SelectorEventLoop)  # of a lack of descriptors
+        self._is_told = isinstance(loop, asyncio.SelectorEventLoop)  # that no descriptor is left
         self._is_closed = False
         self._server: asyncio.Server | None = None  # set while the loop accepts
         self._unchecked = 0  # number of connections since the last check
@@ -127,12 +126,16 @@ class LoopAcceptor:
 
     async def _serve(self) -> None:
         self._served = sock = _ListeningSocket(self._loop, self._sock, self._become_careful)  # the loop closes it
-        server = await self._loop.create_server(
-            self._new_protocol if self._is_told else self._new_counted_protocol,
-            sock=sock,
-            backlog=min(self._backlog, _BURST),
-            start_serving=False,
-        )
+        try:
+            server = await self._loop.create_server(
+                self._new_protocol if self._is_told else self._new_counted_protocol,
+                sock=sock,
+                backlog=min(self._backlog, _BURST),
+                start_serving=False,
+            )
+        except BaseException:
+            sock.close()
+            raise
         if self._is_closed:
             server.close()
             return
@@ -143,9 +146,14 @@ class LoopAcceptor:
             self._check()
 
     def _give_up_serving(self, exc: Exception) -> None:
-        """Accept without the loop, which cannot do it. It may be short of descriptors or memory."""
-        if not self._is_closed:
+        """Accept without the loop, which is short of descriptors or memory."""
+        if self._is_closed:
+            return
+        if isinstance(exc, OSError):
             self._become_careful()
+        else:
+            self._stop()
+            self._failed(exc)
 
     def _become_careful(self) -> None:
         self._stop()
@@ -220,7 +228,7 @@ class _ListeningSocket(_socket.socket):
     def __init__(
         self, loop: asyncio.AbstractEventLoop, original: _socket.socket, accept_failed: Callable[[], object]
     ) -> None:
-        super().__init__(original.family, original.type, original.proto, fileno=os.dup(original.fileno()))
+        super().__init__(original.family, original.type, original.proto, fileno=original.dup().detach())
         self._loop = loop
         self._accept_failed = accept_failed
         self._has_just_accepted = False
