@@ -134,11 +134,11 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     def _hook_expect_input(self) -> None:
         self._stream.expects_input = True
 
-    def _hook_keep_names(self) -> Callable[[], tuple[Any, Any]]:
+    def _hook_keep_names(self) -> Callable[[AsyncioStreamTransport], tuple[Any, Any]]:
         stream = self._stream
         if stream.lost or stream.transport.get_extra_info("peername") is None:
             return read_names(self)  # raises the error
-        return self._names
+        return AsyncioStreamTransport._names
 
     def _names(self) -> tuple[Any, Any]:
         transport = self._stream.transport  # loops keep the addresses after a close

@@ -18,12 +18,13 @@ from easynetwork.lowlevel._sockets.attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
 from easynetwork.lowlevel.api_async.transports._hooks import receive_chunk
 
-from .acceptor import Acceptor, SocketAcceptor
+from .acceptor import Acceptor
 from .driver import UnixOwnBufferDriver, UnixSharedBufferDriver
 from .listener import AsyncioStreamListener
 from .poller import poller_of
 from .protocol import AsyncioStream
 from .transport import AsyncioStreamTransport
+from .unix_acceptor import UnixAcceptor
 from .unix_loop_transport import Message, SocketTransport
 from .unix_protocol import AsyncioUnixStream
 
@@ -211,11 +212,11 @@ class AsyncioUnixStreamListener(AsyncioStreamListener):
     _stream_type = AsyncioUnixStream
     _transport_type = AsyncioUnixStreamTransport
 
-    async def _start(
+    def _start(
         self, sock: _socket.socket, new_stream: Callable[[], AsyncioStream], failed: Callable[[Exception], None]
     ) -> Acceptor:
         loop = asyncio.get_running_loop()
-        return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_stream()), failed)
+        return UnixAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_stream()), failed)
 
 
 def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUnixStreamTransport:
