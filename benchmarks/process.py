@@ -67,7 +67,10 @@ class ProgramProcess:
         return time.clock_gettime(self._cpu_clock)
 
     def user_seconds(self) -> float:
-        """Return the user part of `cpu_seconds`. Ask the program for getrusage(2), because /proc rounds to 10 ms."""
+        """Return the user part of `cpu_seconds`, by getrusage(2) in the program, because /proc rounds to 10 ms.
+
+        A kernel with CONFIG_TICK_CPU_ACCOUNTING divides the exact total by what it finds at its ticks, some 4 ms apart.
+        """
         return float(self.ask("user"))
 
     def resident_bytes(self) -> int:

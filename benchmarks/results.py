@@ -47,7 +47,7 @@ class Sample:
 
     @property
     def user_us(self) -> float | None:
-        """The user CPU time for each message, in microseconds. It is steadier than the kernel's part."""
+        """The user CPU time for each message, in microseconds. Linux may estimate it: see the README."""
         return None if self.user_seconds is None else self.user_seconds / self.messages * 1e6
 
     @property
