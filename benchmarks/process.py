@@ -67,9 +67,9 @@ class ProgramProcess:
         return time.clock_gettime(self._cpu_clock)
 
     def user_seconds(self) -> float:
-        """Return the user part of `cpu_seconds`, by getrusage(2) in the program, because /proc rounds to 10 ms.
+        """Return the kernel's estimate of the user part of `cpu_seconds`.
 
-        A kernel with CONFIG_TICK_CPU_ACCOUNTING divides the exact total by what it finds at its ticks, some 4 ms apart.
+        Ask the program for getrusage(2), because /proc rounds to 10 ms.
         """
         return float(self.ask("user"))
 

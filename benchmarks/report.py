@@ -20,8 +20,8 @@ _Row = tuple[float, list[str]]  # sorted by the figure
 
 _EXPLANATION = """\
 Ratio: the CPU per message of the group's first program on its first loop, divided by that of this program in the same
-round; the median of the rounds, higher is better. User: the same of the CPU outside of the kernel. Linux may
-sample this part at its ticks, so it is coarse where it is small. Rounds: the quartiles of the ratio to their left."""
+round; the median of the rounds, higher is better. User: the same of the CPU outside of the kernel. It comes from
+samples, so it is coarse where it is small. Rounds: the quartiles of the ratio to their left."""
 
 
 def markdown(runs: Sequence[Results]) -> str:

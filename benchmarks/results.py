@@ -38,7 +38,7 @@ class Sample:
     cpu_seconds: float
     p50_us: float | None  # None where the load cannot see latencies
     p99_us: float | None
-    user_seconds: float | None = None  # the part of cpu_seconds outside of the kernel; None in files of older runs
+    user_seconds: float | None = None  # the part of cpu_seconds outside of the kernel, see user_clock.py
 
     @property
     def cpu_us(self) -> float:
@@ -47,7 +47,7 @@ class Sample:
 
     @property
     def user_us(self) -> float | None:
-        """The user CPU time for each message, in microseconds. Linux may estimate it: see the README."""
+        """The user CPU time for each message, in microseconds."""
         return None if self.user_seconds is None else self.user_seconds / self.messages * 1e6
 
     @property

@@ -23,7 +23,7 @@ from benchmarks.rounds import Timing, run_rounds
 
 __all__ = ["main"]
 
-_TIMING = Timing(rounds=15, warmup=0.1, window=0.4)
+_TIMING = Timing(rounds=15, warmup=0.1, window=0.4, samples=4000)  # the samples burden both revisions alike
 _BEFORE, _AGAIN, _NOW = "before", "again", "now"
 _HEADER = [
     "program",
