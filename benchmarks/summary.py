@@ -46,6 +46,6 @@ def figure(run: Results, row: str, column: Column) -> float | None:
 
 def summary_table(runs: Sequence[Results], columns: Sequence[Column]) -> str:
     """Return a table with *columns* for each run. Leave out the rows without any figure."""
-    header = ["server on uvloop", *(f"{column.title}: {python_name(run)}" for run in runs for column in columns)]
+    header = ["server on uvloop", *(f"{column.title}, Python {python_name(run)}" for run in runs for column in columns)]
     rows = [[row, *(number(figure(run, row, column)) for run in runs for column in columns)] for row in ROWS]
     return table(header, [row for row in rows if set(row[1:]) != {number(None)}])

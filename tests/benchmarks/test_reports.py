@@ -140,7 +140,7 @@ def test_short_comparison_shows_the_ratios_of_the_complete_tables(results: Resul
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")] for line in summary_table([results], TCP).splitlines()
     ]
-    assert rows[0] == ["server on uvloop", "TCP, 1 in flight: 3.11", "TCP, 16 in flight: 3.11"]
+    assert rows[0] == ["server on uvloop", "TCP, 1 in flight, Python 3.11", "TCP, 16 in flight, Python 3.11"]
     assert ["this library, looping handler", "0.85", "4.55"] in rows
     assert ["EasyNetwork 1.2", "0.41", "–"] in rows
     assert not any(row[0] in ("AnyIO", "Twisted") for row in rows)
