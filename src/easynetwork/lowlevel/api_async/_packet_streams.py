@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["PacketReceiver", "PacketSender", "TransportWrapper"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from easynetwork.lowlevel._core.errors import raise_stream_error
 from easynetwork.lowlevel._core.incoming_packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
-from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, SupportsBuffer
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel.api_async.transports._hooks import NO_BATCH, chunk_receiver, receive_chunk, write_batch
 from easynetwork.lowlevel.api_async.transports.abc import (
@@ -189,32 +189,34 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
 
     async def receive(self) -> _T_ReceivedPacket:
         """Return the next packet. A cancelled call keeps the received bytes for the next call."""
-        if self._guard.busy:
-            self._guard.check()
+        self._guard.check()
         packet = self.next_packet()
-        return await self.receive_more() if packet is NEED_DATA else packet
+        if packet is not NEED_DATA:
+            return packet
+        with self._guard:
+            try:
+                while packet is NEED_DATA:
+                    self.has_ended = not await self.receive_more()
+                    packet = self.next_packet()
+                return packet
+            except OSError as exc:
+                raise_stream_error(exc)
 
-    async def receive_more(self) -> _T_ReceivedPacket:
-        """Receive until there is a packet. Call it when `next_packet` returned `NEED_DATA`, from one task at a time."""
-        guard, decoder = self._guard, self._decoder
-        guard.busy = True
-        try:
-            while True:
-                if self._eof:
-                    self._check_eof()
-                if (buffered := self._buffered) is not None:
-                    nbytes = await self._transport.recv_into(buffered.get_buffer())
-                    buffered.buffer_updated(nbytes)
-                    self._eof = not nbytes
-                else:
-                    self._eof = not await self._receive_chunk(decoder.input, self._max_recv_size)
-                packet = decoder.next_packet()
-                if packet is not NEED_DATA:
-                    return packet
-        except OSError as exc:
-            raise_stream_error(exc)
-        finally:
-            guard.busy = False
+    def receive_more(self) -> Awaitable[bool]:
+        """Receive bytes for `next_packet`. Set `has_ended` to whether the result is false.
+
+        One task at a time may await this. It raises untranslated errors of the transport.
+        """
+        if self.has_ended:
+            self._check_ended()
+        if self._buffered is None:
+            return self._receive_chunk(self._decoder.input, self._max_recv_size)
+        return self._receive_into(self._buffered)
+
+    async def _receive_into(self, buffered: SupportsBuffer) -> bool:
+        nbytes = await self._transport.recv_into(buffered.get_buffer())
+        buffered.buffer_updated(nbytes)
+        return bool(nbytes)
 
     async def receive_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
@@ -223,7 +225,7 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         with self._guard:
             if (packet := self._decoder.next_packet()) is not NEED_DATA:
                 return packet
-            self._check_eof()
+            self._check_ended()
             transport = self._transport
             received: bytes | int
             if (buffered := self._buffered) is not None:

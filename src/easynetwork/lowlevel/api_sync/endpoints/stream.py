@@ -54,8 +54,8 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
             return packet
         deadline = None if timeout == math.inf else Deadline(timeout)
         while True:
-            if self._eof:
-                self._check_eof()
+            if self.has_ended:
+                self._check_ended()
             if (buffered := self._buffered) is not None:
                 buffer = buffered.get_buffer()
                 nbytes = self._transport.recv_into(buffer, timeout)
@@ -67,7 +67,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
                 nbytes = len(chunk)
                 is_full = nbytes == self._max_recv_size
             if not nbytes:
-                self._eof = True
+                self.has_ended = True
                 continue
             packet = decoder.next_packet()
             if packet is not NEED_DATA:
@@ -83,7 +83,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         """Return the next packet. If it is not complete yet, complete it with one read."""
         if (packet := self._decoder.next_packet()) is not NEED_DATA:
             return packet
-        self._check_eof()
+        self._check_ended()
         transport = self._transport
         received: bytes | int
         if (buffered := self._buffered) is not None:

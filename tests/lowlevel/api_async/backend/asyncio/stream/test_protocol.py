@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -321,10 +321,10 @@ def test_reading_of_a_closing_transport_is_left_alone(loop: ManualLoop, fake: Fa
     assert fake.transport.reads
 
 
-def receive(fake: Fake, how: str, queue: list[bytes]) -> Coroutine[Any, Any, bool]:
+async def receive(fake: Fake, how: str, queue: list[bytes]) -> bool:
     if how == "wait_readable":
-        return fake.stream.wait_readable()
-    return fake.stream.receive_into(queue)
+        return await fake.stream.wait_readable()
+    return await fake.stream.receive_into(queue, 1)
 
 
 every_reader = pytest.mark.parametrize("how", ["wait_readable", "receive_into"])
@@ -343,29 +343,29 @@ def test_reader_is_woken_by_bytes(loop: ManualLoop, fake: Fake, how: str) -> Non
 
 def test_chunk_is_in_the_queue_when_its_callback_returns(loop: ManualLoop, fake: Fake) -> None:
     queue: list[bytes] = []
-    task = loop.start(fake.stream.receive_into(queue))
+    task = loop.start(receive(fake, "receive_into", queue))
     fake.transport.receive(b"a")
     assert queue == [b"a"]
     fake.transport.receive(b"b")
     assert queue == [b"a"]
     loop.settle()
     assert task.result()
-    assert loop.start(fake.stream.receive_into(queue)).result()
+    assert loop.start(receive(fake, "receive_into", queue)).result()
     assert queue == [b"a", b"b"]
 
 
 def test_cancelled_reader_loses_no_bytes(loop: ManualLoop, fake: Fake) -> None:
     queue: list[bytes] = []
-    first = loop.start(fake.stream.receive_into(queue))
+    first = loop.start(receive(fake, "receive_into", queue))
     first.cancel()
     fake.transport.receive(b"a")
     loop.settle()
-    second = loop.start(fake.stream.receive_into(queue))
+    second = loop.start(receive(fake, "receive_into", queue))
     if not second.done():
         second.cancel()
         loop.settle()
     fake.transport.receive(b"b")
-    third = loop.start(fake.stream.receive_into(queue))
+    third = loop.start(receive(fake, "receive_into", queue))
     assert third.result()
     assert first.cancelled()
     assert queue == [b"a", b"b"]
@@ -373,7 +373,7 @@ def test_cancelled_reader_loses_no_bytes(loop: ManualLoop, fake: Fake) -> None:
 
 def test_bytes_after_a_cancelled_reader_has_ended_are_kept(loop: ManualLoop, fake: Fake) -> None:
     queue: list[bytes] = []
-    task = loop.start(fake.stream.receive_into(queue))
+    task = loop.start(receive(fake, "receive_into", queue))
     task.cancel()
     loop.settle()
     fake.transport.receive(b"a")

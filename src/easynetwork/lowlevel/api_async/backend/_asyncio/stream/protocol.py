@@ -8,7 +8,7 @@ import asyncio
 import errno
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from easynetwork.exceptions import BusyResourceError
@@ -99,7 +99,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
 
         self.received = _EMPTY
         self.driver: AttachedDriver | None = None
-        self._reader: asyncio.Future[bool] | None = None  # the receiving task; true if its queue got a chunk
+        self._reader: asyncio.Future[bool] | None = None  # awaited by the receiving task; true if its queue got a chunk
         self._queue: SupportsAppend | None = None  # takes the next chunk in the callback that delivers it
         self.reading_paused = False
         self.ended = False
@@ -133,15 +133,15 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             on_connection(self)
 
     def data_received(self, data: bytes) -> None:
-        queue, self._queue = self._queue, None
-        if queue is None:
+        reader, queue = self._reader, self._queue
+        if queue is None or reader is None or reader.done():
             self.keep(data)
             self._wake_reader()
             return
+        self._reader = self._queue = None
         queue.append(data)
         self._wrote_alone = False
-        if (reader := self._reader) is not None and not reader.done():
-            reader.set_result(True)
+        reader.set_result(True)
 
     def eof_received(self) -> bool:
         self.ended = True
@@ -223,31 +223,29 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             self._check_receivable()
             if self.received.nbytes or self.ended:
                 return bool(self.received.nbytes)
-            self._reader = self.loop.create_future()
+            self._reader, self._queue = self.loop.create_future(), None
             try:
                 await self._reader
             finally:
                 self._reader = None
 
-    async def receive_into(self, queue: SupportsAppend) -> bool:
-        """Append received bytes to *queue*, in the callback that delivers them. Return false at the end of the stream.
+    def receive_into(self, queue: SupportsAppend, bufsize: int) -> Awaitable[bool]:
+        """Append received bytes to *queue*, in the callback that delivers them. The result is false at the end.
 
-        If the call is cancelled, no bytes are lost: they are in the queue or kept for the next call.
+        This is a `ChunkReceiver` that ignores *bufsize*, and costs no coroutine while it waits.
         """
-        while True:
-            if self.ended or self._reader is not None:
-                self._check_receivable()
-            if self.received.nbytes:
-                queue.append(self.take_received())
-                return True
-            if self.ended:
-                return False
-            self._reader, self._queue = self.loop.create_future(), queue
-            try:
-                if await self._reader:
-                    return True
-            finally:
-                self._reader = self._queue = None
+        if self.ended or self.received.nbytes or (self._reader is not None and not self._reader.done()):
+            return self._receive_kept(queue)
+        self._queue = queue
+        self._reader = reader = self.loop.create_future()
+        return reader
+
+    async def _receive_kept(self, queue: SupportsAppend) -> bool:
+        self._check_receivable()
+        if self.received.nbytes:
+            queue.append(self.take_received())
+            return True
+        return False
 
     def _check_receivable(self) -> None:
         """Raise an error if a task cannot receive now.
@@ -256,16 +254,23 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             BusyResourceError: another task is receiving.
             OSError: this side has closed the stream, or the connection was lost and no received bytes are left.
         """
-        if self._reader is not None:
+        if self._reader is not None and not self._reader.done():  # a cancelled task may have left it
             raise BusyResourceError("Another task is receiving from this transport")
+        if (error := self._receiving_error()) is not None:
+            raise error
+
+    def _receiving_error(self) -> Exception | None:
         if self.closing:
-            raise error_from_errno(errno.EBADF)
-        if self.error is not None and not self.received.nbytes:
-            raise self.error
+            return error_from_errno(errno.EBADF)
+        return None if self.received.nbytes else self.error
 
     def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(False)
+        """Wake the receiving task and the driver: bytes were kept, or the stream has ended."""
+        if (reader := self._reader) is not None and not reader.done():
+            if self._queue is not None and (error := self._receiving_error()) is not None:
+                reader.set_exception(error)
+            else:
+                reader.set_result(False)
         if self.driver is not None:
             self.driver.wake()
 

@@ -16,7 +16,7 @@ from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._sockets.ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
-from easynetwork.lowlevel.api_async.transports._hooks import receive_chunk
+from easynetwork.lowlevel.api_async.transports._hooks import ChunkReceiver, receive_chunk
 
 from .acceptor import Acceptor, SocketAcceptor
 from .driver import UnixOwnBufferDriver, UnixSharedBufferDriver
@@ -71,7 +71,8 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             if is_more is not None:
                 return is_more
 
-    _hook_chunk_receiver = AsyncioStreamTransport._hook_chunk_receiver
+    def _hook_chunk_receiver(self) -> ChunkReceiver:
+        return self._receive_chunk
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
