@@ -242,5 +242,5 @@ async def open_listener(
     backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None
 ) -> AsyncioUnixStreamListener:
     """Open a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
-    sock = await open_listening_socket(backend, path, backlog, mode)
+    sock = open_listening_socket(path, backlog, mode)
     return AsyncioUnixStreamListener(backend, sock, backlog)
