@@ -71,7 +71,6 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         "_queue",
         "_reader",
         "_writers",
-        "_wrote_alone",
         "closing",
         "driver",
         "ended",
@@ -84,6 +83,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         "received",
         "transport",
         "writable",
+        "wrote_alone",
     )
 
     transport: asyncio.Transport
@@ -110,7 +110,8 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         super().__init__()
         self.writable = False
         """Whether the batch accepts data. `capacity` is positive only while a flush is due in this turn of the loop."""
-        self._wrote_alone = False  # whether a packet was written without a batch since the last received chunk or flush
+        self.wrote_alone = False
+        """Whether a packet was written without a batch since the last received chunk or flush."""
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # writes that wait, in order
         self._closers: list[asyncio.Future[None]] | None = None  # the tasks in wait_lost()
         self.eof_sent = False
@@ -140,7 +141,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             return
         self._reader = self._queue = None
         queue.append(data)
-        self._wrote_alone = False
+        self.wrote_alone = False
         reader.set_result(True)
 
     def eof_received(self) -> bool:
@@ -184,7 +185,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         if self.received is _EMPTY:
             self.received = BytesQueue()
         self.received.append(data)
-        self._wrote_alone = False
+        self.wrote_alone = False
         if self.received.nbytes > HIGH_WATER:
             self.pause_reading()
 
@@ -284,8 +285,8 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         """
         if not self.writable or len(data) > HIGH_WATER:
             return False
-        if not self.capacity and not self._wrote_alone:  # probably a single request: write it now, without a batch
-            self._wrote_alone = True
+        if not self.capacity and not self.wrote_alone:  # probably a single request: write it now, without a batch
+            self.wrote_alone = True
             if data:
                 self.transport.write(data)
         else:
@@ -361,7 +362,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
 
     def uncork(self) -> None:
         """Flush the batch, and close it until the next write."""
-        self._wrote_alone = False
+        self.wrote_alone = False
         self.capacity = 0
         if self.parts:
             self.flush()

@@ -69,6 +69,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             self._check_receivable()
             is_more = await lower.receive_into(queue, bufsize)
             if is_more is not None:
+                self._stream.wrote_alone = False
                 return is_more
 
     def _hook_chunk_receiver(self) -> ChunkReceiver:
@@ -120,7 +121,8 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
         A cancelled call loses no data.
         """
-        self._stream.pause_reading()
+        stream = self._stream
+        stream.pause_reading()
         self._reads += 1
         if self._reads >= STEPS_PER_TURN:
             self._reads = 0
@@ -128,12 +130,15 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         while True:
             self._check_receivable()
             try:
-                return getattr(self._stream.sock, method)(*args)  # each wait may replace the socket
+                result = getattr(stream.sock, method)(*args)  # each wait may replace the socket
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
-                await self._stream.wait_for_bytes()
+                await stream.wait_for_bytes()
             except OSError as exc:
                 raise_stream_error(exc)
+            else:
+                stream.wrote_alone = False
+                return result
 
     def _check_receivable(self) -> None:
         stream = self._stream
