@@ -48,8 +48,8 @@ class _EpollPoller:
     """An :manpage:`epoll(7)` object. The loop watches it while it contains sockets.
 
     One callback of the event loop serves all ready sockets, with their state at that moment. asyncio's own loop also
-    reports what a task has dealt with meanwhile, which costs a futile wake-up of the task. So a server on that loop with
-    32 busy connections spends 5 % less per packet than with ``loop.add_reader()``, and 22 % less if it receives control
+    reports what a task has dealt with meanwhile, which wakes the task in vain. So a server on that loop with 32 busy
+    connections spends 5 % less per packet than with ``loop.add_reader()``, and 22 % less if it receives control
     messages. A single connection spends 8 % more, for the second system call. On uvloop, servers gain nothing, but the
     epoll object avoids a problem of libuv, which reports a socket error once and then stops watching the socket.
     """
