@@ -189,7 +189,8 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
 
     async def receive(self) -> _T_ReceivedPacket:
         """Return the next packet. A cancelled call keeps the received bytes for the next call."""
-        self._guard.check()
+        if self._guard.busy:
+            self._guard.check()
         packet = self.next_packet()
         if packet is not NEED_DATA:
             return packet
@@ -203,9 +204,12 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
                 raise_stream_error(exc)
 
     def receive_more(self) -> Awaitable[bool]:
-        """Receive bytes for `next_packet`. Set `has_ended` to whether the result is false.
+        """Receive bytes for `next_packet`. The result is false at the end: the caller sets `has_ended` to its opposite.
 
-        One task at a time may await this. It raises untranslated errors of the transport.
+        One task at a time may await this. Errors of the transport are not translated.
+
+        Raises:
+            ConnectionAbortedError: `has_ended` is set.
         """
         if self.has_ended:
             self._check_ended()

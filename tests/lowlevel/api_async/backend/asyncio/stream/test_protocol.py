@@ -73,11 +73,15 @@ def test_first_write_leaves_alone_and_the_next_ones_leave_together(loop: ManualL
     assert fake.written == [b"a", b"bc"]
 
 
-def test_write_after_an_answer_leaves_alone_again(loop: ManualLoop, fake: Fake) -> None:
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_write_after_an_answer_leaves_alone_again(loop: ManualLoop, fake: Fake, is_awaited: bool) -> None:
     for data in [b"a", b"b"]:
         assert fake.write_nowait(data)
         assert fake.written[-1] == data
+        if is_awaited:
+            loop.start(receive(fake, "receive_into", []))
         fake.transport.receive(b"answer")
+        loop.settle()
 
 
 def test_write_after_a_batch_leaves_alone_again(loop: ManualLoop, fake: Fake) -> None:
@@ -150,6 +154,33 @@ def test_pause_sets_the_limits_and_refuses_what_cannot_wait(loop: ManualLoop, fa
     fake.transport.resume()
     assert fake.write_nowait(b"b")
     assert fake.written == [b"b"]
+
+
+def test_batch_takes_no_more_once_its_write_has_paused_writing(loop: ManualLoop, fake: Fake) -> None:
+    fake.transport.capacity = LOW_WATER
+    assert all(fake.write_nowait(data) for data in [b"a", LARGE])
+    assert fake.stream.capacity == 0
+    assert not fake.write_nowait(b"b")
+
+
+def test_writer_that_only_waits_opens_no_batch(loop: ManualLoop, fake: Fake) -> None:
+    fake.transport.capacity = LOW_WATER
+    task = fake.write(LARGE)
+    loop.turn()
+    fake.transport.resume()
+    assert fake.write_nowait(b"b")
+    assert fake.written == [LARGE, b"b"]
+    loop.settle()
+    assert task.done()
+
+
+@pytest.mark.parametrize("ending", ["close", "write_eof"])
+def test_nothing_can_be_sent_though_writing_resumes_after_the_end(loop: ManualLoop, fake: Fake, ending: str) -> None:
+    fake.transport.pause()
+    loop.call(getattr(fake.stream, ending))
+    fake.transport.resume()
+    assert not fake.write_nowait(b"a")
+    fake.transport.lose()
 
 
 def test_writers_go_on_in_order_when_writing_resumes(loop: ManualLoop, fake: Fake) -> None:
@@ -314,11 +345,27 @@ def test_reading_pauses_above_the_high_water_mark_and_resumes_at_the_low_one(loo
     assert fake.transport.reads
 
 
+def test_reading_is_paused_and_resumed_once(loop: ManualLoop, fake: Fake) -> None:
+    for _ in range(2):
+        loop.call(fake.stream.pause_reading)
+        assert not fake.transport.reads
+    for _ in range(2):
+        loop.call(fake.stream.resume_reading)
+        assert fake.transport.reads
+
+
 def test_reading_of_a_closing_transport_is_left_alone(loop: ManualLoop, fake: Fake) -> None:
     fake.transport.ended_by = "failure"
     loop.call(fake.stream.pause_reading)
     assert not fake.stream.reading_paused
     assert fake.transport.reads
+
+
+def test_reading_of_a_closing_transport_is_not_resumed(loop: ManualLoop, fake: Fake) -> None:
+    loop.call(fake.stream.pause_reading)
+    fake.transport.ended_by = "failure"
+    loop.call(fake.stream.resume_reading)
+    assert not fake.transport.reads
 
 
 async def receive(fake: Fake, how: str, queue: list[bytes]) -> bool:
@@ -478,6 +525,14 @@ def test_abort_drops_the_batch(loop: ManualLoop, fake: Fake) -> None:
     assert fake.written == [b"a"]
     assert fake.transport.ended_by == "abort"
     assert fake.stream.error is None
+
+
+def test_loss_drops_the_batch(loop: ManualLoop, fake: Fake) -> None:
+    assert all(fake.write_nowait(data) for data in [b"a", b"b"])
+    fake.transport.lose()
+    assert fake.stream.parts == []
+    loop.settle()
+    assert fake.written == [b"a"]
 
 
 def test_abort_ends_a_close_that_takes_long(loop: ManualLoop, fake: Fake) -> None:

@@ -99,7 +99,8 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
 
         self.received = _EMPTY
         self.driver: AttachedDriver | None = None
-        self._reader: asyncio.Future[bool] | None = None  # awaited by the receiving task; true if its queue got a chunk
+        # What the receiving task awaits; done if no task receives. True if the queue got a chunk.
+        self._reader: asyncio.Future[bool] | None = None
         self._queue: SupportsAppend | None = None  # takes the next chunk in the callback that delivers it
         self.reading_paused = False
         self.ended = False
@@ -135,14 +136,13 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
 
     def data_received(self, data: bytes) -> None:
         reader, queue = self._reader, self._queue
-        if queue is None or reader is None or reader.done():
+        if reader is None or queue is None or reader.done():
             self.keep(data)
             self._wake_reader()
-            return
-        self._reader = self._queue = None
-        queue.append(data)
-        self.wrote_alone = False
-        reader.set_result(True)
+        else:
+            queue.append(data)
+            self.wrote_alone = False
+            reader.set_result(True)
 
     def eof_received(self) -> bool:
         self.ended = True
@@ -255,7 +255,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             BusyResourceError: another task is receiving.
             OSError: this side has closed the stream, or the connection was lost and no received bytes are left.
         """
-        if self._reader is not None and not self._reader.done():  # a cancelled task may have left it
+        if self._reader is not None and not self._reader.done():
             raise BusyResourceError("Another task is receiving from this transport")
         if (error := self._receiving_error()) is not None:
             raise error
@@ -269,6 +269,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         """Wake the receiving task and the driver: bytes were kept, or the stream has ended."""
         if (reader := self._reader) is not None and not reader.done():
             if self._queue is not None and (error := self._receiving_error()) is not None:
+                self._reader = None  # the traceback of the error will refer to this stream
                 reader.set_exception(error)
             else:
                 reader.set_result(False)
