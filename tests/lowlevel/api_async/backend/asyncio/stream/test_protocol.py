@@ -437,6 +437,32 @@ def test_second_reader_is_refused(loop: ManualLoop, fake: Fake, how: str) -> Non
 
 
 @every_reader
+def test_reader_that_follows_a_cancelled_one_is_woken(loop: ManualLoop, fake: Fake, how: str) -> None:
+    first = loop.start(receive(fake, how, []))
+    first.cancel()
+    second = loop.start(receive(fake, how, []))
+    loop.settle()
+    assert first.cancelled()
+    assert not second.done()
+    fake.transport.receive(b"a")
+    loop.settle()
+    assert second.result()
+
+
+def test_second_reader_is_refused_until_the_first_has_looked(loop: ManualLoop, fake: Fake) -> None:
+    first = loop.start(fake.stream.wait_readable())
+    fake.transport.receive(b"a")
+    fake.stream.take_received()
+    second = loop.start(fake.stream.wait_readable())
+    assert isinstance(second.exception(), BusyResourceError)
+    loop.settle()
+    assert not first.done()
+    fake.transport.receive(b"b")
+    loop.settle()
+    assert first.result()
+
+
+@every_reader
 @pytest.mark.parametrize("is_waiting", [False, True])
 @pytest.mark.parametrize("ending", ["end", *ENDINGS])
 def test_reader_is_told_of_the_end(loop: ManualLoop, fake: Fake, how: str, is_waiting: bool, ending: str) -> None:

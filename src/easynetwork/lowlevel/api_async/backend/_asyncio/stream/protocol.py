@@ -99,7 +99,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
 
         self.received = _EMPTY
         self.driver: AttachedDriver | None = None
-        # What the receiving task awaits; done if no task receives. True if the queue got a chunk.
+        # Awaited by the receiving task; true if its queue got a chunk. Once cancelled, no task receives.
         self._reader: asyncio.Future[bool] | None = None
         self._queue: SupportsAppend | None = None  # takes the next chunk in the callback that delivers it
         self.reading_paused = False
@@ -140,6 +140,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             self.keep(data)
             self._wake_reader()
         else:
+            self._reader = self._queue = None
             queue.append(data)
             self.wrote_alone = False
             reader.set_result(True)
@@ -224,18 +225,20 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             self._check_receivable()
             if self.received.nbytes or self.ended:
                 return bool(self.received.nbytes)
-            self._reader, self._queue = self.loop.create_future(), None
+            self._reader = reader = self.loop.create_future()
+            self._queue = None
             try:
-                await self._reader
+                await reader
             finally:
-                self._reader = None
+                if self._reader is reader:  # a cancelled task may find the next one waiting already
+                    self._reader = None
 
     def receive_into(self, queue: SupportsAppend, bufsize: int) -> Awaitable[bool]:
         """Append received bytes to *queue*, in the callback that delivers them. The result is false at the end.
 
         This is a `ChunkReceiver` that ignores *bufsize*, and costs no coroutine while it waits.
         """
-        if self.ended or self.received.nbytes or (self._reader is not None and not self._reader.done()):
+        if self.ended or self.received.nbytes or (self._reader is not None and not self._reader.cancelled()):
             return self._receive_kept(queue)
         self._queue = queue
         self._reader = reader = self.loop.create_future()
@@ -255,7 +258,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             BusyResourceError: another task is receiving.
             OSError: this side has closed the stream, or the connection was lost and no received bytes are left.
         """
-        if self._reader is not None and not self._reader.done():
+        if self._reader is not None and not self._reader.cancelled():
             raise BusyResourceError("Another task is receiving from this transport")
         if (error := self._receiving_error()) is not None:
             raise error
@@ -268,11 +271,14 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
     def _wake_reader(self) -> None:
         """Wake the receiving task and the driver: bytes were kept, or the stream has ended."""
         if (reader := self._reader) is not None and not reader.done():
-            if self._queue is not None and (error := self._receiving_error()) is not None:
-                self._reader = None  # the traceback of the error will refer to this stream
-                reader.set_exception(error)
-            else:
+            if self._queue is None:
                 reader.set_result(False)
+            else:
+                self._reader = self._queue = None
+                if (error := self._receiving_error()) is None:
+                    reader.set_result(False)
+                else:
+                    reader.set_exception(error)
         if self.driver is not None:
             self.driver.wake()
 
