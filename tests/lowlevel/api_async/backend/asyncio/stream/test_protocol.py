@@ -124,6 +124,12 @@ def test_full_batch_leaves_at_once(loop: ManualLoop, fake: Fake) -> None:
     assert fake.stream.capacity == 0
 
 
+def test_packets_after_a_full_batch_leave_together(loop: ManualLoop, fake: Fake) -> None:
+    assert all(fake.write_nowait(data) for data in [b"a", b"b", LARGE, b"c", b"d"])
+    loop.turn()
+    assert fake.written == [b"a", b"b" + LARGE, b"cd"]
+
+
 def test_writes_of_several_tasks_in_one_turn_leave_in_one_write(loop: ManualLoop, fake: Fake) -> None:
     tasks = [loop.create_task(fake.stream.write(data)) for data in [b"a", b"b", b"c"]]
     loop.settle()
@@ -232,6 +238,16 @@ def test_nothing_is_sent_for_a_writer_cancelled_before_its_turn(loop: ManualLoop
     assert fake.written == [b"02"]
 
 
+def test_bytes_of_a_cancelled_writer_are_not_kept(loop: ManualLoop, fake: Fake) -> None:
+    fake.transport.pause()
+    task = fake.write(b"a")
+    assert fake.stream._writers
+    task.cancel()
+    loop.settle()
+    assert task.cancelled()
+    assert not fake.stream._writers
+
+
 def test_nothing_is_sent_for_a_writer_cancelled_in_the_turn_of_the_resumption(loop: ManualLoop, fake: Fake) -> None:
     fake.transport.pause()
     tasks = [fake.write(b"%d" % i) for i in range(3)]
@@ -289,6 +305,7 @@ def test_end_of_writing_sends_the_batch_first(loop: ManualLoop, fake: Fake) -> N
     for _ in range(2):
         loop.call(fake.stream.write_eof)
     assert fake.written == [b"a", b"b", END]
+    assert not fake.write_nowait(b"c")
     loop.turn()
     fake.transport.resume()
     assert not fake.write_nowait(b"c")
@@ -302,6 +319,16 @@ def test_end_of_writing_refuses_writers_that_wait_for_their_turn(loop: ManualLoo
     loop.settle()
     assert errno_of(task) == errno.EPIPE
     assert fake.written == [END]
+
+
+def test_writer_whose_turn_came_before_the_end_of_writing_succeeds(loop: ManualLoop, fake: Fake) -> None:
+    fake.transport.pause()
+    task = fake.write(b"a")
+    fake.transport.resume()
+    loop.call(fake.stream.write_eof)
+    loop.settle()
+    assert task.exception() is None
+    assert fake.written == [b"a", END]
 
 
 def test_writer_whose_bytes_were_taken_before_the_end_of_writing_succeeds(loop: ManualLoop, fake: Fake) -> None:
@@ -630,6 +657,15 @@ def test_close_that_expects_input_waits_for_the_peer(loop: ManualLoop, fake: Fak
     assert fake.written == [END]
     loop.advance(LINGER_TIMEOUT)
     assert fake.transport.ended_by == "close"
+
+
+def test_second_close_does_not_end_the_wait_for_the_peer(loop: ManualLoop, fake: Fake) -> None:
+    fake.stream.expects_input = True
+    for _ in range(2):
+        loop.call(fake.stream.close)
+    assert fake.written == [END]
+    assert fake.transport.ended_by is None
+    fake.transport.lose()
 
 
 def test_lingering_close_does_not_end_writing_twice(loop: ManualLoop, fake: Fake) -> None:

@@ -336,7 +336,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         try:
             taken = await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled() and entry in self._writers:
+            if entry in self._writers:  # otherwise its bytes would stay until writing resumes
                 self._writers.remove(entry)
             raise
         if not taken and (data or not self.eof_sent):
@@ -364,7 +364,6 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         self.uncork()
         self.eof_sent = True
         self.writable = False
-        self.capacity = 0
         self._refuse_writers()
 
     def uncork(self) -> None:
