@@ -580,12 +580,24 @@ def test_abort_drops_the_batch(loop: ManualLoop, fake: Fake) -> None:
     assert fake.stream.error is None
 
 
-def test_loss_drops_the_batch(loop: ManualLoop, fake: Fake) -> None:
+@every_ending
+def test_batch_is_over_at_the_end(loop: ManualLoop, fake: Fake, ending: str) -> None:
     assert all(fake.write_nowait(data) for data in [b"a", b"b"])
-    fake.transport.lose()
-    assert fake.stream.parts == []
+    ENDINGS[ending][0](fake)
+    assert (fake.stream.parts, fake.stream.capacity) == ([], 0)
     loop.settle()
-    assert fake.written == [b"a"]
+    assert fake.written == ([b"a", b"b"] if ending == "close" else [b"a"])
+
+
+@every_ending
+def test_end_in_the_turn_in_which_a_writer_is_cancelled(loop: ManualLoop, fake: Fake, ending: str) -> None:
+    fake.transport.pause()
+    tasks = [fake.write(b"%d" % i) for i in range(2)]
+    tasks[0].cancel()
+    ENDINGS[ending][0](fake)
+    loop.settle()
+    assert tasks[0].cancelled()
+    assert errno_of(tasks[1]) == ENDINGS[ending][1]
 
 
 def test_abort_ends_a_close_that_takes_long(loop: ManualLoop, fake: Fake) -> None:

@@ -448,8 +448,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         self.writable = False
         self.capacity = 0
         self._wake_reader()
-        if self._writers:
-            self._refuse_writers()
+        self._refuse_writers()
 
     def _refuse_writers(self) -> None:
         while self._writers:
