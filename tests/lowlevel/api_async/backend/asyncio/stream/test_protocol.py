@@ -79,7 +79,7 @@ def test_write_after_an_answer_leaves_alone_again(loop: ManualLoop, fake: Fake, 
         assert fake.write_nowait(data)
         assert fake.written[-1] == data
         if is_awaited:
-            loop.start(receive(fake, "receive_into", []))
+            _ = loop.start(receive(fake, "receive_into", []))
         fake.transport.receive(b"answer")
         loop.settle()
 
