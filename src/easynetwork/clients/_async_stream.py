@@ -125,6 +125,8 @@ class BaseAsyncStreamClient(
         lock.taken = True
         try:
             while packet is NEED_DATA:
+                if receiver.has_ended:
+                    receiver.check_ended()
                 receiver.has_ended = not await receiver.receive_more()
                 packet = receiver.next_packet()
             return packet

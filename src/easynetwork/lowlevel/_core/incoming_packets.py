@@ -42,7 +42,7 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         self.has_ended = False
         """Whether the transport has reported the end of the stream."""
 
-    def _check_ended(self) -> None:
+    def check_ended(self) -> None:
         """Raise `ConnectionAbortedError` if the stream has ended.
 
         Raise its subclass `IncompletePacketError` if the stream ended inside a packet.
@@ -69,7 +69,7 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
                 protocol object raised an unexpected exception.
         """
         self.has_ended = not received
-        self._check_ended()
+        self.check_ended()
         hand_over(ancillary_data, ancillary_data_received)
         if isinstance(received, int):
             assert self._buffered is not None

@@ -170,7 +170,7 @@ def _encode_nothing(packet: object) -> bytes:
 class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
     """Decodes packets from the data that a transport receives, for one task at a time."""
 
-    __slots__ = ("_guard", "_receive_chunk", "_transport", "next_packet")
+    __slots__ = ("_guard", "_transport", "next_packet", "receive_more")
 
     def __init__(
         self,
@@ -182,10 +182,18 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         decoder = decoder_factory(protocol, max_recv_size, by_chunks=receive is not None)()
         super().__init__(decoder, max_recv_size)
         self._transport = transport
-        self._receive_chunk = receive or partial(receive_chunk, transport)
         self._guard = ResourceGuard("Another task is receiving")
         self.next_packet: Final = decoder.next_packet
         """Return the next packet if its bytes have been received, else `NEED_DATA`."""
+        self.receive_more: Final[Callable[[], Awaitable[bool]]] = (
+            partial(receive or partial(receive_chunk, transport), decoder.input, max_recv_size)
+            if self._buffered is None
+            else partial(_receive_into, transport, self._buffered)
+        )
+        """Receive bytes for `next_packet`. Return false at the end of the stream. Raise the errors of the transport.
+
+        One task at a time may call this, unless `has_ended`.
+        """
 
     async def receive(self) -> _T_ReceivedPacket:
         """Return the next packet. A cancelled call keeps the received bytes for the next call."""
@@ -197,30 +205,12 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         with self._guard:
             try:
                 while packet is NEED_DATA:
+                    self.check_ended()
                     self.has_ended = not await self.receive_more()
                     packet = self.next_packet()
                 return packet
             except OSError as exc:
                 raise_stream_error(exc)
-
-    def receive_more(self) -> Awaitable[bool]:
-        """Receive bytes for `next_packet`. The result is false at the end: the caller sets `has_ended` to its opposite.
-
-        One task at a time may await this. Errors of the transport are not translated.
-
-        Raises:
-            ConnectionAbortedError: `has_ended` is set.
-        """
-        if self.has_ended:
-            self._check_ended()
-        if self._buffered is None:
-            return self._receive_chunk(self._decoder.input, self._max_recv_size)
-        return self._receive_into(self._buffered)
-
-    async def _receive_into(self, buffered: SupportsBuffer) -> bool:
-        nbytes = await self._transport.recv_into(buffered.get_buffer())
-        buffered.buffer_updated(nbytes)
-        return bool(nbytes)
 
     async def receive_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
@@ -229,7 +219,7 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         with self._guard:
             if (packet := self._decoder.next_packet()) is not NEED_DATA:
                 return packet
-            self._check_ended()
+            self.check_ended()
             transport = self._transport
             received: bytes | int
             if (buffered := self._buffered) is not None:
@@ -238,3 +228,9 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
             else:
                 received, ancillary_data = await transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize)
             return self._complete_with_ancillary(received, ancillary_data, ancillary_data_received)
+
+
+async def _receive_into(transport: AsyncStreamReadTransport, buffered: SupportsBuffer) -> bool:
+    nbytes = await transport.recv_into(buffered.get_buffer())
+    buffered.buffer_updated(nbytes)
+    return bool(nbytes)

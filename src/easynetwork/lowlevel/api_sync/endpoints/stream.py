@@ -55,7 +55,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         deadline = None if timeout == math.inf else Deadline(timeout)
         while True:
             if self.has_ended:
-                self._check_ended()
+                self.check_ended()
             if self._buffered is None:
                 chunk = self._receive_chunk(self._max_recv_size, timeout)
                 decoder.input.append(chunk)
@@ -81,7 +81,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         """Return the next packet. If it is not complete yet, complete it with one read."""
         if (packet := self._decoder.next_packet()) is not NEED_DATA:
             return packet
-        self._check_ended()
+        self.check_ended()
         transport = self._transport
         received: bytes | int
         if (buffered := self._buffered) is not None:
