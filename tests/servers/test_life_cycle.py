@@ -170,7 +170,7 @@ async def test_file_that_cannot_be_looked_at_after_all_closes_the_socket(
     if kind.is_inet:
         pytest.skip("files are for Unix sockets")
 
-    async def fail(*args: Any) -> None:
+    def fail(*args: Any) -> None:
         raise PermissionError("on purpose")
 
     server = kind.new_server()

@@ -200,7 +200,7 @@ class AsyncIOBackend(AsyncBackend):
         async def create_unix_datagram_listener(
             self, path: str | bytes, *, mode: int | None = None
         ) -> AsyncDatagramListener[str | bytes]:
-            return AsyncioUnixDatagramListener(self, await open_datagram_socket(self, path, mode))
+            return AsyncioUnixDatagramListener(self, open_datagram_socket(path, mode))
 
     async def create_udp_endpoint(
         self,

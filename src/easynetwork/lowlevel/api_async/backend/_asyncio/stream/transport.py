@@ -7,7 +7,7 @@ __all__ = ["AsyncioStreamTransport"]
 import asyncio
 import errno
 import warnings
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._core.errors import error_from_errno
@@ -23,7 +23,6 @@ from .tls import TLSFilter
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
     from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
     from easynetwork.lowlevel._core.tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -69,10 +68,7 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         return stream.take_received(bufsize)
 
     def _hook_chunk_receiver(self) -> ChunkReceiver:
-        return self._receive_chunk
-
-    def _receive_chunk(self, queue: SupportsAppend, bufsize: int) -> Coroutine[Any, Any, bool]:
-        return self._stream.receive_into(queue)
+        return self._stream.receive_into
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
