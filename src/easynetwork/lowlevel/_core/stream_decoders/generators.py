@@ -5,15 +5,17 @@ from __future__ import annotations
 __all__ = ["BufferedDecoder", "GeneratorDecoder"]
 
 from abc import abstractmethod
-from collections.abc import Generator
-from typing import Any, NoReturn, Protocol, TypeVar
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from easynetwork._typing import ReadableBuffer
 from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
 from easynetwork.lowlevel._core.bytes_queue import BytesQueue
-from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
+from easynetwork.lowlevel._overrides import is_overridden
+from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol, build_packets
 from easynetwork.serializers._copying import deserialize_from_buffer
-from easynetwork.serializers._results import not_a_pair
+from easynetwork.serializers._results import packet_and_rest
 from easynetwork.serializers._resuming import pop_remaining_data, rest_of_refused
 
 from .interface import NEED_DATA, FramingLostError, NeedData, StreamDecoder, protocol_crash
@@ -21,6 +23,13 @@ from .interface import NEED_DATA, FramingLostError, NeedData, StreamDecoder, pro
 _T_Packet = TypeVar("_T_Packet")
 _T_Sent = TypeVar("_T_Sent")
 _T_Yielded = TypeVar("_T_Yielded")
+
+_FIRST_PIECE: Final = 4096
+"""Maximum size, in bytes, of the first piece of a packet. The limit doubles with each further piece.
+
+A generator returns a copy of the bytes after its packet. If it received a whole chunk at once, a large chunk of small
+packets would take quadratic time. Smaller pieces are not worth it: cutting one costs as much as copying 4 KiB.
+"""
 
 
 class _EndOfDroppedPacketError(Exception):
@@ -64,39 +73,56 @@ class _LostFraming:
 class _ProtocolDecoder(StreamDecoder[_T_Packet]):
     """Base class of both decoders. It finds where the stream continues after a failed packet."""
 
-    __slots__ = ("_between_packets", "_fed", "_generator", "_is_dropping", "_kept", "_queue", "_received")
+    __slots__ = (
+        "_between_packets",
+        "_fed",
+        "_generator",
+        "_is_dropping",
+        "_max_piece_size",
+        "_piece_size",
+        "_queue",
+        "_received",
+    )
 
-    def __init__(self, between_packets: bytes) -> None:
+    def __init__(self, max_piece_size: int, between_packets: bytes) -> None:
         self._queue = BytesQueue()
         self.input: BytesQueue = self._queue
         self._received: _Input = self._queue
-        self._generator: Generator[Any, Any, tuple[_T_Packet, Any]] | None = None
-        self._kept: bytes = b""  # bytes left over from the last packet; they precede the queue
+        self._generator: Generator[Any, Any, Any] | None = None
         self._fed: int = 0  # number of bytes of an incomplete packet sent to the generator
         self._is_dropping = False  # whether the generator drops the rest of a refused packet
+        self._max_piece_size = max_piece_size
+        self._piece_size: int = min(_FIRST_PIECE, max_piece_size)  # maximum size of the next piece
         self._between_packets = between_packets
 
     @property
     def pending(self) -> int:
-        return 0 if self._generator is None or self._is_dropping else self._fed
+        return 0 if self._is_dropping else self._fed
 
     @property
     def holds_input(self) -> bool:
-        return bool(self._queue.nbytes or self._kept or self._is_dropping or self.pending)
+        return bool(self._queue.nbytes or self._is_dropping or self.pending)
 
     def clear(self) -> None:
         self._queue.clear()
         self._received = self._queue
-        self._kept = b""
+        self._fed = 0
         self._is_dropping = False
         if self._generator is not None:
             self._generator.close()
             self._generator = None
 
-    @abstractmethod
     def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
         """Start a new packet with *remaining_data*, which precedes all other bytes."""
-        raise NotImplementedError
+        self._generator = None
+        self._fed = 0
+        self._piece_size = min(_FIRST_PIECE, self._max_piece_size)
+        self._queue.give_back(bytes(remaining_data))
+
+    def _wait_for_more(self, nbytes: int) -> None:
+        """Count *nbytes* bytes that were sent to the generator and did not complete its packet."""
+        self._fed += nbytes
+        self._piece_size = min(2 * self._piece_size, self._max_piece_size)
 
     @abstractmethod
     def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
@@ -136,36 +162,43 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
 
 
 class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
-    """A decoder for any `StreamProtocol`. Its generator gets at most *max_recv_size* bytes at a time."""
+    """A decoder for any `StreamProtocol`. Its generator gets at most *max_recv_size* bytes at a time.
 
-    __slots__ = ("_build", "_max_recv_size")
+    A generator of the decoder runs those of the protocol object one after another. ``yield from`` returns their results
+    without a `StopIteration`, which takes as long as everything else that the decoder does for a packet.
+    """
+
+    __slots__ = ("_build_packets", "_is_waiting", "_kept", "_results", "drained")
 
     def __init__(self, protocol: StreamProtocol[Any, _T_Packet], max_recv_size: int, between_packets: bytes) -> None:
-        super().__init__(between_packets)
-        self._build = protocol.build_packet_from_chunks
-        self._max_recv_size = max_recv_size
+        super().__init__(max_recv_size, between_packets)
+        self._build_packets = _packets_builder(protocol)
+        self._results: list[tuple[_T_Packet, bytes]] = []  # where the generator puts a packet and the bytes after it
+        self._is_waiting = False  # whether the generator waits for more bytes of a packet
+        self._kept: bytes = b""  # bytes left over from the last packet; they precede the queue
 
     def next_packet(self) -> _T_Packet | NeedData:
-        while data := self._kept or self._received.take(self._max_recv_size):
+        results = self._results
+        while data := self._kept or self._received.take(self._piece_size):
             generator = self._generator
             if generator is None:
+                generator = self._generator = self._build_packets(results)
+            if not self._is_waiting:
                 try:
-                    generator = self._generator = _started(self._build())[0]
-                except BaseException:
-                    self._kept = data
-                    raise
-                self._fed = 0
-            self._kept = b""
+                    next(generator)
+                except BaseException as exc:
+                    self._fail_to_start(exc, data)
+                if results:
+                    self._fail_to_start(StopIteration(results.pop()), data)
             try:
                 generator.send(data)
-            except StopIteration as stop:
-                self._generator = None
-                packet: _T_Packet
-                try:
-                    packet, self._kept = stop.value
-                except (TypeError, ValueError):
-                    self._fail(not_a_pair("build_packet_from_chunks()", stop.value))
-                return packet
+                if results:
+                    packet, remaining = results.pop()
+                    if self._is_waiting:
+                        self._go_on_with(remaining)
+                    else:
+                        self._kept = remaining
+                    return packet
             except StreamProtocolParseError as exc:
                 self._reject(exc)
                 raise
@@ -174,15 +207,67 @@ class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
             except BaseException as exc:
                 self._fail(exc)
             else:
-                self._fed += len(data) if self._fed else len(data.lstrip(self._between_packets))
+                self._kept = b""
+                self._is_waiting = True
+                self._wait_for_more(len(data) if self._fed else len(data.lstrip(self._between_packets)))
         return NEED_DATA
 
-    def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
+    def next_packets(self, limit: int) -> list[_T_Packet]:
+        packet = self.next_packet()
+        self.drained = not self._kept and not self._queue.nbytes
+        return [] if packet is NEED_DATA else [packet]
+
+    def take_single(self, received: bytes) -> NeedData:
+        if self._kept or self._received.nbytes or len(received) > self._piece_size:
+            self._queue.append(received)
+        else:
+            self._kept = received
+        return NEED_DATA
+
+    @property
+    def holds_input(self) -> bool:
+        return bool(self._kept) or super().holds_input
+
+    def clear(self) -> None:
+        self._kept = b""
+        self._is_waiting = False
+        self._results.clear()
+        super().clear()
+
+    def _fail_to_start(self, exc: BaseException, data: bytes) -> NoReturn:
+        """Raise the error for *exc*, which ended the generator before it asked for *data*. Keep *data*."""
         self._generator = None
-        self._kept = bytes(remaining_data)
+        self._kept = data
+        raise _not_started(exc)
+
+    def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
+        self._kept = b""
+        self._is_waiting = False
+        super()._go_on_with(remaining_data)
 
     def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
         self._generator = _started(_drop(rest))[0]
+        self._is_waiting = True
+
+
+def _packets_builder(
+    protocol: StreamProtocol[Any, _T_Packet],
+) -> Callable[[list[tuple[_T_Packet, bytes]]], Generator[None, bytes, NoReturn]]:
+    has_serializer = hasattr(protocol, "_serializer")  # it has not if a subclass does not call super().__init__()
+    is_plain = has_serializer and not is_overridden(protocol, StreamProtocol.build_packet_from_chunks)
+    return partial(build_packets if is_plain else _build_packets_by_method, protocol)
+
+
+def _build_packets_by_method(
+    protocol: StreamProtocol[Any, Any], results: list[tuple[Any, Any]]
+) -> Generator[None, bytes, NoReturn]:
+    """Do the same as `build_packets` by calling the method of *protocol*."""
+    while True:
+        result = yield from protocol.build_packet_from_chunks()
+        packet, remaining = packet_and_rest(result, protocol, "build_packet_from_chunks")
+        results.append((packet, bytes(remaining)))
+        del result, packet
+        yield
 
 
 class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
@@ -192,14 +277,13 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
     copied.
     """
 
-    __slots__ = ("_protocol", "_sizehint", "_user_buffer", "_view", "_written")
+    __slots__ = ("_protocol", "_user_buffer", "_view", "_written")
 
     def __init__(
         self, protocol: BufferedStreamProtocol[Any, _T_Packet, Any], max_recv_size: int, between_packets: bytes
     ) -> None:
-        super().__init__(between_packets)
+        super().__init__(max_recv_size, between_packets)
         self._protocol = protocol
-        self._sizehint = max_recv_size
         self._user_buffer: Any = None
         self._view: memoryview | None = None  # where the next bytes go; None while no generator runs
         self._written: int = 0  # bytes in the view not yet reported to the generator
@@ -218,7 +302,7 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
         """
         if self._view is None:
             if self._user_buffer is None:
-                buffer = self._protocol.create_buffer(self._sizehint)
+                buffer = self._protocol.create_buffer(self._max_piece_size)
                 with memoryview(buffer) as view:
                     if view.readonly:
                         raise ValueError("The protocol object created a read-only buffer")
@@ -251,10 +335,10 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
             except StopIteration as stop:
                 packet: _T_Packet
                 try:
-                    packet, remaining = stop.value
-                    self._go_on_with(remaining)
-                except (TypeError, ValueError):
-                    self._fail(not_a_pair("build_packet_from_buffer()", stop.value))
+                    packet, remaining = packet_and_rest(stop.value, self._protocol, "build_packet_from_buffer")
+                except TypeError as exc:
+                    self._fail(exc)
+                self._go_on_with(remaining)
                 return packet
             except StreamProtocolParseError as exc:
                 self._reject(exc)
@@ -264,7 +348,7 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
             except BaseException as exc:
                 self._fail(exc)
             else:
-                self._count(nbytes)
+                self._wait_for_more(self._without_padding(nbytes))
                 self._view = window
         return NEED_DATA
 
@@ -283,29 +367,26 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
             raise RuntimeError("The protocol object left no room in its buffer: the write position is its end")
         return window
 
-    def _count(self, nbytes: int) -> None:
-        """Count *nbytes* bytes, written at the start of the view, as part of an incomplete packet."""
+    def _without_padding(self, nbytes: int) -> int:
+        """Return how many of the *nbytes* bytes at the start of the view belong to the packet."""
         if not self._fed and self._between_packets:
             assert self._view is not None
-            nbytes = len(bytes(self._view[:nbytes]).lstrip(self._between_packets))
-        self._fed += nbytes
+            return len(bytes(self._view[:nbytes]).lstrip(self._between_packets))
+        return nbytes
 
     def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
-        # A copy, because it may be a view of the buffer, which is used again.
-        self._generator = self._view = None
-        self._kept = bytes(remaining_data) + self._kept
+        self._view = None
+        super()._go_on_with(remaining_data)
 
     def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
         self._view = self._window(None)
         self._generator = _started(_drop(deserialize_from_buffer(rest, self._view)))[0]
 
     def _copy_fed_bytes(self) -> int:
-        if not self._kept and not self._received.nbytes:
+        if not self._received.nbytes:
             return 0
         buffer = self.get_buffer()
-        piece = self._kept[: len(buffer)]
-        self._kept = self._kept[len(buffer) :]
-        piece = piece or self._received.take(len(buffer))
+        piece = self._received.take(min(len(buffer), self._piece_size))
         buffer[: len(piece)] = piece
         self._written = len(piece)
         return self._written
@@ -322,7 +403,14 @@ def _started(generator: _T_Generator) -> tuple[_T_Generator, Any]:
     """Run *generator* to its first ``yield``. Return it and the value that it yielded."""
     try:
         return generator, next(generator)
-    except StopIteration as exc:
-        raise RuntimeError("The generator of the protocol object finished before it asked for any bytes") from exc
-    except Exception as exc:
-        raise protocol_crash(exc)
+    except BaseException as exc:
+        raise _not_started(exc)
+
+
+def _not_started(exc: BaseException) -> BaseException:
+    """Return the error for *exc*, with which a generator ended before it asked for any bytes."""
+    if isinstance(exc, StopIteration):
+        error = RuntimeError("The generator of the protocol object finished before it asked for any bytes")
+        error.__cause__ = exc
+        return error
+    return protocol_crash(exc) if isinstance(exc, Exception) else exc
