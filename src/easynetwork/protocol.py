@@ -7,7 +7,7 @@ from __future__ import annotations
 
 __all__ = ["AnyStreamProtocolType", "BufferedStreamProtocol", "DatagramProtocol", "StreamProtocol"]
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Generic, NoReturn, TypeAlias, overload
 
 from easynetwork.serializers._results import packet_and_rest
@@ -146,7 +146,7 @@ class StreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co]):
             result = yield from self._serializer.incremental_deserialize()
         except DeserializeError as exc:
             raise _stream_error(exc) from exc
-        return _completed(self, result, "incremental_deserialize")
+        return _completed(self, result)
 
 
 class BufferedStreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co, WriteableBufferT]):
@@ -210,7 +210,7 @@ class BufferedStreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co, Wri
             result = yield from self._serializer.buffered_incremental_deserialize(buffer)
         except DeserializeError as exc:
             raise _stream_error(exc) from exc
-        return _completed(self, result, "buffered_incremental_deserialize")
+        return _completed(self, result)
 
 
 AnyStreamProtocolType: TypeAlias = (
@@ -221,13 +221,19 @@ AnyStreamProtocolType: TypeAlias = (
 
 
 def build_packets(
-    protocol: StreamProtocol[Any, Any], results: list[tuple[Any, bytes]]
-) -> Generator[None, bytes, NoReturn]:
-    """Build packets, one after another, like `StreamProtocol.build_packet_from_chunks`, which may not be overridden.
+    protocol: AnyStreamProtocolType[Any, Any],
+    deserialize: Callable[[], Generator[Any, Any, Any]],
+    results: list[tuple[Any, bytes]],
+) -> Generator[Any, Any, NoReturn]:
+    """Build packets one after another, as the generator method of *protocol* builds one.
 
-    Append the result of each packet to *results*, then yield once more.
+    Append each packet and the bytes after it to *results*, then yield once more.
+
+    Parameters:
+        protocol: a protocol object that does not override the method.
+        deserialize: starts the serializer's generator.
+        results: receives the packets.
     """
-    deserialize = protocol._serializer.incremental_deserialize
     has_converter = protocol._converter is not None
     result: Any
     while True:
@@ -236,9 +242,9 @@ def build_packets(
         except DeserializeError as exc:
             raise _stream_error(exc) from exc
         if has_converter or type(result) is not tuple or len(result) != 2 or type(result[1]) is not bytes:
-            packet, remaining = _completed(protocol, result, "incremental_deserialize")
+            packet, remaining = _completed(protocol, result)
             result = packet, bytes(remaining)
-            del packet
+            del packet, remaining
         results.append(result)
         del result  # do not keep the packet alive until the next one
         yield
@@ -272,8 +278,10 @@ def _from_dto(converter: _AnyConverter | None, dto_packet: Any, remaining_data: 
         raise
 
 
-def _completed(protocol: AnyStreamProtocolType[Any, Any], result: object, method: str) -> tuple[Any, Any]:
-    """Return *result* of the serializer's generator *method* with the packet converted."""
+def _completed(protocol: AnyStreamProtocolType[Any, Any], result: object) -> tuple[Any, Any]:
+    """Check the *result* of the serializer's generator, and convert its packet."""
+    is_buffered = isinstance(protocol, BufferedStreamProtocol)
+    method = "buffered_incremental_deserialize" if is_buffered else "incremental_deserialize"
     packet, remaining = packet_and_rest(result, protocol._serializer, method)
     return _from_dto(protocol._converter, packet, remaining), remaining
 

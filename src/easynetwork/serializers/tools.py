@@ -64,9 +64,10 @@ class GeneratorStreamReader:
         if not self._buffer and n > 0:
             self._buffer = yield
         start = self._start
-        data = self._buffer[start : start + n]
+        end = start + n
+        data = self._buffer[start:end]
         if len(data) == n:
-            self._start = start + n
+            self._start = end
             return data
         return (yield from self._read_exactly(n))
 

@@ -321,6 +321,17 @@ def test_the_next_generator_is_not_started_before_the_next_packet_is_asked_for(p
     assert started == 3
 
 
+def test_a_decoder_says_when_it_has_used_all_bytes() -> None:
+    decoder = decoder_factory(StreamProtocol(LengthPrefix()), 100)()
+    decoder.feed(b"\x01a\x01b")
+    decoder.feed(b"\x01c")
+    drained = []
+    for packet in (b"a", b"b", b"c"):
+        assert decoder.next_packets(100) == [packet]
+        drained.append(decoder.drained)
+    assert drained == [False, False, True]
+
+
 def test_a_generator_that_ignores_its_end_is_reported() -> None:
     class Stubborn(LengthPrefix):
         def incremental_deserialize(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
@@ -336,6 +347,8 @@ def test_a_generator_that_ignores_its_end_is_reported() -> None:
     assert decoder.next_packet() is NEED_DATA
     with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
         decoder.clear()
+    assert not decoder.holds_input
+    assert decoder.next_packet() is NEED_DATA
 
 
 @pytest.mark.parametrize("converter", [None, Same()])

@@ -24,11 +24,11 @@ _T_Packet = TypeVar("_T_Packet")
 _T_Sent = TypeVar("_T_Sent")
 _T_Yielded = TypeVar("_T_Yielded")
 
-_FIRST_PIECE: Final = 4096
-"""Maximum size, in bytes, of the first piece of a packet. The limit doubles with each further piece.
+_SMALL_PIECE: Final = 4096
+"""Maximum size, in bytes, of the first piece that a generator gets, unless the packet before it was larger.
 
-A generator returns a copy of the bytes after its packet. If it received a whole chunk at once, a large chunk of small
-packets would take quadratic time. Smaller pieces are not worth it: cutting one costs as much as copying 4 KiB.
+A generator returns a copy of the bytes after its packet. If it got whole chunks, a large chunk of small packets would
+take quadratic time. Smaller pieces are not worth it: cutting one costs as much as copying 4 KiB.
 """
 
 
@@ -71,28 +71,36 @@ class _LostFraming:
 
 
 class _ProtocolDecoder(StreamDecoder[_T_Packet]):
-    """Base class of both decoders. It finds where the stream continues after a failed packet."""
+    """Base class of both decoders. It finds where the stream continues after a failed packet.
+
+    A generator of the decoder runs those of the protocol object, one after another. ``yield from`` gets their results
+    without a `StopIteration`, which takes longer to raise and catch than a small packet to decode.
+    """
 
     __slots__ = (
         "_between_packets",
         "_fed",
         "_generator",
         "_is_dropping",
-        "_max_piece_size",
+        "_kept",
+        "_max_recv_size",
         "_piece_size",
         "_queue",
         "_received",
+        "_results",
     )
 
-    def __init__(self, max_piece_size: int, between_packets: bytes) -> None:
+    def __init__(self, max_recv_size: int, between_packets: bytes) -> None:
         self._queue = BytesQueue()
         self.input: BytesQueue = self._queue
         self._received: _Input = self._queue
         self._generator: Generator[Any, Any, Any] | None = None
+        self._results: list[tuple[_T_Packet, bytes]] = []  # the generator appends a packet and the bytes after it
+        self._kept: bytes = b""  # bytes left over from the last packet; they precede the queue
         self._fed: int = 0  # number of bytes of an incomplete packet sent to the generator
         self._is_dropping = False  # whether the generator drops the rest of a refused packet
-        self._max_piece_size = max_piece_size
-        self._piece_size: int = min(_FIRST_PIECE, max_piece_size)  # maximum size of the next piece
+        self._max_recv_size = max_recv_size
+        self._piece_size: int = min(_SMALL_PIECE, max_recv_size)  # maximum size of the next piece
         self._between_packets = between_packets
 
     @property
@@ -101,28 +109,50 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
 
     @property
     def holds_input(self) -> bool:
-        return bool(self._queue.nbytes or self._is_dropping or self.pending)
+        return bool(self._queue.nbytes or self._kept or self._is_dropping or self.pending)
 
     def clear(self) -> None:
         self._queue.clear()
         self._received = self._queue
+        self._kept = b""
         self._fed = 0
         self._is_dropping = False
-        if self._generator is not None:
-            self._generator.close()
-            self._generator = None
+        self._results.clear()
+        generator, self._generator = self._generator, None
+        if generator is not None:
+            generator.close()
 
-    def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
-        """Start a new packet with *remaining_data*, which precedes all other bytes."""
-        self._generator = None
+    def _use_larger_pieces(self) -> None:
+        """Double the limit, because a packet is larger than a piece."""
+        self._piece_size = min(2 * self._piece_size, self._max_recv_size)
+
+    def _go_on_with(self, remaining_data: ReadableBuffer, fed: int = 0) -> None:
+        """Start a new packet with *remaining_data*, which precedes all other bytes.
+
+        Parameters:
+            remaining_data: the bytes after a packet.
+            fed: number of bytes that were sent to its generator.
+        """
+        remaining = bytes(remaining_data)  # a copy if it is a view of a buffer, which is used again
+        # Packets are often like the one before. One that is smaller costs a copy of at most twice the one before.
+        expected_size = 2 * (fed - len(remaining))
+        self._piece_size = min(expected_size if expected_size > _SMALL_PIECE else _SMALL_PIECE, self._max_recv_size)
         self._fed = 0
-        self._piece_size = min(_FIRST_PIECE, self._max_piece_size)
-        self._queue.give_back(bytes(remaining_data))
+        if self._kept:
+            self._queue.give_back(self._kept)
+        if len(remaining) > _SMALL_PIECE:
+            self._queue.give_back(remaining)
+            remaining = b""
+        self._kept = remaining
 
-    def _wait_for_more(self, nbytes: int) -> None:
-        """Count *nbytes* bytes that were sent to the generator and did not complete its packet."""
-        self._fed += nbytes
-        self._piece_size = min(2 * self._piece_size, self._max_piece_size)
+    def _fail_to_start(self, exc: BaseException) -> NoReturn:
+        """Raise the error for *exc*, which ended the generator before it asked for any bytes of a packet."""
+        self._generator = None
+        self._results.clear()
+        if isinstance(exc, StopIteration):
+            text = "The generator of the protocol object finished before it asked for any bytes"
+            raise RuntimeError(text) from exc
+        raise protocol_crash(exc) if isinstance(exc, Exception) else exc
 
     @abstractmethod
     def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
@@ -131,6 +161,7 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
 
     def _reject(self, exc: StreamProtocolParseError) -> None:
         """Continue after the invalid packet for which the parser raised *exc*."""
+        self._generator = None
         self._go_on_with(exc.remaining_data)
         error = exc.error
         if isinstance(error, LimitOverrunError) and not error._is_over:
@@ -142,6 +173,7 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
 
     def _end_dropping(self, end: _EndOfDroppedPacketError) -> None:
         self._is_dropping = False
+        self._generator = None
         self._go_on_with(end.remaining_data)
 
     def _fail(self, exc: BaseException) -> NoReturn:
@@ -149,6 +181,7 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
 
         Continue after the failed packet if its end is known. Otherwise, the framing is lost.
         """
+        self._generator = None
         if (remaining_data := pop_remaining_data(exc)) is not None:
             self._go_on_with(remaining_data)
         else:
@@ -162,40 +195,37 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
 
 
 class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
-    """A decoder for any `StreamProtocol`. Its generator gets at most *max_recv_size* bytes at a time.
+    """A decoder for any `StreamProtocol`. Its generator gets at most *max_recv_size* bytes at a time."""
 
-    A generator of the decoder runs those of the protocol object one after another. ``yield from`` returns their results
-    without a `StopIteration`, which takes as long as everything else that the decoder does for a packet.
-    """
-
-    __slots__ = ("_build_packets", "_is_waiting", "_kept", "_results", "drained")
+    __slots__ = ("_is_waiting", "_protocol", "drained")
 
     def __init__(self, protocol: StreamProtocol[Any, _T_Packet], max_recv_size: int, between_packets: bytes) -> None:
         super().__init__(max_recv_size, between_packets)
-        self._build_packets = _packets_builder(protocol)
-        self._results: list[tuple[_T_Packet, bytes]] = []  # where the generator puts a packet and the bytes after it
+        self._protocol = protocol
         self._is_waiting = False  # whether the generator waits for more bytes of a packet
-        self._kept: bytes = b""  # bytes left over from the last packet; they precede the queue
 
     def next_packet(self) -> _T_Packet | NeedData:
         results = self._results
         while data := self._kept or self._received.take(self._piece_size):
             generator = self._generator
-            if generator is None:
-                generator = self._generator = self._build_packets(results)
             if not self._is_waiting:
+                self._kept = data
                 try:
+                    if generator is None:
+                        generator = self._generator = self._build_packets()
                     next(generator)
                 except BaseException as exc:
-                    self._fail_to_start(exc, data)
+                    self._fail_to_start(exc)
                 if results:
-                    self._fail_to_start(StopIteration(results.pop()), data)
+                    self._fail_to_start(StopIteration(results[0]))
+            assert generator is not None
+            self._kept = b""
             try:
                 generator.send(data)
                 if results:
                     packet, remaining = results.pop()
-                    if self._is_waiting:
-                        self._go_on_with(remaining)
+                    if self._is_waiting or self._piece_size > _SMALL_PIECE:
+                        self._go_on_with(remaining, self._fed + len(data))
                     else:
                         self._kept = remaining
                     return packet
@@ -207,9 +237,10 @@ class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
             except BaseException as exc:
                 self._fail(exc)
             else:
-                self._kept = b""
                 self._is_waiting = True
-                self._wait_for_more(len(data) if self._fed else len(data.lstrip(self._between_packets)))
+                self._fed += len(data) if self._fed else len(data.lstrip(self._between_packets))
+                if len(data) == self._piece_size:
+                    self._use_larger_pieces()
         return NEED_DATA
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
@@ -224,50 +255,24 @@ class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
             self._kept = received
         return NEED_DATA
 
-    @property
-    def holds_input(self) -> bool:
-        return bool(self._kept) or super().holds_input
-
     def clear(self) -> None:
-        self._kept = b""
         self._is_waiting = False
-        self._results.clear()
         super().clear()
 
-    def _fail_to_start(self, exc: BaseException, data: bytes) -> NoReturn:
-        """Raise the error for *exc*, which ended the generator before it asked for *data*. Keep *data*."""
-        self._generator = None
-        self._kept = data
-        raise _not_started(exc)
+    def _build_packets(self) -> Generator[None, bytes, NoReturn]:
+        protocol, results = self._protocol, self._results
+        if _is_plain(protocol, StreamProtocol.build_packet_from_chunks):
+            return build_packets(protocol, protocol._serializer.incremental_deserialize, results)
+        return _build_packets_by("build_packet_from_chunks", protocol, results)
 
-    def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
-        self._kept = b""
+    def _go_on_with(self, remaining_data: ReadableBuffer, fed: int = 0) -> None:
         self._is_waiting = False
-        super()._go_on_with(remaining_data)
+        super()._go_on_with(remaining_data, fed)
 
     def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
-        self._generator = _started(_drop(rest))[0]
+        self._generator = _drop(rest)
+        next(self._generator)
         self._is_waiting = True
-
-
-def _packets_builder(
-    protocol: StreamProtocol[Any, _T_Packet],
-) -> Callable[[list[tuple[_T_Packet, bytes]]], Generator[None, bytes, NoReturn]]:
-    has_serializer = hasattr(protocol, "_serializer")  # it has not if a subclass does not call super().__init__()
-    is_plain = has_serializer and not is_overridden(protocol, StreamProtocol.build_packet_from_chunks)
-    return partial(build_packets if is_plain else _build_packets_by_method, protocol)
-
-
-def _build_packets_by_method(
-    protocol: StreamProtocol[Any, Any], results: list[tuple[Any, Any]]
-) -> Generator[None, bytes, NoReturn]:
-    """Do the same as `build_packets` by calling the method of *protocol*."""
-    while True:
-        result = yield from protocol.build_packet_from_chunks()
-        packet, remaining = packet_and_rest(result, protocol, "build_packet_from_chunks")
-        results.append((packet, bytes(remaining)))
-        del result, packet
-        yield
 
 
 class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
@@ -300,18 +305,24 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
             RuntimeError: the protocol object raised an unexpected exception, or its write position is at the end of its
                 buffer.
         """
-        if self._view is None:
+        if self._view is None or self._generator is None:
             if self._user_buffer is None:
-                buffer = self._protocol.create_buffer(self._max_piece_size)
+                buffer = self._protocol.create_buffer(self._max_recv_size)
                 with memoryview(buffer) as view:
                     if view.readonly:
                         raise ValueError("The protocol object created a read-only buffer")
                     if not view.nbytes:
                         raise ValueError("The protocol object created an empty buffer")
                 self._user_buffer = buffer
-            self._generator, position = _started(self._protocol.build_packet_from_buffer(self._user_buffer))
+            try:
+                if self._generator is None:
+                    self._generator = self._build_packets(self._user_buffer)
+                position = next(self._generator)
+            except BaseException as exc:
+                self._fail_to_start(exc)
+            if self._results:
+                self._fail_to_start(StopIteration(self._results[0]))
             self._view = self._window(position)
-            self._fed = 0
         return self._view[self._written :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -331,15 +342,12 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
             nbytes, self._written = self._written, 0
             try:
                 position = self._generator.send(nbytes)
+                if self._results:
+                    packet, remaining = self._results.pop()
+                    self._view = None
+                    self._go_on_with(remaining, self._fed + nbytes)
+                    return packet
                 window = self._window(position)
-            except StopIteration as stop:
-                packet: _T_Packet
-                try:
-                    packet, remaining = packet_and_rest(stop.value, self._protocol, "build_packet_from_buffer")
-                except TypeError as exc:
-                    self._fail(exc)
-                self._go_on_with(remaining)
-                return packet
             except StreamProtocolParseError as exc:
                 self._reject(exc)
                 raise
@@ -348,8 +356,10 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
             except BaseException as exc:
                 self._fail(exc)
             else:
-                self._wait_for_more(self._without_padding(nbytes))
+                self._count(nbytes)
                 self._view = window
+                if nbytes == self._piece_size:
+                    self._use_larger_pieces()
         return NEED_DATA
 
     @property
@@ -367,50 +377,54 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
             raise RuntimeError("The protocol object left no room in its buffer: the write position is its end")
         return window
 
-    def _without_padding(self, nbytes: int) -> int:
-        """Return how many of the *nbytes* bytes at the start of the view belong to the packet."""
+    def _count(self, nbytes: int) -> None:
+        """Count *nbytes* bytes, written at the start of the view, as part of an incomplete packet."""
         if not self._fed and self._between_packets:
             assert self._view is not None
-            return len(bytes(self._view[:nbytes]).lstrip(self._between_packets))
-        return nbytes
+            nbytes = len(bytes(self._view[:nbytes]).lstrip(self._between_packets))
+        self._fed += nbytes
 
-    def _go_on_with(self, remaining_data: ReadableBuffer) -> None:
-        self._view = None
-        super()._go_on_with(remaining_data)
+    def _build_packets(self, buffer: Any) -> Generator[int | None, int, NoReturn]:
+        protocol, results = self._protocol, self._results
+        if _is_plain(protocol, BufferedStreamProtocol.build_packet_from_buffer):
+            deserialize = protocol._serializer.buffered_incremental_deserialize
+            return build_packets(protocol, partial(deserialize, buffer), results)
+        return _build_packets_by("build_packet_from_buffer", protocol, results, buffer)
 
     def _drop_by(self, rest: Generator[None, bytes, bytes]) -> None:
         self._view = self._window(None)
-        self._generator = _started(_drop(deserialize_from_buffer(rest, self._view)))[0]
+        self._generator = _drop(deserialize_from_buffer(rest, self._view))
+        next(self._generator)
 
     def _copy_fed_bytes(self) -> int:
-        if not self._received.nbytes:
+        data = self._kept = self._kept or self._received.take(self._piece_size)
+        if not data:
             return 0
         buffer = self.get_buffer()
-        piece = self._received.take(min(len(buffer), self._piece_size))
-        buffer[: len(piece)] = piece
-        self._written = len(piece)
-        return self._written
+        nbytes = min(len(data), len(buffer))
+        buffer[:nbytes] = data[:nbytes]
+        self._kept = data[nbytes:]
+        self._written = nbytes
+        return nbytes
 
     def _drop_buffer(self) -> None:
         self._generator = self._view = self._user_buffer = None
         self._written = 0
 
 
-_T_Generator = TypeVar("_T_Generator", bound=Generator[Any, Any, Any])
+def _is_plain(protocol: object, method: Callable[..., Any]) -> bool:
+    """Return whether *protocol* runs its serializer by our *method*."""
+    # There is no serializer if a subclass does not call super().__init__().
+    return hasattr(protocol, "_serializer") and not is_overridden(protocol, method)
 
 
-def _started(generator: _T_Generator) -> tuple[_T_Generator, Any]:
-    """Run *generator* to its first ``yield``. Return it and the value that it yielded."""
-    try:
-        return generator, next(generator)
-    except BaseException as exc:
-        raise _not_started(exc)
-
-
-def _not_started(exc: BaseException) -> BaseException:
-    """Return the error for *exc*, with which a generator ended before it asked for any bytes."""
-    if isinstance(exc, StopIteration):
-        error = RuntimeError("The generator of the protocol object finished before it asked for any bytes")
-        error.__cause__ = exc
-        return error
-    return protocol_crash(exc) if isinstance(exc, Exception) else exc
+def _build_packets_by(
+    method: str, protocol: object, results: list[tuple[Any, bytes]], *arguments: object
+) -> Generator[Any, Any, NoReturn]:
+    """Do the same as `build_packets` by the generators of a *method* that *protocol* overrides."""
+    build_packet = partial(getattr(protocol, method), *arguments)
+    while True:
+        packet, remaining = packet_and_rest((yield from build_packet()), protocol, method)
+        results.append((packet, bytes(remaining)))
+        del packet, remaining
+        yield
