@@ -332,6 +332,38 @@ def test_a_decoder_says_when_it_has_used_all_bytes() -> None:
     assert drained == [False, False, True]
 
 
+@pytest.mark.parametrize("max_recv_size", [3, 100])
+def test_a_chunk_that_is_one_packet_is_returned_at_once(max_recv_size: int) -> None:
+    decoder = decoder_factory(StreamProtocol(LengthPrefix()), max_recv_size)()
+    assert decoder.take_single(b"\x02ab") == b"ab"
+    assert not decoder.holds_input
+    assert decoder.take_single(b"\x02c") is NEED_DATA
+    assert decoder.next_packets(100) == []
+    assert decoder.pending == 2
+    assert decoder.take_single(b"d") == b"cd"
+    with pytest.raises(StreamProtocolParseError):
+        decoder.take_single(b"\x02!a")
+    assert decoder.take_single(b"\x01e") == b"e"
+    with pytest.raises(RuntimeError):
+        decoder.take_single(b"\x02?a")
+    with pytest.raises(FramingLostError):
+        decoder.take_single(b"\x01e")
+
+
+@pytest.mark.parametrize("max_recv_size", [3, 100])
+def test_a_chunk_of_several_packets_is_not_returned_at_once(max_recv_size: int) -> None:
+    decoder = decoder_factory(StreamProtocol(LengthPrefix()), max_recv_size)()
+    assert decoder.take_single(b"\x01a\x01b\x01") is NEED_DATA
+    assert decoder.holds_input
+    decoder.feed(b"c")
+    assert decoder.take_single(b"\x01d") is NEED_DATA
+    assert list(drain(decoder, 100)) == [b"a", b"b", b"c", b"d"]
+    assert decoder.take_single(b"\x01a\x01b") is NEED_DATA
+    decoder.clear()
+    assert not decoder.holds_input
+    assert decoder.take_single(b"\x01e") == b"e"
+
+
 def test_a_generator_that_ignores_its_end_is_reported() -> None:
     class Stubborn(LengthPrefix):
         def incremental_deserialize(self) -> Generator[None, bytes, tuple[bytes, bytes]]:

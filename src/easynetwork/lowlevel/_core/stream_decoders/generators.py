@@ -74,7 +74,7 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
     """Base class of both decoders. It finds where the stream continues after a failed packet.
 
     A generator of the decoder runs those of the protocol object, one after another. ``yield from`` gets their results
-    without a `StopIteration`, which takes longer to raise and catch than a small packet to decode.
+    without a `StopIteration`, which takes 0.1 µs: as long as creating and starting a generator.
     """
 
     __slots__ = (
@@ -109,7 +109,7 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
 
     @property
     def holds_input(self) -> bool:
-        return bool(self._queue.nbytes or self._kept or self._is_dropping or self.pending)
+        return bool(self._queue.nbytes or self._kept or self._results or self._is_dropping or self.pending)
 
     def clear(self) -> None:
         self._queue.clear()
@@ -206,6 +206,9 @@ class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
 
     def next_packet(self) -> _T_Packet | NeedData:
         results = self._results
+        if results:  # of take_single()
+            packet, self._kept = results.pop()
+            return packet
         while data := self._kept or self._received.take(self._piece_size):
             generator = self._generator
             if not self._is_waiting:
@@ -248,11 +251,15 @@ class GeneratorDecoder(_ProtocolDecoder[_T_Packet]):
         self.drained = not self._kept and not self._queue.nbytes
         return [] if packet is NEED_DATA else [packet]
 
-    def take_single(self, received: bytes) -> NeedData:
-        if self._kept or self._received.nbytes or len(received) > self._piece_size:
+    def take_single(self, received: bytes) -> _T_Packet | NeedData:
+        if self._results or self._kept or self._received.nbytes or len(received) > self._piece_size:
             self._queue.append(received)
-        else:
-            self._kept = received
+            return NEED_DATA
+        self._kept = received
+        packet = self.next_packet()
+        if packet is NEED_DATA or not (self._kept or self._queue.nbytes):
+            return packet
+        self._results.append((packet, self._kept))
         return NEED_DATA
 
     def clear(self) -> None:
