@@ -78,6 +78,7 @@ class StreamDispatcher(Generic[_T_Request]):
         "ancillary_bufsize",
         "buffered",
         "has_ended",
+        "has_lost_framing",
         "is_stopped",
         "max_recv_size",
         "origin",
@@ -104,6 +105,8 @@ class StreamDispatcher(Generic[_T_Request]):
         self.ancillary_bufsize: Final = ancillary_bufsize
         self.has_ended: bool = False
         """Whether the dispatcher has reached the end of the stream."""
+        self.has_lost_framing: bool = False
+        """Whether the rest of the stream cannot be decoded. This ends the connection, although the peer has not."""
         self.is_stopped: bool = False
         """Whether this side is closing the connection."""
         self.origin: Origin | None = None
@@ -200,7 +203,7 @@ class StreamDispatcher(Generic[_T_Request]):
                         steps = 0
                         yield TURN
             except FramingLostError:
-                self.has_ended = True  # the generator got the cause at its previous yield
+                self.has_lost_framing = True  # the generator got the cause at its previous yield
             except BaseException as exc:
                 if closes_coroutine(exc):
                     abandon_generator(agen)
@@ -211,7 +214,9 @@ class StreamDispatcher(Generic[_T_Request]):
                 steps += 1
             if argument is not NEED_DATA:
                 continue
-            if self.has_ended:  # do what close_generator() does, without a call: short connections notice it
+            if (
+                self.has_ended or self.has_lost_framing
+            ):  # do what close_generator() does, without a call: short connections notice it
                 try:
                     yield from agen.aclose()
                 except BaseExceptionGroup as group:
@@ -231,7 +236,9 @@ class StreamDispatcher(Generic[_T_Request]):
 
     def is_interrupting(self) -> bool:
         """Return whether the peer may still be sending: received input is unhandled, and the stream has not ended."""
-        return not self.has_ended and (length_hint(self._requests) > 0 or self._decoder.holds_input)
+        return not self.has_ended and (
+            self.has_lost_framing or length_hint(self._requests) > 0 or self._decoder.holds_input
+        )
 
     def claim(self, exc: BaseException) -> None:
         """Mark *exc* as an error of this connection."""
