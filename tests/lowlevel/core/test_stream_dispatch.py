@@ -8,14 +8,18 @@ import sys
 import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.lowlevel.core.by_hand import ByHand, Looping, OnePerRequest, stream_dispatcher, suspend
 from tests.support.framing_cases import LengthPrefix, Line
 
 from easynetwork.exceptions import StreamProtocolParseError, UnsupportedOperation
-from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, single_generator
+from easynetwork.lowlevel._core.handler_generators import (
+    HandlerGenerator,
+    single_generator,
+    unregistered_generators,
+)
 from easynetwork.lowlevel._core.requirements import BYTES, MORE, STEPS_PER_TURN, TURN, Wait
 from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, NEVER_YIELDED, RETURNED
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
@@ -183,6 +187,14 @@ async def _coroutine() -> None:
 def test_a_handler_that_makes_no_generator_is_refused(make: Callable[[], Any]) -> None:
     with pytest.raises(TypeError, match="must be an asynchronous generator function"):
         ByHand(stream_dispatcher().run(make))
+
+
+async def test_the_hook_of_the_event_loop_does_not_keep_what_is_no_generator() -> None:
+    hook, not_a_generator = unregistered_generators(), cast("Any", object())
+    with pytest.raises(TypeError, match="must be an asynchronous generator function"):
+        ByHand(stream_dispatcher().run(lambda: not_a_generator))
+    assert unregistered_generators() is hook
+    assert hook.starting is None
 
 
 @pytest.fixture

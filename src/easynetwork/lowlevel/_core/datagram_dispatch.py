@@ -268,12 +268,12 @@ class Conversation:
         if self._unregistered.starting is not None:  # the event loop has replaced the hook
             self._unregistered = unregistered_generators()
         self._client = client = self._dispatcher.clients.at(self.address)
-        self._agen = self._unregistered.starting = agen = self._dispatcher.handler(client)
+        self._agen = agen = self._dispatcher.handler(client)
         try:
             self._asend = asend = agen.asend
         except AttributeError:
-            self._unregistered.starting = None
             raise not_a_generator(agen) from None
+        self._unregistered.starting = agen
         return asend(None)
 
     async def _close(self, _: None) -> NoReturn:

@@ -146,11 +146,11 @@ class StreamDispatcher(Generic[_T_Request]):
             if agen is None:
                 if self.is_stopped or (agen := next_generator()) is None:
                     return RETURNED
-                unregistered.starting = agen
                 try:
                     asend = agen.asend
                 except AttributeError:
                     raise not_a_generator(agen) from None
+                unregistered.starting = agen
                 try:
                     yielded = yield from asend(None)
                 except StopAsyncIteration:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import logging
+import types
+from collections.abc import Generator
+from unittest.mock import Mock
 
 import pytest
 from tests.support.background import Queue, new_event, sleep, spawn, until
@@ -14,6 +17,9 @@ from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel.api_async.backend._asyncio.stream import transport as asyncio_stream
 from easynetwork.lowlevel.api_async.backend._trio.stream import transport as trio_stream
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
+from easynetwork.lowlevel.api_async.servers import stream as stream_server
+from easynetwork.lowlevel.api_async.servers.stream import ConnectionHandler, ServedClient
+from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.socket import ISocket, SocketAttribute
 
@@ -479,3 +485,29 @@ async def test_second_task_that_sends_while_the_first_waits_is_refused(driver: s
         peer = await server.connect(receive_buffer=4096)
         await peer.send(b"a\n")
         assert await refused.get() == ["busy", "busy"]
+
+
+# ------------------------------------------------------------------------------------- by the end of the event loop
+
+
+def test_closing_the_coroutine_of_a_connection_reports_and_awaits_nothing() -> None:
+    """A program that drops a loop with unfinished tasks closes their coroutines, without a loop."""
+    events: list[object] = []
+
+    class Waiting(ConnectionHandler):
+        @types.coroutine
+        def handle_connection(self, client: object, /) -> Generator[None, None, None]:
+            yield
+
+        def connection_is_over(self, client: object, /) -> None:
+            events.append("over")
+
+        def report(self, client: object, fault: BaseException, /) -> None:
+            events.append(fault)
+
+    client, transport = Mock(spec=ServedClient), Mock(spec=AsyncStreamTransport)
+    connection = stream_server._handle_connection(Waiting(), client, transport)
+    connection.send(None)
+    connection.close()
+    assert events == ["over"]
+    assert transport.mock_calls == []

@@ -233,6 +233,8 @@ async def _handle_connection(
                 if await handling is NEVER_YIELDED:
                     await aclose_forcefully(client)
             except BaseException as exc:
+                if closes_coroutine(exc):
+                    raise  # from this frame, as the check of the outer handler expects
                 await end_abruptly(transport, exc, partial(handler.report, client))
             finally:
                 handler.connection_is_over(client)

@@ -299,3 +299,28 @@ async def test_a_connection_accepted_in_the_turn_of_the_close_is_closed(
             remote.acceptor.close()
             received = await loop.run_in_executor(None, client.recv, 1)
             assert received in (b"", b"!")
+
+
+async def test_a_close_does_not_harm_the_next_socket_with_the_same_number(
+    free_descriptors: Callable[[int], None],
+) -> None:
+    free_descriptors(FEW)
+    loop = asyncio.get_running_loop()
+    async with one_byte_server() as remote:
+        await remote.connect()
+        assert remote.is_careful
+        number = remote.acceptor._sock.fileno()
+        readable = asyncio.Event()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            remote.acceptor.close()
+            os.dup2(ours.fileno(), number)
+            try:
+                loop.add_reader(number, readable.set)
+                await asyncio.sleep(0)
+                theirs.send(b"!")
+                async with asyncio.timeout(PATIENCE):
+                    await readable.wait()
+            finally:
+                loop.remove_reader(number)
+                os.close(number)

@@ -120,6 +120,8 @@ class LoopAcceptor:
             self._server = None
         if self._accepted is not None:
             self._accepted.cancel()
+            # asyncio itself does this one turn later, when the number may belong to another socket.
+            self._loop.remove_reader(self._sock)
             self._accepted = None
 
     # ----------------------------------------------------------------------------------------------- by create_server
