@@ -9,7 +9,7 @@ from collections.abc import Generator
 from typing import Any, NoReturn, Protocol, TypeVar
 
 from easynetwork._typing import ReadableBuffer
-from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
+from easynetwork.exceptions import IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel._core.bytes_queue import BytesQueue
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers._copying import deserialize_from_buffer
@@ -107,7 +107,7 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
         """Continue after the invalid packet for which the parser raised *exc*."""
         self._go_on_with(exc.remaining_data)
         error = exc.error
-        if isinstance(error, LimitOverrunError) and not error._is_over:
+        if isinstance(error, IncrementalDeserializeError) and not error._is_over:
             if (rest := rest_of_refused(error)) is None:
                 self._lose_framing(exc)
             else:

@@ -1,0 +1,132 @@
+"""Framings whose frames say themselves where they end."""
+
+from __future__ import annotations
+
+__all__ = ["CutFormat", "FrameError", "receive_frame"]
+
+from abc import abstractmethod
+from collections.abc import Generator
+from typing import TypeAlias
+
+from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError
+from easynetwork.serializers._resuming import drop
+
+from .formats import FrameFormat
+
+Bytes: TypeAlias = bytes | bytearray
+
+
+class FrameError(Exception):
+    """A frame is invalid or too large.
+
+    Parameters:
+        message: what is wrong.
+        size: the size of the frame in bytes, which may be more than was received. None if it is unknown; then the
+            stream cannot continue.
+        is_overrun: whether the frame is too large.
+        separator: the bytes that end the frame, if its size is unknown but the stream can continue after them.
+    """
+
+    def __init__(
+        self, message: str, size: int | None = None, *, is_overrun: bool = False, separator: bytes = b""
+    ) -> None:
+        super().__init__(message)
+        self._size = size
+        self._is_overrun = is_overrun
+        self._separator = separator
+
+    def in_stream(self, received: bytes) -> IncrementalDeserializeError:
+        """Return the error for a stream in which *received*, from the start of the frame on, has been received."""
+        size = len(received) if self._size is None else min(self._size, len(received))
+        error: IncrementalDeserializeError
+        if self._is_overrun:
+            error = LimitOverrunError(str(self), received, size, self._separator)
+        else:
+            error = IncrementalDeserializeError(str(self), memoryview(received)[size:])
+        error._is_over = self._size is not None and self._size <= len(received)
+        if self._size is not None and not error._is_over:
+            error._rest = drop(self._size - len(received))
+        return error
+
+
+class CutFormat(FrameFormat):
+    """Base class of framings that find the end of a frame from its start.
+
+    The positions are indexes of *data*, which holds the received bytes.
+    """
+
+    __slots__ = ()
+
+    between: bytes = b""
+    """Bytes that may come between frames and are not part of any."""
+
+    @abstractmethod
+    def find_end(self, data: Bytes, start: int, seen: int) -> int:
+        """Return the end of the frame that begins at *start*.
+
+        If the frame is incomplete, return a position after the end of *data*: so many bytes are needed at least.
+
+        Parameters:
+            data: the received bytes.
+            start: where the frame begins; at most the length of *data*.
+            seen: number of bytes from *start* that an earlier call for this frame has examined. 0 for the first call.
+
+        Raises:
+            FrameError: the frame is invalid or too large.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def payload(self, data: Bytes, start: int, end: int) -> Bytes:
+        """Return what ``deserialize()`` receives of the frame from *start* to *end*.
+
+        Raises:
+            FrameError: the frame is invalid.
+        """
+        raise NotImplementedError
+
+    def split(self, data: bytes, start: int) -> tuple[list[bytes], int, int]:
+        """Cut *data* into frames.
+
+        Returns:
+            the payloads of the complete frames from *start* on, the start of the next frame, and its end as `find_end`
+            returns it. If the next frame is invalid, the end is its start, and the next call raises the error.
+
+        Raises:
+            FrameError: the first frame is invalid or too large. Any other exception comes from a function of the user.
+        """
+        frames: list[bytes] = []
+        size = len(data)
+        try:
+            while start < size:
+                end = self.find_end(data, start, 0)
+                if end > size:
+                    return frames, start, end
+                frames.append(self.payload(data, start, end))  # type: ignore[arg-type]  # a slice of bytes
+                start = end
+        except Exception:
+            if not frames:
+                raise
+            return frames, start, start
+        return frames, start, start + 1
+
+
+def receive_frame(frames: CutFormat) -> Generator[None, bytes, tuple[bytes, bytes]]:
+    """Wait for one frame. Return its payload and the bytes after it.
+
+    Raises:
+        IncrementalDeserializeError: the frame is invalid.
+        LimitOverrunError: the frame is too large.
+    """
+    received: Bytes = yield
+    seen = 0
+    try:
+        while (end := frames.find_end(received, 0, seen)) > len(received):
+            seen = len(received)
+            if isinstance(received, bytes):
+                received = bytearray(received)
+            while len(received) < end:
+                received += yield
+        return bytes(frames.payload(received, 0, end)), bytes(memoryview(received)[end:])
+    except FrameError as exc:
+        raise exc.in_stream(bytes(received)) from None
