@@ -85,7 +85,7 @@ class CountedBodyFrames(CutFormat):
         if end_of_header < 0:
             if len(data) - start >= self.header_limit + len(separator):
                 raise self._header_overrun(len(data) - start)
-            return len(data) + 1
+            return 0
         return self._end_after(data, start, end_of_header)
 
     def _end_after(self, data: Bytes, start: int, end_of_header: int) -> int:
@@ -98,6 +98,8 @@ class CountedBodyFrames(CutFormat):
         end_of_header += len(self.header_end)
         if size is None:
             return end_of_header
+        if not isinstance(size, int):
+            raise TypeError(f"'count' must return an int or None, got {size!r}")
         if size < 0:
             raise FrameError(f"A header tells that {size} bytes follow")
         end = end_of_header + size + len(self.body_end)

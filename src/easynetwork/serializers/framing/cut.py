@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from easynetwork._checks import check_strictly_positive
 from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
-from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError
+from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 
-from .cutting import Bytes, CutFormat, FrameError
+from .cutting import ASK_AGAIN, Bytes, CutFormat, FrameError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class CutFrames(CutFormat):
     The library does the rest: it stores incomplete frames, checks the limit, and calls the function for each frame of a
     chunk. Frames whose first byte tells their size, for example::
 
-        def cut(data: bytes | bytearray, start: int) -> int:
+        def cut(data: bytes, start: int) -> int:
             try:
                 return start + {1: 8, 2: 20}[data[start]]
             except KeyError:
@@ -38,15 +38,15 @@ class CutFrames(CutFormat):
         ValueError: *limit* is not strictly positive.
     """
 
-    cut: Callable[[Bytes, int], int]
+    cut: Callable[[bytes, int], int]
     """Returns the end of the frame that begins at *start* (the second argument), an index of *data* (the first).
 
-    There is at least one byte at *start*.
+    There is at least one byte at *start*. The result must depend on nothing but the bytes from there on.
 
-    If the frame is incomplete, it returns a position after the end of *data*. The function is called again when bytes
-    up to that position have been received, so the position must not be after the end of the frame. ``len(data) + 1`` is
-    always correct. A position that is known better saves time, which is quadratic in the size of the frame if each call
-    searches the frame from its start.
+    If the frame is incomplete, it returns 0 and is called again with more bytes. If it knows more, it returns a
+    position after the end of *data*, and is called again when the bytes up to there have arrived. The frame must not
+    end before that position. This saves time: of a frame that arrives in small pieces, each call searches the bytes
+    again from the start of the frame.
 
     Raise `DeserializeError` if the bytes are invalid.
     """
@@ -64,18 +64,44 @@ class CutFrames(CutFormat):
         return payload
 
     def find_end(self, data: Bytes, start: int, seen: int) -> int:
+        data = bytes(data)  # no copy of bytes; the function must not get a bytearray, whose slices cannot be dict keys
         try:
             end = self.cut(data, start)
-        except IncrementalDeserializeError as exc:
-            raise FrameError(str(exc), len(data) - start - len(memoryview(exc.remaining_data))) from exc
         except DeserializeError as exc:
-            raise FrameError(str(exc)) from exc
-        if not start < end <= start + self.limit:
-            raise self._wrong_end(end - start)
-        return end
+            raise self._refusal(exc, len(data) - start) from exc
+        if start < end <= start + self.limit:
+            return end
+        if end == 0 and len(data) - start < self.limit:
+            return 0
+        raise self._wrong_end(end - start if end else len(data) - start + 1)
 
     def payload(self, data: Bytes, start: int, end: int) -> Bytes:
         return data[start:end]
+
+    def split(self, data: bytes, start: int) -> tuple[list[bytes], int, int]:
+        # The same as the inherited method, with one call per frame.
+        frames: list[bytes] = []
+        size, cut, limit = len(data), self.cut, self.limit
+        try:
+            while start < size:
+                end = cut(data, start)
+                if not start < end <= size or end - start > limit:
+                    break
+                frames.append(data[start:end])
+                start = end
+        except Exception:
+            pass  # the next call raises it again
+        if not frames:
+            return CutFormat.split(self, data, start)
+        return frames, start, ASK_AGAIN if start < size else 0
+
+    def _refusal(self, exc: DeserializeError, received: int) -> FrameError:
+        if not isinstance(exc, IncrementalDeserializeError):
+            return FrameError(str(exc))
+        size = received - memoryview(exc.remaining_data).nbytes
+        if size <= 0:
+            raise ValueError("The function refused a frame of no bytes: remaining_data is too long") from exc
+        return FrameError(str(exc), size, is_overrun=isinstance(exc, LimitOverrunError))
 
     def _wrong_end(self, size: int) -> Exception:
         if size > 0:

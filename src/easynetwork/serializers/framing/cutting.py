@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["CutFormat", "FrameError", "receive_frame"]
+__all__ = ["ASK_AGAIN", "Bytes", "CutFormat", "FrameError", "receive_frame"]
 
 from abc import abstractmethod
 from collections.abc import Generator
-from typing import TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
-from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError
+from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 from easynetwork.serializers._resuming import drop
 
 from .formats import FrameFormat
 
 Bytes: TypeAlias = bytes | bytearray
+
+ASK_AGAIN: Final = -1
+"""The end of a frame that only the next call of `CutFormat.split` tells."""
 
 
 class FrameError(Exception):
@@ -35,14 +38,21 @@ class FrameError(Exception):
         self._is_overrun = is_overrun
         self._separator = separator
 
-    def in_stream(self, received: bytes) -> IncrementalDeserializeError:
-        """Return the error for a stream in which *received*, from the start of the frame on, has been received."""
+    def in_stream(self, received: memoryview) -> IncrementalDeserializeError:
+        """Return the error for a stream in which *received*, from the start of the frame on, has been received.
+
+        The cause of this error becomes the cause of the result.
+        """
         size = len(received) if self._size is None else min(self._size, len(received))
         error: IncrementalDeserializeError
         if self._is_overrun:
-            error = LimitOverrunError(str(self), received, size, self._separator)
+            error = LimitOverrunError(str(self), received[:size], size, self._separator)
+            error.remaining_data = received[size:]
         else:
-            error = IncrementalDeserializeError(str(self), memoryview(received)[size:])
+            error = IncrementalDeserializeError(str(self), received[size:])
+        error.__cause__ = self.__cause__
+        if isinstance(self.__cause__, DeserializeError):
+            error.error_info = self.__cause__.error_info
         error._is_over = self._size is not None and self._size <= len(received)
         if self._size is not None and not error._is_over:
             error._rest = drop(self._size - len(received))
@@ -57,19 +67,20 @@ class CutFormat(FrameFormat):
 
     __slots__ = ()
 
-    between: bytes = b""
+    between: ClassVar[bytes] = b""
     """Bytes that may come between frames and are not part of any."""
 
     @abstractmethod
     def find_end(self, data: Bytes, start: int, seen: int) -> int:
         """Return the end of the frame that begins at *start*.
 
-        If the frame is incomplete, return a position after the end of *data*: so many bytes are needed at least.
+        If the frame is incomplete, return a position after the end of *data*, up to which bytes are needed at least.
+        Return 0 if that is unknown.
 
         Parameters:
             data: the received bytes.
-            start: where the frame begins; at most the length of *data*.
-            seen: number of bytes from *start* that an earlier call for this frame has examined. 0 for the first call.
+            start: where the frame begins. At least one byte is there.
+            seen: number of bytes from *start* for which the last call returned 0.
 
         Raises:
             FrameError: the frame is invalid or too large.
@@ -90,25 +101,26 @@ class CutFormat(FrameFormat):
 
         Returns:
             the payloads of the complete frames from *start* on, the start of the next frame, and its end as `find_end`
-            returns it. If the next frame is invalid, the end is its start, and the next call raises the error.
+            returns it, or `ASK_AGAIN` if it may be invalid: then the next call, from that start on, raises the error.
 
         Raises:
             FrameError: the first frame is invalid or too large. Any other exception comes from a function of the user.
         """
         frames: list[bytes] = []
         size = len(data)
+        end = 0
         try:
             while start < size:
                 end = self.find_end(data, start, 0)
-                if end > size:
+                if not start < end <= size:
                     return frames, start, end
                 frames.append(self.payload(data, start, end))  # type: ignore[arg-type]  # a slice of bytes
                 start = end
         except Exception:
             if not frames:
                 raise
-            return frames, start, start
-        return frames, start, start + 1
+            return frames, start, ASK_AGAIN
+        return frames, start, 0
 
 
 def receive_frame(frames: CutFormat) -> Generator[None, bytes, tuple[bytes, bytes]]:
@@ -118,15 +130,19 @@ def receive_frame(frames: CutFormat) -> Generator[None, bytes, tuple[bytes, byte
         IncrementalDeserializeError: the frame is invalid.
         LimitOverrunError: the frame is too large.
     """
-    received: Bytes = yield
+    received: Bytes = b""
+    while not received:
+        received = (yield).lstrip(frames.between)
     seen = 0
     try:
-        while (end := frames.find_end(received, 0, seen)) > len(received):
-            seen = len(received)
+        while not 0 < (end := frames.find_end(received, 0, seen)) <= len(received):
+            seen = 0 if end else len(received)
             if isinstance(received, bytes):
                 received = bytearray(received)
-            while len(received) < end:
+            needed = end or seen + 1
+            while len(received) < needed:
                 received += yield
         return bytes(frames.payload(received, 0, end)), bytes(memoryview(received)[end:])
     except FrameError as exc:
-        raise exc.in_stream(bytes(received)) from None
+        error = exc.in_stream(memoryview(bytes(received)))
+        raise error from error.__cause__

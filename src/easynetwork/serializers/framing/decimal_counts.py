@@ -56,19 +56,16 @@ class _DecimalCountFrames(CutFormat):
     def find_end(self, data: Bytes, start: int, seen: int) -> int:
         end_of_number = data.find(self._after_number, start, start + _MAX_DIGITS + 1)
         digits = data[start : start + _MAX_DIGITS + 1 if end_of_number < 0 else end_of_number]
-        is_complete = end_of_number >= 0 or len(digits) > _MAX_DIGITS
-        if digits.startswith(b"0") and (len(digits) > 1 or self._least):
-            raise FrameError(f"A number begins with 0: {bytes(digits)!r}")
-        try:
-            size = parse_decimal(digits) if digits or is_complete else 0
-        except DeserializeError as exc:
-            raise FrameError(str(exc)) from None
+        has_zeros = digits.startswith(b"0") and (len(digits) > 1 or self._least > 0)
+        if has_zeros or len(digits) > _MAX_DIGITS or not digits.isdigit():
+            raise FrameError(f"Expected a decimal number that does not begin with 0, got {bytes(digits)!r}")
         if end_of_number < 0:
-            return len(data) + 1
+            return 0
+        size = int(digits)
         end = end_of_number + 1 + size + len(self._after_content)
         if size > self.limit:
             raise FrameError(f"A frame of {size} bytes, the limit is {self.limit} bytes", end - start, is_overrun=True)
-        if end <= len(data) and not data.endswith(self._after_content, end - len(self._after_content), end):
+        if end <= len(data) and not data.endswith(self._after_content, start, end):
             raise FrameError(f"A frame of {size} bytes does not end with {self._after_content!r}")
         return end
 

@@ -34,7 +34,7 @@ class _EscapedFrames(CutFormat):
         is_complete = end >= 0
         size = (end if is_complete else len(data)) - begin
         if size <= self.limit:
-            return end + 1 if is_complete else len(data) + 1
+            return end + 1
         message = f"A frame of {size} bytes or more, the limit is {self.limit} bytes"
         if is_complete:
             raise FrameError(message, end + 1 - start, is_overrun=True)

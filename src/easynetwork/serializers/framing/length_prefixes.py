@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from easynetwork._checks import check_strictly_positive
 from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 
-from .cutting import Bytes, CutFormat, FrameError
+from .cutting import ASK_AGAIN, Bytes, CutFormat, FrameError
 
 _STRUCT_CODES: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
@@ -71,6 +71,8 @@ class LengthPrefixedFrames(CutFormat):
             raise ValueError(f"'offset' must not be negative, got {self.offset!r}")
         check_strictly_positive("limit", self.limit)
         header_size = self.offset + self.size
+        if self.keep_header and self.limit < header_size:
+            raise ValueError(f"'limit' must be at least the size of the header, {header_size}, got {self.limit!r}")
         set_field = object.__setattr__
         set_field(self, "_header_size", header_size)
         set_field(self, "_limit_of_rest", self.limit - header_size if self.keep_header else self.limit)
@@ -123,7 +125,7 @@ class LengthPrefixedFrames(CutFormat):
             rest = unpack(data, start + offset)[0] + adjustment
             if not 0 <= rest <= limit:
                 if frames:
-                    return frames, start, start
+                    return frames, start, ASK_AGAIN
                 raise self._error(rest)
             end += rest
             if end > size:
@@ -183,17 +185,15 @@ class VarintFrames(CutFormat):
         return bytes(number) + payload
 
     def find_end(self, data: Bytes, start: int, seen: int) -> int:
-        size = shift = 0
-        for position in range(start, min(start + _MAX_VARINT_SIZE, len(data))):
-            byte = data[position]
-            size |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
+        position, size, shift = start, data[start], 0
+        while data[position] > 0x7F:
+            position += 1
             shift += 7
-        else:
-            if len(data) - start < _MAX_VARINT_SIZE:
-                return len(data) + 1
-            raise FrameError(f"A varint of more than {_MAX_VARINT_SIZE} bytes")
+            if shift == 7 * _MAX_VARINT_SIZE:
+                raise FrameError(f"A varint of more than {_MAX_VARINT_SIZE} bytes")
+            if position == len(data):
+                return 0
+            size += data[position] - 1 << shift  # minus the highest bit of the byte before it
         if size >= 1 << 64:
             raise FrameError("A varint of more than 64 bits")
         end = position + 1 + size

@@ -20,7 +20,7 @@ from easynetwork._checks import check_strictly_positive
 from easynetwork.lowlevel._overrides import is_overridden, provider
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import between_packets
-from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
+from easynetwork.serializers.framing import CutFrames, FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
 from easynetwork.serializers.framing.cutting import CutFormat
 
 from .cut import CutDecoder
@@ -125,6 +125,8 @@ def _encode_function(serializer: FramedPacketSerializer[Any, Any]) -> Callable[[
     if frames is None or provider(serializer, "encode_frame") is not FramedPacketSerializer:
         return serializer.encode_frame
     wrap, serialize = frames.wrap, serializer.serialize
+    if isinstance(frames, CutFrames):
+        return serialize  # its packets are frames already
     return lambda packet: wrap(serialize(packet))
 
 
