@@ -43,10 +43,10 @@ class CutFrames(CutFormat):
 
     There is at least one byte at *start*. The result must depend on nothing but the bytes from there on.
 
-    If the frame is incomplete, it returns 0 and is called again with more bytes. If it knows more, it returns a
-    position after the end of *data*, and is called again when the bytes up to there have arrived. The frame must not
-    end before that position. This saves time: of a frame that arrives in small pieces, each call searches the bytes
-    again from the start of the frame.
+    If the frame is incomplete, it returns 0 (or *start*) and is called again with more bytes. If it knows more, it
+    returns a position after the end of *data*, and is called again when the bytes up to there have arrived. The frame
+    must not end before that position. This saves time: of a frame that arrives in small pieces, each call searches the
+    bytes again from the start of the frame.
 
     Raise `DeserializeError` if the bytes are invalid.
     """
@@ -69,11 +69,18 @@ class CutFrames(CutFormat):
             end = self.cut(data, start)
         except DeserializeError as exc:
             raise self._refusal(exc, len(data) - start) from exc
-        if start < end <= start + self.limit:
-            return end
-        if end == 0 and len(data) - start < self.limit:
+        if not isinstance(end, int):
+            raise TypeError(f"'cut' must return an int, got {end!r}")
+        if end in (0, start):
+            received = len(data) - start
+            if received >= self.limit:
+                raise self._overrun(received + 1)
             return 0
-        raise self._wrong_end(end - start if end else len(data) - start + 1)
+        if end < start:
+            raise ValueError(f"'cut' returned {end}, which is before the start of the frame, {start}")
+        if end > start + self.limit:
+            raise self._overrun(end - start)
+        return end
 
     def payload(self, data: Bytes, start: int, end: int) -> Bytes:
         return data[start:end]
@@ -100,10 +107,8 @@ class CutFrames(CutFormat):
             return FrameError(str(exc))
         size = received - memoryview(exc.remaining_data).nbytes
         if size <= 0:
-            raise ValueError("The function refused a frame of no bytes: remaining_data is too long") from exc
+            raise ValueError("'cut' refused a frame of no bytes: remaining_data is too long") from exc
         return FrameError(str(exc), size, is_overrun=isinstance(exc, LimitOverrunError))
 
-    def _wrong_end(self, size: int) -> Exception:
-        if size > 0:
-            return FrameError(f"A frame of {size} bytes or more, the limit is {self.limit} bytes", is_overrun=True)
-        return ValueError(f"The function returned the end of a frame of {size} bytes")
+    def _overrun(self, size: int) -> FrameError:
+        return FrameError(f"A frame of {size} bytes or more, the limit is {self.limit} bytes", is_overrun=True)

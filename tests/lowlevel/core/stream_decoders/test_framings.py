@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.framing_cases import BufferedProtocolByGenerators, ProtocolByGenerators, ProtocolType, cut, drain
+from tests.support.framing_cases import (
+    BufferedProtocolByGenerators,
+    Framed,
+    ProtocolByGenerators,
+    ProtocolType,
+    cut,
+    drain,
+)
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
@@ -19,7 +26,6 @@ from easynetwork.serializers.framing import (
     CountedBodyFrames,
     CutFrames,
     FixedSizeFrames,
-    FramedPacketSerializer,
     FrameFormat,
     LengthPrefixedFrames,
     NetstringFrames,
@@ -31,27 +37,6 @@ from easynetwork.serializers.framing import (
 )
 
 LIMIT = 12
-
-
-class Bytes(FramedPacketSerializer[bytes, bytes]):
-    """Payloads are packets. Those that begin with ``!`` are invalid, those with ``?`` are met with a bug."""
-
-    def __init__(self, frames: FrameFormat) -> None:
-        self._frames = frames
-
-    def frame_format(self) -> FrameFormat:
-        return self._frames
-
-    def serialize(self, packet: bytes) -> bytes:
-        return packet
-
-    def deserialize(self, data: bytes) -> bytes:
-        assert type(data) is bytes
-        if data.startswith(b"!"):
-            raise DeserializeError("invalid")
-        if data.startswith(b"?"):
-            raise ZeroDivisionError
-        return data
 
 
 def count(header: bytes) -> int | None:
@@ -131,7 +116,7 @@ deterministic = settings(derandomize=True, deadline=None, max_examples=200, data
 
 def outcomes(protocol_type: ProtocolType, frames: FrameFormat, chunks: Iterable[bytes], batch: int = 0) -> list[Any]:
     """Return the packets and the classes of the errors."""
-    decoder = decoder_factory(protocol_type(Bytes(frames)), 1024)()
+    decoder = decoder_factory(protocol_type(Framed(frames)), 1024)()
     result: list[Any] = []
     for chunk in chunks:
         decoder.feed(chunk)
@@ -209,7 +194,7 @@ def test_the_end_of_a_stream_is_the_same_on_all_paths(name: str, data: st.DataOb
     chunks = list(cut(stream[: -data.draw(st.integers(1, 4))], cuts))
     states = set()
     for protocol_type in PATHS:
-        decoder = decoder_factory(protocol_type(Bytes(frames)), 1024)()
+        decoder = decoder_factory(protocol_type(Framed(frames)), 1024)()
         for chunk in chunks:
             decoder.feed(chunk)
             list(drain(decoder))
