@@ -183,10 +183,16 @@ def decode(
 
 
 class CountingBytes(bytearray):
-    """Counts the bytes that were searched, in all objects of the class since the test has set the counter to zero."""
+    """Counts the bytes that were searched or copied, in all objects since the test has set the counter to zero."""
 
     searched = 0
 
     def find(self, sub: Any, start: Any = 0, end: Any = None, /) -> int:
-        CountingBytes.searched += len(self) - start
-        return super().find(sub, start)
+        end = len(self) if end is None else min(end, len(self))
+        CountingBytes.searched += end - start
+        return super().find(sub, start, end)
+
+    def __getitem__(self, index: Any, /) -> Any:
+        if isinstance(index, slice):
+            CountingBytes.searched += len(range(*index.indices(len(self))))
+        return super().__getitem__(index)

@@ -66,21 +66,9 @@ class CutFrames(CutFormat):
     def find_end(self, data: Bytes, start: int, seen: int) -> int:
         data = bytes(data)  # no copy of bytes; the function must not get a bytearray, whose slices cannot be dict keys
         try:
-            end = self.cut(data, start)
+            return self._checked(self.cut(data, start), start, len(data))
         except DeserializeError as exc:
             raise self._refusal(exc, len(data) - start) from exc
-        if not isinstance(end, int):
-            raise TypeError(f"'cut' must return an int, got {end!r}")
-        if end in (0, start):
-            received = len(data) - start
-            if received >= self.limit:
-                raise self._overrun(received + 1)
-            return 0
-        if end < start:
-            raise ValueError(f"'cut' returned {end}, which is before the start of the frame, {start}")
-        if end > start + self.limit:
-            raise self._overrun(end - start)
-        return end
 
     def payload(self, data: Bytes, start: int, end: int) -> Bytes:
         return data[start:end]
@@ -93,14 +81,28 @@ class CutFrames(CutFormat):
             while start < size:
                 end = cut(data, start)
                 if not start < end <= size or end - start > limit:
-                    break
+                    return frames, start, self._checked(end, start, size)
                 frames.append(data[start:end])
                 start = end
-        except Exception:
-            pass  # the next call raises it again
-        if not frames:
-            return CutFormat.split(self, data, start)
-        return frames, start, ASK_AGAIN if start < size else 0
+        except Exception as exc:
+            if frames:
+                return frames, start, ASK_AGAIN
+            if isinstance(exc, DeserializeError):
+                raise self._refusal(exc, size - start) from exc
+            raise
+        return frames, start, 0
+
+    def _checked(self, end: object, start: int, size: int) -> int:
+        """Return *end*, a result of the function for *size* bytes of data, or 0 if it tells that the end is unknown."""
+        if not isinstance(end, int):
+            raise TypeError(f"'cut' must return an int, got {end!r}")
+        least = size + 1 if end in (0, start) else end
+        if least < start:
+            raise ValueError(f"'cut' returned {end}, which is before the start of the frame, {start}")
+        if least - start > self.limit:
+            message = f"A frame of {least - start} bytes or more, the limit is {self.limit} bytes"
+            raise FrameError(message, is_overrun=True)
+        return 0 if end == start else end
 
     def _refusal(self, exc: DeserializeError, received: int) -> FrameError:
         if not isinstance(exc, IncrementalDeserializeError):
@@ -109,6 +111,3 @@ class CutFrames(CutFormat):
         if size <= 0:
             raise ValueError("'cut' refused a frame of no bytes: remaining_data is too long") from exc
         return FrameError(str(exc), size, is_overrun=isinstance(exc, LimitOverrunError))
-
-    def _overrun(self, size: int) -> FrameError:
-        return FrameError(f"A frame of {size} bytes or more, the limit is {self.limit} bytes", is_overrun=True)

@@ -144,5 +144,4 @@ def receive_frame(frames: CutFormat) -> Generator[None, bytes, tuple[bytes, byte
                 received += yield
         return bytes(frames.payload(received, 0, end)), bytes(memoryview(received)[end:])
     except FrameError as exc:
-        error = exc.in_stream(memoryview(bytes(received)))
-        raise error from error.__cause__
+        raise exc.in_stream(memoryview(bytes(received)))  # its cause is set

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["CutDecoder"]
 
 from collections.abc import Callable, Generator
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.serializers._resuming import rest_of_refused
@@ -112,7 +112,7 @@ class CutDecoder(FrameDecoder[_T_Packet]):
         try:
             frames, stop, end = self._format.split(chunk, start)
         except FrameError as exc:
-            self._refuse(exc)
+            raise self._refuse(exc)
         except Exception as exc:
             self.clear()
             self._lost = exc
@@ -165,10 +165,11 @@ class CutDecoder(FrameDecoder[_T_Packet]):
         size = len(self._partial)
         self._needed, self._searched = (end, 0) if end else (size + 1, size)
 
-    def _refuse(self, exc: FrameError) -> NoReturn:
-        """Raise the error for *exc*, and continue after the frame if its end is known."""
+    def _refuse(self, exc: FrameError) -> StreamProtocolParseError:
+        """Drop the frame that is refused with *exc*, and return the error to raise."""
         error = exc.in_stream(memoryview(self._chunk)[self._stop :])
         refusal = StreamProtocolParseError(error.remaining_data, error)
+        refusal.__cause__ = error
         if error._is_over:
             self._stop = len(self._chunk) - len(memoryview(error.remaining_data))
             self._has_uncut = self._stop < len(self._chunk)
@@ -179,7 +180,7 @@ class CutDecoder(FrameDecoder[_T_Packet]):
         else:
             self.clear()
             self._lost = refusal
-        raise refusal from error
+        return refusal
 
     def _remaining(self) -> memoryview:
         """Return the bytes after the last frame taken, without a copy. The ends are computed once."""
