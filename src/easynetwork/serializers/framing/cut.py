@@ -100,9 +100,11 @@ class CutFrames(CutFormat):
         if least < start:
             raise ValueError(f"'cut' returned {end}, which is before the start of the frame, {start}")
         if least - start > self.limit:
-            message = f"A frame of {least - start} bytes or more, the limit is {self.limit} bytes"
-            raise FrameError(message, is_overrun=True)
+            raise self._overrun(least - start)
         return 0 if end == start else end
+
+    def _overrun(self, size: int) -> FrameError:
+        return FrameError(f"A frame of {size} bytes or more, the limit is {self.limit} bytes", is_overrun=True)
 
     def _refusal(self, exc: DeserializeError, received: int) -> FrameError:
         if not isinstance(exc, IncrementalDeserializeError):
@@ -110,4 +112,6 @@ class CutFrames(CutFormat):
         size = received - memoryview(exc.remaining_data).nbytes
         if size <= 0:
             raise ValueError("'cut' refused a frame of no bytes: remaining_data is too long") from exc
+        if size > self.limit:  # as if it had arrived in pieces
+            return self._overrun(size)
         return FrameError(str(exc), size, is_overrun=isinstance(exc, LimitOverrunError))
