@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cbor2
-from tests.support.framing_cases import Framed
+from tests.serializers.catalogue import Raw
 from tests.support.serializer_drivers import (
     check_errors,
     comparable,
@@ -55,6 +55,15 @@ from easynetwork.serializers.wrapper import (
 class Reading(NamedTuple):
     sensor: str
     number: int
+
+
+class Bytes(Raw):
+    """Refuses what begins with ``!``."""
+
+    def deserialize(self, data: bytes, /) -> bytes:
+        if data.startswith(b"!"):
+            raise DeserializeError("refused")
+        return data
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ def _framing_targets() -> list[Target]:
         around_json("length-all", LengthPrefixedFrames(2, offset=1, adjustment=-3, limit=_LIMIT)),
         _target(
             "length-kept",
-            Framed(LengthPrefixedFrames(2, offset=2, keep_header=True, limit=_LIMIT)),
+            Bytes(LengthPrefixedFrames(2, offset=2, keep_header=True, limit=_LIMIT)),
             [b"ab\0\0", b"!b\0\0cde", b"ab\0\0" + b"x" * 100],
         ),
         around_json("varint", VarintFrames(limit=_LIMIT)),
@@ -118,15 +127,13 @@ def _framing_targets() -> list[Target]:
         around_json("octets", OctetCountedFrames(limit=_LIMIT)),
         around_json("slip", SlipFrames(limit=_LIMIT)),
         around_json("cobs", CobsFrames(limit=_LIMIT)),
-        _target("slip-bytes", Framed(SlipFrames(limit=_LIMIT)), [b"\xc0\xdb\xdc\xdd" * 9, b"!a", b"\xdb"]),
+        _target("slip-bytes", Bytes(SlipFrames(limit=_LIMIT)), [b"\xc0\xdb\xdc\xdd" * 9, b"!a", b"\xdb"]),
         _target(
-            "cobs-bytes", Framed(CobsFrames(limit=300)), [b"\0\0a" * 9, b"!a", b"", bytes(range(1, 255)), b"x" * 256]
+            "cobs-bytes", Bytes(CobsFrames(limit=300)), [b"\0\0a" * 9, b"!a", b"", bytes(range(1, 255)), b"x" * 256]
         ),
-        _target("counted", Framed(CountedBodyFrames(_count, b"\r\n", b"\r\n", header_limit=9, limit=_LIMIT)), bodies),
-        _target(
-            "cut-by-size", Framed(CutFrames(_first_byte_is_size, _LIMIT)), [b"\x03abc", b"\0", b"\x20" + b"x" * 32]
-        ),
-        _target("cut-by-search", Framed(CutFrames(_through_dot, _LIMIT)), [b"abc.", b"bad.", b"!.", b"."]),
+        _target("counted", Bytes(CountedBodyFrames(_count, b"\r\n", b"\r\n", header_limit=9, limit=_LIMIT)), bodies),
+        _target("cut-by-size", Bytes(CutFrames(_first_byte_is_size, _LIMIT)), [b"\x03abc", b"\0", b"\x20" + b"x" * 32]),
+        _target("cut-by-search", Bytes(CutFrames(_through_dot, _LIMIT)), [b"abc.", b"bad.", b"!.", b"."]),
         around_json("separated", SeparatedFrames(b"\r\n", _LIMIT)),
         _target(
             "checksum",
