@@ -16,7 +16,7 @@ from .formats import FrameFormat
 Bytes: TypeAlias = bytes | bytearray
 
 ASK_AGAIN: Final = -1
-"""The end of a frame that only the next call of `CutFormat.split` tells."""
+"""Stands for the end of a frame that only the next call of `CutFormat.split` tells."""
 
 
 class FrameError(Exception):
@@ -101,7 +101,7 @@ class CutFormat(FrameFormat):
 
         Returns:
             the payloads of the complete frames from *start* on, the start of the next frame, and its end as `find_end`
-            returns it, or `ASK_AGAIN` if it may be invalid: then the next call, from that start on, raises the error.
+            returns it, or `ASK_AGAIN`: then the next call, from that start on, tells it or raises the error.
 
         Raises:
             FrameError: the first frame is invalid or too large. Any other exception comes from a function of the user.
@@ -121,6 +121,12 @@ class CutFormat(FrameFormat):
                 raise
             return frames, start, ASK_AGAIN
         return frames, start, 0
+
+    def _split_rest(self, frames: list[bytes], data: bytes, start: int) -> tuple[list[bytes], int, int]:
+        """Return what `split` returns, after an override of it cut *frames* up to *start*, before an odd frame."""
+        if not frames:
+            return CutFormat.split(self, data, start)
+        return frames, start, ASK_AGAIN if start < len(data) else 0
 
 
 def receive_frame(frames: CutFormat) -> Generator[None, bytes, tuple[bytes, bytes]]:
