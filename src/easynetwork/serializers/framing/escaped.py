@@ -50,11 +50,13 @@ class _EscapedFrames(CutFormat):
         # The same as the inherited method, with one call per frame.
         frames: list[bytes] = []
         separator, limit, decode = self.between, self.limit, self._decode
+        begin = start  # without the bytes between frames
         try:
-            while 0 <= (end := data.find(separator, start)) <= start + limit:
-                if end > start:
-                    frames.append(decode(data[start:end]))  # type: ignore[arg-type]  # bytes of bytes
-                start = end + 1
+            while 0 <= (end := data.find(separator, begin)) <= begin + limit:
+                if end > begin:
+                    frames.append(decode(data[begin:end]))  # type: ignore[arg-type]  # bytes of bytes
+                    start = end + 1
+                begin = end + 1
         except DeserializeError:
             pass  # the inherited method raises it again
         return self._split_rest(frames, data, start)

@@ -200,11 +200,36 @@ def test_an_interruption_of_the_function_loses_nothing() -> None:
             raise interruptions.pop()
         return start + 1
 
-    decoder = new_decoder(CutFrames(cut))
-    decoder.feed(b"123")
+    for method in ("next_packets", "take_single"):
+        decoder = new_decoder(CutFrames(cut))
+        with pytest.raises(KeyboardInterrupt):
+            if method == "take_single":
+                decoder.take_single(b"123")
+            else:
+                decoder.feed(b"123")
+                decoder.next_packets(10)
+        assert decoder.next_packets(10) == [b"1", b"2", b"3"]
+        interruptions.append(KeyboardInterrupt())
+
+
+@pytest.mark.parametrize("method", ["next_packet", "take_single"])
+def test_an_interruption_while_one_packet_is_decoded_loses_nothing(method: str) -> None:
+    interruptions = [KeyboardInterrupt()]
+
+    class Interrupted(Framed):
+        def deserialize(self, data: bytes) -> bytes:
+            if interruptions:
+                raise interruptions.pop()
+            return data
+
+    decoder: Any = decoder_factory(StreamProtocol(Interrupted(LengthPrefixedFrames(1))), 1024)()
     with pytest.raises(KeyboardInterrupt):
-        decoder.next_packets(10)
-    assert decoder.next_packets(10) == [b"1", b"2", b"3"]
+        if method == "take_single":
+            decoder.take_single(b"\1a")
+        else:
+            decoder.feed(b"\1a")
+            decoder.next_packet()
+    assert decoder.next_packet() == b"a"
 
 
 def test_an_interruption_while_a_frame_is_incomplete_loses_nothing() -> None:

@@ -14,12 +14,12 @@ from tests.support.framing_cases import (
     ProtocolByGenerators,
     ProtocolType,
     cut,
+    decode,
     drain,
 )
 
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
-from easynetwork.lowlevel._core.stream_decoders.interface import FramingLostError
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.framing import (
     CobsFrames,
@@ -116,14 +116,8 @@ deterministic = settings(derandomize=True, deadline=None, max_examples=200, data
 
 def outcomes(protocol_type: ProtocolType, frames: FrameFormat, chunks: Iterable[bytes], batch: int = 0) -> list[Any]:
     """Return the packets and the classes of the errors."""
-    decoder = decoder_factory(protocol_type(Framed(frames)), 1024)()
-    result: list[Any] = []
-    for chunk in chunks:
-        decoder.feed(chunk)
-        result += [item[0] if isinstance(item, tuple) else item for item in drain(decoder, batch)]
-        if result and result[-1] is FramingLostError:
-            break
-    return result
+    results = decode(protocol_type(Framed(frames)), chunks, batch=batch)
+    return [item[0] if isinstance(item, tuple) else item for item in results]
 
 
 def payloads(name: str) -> st.SearchStrategy[bytes]:
@@ -183,6 +177,11 @@ def test_any_bytes_give_the_same_on_all_paths(name: str, data: st.DataObject, cu
     expected = outcomes(StreamProtocol, frames, [stream] if stream else [])
     for protocol_type in PATHS:
         assert outcomes(protocol_type, frames, cut(stream, cuts), batch) == expected
+    by_chunks, by_generators = (
+        decode(protocol_type(Framed(frames)), cut(stream, cuts), batch=batch)
+        for protocol_type in (StreamProtocol, ProtocolByGenerators)
+    )
+    assert by_chunks == by_generators  # also the remaining data of errors
 
 
 @each_format

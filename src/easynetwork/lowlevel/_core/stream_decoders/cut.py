@@ -77,6 +77,9 @@ class CutDecoder(FrameDecoder[_T_Packet]):
         except Exception:
             self._received.append(chunk)  # next_packets() raises the error again
             return NEED_DATA
+        except BaseException:
+            self._received.append(chunk)  # nothing is consumed
+            raise
         if len(frames) != 1 or stop != len(chunk):
             self._accept(chunk, 0, frames, stop, end)
             return NEED_DATA
@@ -84,6 +87,9 @@ class CutDecoder(FrameDecoder[_T_Packet]):
             return self._decode(frames[0])
         except Exception as exc:
             self._fail(exc, memoryview(b""))
+        except (KeyboardInterrupt, SystemExit):
+            self._received.append(chunk)  # nothing is consumed
+            raise
 
     @property
     def pending(self) -> int:

@@ -61,6 +61,9 @@ class FrameDecoder(StreamDecoder[_T_Packet]):
             return self._decode(frame)
         except Exception as exc:
             self._fail(exc, self._remaining())
+        except (KeyboardInterrupt, SystemExit):
+            frames.append(frame)  # nothing is consumed
+            raise
 
     def _remaining(self) -> memoryview:
         """Return the bytes after the last frame taken, without a copy."""
