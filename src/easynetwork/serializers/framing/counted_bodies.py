@@ -109,7 +109,7 @@ class CountedBodyFrames(CutFormat):
             raise FrameError(f"A body of {size} bytes does not end with {self.body_end!r}")
         return end
 
-    def payload(self, data: Bytes, start: int, end: int) -> Bytes:
+    def payload(self, data: bytes, start: int, end: int) -> bytes:
         has_body = data.find(self.header_end, start) + len(self.header_end) < end
         return data[start : end - len(self.body_end) if has_body else end]
 

@@ -70,7 +70,7 @@ class CutFrames(CutFormat):
         except DeserializeError as exc:
             raise self._refusal(exc, len(data) - start) from exc
 
-    def payload(self, data: Bytes, start: int, end: int) -> Bytes:
+    def payload(self, data: bytes, start: int, end: int) -> bytes:
         return data[start:end]
 
     def split(self, data: bytes, start: int) -> tuple[list[bytes], int, int]:

@@ -88,7 +88,7 @@ class CutFormat(FrameFormat):
         raise NotImplementedError
 
     @abstractmethod
-    def payload(self, data: Bytes, start: int, end: int) -> Bytes:
+    def payload(self, data: bytes, start: int, end: int) -> bytes:
         """Return what ``deserialize()`` receives of the frame from *start* to *end*.
 
         Raises:
@@ -114,7 +114,7 @@ class CutFormat(FrameFormat):
                 end = self.find_end(data, start, 0)
                 if not start < end <= size:
                     return frames, start, end
-                frames.append(self.payload(data, start, end))  # type: ignore[arg-type]  # a slice of bytes
+                frames.append(self.payload(data, start, end))
                 start = end
         except Exception:
             if not frames:
@@ -148,6 +148,7 @@ def receive_frame(frames: CutFormat) -> Generator[None, bytes, tuple[bytes, byte
             needed = end or seen + 1
             while len(received) < needed:
                 received += yield
-        return bytes(frames.payload(received, 0, end)), bytes(memoryview(received)[end:])
+        received = bytes(received)
+        return frames.payload(received, 0, end), received[end:]
     except FrameError as exc:
         raise exc.in_stream(memoryview(bytes(received)))  # its cause is set

@@ -69,7 +69,7 @@ class _DecimalCountFrames(CutFormat):
             raise FrameError(f"A frame of {size} bytes does not end with {self._after_content!r}")
         return end
 
-    def payload(self, data: Bytes, start: int, end: int) -> Bytes:
+    def payload(self, data: bytes, start: int, end: int) -> bytes:
         return data[data.index(self._after_number, start) + 1 : end - len(self._after_content)]
 
 

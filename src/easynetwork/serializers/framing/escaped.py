@@ -40,7 +40,7 @@ class _EscapedFrames(CutFormat):
             raise FrameError(message, end + 1 - start, is_overrun=True)
         raise FrameError(message, is_overrun=True, separator=self.between)
 
-    def payload(self, data: Bytes, start: int, end: int) -> Bytes:
+    def payload(self, data: bytes, start: int, end: int) -> bytes:
         try:
             return self._decode(data[start : end - 1].lstrip(self.between))
         except DeserializeError as exc:
@@ -54,7 +54,7 @@ class _EscapedFrames(CutFormat):
         try:
             while 0 <= (end := data.find(separator, begin)) <= begin + limit:
                 if end > begin:
-                    frames.append(decode(data[begin:end]))  # type: ignore[arg-type]  # bytes of bytes
+                    frames.append(decode(data[begin:end]))
                     start = end + 1
                 begin = end + 1
         except DeserializeError:
@@ -62,7 +62,7 @@ class _EscapedFrames(CutFormat):
         return self._split_rest(frames, data, start)
 
     @abstractmethod
-    def _decode(self, encoded: Bytes) -> Bytes:
+    def _decode(self, encoded: bytes) -> bytes:
         """Return the content of a frame.
 
         Raises:
@@ -94,7 +94,7 @@ class SlipFrames(_EscapedFrames):
             raise ValueError("SLIP has no empty frames")
         return b"%b%b%b" % (_END, payload.replace(_ESC, _ESCAPED_ESC).replace(_END, _ESCAPED_END), _END)
 
-    def _decode(self, encoded: Bytes) -> Bytes:
+    def _decode(self, encoded: bytes) -> bytes:
         if encoded.find(_ESC) < 0:
             return encoded
         for escape in _SLIP_ESCAPE.finditer(encoded):
@@ -134,7 +134,7 @@ class CobsFrames(_EscapedFrames):
         encoded.append(0)
         return bytes(encoded)
 
-    def _decode(self, encoded: Bytes) -> Bytes:
+    def _decode(self, encoded: bytes) -> bytes:
         decoded = bytearray()
         start = 0
         while True:

@@ -110,7 +110,7 @@ class LengthPrefixedFrames(CutFormat):
             raise self._error(rest)
         return end_of_header + rest
 
-    def payload(self, data: Bytes, start: int, end: int) -> Bytes:
+    def payload(self, data: bytes, start: int, end: int) -> bytes:
         return data[start if self.keep_header else start + self._header_size : end]
 
     def split(self, data: bytes, start: int) -> tuple[list[bytes], int, int]:
@@ -201,7 +201,7 @@ class VarintFrames(CutFormat):
             raise FrameError(f"A frame of {size} bytes, the limit is {self.limit} bytes", end - start, is_overrun=True)
         return end
 
-    def payload(self, data: Bytes, start: int, end: int) -> Bytes:
+    def payload(self, data: bytes, start: int, end: int) -> bytes:
         while data[start] > 0x7F:
             start += 1
         return data[start + 1 : end]
