@@ -92,6 +92,8 @@ _BATCH = Program(
     "protocol-batch", "hand-written Protocol, one write per batch", "servers.handwritten", ("--write", "batch")
 )
 _STREAMS = Program("streams", "asyncio streams", "servers.streams")
+_ANYIO = Program("anyio", "AnyIO", "servers.anyio_lines")
+_TWISTED = Program("twisted", "Twisted LineReceiver", "servers.twisted_lines")
 
 
 def _both(
@@ -161,7 +163,7 @@ GROUPS = {
         Group(
             "tcp",
             "TCP",
-            (_PROTOCOL, _BATCH, _STREAMS, *_TCP, *_buffered(_TCP)),
+            (_PROTOCOL, _BATCH, _STREAMS, _ANYIO, _TWISTED, *_TCP, *_buffered(_TCP)),
             (_SINGLE, _MANY, _LARGE, _MANY_LARGE),
             loops=("uvloop", "asyncio"),
             readings=("idle",),
@@ -169,7 +171,17 @@ GROUPS = {
         Group(
             "tls",
             "TLS",
-            (_PROTOCOL, _STREAMS, *_servers("AsyncStreamServer", "AsyncTCPNetworkServer")),
+            (
+                _PROTOCOL,
+                Program(
+                    "protocol-aiofastnet",
+                    "hand-written Protocol on aiofastnet",
+                    "servers.handwritten",
+                    ("--network", "aiofastnet"),
+                ),
+                _STREAMS,
+                *_servers("AsyncStreamServer", "AsyncTCPNetworkServer"),
+            ),
             (_SINGLE, _MANY, _LARGE),
             transport="tls",
             readings=("idle",),
@@ -186,6 +198,7 @@ GROUPS = {
             "UDP",
             (
                 Program("protocol", "hand-written DatagramProtocol", "servers.handwritten_datagram"),
+                Program("anyio", "AnyIO", "servers.anyio_datagram"),
                 *_servers(
                     "AsyncDatagramServer",
                     "AsyncUDPNetworkServer",
@@ -193,7 +206,10 @@ GROUPS = {
                     full="servers.full_datagram",
                 ),
             ),
-            (_SINGLE,),
+            tuple(
+                Workload(name, f"{name}, 100 B".replace("-", " "), 1, 100, connections=count)
+                for name, count in (("1-socket", 1), ("8-sockets", 8), ("32-sockets", 32))
+            ),
             transport="udp",
         ),
         Group(
@@ -208,14 +224,14 @@ GROUPS = {
         Group(
             "connect",
             "Short connections",
-            (_PROTOCOL, *_usually(_TCP, "released-full", "ours-bare", "ours-full")),
+            (_PROTOCOL, *_usually(_TCP, "released-full", "ours-bare", "ours-full", "ours-full-loop")),
             (Workload("connect", "connect, echo 100 B, close", 1, 100, load="connections", unit="connection"),),
         ),
         Group(
             "crowd",
             "Crowd of idle connections",
             # Without EasyNetwork 1.2.0, which would take gigabytes.
-            (_PROTOCOL, *_usually(_TCP, "ours-full")),
+            (_PROTOCOL, *_usually(_TCP, "ours-full", "ours-full-loop")),
             readings=("crowd",),
         ),
         Group(
@@ -241,8 +257,9 @@ GROUPS = {
             "trio",
             "TCP on trio",
             (
-                Program("loop", "hand-written loop", "servers.handwritten_trio"),
-                *_usually(_TCP, "released-full", "ours-bare", "ours-full"),
+                Program("loop", "trio streams, a hand-written loop", "servers.handwritten_trio"),
+                _ANYIO,
+                *_usually(_TCP, "released-full", "ours-bare", "ours-full", "ours-full-loop"),
             ),
             (_SINGLE, _MANY),
             loops=("trio",),

@@ -19,7 +19,7 @@ WHAT_THERE_IS = f"groups and their programs:{_GROUPS}\n\nworkloads: {', '.join(_
 
 
 def add_choices(parser: argparse._ActionsContainer, default: Timing) -> None:
-    """Add the options that choose programs, workloads, loops, rounds and the interpreter."""
+    """Add the options that choose programs, workloads, loops, rounds and interpreters."""
     parser.add_argument(
         "--only",
         nargs="+",
@@ -34,13 +34,20 @@ def add_choices(parser: argparse._ActionsContainer, default: Timing) -> None:
         "--window", type=_seconds, metavar="SECONDS", help=f"length of a window (default {default.window})"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed for the order of the programs in each round")
-    parser.add_argument("--python", default=sys.executable, help="interpreter of the programs (default: this one)")
+    parser.add_argument(
+        "--python",
+        dest="pythons",
+        action="append",
+        metavar="PATH",
+        help="interpreter of the programs (default: this one). Repeat it to measure with several, one after the other",
+    )
 
 
 def check_choices(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Split the names, and exit with an error if a pattern matches nothing."""
+    """Split the names and fill in the interpreter. Exit with an error if a pattern matches nothing."""
     if not hasattr(select, "epoll"):
         parser.error("the load needs epoll, which only Linux has")
+    options.pythons = options.pythons or [sys.executable]
     if options.only is not None:
         options.only = [name for word in options.only for name in word.split(",") if name]
     for chosen, names in ((options.only, [*GROUPS, *PROGRAMS]), (options.workloads, _WORKLOADS)):

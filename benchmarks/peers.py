@@ -25,7 +25,8 @@ def v(name):
 import easynetwork
 print(json.dumps({
     "python": platform.python_implementation() + " " + platform.python_version(),
-    "uvloop": v("uvloop"), "trio": v("trio"), "easynetwork": easynetwork.__version__,
+    **{name: v(name) for name in ("uvloop", "trio", "anyio", "twisted", "aiofastnet")},
+    "easynetwork": easynetwork.__version__,
 }))
 """
 

@@ -67,7 +67,10 @@ class ProgramProcess:
         return time.clock_gettime(self._cpu_clock)
 
     def user_seconds(self) -> float:
-        """Return the user part of `cpu_seconds`. Ask the program for getrusage(2), because /proc rounds to 10 ms."""
+        """Return the kernel's estimate of the user part of `cpu_seconds`.
+
+        Ask the program for getrusage(2), because /proc rounds to 10 ms.
+        """
         return float(self.ask("user"))
 
     def resident_bytes(self) -> int:

@@ -7,38 +7,71 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from statistics import median
+from typing import Any
 
 from benchmarks.catalogue import GROUPS, LOOPS, PROGRAMS, READINGS, Group, Workload
-from benchmarks.results import Results, quartiles
-from benchmarks.targets import Target, Verdict, evaluate
+from benchmarks.results import Results, median_or_none, quartiles
+from benchmarks.targets import Verdict, evaluate
 
-__all__ = ["markdown", "number", "table"]
+__all__ = ["heading", "markdown", "number", "number_range", "python_name", "table"]
 
 _Row = tuple[float, list[str]]  # sorted by the figure
 
 
-def markdown(results: Results) -> str:
-    """Return all results of a run as Markdown."""
-    groups = {key.partition("/")[0] for key in results.programs()}
-    verdicts = [verdict for verdict in evaluate(results) if verdict.target.group in groups]
-    parts = [_machine(results), "## Bars", _verdict_table(verdicts)]
-    if results.failures:
-        rows = [[failure.program, failure.loop, textwrap.shorten(failure.reason, 120)] for failure in results.failures]
-        parts += ["## Not available", table(["program", "loop", "why"], rows)]
-    for group in GROUPS.values():
-        parts += _group(results, group)
+_EXPLANATION = """\
+Ratio: the CPU per message of the group's first program on its first loop, divided by that of this program in the same
+round; the median of the rounds, higher is better. User: the same of the CPU outside of the kernel. It comes from
+samples, so it is coarse where it is small. Rounds: the quartiles of the ratio to their left."""
+
+
+def markdown(runs: Sequence[Results]) -> str:
+    """Return all results of some runs as Markdown."""
+    parts = [*map(heading, runs), _EXPLANATION, "## Bars", _verdict_table(runs)]
+    failures = [(run, failure) for run in runs for failure in run.failures]
+    if failures:
+        rows = [[failure.program, failure.loop, python_name(run), _short(failure.reason)] for run, failure in failures]
+        parts += ["## Not available", table(["program", "loop", "Python", "why"], rows)]
+    for run in runs:
+        parts.append(f"## Python {_version(run)}")
+        for group in GROUPS.values():
+            parts += _group(run, group)
     return "\n\n".join(parts) + "\n"
 
 
-def _machine(results: Results) -> str:
-    machine = results.machine
-    rounds = max((sample.round for sample in results.samples), default=1)
+def python_name(run: Results) -> str:
+    """Return the version of the run's Python, such as 3.11."""
+    return "{}.{}".format(*run.python)
+
+
+def _version(run: Results) -> str:
+    return str(run.machine["python"]).split()[1]
+
+
+def _short(reason: str) -> str:
+    return textwrap.shorten(reason, 120)
+
+
+def heading(run: Results) -> str:
+    machine = run.machine
+    rounds = max((sample.round for sample in run.samples), default=run.settings.get("rounds", 1))
+    peers = "".join(
+        f", {name} {machine[name]}" for name in ("trio", "anyio", "twisted", "aiofastnet") if machine.get(name)
+    )
+    words = (
+        f"{machine['python']}, uvloop {machine['uvloop']}{peers}; {machine['cpu']} ({machine['cores']} cores), "
+        f"{machine['system']}, {machine['date']}; medians of {rounds} rounds."
+    )
+    return f"{words} {_quietness(machine)}".strip()
+
+
+def _quietness(machine: dict[str, Any]) -> str:
+    """Return how quiet the machine was, or nothing if the run did not record it."""
+    if "load_average" not in machine:
+        return ""
+    before, after = machine["load_average"]
     return (
-        f"{machine['python']}, uvloop {machine['uvloop']}, {machine['cpu']} ({machine['cores']} cores), "
-        f"{machine['system']}, {machine['date']}; medians of {rounds} rounds.\n\n"
-        "Ratio: the CPU per message of the group's first program on its first loop, divided by that of this program in "
-        "the same round; the median of the rounds, higher is better. Rounds: the range of the middle half of the "
-        "rounds. Spread: the width of that range in CPU, as a share of the median."
+        f"Load average {before:.2f} before the run and {after:.2f} at its end, with the benchmark itself. Other "
+        f"processes used {machine['others']:.1%} of the machine's CPU, and the host took {machine['stolen']:.1%}."
     )
 
 
@@ -48,14 +81,15 @@ def _group(results: Results, group: Group) -> list[str]:
     for workload in group.workloads:
         if rows := _rows(group, partial(_load_row, results, group, workload)):
             unit = workload.unit
-            header = ["program", "loop", f"CPU µs/{unit}", "spread", "ratio", f"{unit}s/s", "p50 µs", "p99 µs", "busy"]
-            parts += [f"### {group.title}: {workload.title}", table(header, rows)]
+            header = ["program", "loop", f"CPU µs/{unit}", "ratio", "rounds", "user µs", "user ratio", "rounds"]
+            header += [f"{unit}s/s", "p50 µs", "p99 µs", "busy"]
+            parts += [f"#### {group.title}: {workload.title}", table(header, rows)]
     keys = {group.key(program) for program in group.programs}
     names = [name for name in READINGS if any(r.program in keys and r.name == name for r in results.readings)]
     if names:
         rows = _rows(group, partial(_reading_row, results, names))
         parts.append(table(["program", "loop", *(READINGS[name] for name in names)], rows))
-    return [f"## {group.title}", *parts] if parts else []
+    return [f"### {group.title}", *parts] if parts else []
 
 
 def _rows(group: Group, row: Callable[[str, str], _Row | None]) -> list[list[str]]:
@@ -69,15 +103,19 @@ def _load_row(results: Results, group: Group, workload: Workload, key: str, loop
     title = PROGRAMS[key].title
     samples = results.select(key, loop, workload.name)
     if not samples:
-        return (math.inf, [title, loop, "–", *[""] * 6]) if results.has_failed(key, loop) else None
+        return (math.inf, [title, loop, "–", *[""] * 9]) if results.has_failed(key, loop) else None
     cpu = median(sample.cpu_us for sample in samples)
-    ratio = results.cpu_ratio(key, group.baseline, loop, workload.name, peer_loop=group.loops[0])
+    place = key, group.baseline, loop, workload.name, group.loops[0]
+    ratios, user_ratios = results.cpu_ratios(*place), results.user_ratios(*place)
     return cpu, [
         title,
         loop,
         number(cpu),
-        f"{results.spread(key, loop, workload.name):.0%}",
-        number(ratio),
+        number(median_or_none(ratios)),
+        number_range(ratios),
+        number(results.user_us(key, loop, workload.name)),
+        number(median_or_none(user_ratios)),
+        number_range(user_ratios),
         f"{median(sample.rate for sample in samples):,.0f}",
         _whole(sample.p50_us for sample in samples),
         _whole(sample.p99_us for sample in samples),
@@ -98,25 +136,40 @@ def _whole(values: Iterable[float | None]) -> str:
     return f"{median(known):,.0f}" if known else ""
 
 
-def _verdict_table(verdicts: Sequence[Verdict]) -> str:
-    rows = []
-    for verdict in verdicts:
-        target = verdict.target
-        rows.append([target.title, _bound(target), number(verdict.value), _range(verdict.figures), _word(verdict)])
-    return table(["ratio of CPU per message, unless stated otherwise", "bar", "measured", "rounds", ""], rows)
+def _verdict_table(runs: Sequence[Results]) -> str:
+    """Return the bars of the groups that were measured, one row for each run."""
+    verdicts = [zip(runs, made, strict=True) for made in zip(*map(evaluate, runs), strict=True)]
+    rows = [
+        [
+            verdict.target.title,
+            python_name(run),
+            _bound(verdict),
+            number(verdict.value),
+            number_range(verdict.figures),
+            number(median_or_none(verdict.user_figures)) if verdict.target.user_figures else "",
+            number_range(verdict.user_figures),
+            _word(verdict),
+        ]
+        for of_a_target in verdicts
+        for run, verdict in of_a_target
+        if verdict.target.group in {key.partition("/")[0] for key in run.programs()}
+    ]
+    header = ["ratio of CPU per message, unless stated otherwise", "Python", "bar", "measured", "rounds"]
+    return table([*header, "user", "rounds", ""], rows)
 
 
-def _bound(target: Target) -> str:
-    if target.at_least is None and target.at_most is None:
+def _bound(verdict: Verdict) -> str:
+    low, high, target = verdict.at_least, verdict.at_most, verdict.target
+    if low is None and high is None:
         return "none"
-    if target.at_least == target.at_most:
-        bound = f"= {target.at_least:g}"
+    if low == high:
+        bound = f"= {low:g}"
     else:
-        bound = f"≥ {target.at_least:g}" if target.at_least is not None else f"≤ {target.at_most:g}"
+        bound = f"≥ {low:g}" if low is not None else f"≤ {high:g}"
     return f"{'aim ' if target.aim else ''}{bound} {target.unit}".strip()
 
 
-def _range(figures: Sequence[float]) -> str:
+def number_range(figures: Sequence[float]) -> str:
     """Return the quartiles of several figures, joined by "to": a dash would clash with a minus sign."""
     if len(figures) < 2:
         return ""
@@ -128,7 +181,7 @@ def _word(verdict: Verdict) -> str:
     if verdict.passed is None:
         return "not measured"
     if verdict.passed:
-        return "" if _bound(verdict.target) == "none" else "pass"
+        return "" if _bound(verdict) == "none" else "pass"
     return "**FAIL**" if verdict.failed else "short of the aim"
 
 

@@ -10,9 +10,19 @@ import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from typing import Any
 
-__all__ = ["Failure", "Reading", "Results", "Sample", "median_or_none", "percentile", "quartiles"]
+__all__ = [
+    "Failure",
+    "Reading",
+    "Results",
+    "Sample",
+    "from_json",
+    "median_or_none",
+    "percentile",
+    "quartiles",
+    "to_json",
+]
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Sample:
     cpu_seconds: float
     p50_us: float | None  # None where the load cannot see latencies
     p99_us: float | None
-    user_seconds: float | None = None  # the part of cpu_seconds outside of the kernel; None in files of older runs
+    user_seconds: float | None = None  # the part of cpu_seconds outside of the kernel, see user_clock.py
 
     @property
     def cpu_us(self) -> float:
@@ -37,7 +47,7 @@ class Sample:
 
     @property
     def user_us(self) -> float | None:
-        """The user CPU time for each message, in microseconds. It is steadier than the kernel's part."""
+        """The user CPU time for each message, in microseconds."""
         return None if self.user_seconds is None else self.user_seconds / self.messages * 1e6
 
     @property
@@ -72,11 +82,19 @@ class Failure:
 
 @dataclass
 class Results:
+    """The results of one run: all its programs ran on one interpreter."""
+
     machine: dict[str, Any]
     settings: dict[str, Any]
     samples: list[Sample] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def python(self) -> tuple[int, int]:
+        """The version of the interpreter that ran the programs, such as (3, 11)."""
+        major, minor = self.machine["python"].split()[1].split(".")[:2]
+        return int(major), int(minor)
 
     def select(self, program: str, loop: str, workload: str) -> list[Sample]:
         return [s for s in self.samples if (s.program, s.loop, s.workload) == (program, loop, workload)]
@@ -85,10 +103,10 @@ class Results:
         """Return the median CPU time for each message in microseconds, or None if it was not measured."""
         return median_or_none([sample.cpu_us for sample in self.select(program, loop, workload)])
 
-    def spread(self, program: str, loop: str, workload: str) -> float:
-        """Return the interquartile range of the CPU for each message over the rounds, as a share of the median."""
-        low, median, high = quartiles([sample.cpu_us for sample in self.select(program, loop, workload)])
-        return (high - low) / median
+    def user_us(self, program: str, loop: str, workload: str) -> float | None:
+        """Return the median user CPU time for each message in microseconds, or None if it was not measured."""
+        known = [sample.user_us for sample in self.select(program, loop, workload)]
+        return median_or_none([user for user in known if user is not None])
 
     def cpu_ratio(
         self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
@@ -106,9 +124,13 @@ class Results:
         pairs = self._pairs(program, peer, loop, workload, peer_loop)
         return [theirs.cpu_us / ours.cpu_us for ours, theirs in pairs]
 
-    def user_ratios(self, program: str, peer: str, loop: str, workload: str) -> list[float]:
+    def user_ratios(
+        self, program: str, peer: str, loop: str, workload: str, peer_loop: str | None = None
+    ) -> list[float]:
         """Return the same ratios as `cpu_ratios`, of the user CPU alone."""
-        pairs = ((ours.user_us, theirs.user_us) for ours, theirs in self._pairs(program, peer, loop, workload))
+        pairs = (
+            (ours.user_us, theirs.user_us) for ours, theirs in self._pairs(program, peer, loop, workload, peer_loop)
+        )
         return [theirs / ours for ours, theirs in pairs if ours and theirs]
 
     def rate_ratios(self, program: str, peer: str, loop: str, workload: str) -> list[float]:
@@ -133,19 +155,24 @@ class Results:
         theirs = {sample.round: sample for sample in self.select(peer, peer_loop or loop, workload)}
         return [(ours, theirs[ours.round]) for ours in self.select(program, loop, workload) if ours.round in theirs]
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1) + "\n"
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        raw = json.loads(text)
-        return cls(
-            raw["machine"],
-            raw["settings"],
-            [Sample(**sample) for sample in raw["samples"]],
-            [Reading(**reading) for reading in raw["readings"]],
-            [Failure(**failure) for failure in raw["failures"]],
+def to_json(runs: Sequence[Results]) -> str:
+    """Return the text of a results file: a list of runs."""
+    return json.dumps([asdict(run) for run in runs], indent=1) + "\n"
+
+
+def from_json(text: str) -> list[Results]:
+    """Return the runs of a results file."""
+    return [
+        Results(
+            run["machine"],
+            run["settings"],
+            [Sample(**sample) for sample in run["samples"]],
+            [Reading(**reading) for reading in run["readings"]],
+            [Failure(**failure) for failure in run["failures"]],
         )
+        for run in json.loads(text)
+    ]
 
 
 def median_or_none(values: Sequence[float]) -> float | None:

@@ -14,16 +14,29 @@ from pathlib import Path
 from benchmarks.candidates import Candidate, Cores
 from benchmarks.catalogue import Group, Program
 from benchmarks.choice import WHAT_THERE_IS, add_choices, check_choices, chosen_programs, chosen_workloads
-from benchmarks.machine import describe
-from benchmarks.peers import ROOT, InterpreterError, our_interpreter
+from benchmarks.machine import Quietness, describe
+from benchmarks.peers import ROOT, Interpreter, InterpreterError, our_interpreter
 from benchmarks.progress import Progress
-from benchmarks.results import Results, quartiles
+from benchmarks.report import heading, number_range, table
+from benchmarks.results import Results, median_or_none, to_json
 from benchmarks.rounds import Timing, run_rounds
 
 __all__ = ["main"]
 
-_TIMING = Timing(rounds=15, warmup=0.1, window=0.4)
+_TIMING = Timing(rounds=15, warmup=0.1, window=0.4, samples=4000)  # the samples burden both revisions alike
 _BEFORE, _AGAIN, _NOW = "before", "again", "now"
+_HEADER = [
+    "program",
+    "loop",
+    "workload",
+    "user µs before",
+    "now",
+    "before / now",
+    "rounds",
+    "before / before",
+    "rounds",
+]
+_HEADER += ["all CPU: before / now", "rounds"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,77 +48,89 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=WHAT_THERE_IS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("revision", help="a git revision")
+    parser.add_argument("revision", help="a git revision, or a folder with the `src` of one (where git is missing)")
     parser.add_argument("--bar", type=float, default=0.0, help="exit status 1 if a ratio is below this")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the raw figures to this file")
     add_choices(parser, _TIMING)
     options = parser.parse_args(arguments)
     check_choices(parser, options)
-    timing = replace(_TIMING, rounds=options.rounds or _TIMING.rounds, window=options.window or _TIMING.window)
     chosen = [
         (group, program, loop)
         for group, program, loop in chosen_programs(options, first_loop=True)
         if program.name.startswith("ours-") and group.workloads
     ]
     try:
-        now = our_interpreter(options.python)
-        results, progress = Results(describe(now), {"revision": options.revision}), Progress()
         with _source(options.revision) as source:
-            before = our_interpreter(options.python, source)
-            candidates = [
-                Candidate(group, _named(program, name), loop, interpreter)
-                for group, program, loop in chosen
-                for name, interpreter in ((_BEFORE, before), (_AGAIN, before), (_NOW, now))
-            ]
-            cores = Cores.choose()
-            with cores.pin_load():
-                run_rounds(
-                    candidates, chosen_workloads(options), timing, cores, results, seed=options.seed, progress=progress
-                )
+            pairs = [(our_interpreter(python, source), our_interpreter(python)) for python in options.pythons]
+            runs = [_measure(options, chosen, before, now) for before, now in pairs]
     except InterpreterError as error:
         print(error, file=sys.stderr)
         return 2
-    progress.end("done")
     if options.json is not None:
-        options.json.write_text(results.to_json())
+        options.json.write_text(to_json(runs))
+    good = [_report(run, chosen, options.bar) for run in runs]
+    return 0 if all(good) else 1
+
+
+def _measure(
+    options: argparse.Namespace, chosen: Sequence[tuple[Group, Program, str]], before: Interpreter, now: Interpreter
+) -> Results:
+    """Return the results of one Python, with the revision as *before* and the working tree as *now*."""
+    timing = replace(_TIMING, rounds=options.rounds or _TIMING.rounds, window=options.window or _TIMING.window)
+    results, progress, quietness = Results(describe(now), {"revision": options.revision}), Progress(), Quietness()
+    candidates = [
+        Candidate(group, _named(program, name), loop, interpreter)
+        for group, program, loop in chosen
+        for name, interpreter in ((_BEFORE, before), (_AGAIN, before), (_NOW, now))
+    ]
+    cores = Cores.choose()
+    with cores.pin_load():
+        run_rounds(candidates, chosen_workloads(options), timing, cores, results, seed=options.seed, progress=progress)
+    results.machine.update(quietness.report())
+    progress.end("done")
+    return results
+
+
+def _report(results: Results, chosen: Sequence[tuple[Group, Program, str]], bar: float) -> bool:
+    """Print the table of one run. Return whether all was measured and no ratio is below *bar*."""
     for failure in results.failures:
         print(f"{failure.program} on {failure.loop}: {failure.reason}", file=sys.stderr)
     rows = [row for group, program, loop in chosen for row in _rows(results, group, program, loop)]
-    print(_HEADER, *(line for line, _ in rows), sep="\n")
-    return 1 if results.failures or not rows or any(ratio < options.bar for _, ratio in rows) else 0
+    print(f"{heading(results)}\n\n{table(_HEADER, [cells for cells, _ in rows])}\n")
+    return bool(rows) and not results.failures and all(ratio >= bar for _, ratio in rows)
 
 
 def _named(program: Program, name: str) -> Program:
     return replace(program, name=f"{program.name}@{name}")
 
 
-_HEADER = """\
-| program | loop | workload | user µs before | now | before / now | rounds | before / before | all CPU: before / now |
-|---|---|---|---|---|---|---|---|---|"""
-
-
-def _rows(results: Results, group: Group, program: Program, loop: str) -> Iterator[tuple[str, float]]:
+def _rows(results: Results, group: Group, program: Program, loop: str) -> Iterator[tuple[list[str], float]]:
     """Yield a row of the table for each workload, with its ratio."""
     before, again, now = (group.key(_named(program, name)) for name in (_BEFORE, _AGAIN, _NOW))
     for workload in (workload.name for workload in group.workloads):
         ratios = results.user_ratios(now, before, loop, workload)
-        same_ratios = results.user_ratios(again, before, loop, workload)
-        if not ratios or not same_ratios:
+        ratio = median_or_none(ratios)
+        if ratio is None:
             continue
-        low, ratio, high = quartiles(ratios)
-        noise = quartiles(same_ratios)[1]
-        user = [quartiles([s.user_us or 0 for s in results.select(key, loop, workload)])[1] for key in (before, now)]
-        all_cpu = results.cpu_ratio(now, before, loop, workload)
-        yield (
-            f"| {group.key(program)} | {loop} | {workload} | {user[0]:.2f} | {user[1]:.2f} | **{ratio:.3f}** "
-            f"| {low:.2f}-{high:.2f} | {noise:.3f} | {all_cpu:.3f} |",
-            ratio,
-        )
+        noise = results.user_ratios(again, before, loop, workload)
+        all_cpu = results.cpu_ratios(now, before, loop, workload)
+        cells = [group.key(program), loop, workload]
+        cells += [_digits(results.user_us(key, loop, workload), 2) for key in (before, now)]
+        for figures in (ratios, noise, all_cpu):
+            cells += [_digits(median_or_none(figures), 3), number_range(figures)]
+        yield cells, ratio
+
+
+def _digits(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 @contextmanager
 def _source(revision: str) -> Iterator[Path]:
-    """Unpack the sources of *revision* into a temporary folder. Yield the path of its packages."""
+    """Yield the path of the packages of *revision*: in the folder of that name, or unpacked into a temporary one."""
+    if Path(revision, "src").is_dir():
+        yield Path(revision, "src").resolve()
+        return
     packed = subprocess.run(["git", "archive", revision, "src"], cwd=ROOT, capture_output=True)
     if packed.returncode:
         raise InterpreterError(packed.stderr.decode().strip())

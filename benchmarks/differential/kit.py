@@ -183,7 +183,7 @@ class Peer:
     async def connect(cls, backend: Any, address: Any, family: int = socket.AF_INET) -> Peer:
         """Connect to a stream server."""
         sock = socket.socket(family, socket.SOCK_STREAM)
-        # Set no time-out: with one, connect() raises the error of a reset that follows right after the connection.
+        # Set no timeout: with one, connect() raises the error of a reset that follows right after the connection.
         await backend.run_in_thread(sock.connect, address)
         return cls(backend, sock)
 

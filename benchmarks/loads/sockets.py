@@ -138,7 +138,7 @@ def exchange(sock: LoadSocket, data: bytes, expected: bytes | None = None, timeo
 
 
 def _wait(sock: LoadSocket, events: int, seconds: float) -> int:
-    """Return the *events* that occurred, including errors, or 0 after the time-out."""
+    """Return the *events* that occurred, including errors, or 0 after the timeout."""
     poll = select.poll()  # select() does not support descriptors above 1023
     poll.register(sock, events)
     for _, ready in poll.poll(max(seconds, 0) * 1000):

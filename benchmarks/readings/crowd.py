@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 
 from benchmarks.candidates import Candidate, Cores
@@ -38,10 +39,14 @@ def crowd(candidate: Candidate, cores: Cores, count: int = CROWD, window: float 
                     if p99 is None:
                         raise ProgramError("no message was answered")
                     p99s[is_crowded].append(p99)
-    empty_p99, crowded_p99 = median(p99s[False]), median(p99s[True])
     return {
         "crowd-kib": kib,
-        "crowd-p99": crowded_p99,
-        "empty-p99": empty_p99,
-        "crowd-slowdown": crowded_p99 / empty_p99,
+        "crowd-p99": median(p99s[True]),
+        "empty-p99": median(p99s[False]),
+        "crowd-slowdown": slowdown(p99s[True], p99s[False]),
     }
+
+
+def slowdown(crowded: Sequence[float], empty: Sequence[float]) -> float:
+    """Return the median of the ratios of the turns."""
+    return median(full / alone for full, alone in zip(crowded, empty, strict=True))

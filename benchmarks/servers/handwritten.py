@@ -1,4 +1,7 @@
-"""The hand-written server: an asyncio.Protocol that splits lines and keeps bytes as bytes."""
+"""The hand-written server: an asyncio.Protocol that splits lines and keeps bytes as bytes.
+
+`--network aiofastnet` replaces the transports of the loop, TLS included, by those of that library.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +48,13 @@ class BatchEchoProtocol(EchoProtocol):
 
 async def serve(options: argparse.Namespace, ready: Ready) -> None:
     loop = asyncio.get_running_loop()
+    if options.network == "aiofastnet":
+        import aiofastnet
+
+        aiofastnet.patch_loop()
     factory = {"message": EchoProtocol, "batch": BatchEchoProtocol}[options.write]
     await serve_stdlib(loop.create_server, loop.create_unix_server, factory, options, ready)
 
 
 if __name__ == "__main__":
-    main(serve, write=["message", "batch"])
+    main(serve, write=["message", "batch"], network=["loop", "aiofastnet"])

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 __all__ = ["AnyStreamProtocolType", "BufferedStreamProtocol", "DatagramProtocol", "StreamProtocol"]
 
-from collections.abc import Generator
-from typing import Any, Generic, TypeAlias, overload
+from collections.abc import Callable, Generator
+from typing import Any, Generic, NoReturn, TypeAlias, overload
 
-from easynetwork.serializers._results import check_remaining_data, not_a_pair
+from easynetwork.serializers._results import packet_and_rest
 from easynetwork.serializers._resuming import note_remaining_data
 from easynetwork.serializers.abc import (
     AbstractIncrementalPacketSerializer,
@@ -146,13 +146,7 @@ class StreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co]):
             result = yield from self._serializer.incremental_deserialize()
         except DeserializeError as exc:
             raise _stream_error(exc) from exc
-        try:
-            packet, remaining = result
-        except (TypeError, ValueError):
-            raise not_a_pair(f"{type(self._serializer).__name__}.incremental_deserialize()", result) from None
-        if type(remaining) is not bytes:
-            check_remaining_data(f"{type(self._serializer).__name__}.incremental_deserialize()", packet, remaining)
-        return _from_dto(self._converter, packet, remaining), remaining
+        return _completed(self, result)
 
 
 class BufferedStreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co, WriteableBufferT]):
@@ -216,15 +210,7 @@ class BufferedStreamProtocol(Generic[SentPacketT_contra, ReceivedPacketT_co, Wri
             result = yield from self._serializer.buffered_incremental_deserialize(buffer)
         except DeserializeError as exc:
             raise _stream_error(exc) from exc
-        try:
-            packet, remaining = result
-        except (TypeError, ValueError):
-            raise not_a_pair(f"{type(self._serializer).__name__}.buffered_incremental_deserialize()", result) from None
-        if type(remaining) is not bytes:
-            check_remaining_data(
-                f"{type(self._serializer).__name__}.buffered_incremental_deserialize()", packet, remaining
-            )
-        return _from_dto(self._converter, packet, remaining), remaining
+        return _completed(self, result)
 
 
 AnyStreamProtocolType: TypeAlias = (
@@ -232,6 +218,37 @@ AnyStreamProtocolType: TypeAlias = (
     | BufferedStreamProtocol[SentPacketT_contra, ReceivedPacketT_co, Any]
 )
 """Protocol object for a byte stream, of either kind."""
+
+
+def build_packets(
+    protocol: AnyStreamProtocolType[Any, Any],
+    deserialize: Callable[[], Generator[Any, Any, Any]],
+    results: list[tuple[Any, bytes]],
+) -> Generator[Any, Any, NoReturn]:
+    """Build packets one after another, as the generator method of *protocol* builds one.
+
+    Append each packet and the bytes after it to *results*, then yield once more.
+
+    Parameters:
+        protocol: a protocol object that does not override the method.
+        deserialize: starts the serializer's generator.
+        results: receives the packets.
+    """
+    has_converter = protocol._converter is not None
+    result: Any
+    while True:
+        try:
+            result = yield from deserialize()
+        except DeserializeError as exc:
+            raise _stream_error(exc) from exc
+        if has_converter or type(result) is not tuple or len(result) != 2 or type(result[1]) is not bytes:
+            packet, remaining = _completed(protocol, result)
+            result = packet, bytes(remaining)
+            del packet, remaining
+        results.append(result)
+        del result  # do not keep the packet alive until the next one
+        yield
+
 
 _AnyConverter: TypeAlias = AbstractPacketConverterComposite[Any, Any, Any, Any]
 
@@ -259,6 +276,14 @@ def _from_dto(converter: _AnyConverter | None, dto_packet: Any, remaining_data: 
     except BaseException as exc:
         note_remaining_data(exc, remaining_data)
         raise
+
+
+def _completed(protocol: AnyStreamProtocolType[Any, Any], result: object) -> tuple[Any, Any]:
+    """Check the *result* of the serializer's generator, and convert its packet."""
+    is_buffered = isinstance(protocol, BufferedStreamProtocol)
+    method = "buffered_incremental_deserialize" if is_buffered else "incremental_deserialize"
+    packet, remaining = packet_and_rest(result, protocol._serializer, method)
+    return _from_dto(protocol._converter, packet, remaining), remaining
 
 
 def _stream_error(exc: DeserializeError) -> Exception:

@@ -35,11 +35,13 @@ def results() -> Results:
         sample("tcp/protocol-batch", 0.4, workload="16x100"),
         sample("tcp/ours-bare", 1.0, workload="16x100"),
         sample("tcp/ours-full-loop", 1.1, workload="16x100"),
+        sample("tcp/ours-full", 1.9, workload="16x100"),
     )
     made.readings += [
         Reading("tcp/ours-bare", "uvloop", "idle-used", 3.0),
         Reading("tcp/ours-bare", "uvloop", "idle-silent", 2.0),
         Reading("tcp/ours-full", "uvloop", "idle-used", 3.5),
+        Reading("tcp/ours-full", "uvloop", "idle-silent", 2.5),
     ]
     made.failures.append(Failure("tcp/streams", "asyncio", "a <reason>"))
     return made

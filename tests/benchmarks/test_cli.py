@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.choice import chosen_programs
 from benchmarks.cli import _parse, main
-from benchmarks.results import Reading, Results
+from benchmarks.results import Reading, Results, from_json, to_json
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_an_interpreter_that_does_not_run_ends_with_one_line(capsys: pytest.Capt
 
 def replay(results: Results, folder: Path, *arguments: str) -> int:
     path = folder / "run.json"
-    path.write_text(results.to_json())
+    path.write_text(to_json([results]))
     return main(["--replay", str(path), *arguments])
 
 
@@ -43,6 +44,21 @@ def test_replay_reports_an_earlier_run(results: Results, tmp_path: Path, capsys:
     results.failures.clear()
     assert replay(results, tmp_path) == 0
     assert "hand-written Protocol" in capsys.readouterr().out
+
+
+def test_several_files_are_reported_as_one_by_python(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.failures.clear()
+    newer = replace(results, machine={**results.machine, "python": "CPython 3.14.0"})
+    files = [tmp_path / "newer.json", tmp_path / "older.json"]
+    for path, run in zip(files, (newer, results), strict=True):
+        path.write_text(to_json([run]))
+    together = tmp_path / "together.json"
+    assert main(["--replay", *map(str, files), "--json", str(together)]) == 0
+    text = capsys.readouterr().out
+    assert text.index("## Python 3.11.0") < text.index("## Python 3.14.0")
+    assert from_json(together.read_text()) == [results, newer]
 
 
 def test_status_is_1_when_a_program_could_not_be_measured(results: Results, tmp_path: Path) -> None:

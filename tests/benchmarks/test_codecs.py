@@ -12,7 +12,7 @@ from benchmarks.codec_worker import (
     packets_per_second,
     workloads,
 )
-from benchmarks.codecs import BARS, _verdict
+from benchmarks.codecs import BARS, _ratios, _verdict
 from easynetwork.protocol import StreamProtocol
 
 
@@ -41,6 +41,13 @@ def test_rate_is_that_of_the_packets() -> None:
 @pytest.mark.parametrize("name", BARS)
 def test_bar_is_missed_by_less_and_met_by_as_much(name: str) -> None:
     against, at_least = BARS[name]
-    assert _verdict(name, {against: at_least})[1] is False
-    assert _verdict(name, {against: at_least * 0.99})[1] is True
+    assert _verdict(name, {against: [at_least, 0.0, at_least]})[1] is False
+    assert _verdict(name, {against: [at_least * 0.99, 1000.0, 0.0]})[1] is True
     assert _verdict(name, {}) == ("", False)
+
+
+def test_ratios_compare_the_rates_of_each_round() -> None:
+    own = [{"rates": {"x": 10.0, "x, plain": 20.0}}, {"rates": {"x": 30.0, "x, plain": 30.0}}]
+    released = [{"rates": {"x": 5.0}}, {"rates": {"x": 3.0}}]
+    assert _ratios("x", own, released) == {"plain": [0.5, 1.0], "released": [2.0, 10.0]}
+    assert _ratios("x", own, []) == {"plain": [0.5, 1.0]}

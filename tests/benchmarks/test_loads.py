@@ -65,6 +65,31 @@ def test_a_round_counts_the_datagrams_of_a_real_server(loop: str, interpreter: I
     check_one_round(candidate("udp/protocol", loop, interpreter), replace(SMALL, depth=1))
 
 
+@pytest.mark.parametrize(
+    ("key", "loop", "module"),
+    [
+        ("tcp/anyio", "uvloop", "anyio"),
+        ("tcp/anyio", "asyncio", "anyio"),
+        ("trio/anyio", "trio", "anyio"),
+        ("tcp/twisted", "uvloop", "twisted"),
+        ("tls/protocol-aiofastnet", "uvloop", "aiofastnet"),
+    ],
+)
+def test_a_round_counts_the_answers_of_another_library(
+    key: str, loop: str, module: str, interpreter: Interpreter
+) -> None:
+    pytest.importorskip(module)  # those of the extra "benchmarks" need not be there
+    check_one_round(candidate(key, loop, interpreter), SMALL)
+
+
+@pytest.mark.parametrize("workload", GROUPS["udp"].workloads, ids=lambda workload: workload.name)
+@pytest.mark.parametrize("program", ["protocol", "anyio"])
+def test_a_round_counts_the_datagrams_of_few_and_many_sockets(
+    program: str, workload: Workload, interpreter: Interpreter
+) -> None:
+    check_one_round(candidate(f"udp/{program}", "uvloop", interpreter), workload)
+
+
 def test_a_round_counts_the_answers_of_a_real_server_on_trio(interpreter: Interpreter) -> None:
     check_one_round(candidate("trio/loop", "trio", interpreter), SMALL)
 

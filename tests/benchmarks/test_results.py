@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.results import Results, Sample, percentile
+from benchmarks.results import Results, Sample, from_json, percentile, to_json
 
 from .conftest import results_of, sample
 
@@ -23,14 +23,24 @@ def test_cpu_is_the_median_over_the_rounds() -> None:
     assert results.cpu_us("tcp/protocol", "uvloop", "1x100") == pytest.approx(9.0)
 
 
-def test_spread_is_the_distance_of_the_quartiles_as_a_share_of_the_median() -> None:
-    figures = [10.0, 9.0, 50.0, 11.0, 1.0]
-    results = results_of(*(sample("tcp/protocol", cpu, round=number) for number, cpu in enumerate(figures)))
-    assert results.spread("tcp/protocol", "uvloop", "1x100") == pytest.approx(0.2)
+def test_user_cpu_is_the_median_of_the_rounds_that_recorded_it() -> None:
+    made = [
+        replace(sample("tcp/protocol", 9.0, round=number), user_seconds=user)
+        for number, user in enumerate([0.001, None, 0.003, 0.004])
+    ]
+    assert results_of(*made).user_us("tcp/protocol", "uvloop", "1x100") == pytest.approx(3.0)
+    assert results_of(sample("tcp/protocol", 9.0)).user_us("tcp/protocol", "uvloop", "1x100") is None
 
 
-def test_one_round_has_no_spread() -> None:
-    assert results_of(sample("tcp/protocol", 9.0)).spread("tcp/protocol", "uvloop", "1x100") == 0
+def test_user_ratios_compare_the_user_cpu_of_each_round() -> None:
+    ours = [replace(sample("tcp/ours-bare", 9.0, round=number), user_seconds=0.002) for number in (1, 2)]
+    theirs = [replace(sample("tcp/protocol", 9.0, round=number), user_seconds=0.002 * number) for number in (1, 2)]
+    results = results_of(*ours, *theirs)
+    assert results.user_ratios("tcp/ours-bare", "tcp/protocol", "uvloop", "1x100") == pytest.approx([1.0, 2.0])
+
+
+def test_python_is_that_of_the_programs() -> None:
+    assert results_of().python == (3, 11)
 
 
 def test_ratio_above_one_means_that_the_server_is_cheaper_than_its_peer() -> None:
@@ -88,7 +98,7 @@ def test_what_was_not_measured_has_no_figures(results: Results) -> None:
 
 
 def test_results_survive_json(results: Results) -> None:
-    assert Results.from_json(results.to_json()) == results
+    assert from_json(to_json([results, results_of()])) == [results, results_of()]
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1), st.integers(1, 100))

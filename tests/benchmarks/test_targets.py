@@ -8,6 +8,8 @@ from benchmarks.targets import TARGETS, Target, Verdict, evaluate
 
 from .conftest import results_of, sample
 
+OLD, NEW = (3, 11), (3, 14)
+
 
 def verdicts(results: Results) -> dict[str, Verdict]:
     return {verdict.target.title: verdict for verdict in evaluate(results)}
@@ -53,6 +55,21 @@ def test_bounds_are_inclusive(value: float | None, passed: bool | None) -> None:
     [verdict] = evaluate(results_of(), (target,))
     assert verdict.passed is passed
     assert verdict.failed is (passed is False)
+
+
+@pytest.mark.parametrize(("python", "bound"), [("3.11.2", 2.0), ("3.13.7", 2.0), ("3.14.0", 3.0), ("3.15.0", 3.0)])
+def test_a_bound_applies_from_its_python_up_to_the_next_one(python: str, bound: float) -> None:
+    run = results_of()
+    run.machine["python"] = f"CPython {python}"
+    target = Target("tcp", "by version", lambda results: [2.5], at_least={OLD: 2.0, NEW: 3.0})
+    [verdict] = evaluate(run, (target,))
+    assert verdict.at_least == bound
+    assert verdict.failed is (bound == 3.0)
+
+
+def test_a_bound_may_be_none_for_a_python() -> None:
+    target = Target("tcp", "only later", lambda results: [0.1], at_least={OLD: None, NEW: 3.0})
+    assert evaluate(results_of(), (target,))[0].passed
 
 
 def test_every_bar_asks_for_programs_and_workloads_that_exist() -> None:

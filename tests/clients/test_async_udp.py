@@ -292,3 +292,25 @@ async def test_forgotten_client_warns(remote: Remote) -> None:
         gc.collect()
         caught.clear()
     assert "unclosed client" in texts
+
+
+# ------------------------------------------------------------------------------------------------------------- drops
+
+
+async def test_a_client_counts_the_datagrams_that_it_has_dropped(remote: Remote) -> None:
+    client = new_client(remote.address)
+    assert client.dropped_datagrams == 0
+    async with client:
+        await acquainted(client, remote)
+        for number in range(5000):
+            remote.send(b"%d" % number + bytes(1000))
+            if number % 50 == 0:
+                await settle()
+        await settle()
+        dropped = client.dropped_datagrams
+        assert 0 < dropped < 5000
+        for _ in range(5000 - dropped):
+            await client.recv_packet()
+        remote.send(b"the next one")
+        assert await client.recv_packet() == "the next one"
+    assert client.dropped_datagrams == dropped

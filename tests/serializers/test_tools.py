@@ -5,6 +5,9 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.framing_cases import cut as cut_by_sizes
 
 from easynetwork.exceptions import LimitOverrunError
 from easynetwork.serializers.tools import GeneratorStreamReader
@@ -137,6 +140,105 @@ def test_bad_arguments_are_refused_when_the_generator_starts() -> None:
     for generator in generators:
         with pytest.raises(ValueError):
             next(generator)
+
+
+def test_an_empty_line_is_read_like_any_other() -> None:
+    reader = GeneratorStreamReader(b"\r\na\r\n\r\nrest")
+    assert run(reader.read_until(b"\r\n", 1)) == b"\r\n"
+    assert run(reader.read_until(b"\r\n", 1, keep_end=False)) == b"a"
+    assert run(reader.read_until(b"\r\n", 1, keep_end=False)) == b""
+    assert reader.read_all() == b"rest"
+
+
+def test_initial_bytes_are_a_copy_of_a_mutable_buffer() -> None:
+    initial = bytearray(b"abc")
+    reader = GeneratorStreamReader(initial)  # type: ignore[arg-type]  # older programs may do so
+    initial += b"def"
+    data = reader.read_all()
+    assert (type(data), data) == (bytes, b"abc")
+
+
+def test_bad_arguments_are_refused_whatever_is_buffered() -> None:
+    for data in (b"", b"abc"):
+        reader = GeneratorStreamReader(data)
+        for generator in (
+            reader.read(-1),
+            reader.read_exactly(-1),
+            reader.read_until(b"a", 0),
+            reader.read_until(b"", 9),
+        ):
+            with pytest.raises(ValueError):
+                next(generator)
+        assert reader.read_all() == data
+
+
+@settings(derandomize=True, deadline=None, max_examples=300, database=None)
+@given(
+    data=st.lists(st.sampled_from([b"a", b"bc", b"\r", b"\n", b"\r\n"]), max_size=40).map(b"".join),
+    cuts=st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    reads=st.lists(st.one_of(st.integers(0, 9), st.sampled_from([b"\n", b"\r\n"])), max_size=20),
+    keep_end=st.booleans(),
+)
+def test_what_is_read_does_not_depend_on_the_split(
+    data: bytes, cuts: list[int], reads: list[int | bytes], keep_end: bool
+) -> None:
+    limit = 5
+
+    def read() -> Generator[None, bytes, None]:
+        for what in reads:
+            if isinstance(what, int):
+                results.append((yield from reader.read_exactly(what)))
+            else:
+                try:
+                    results.append((yield from reader.read_until(what, limit, keep_end=keep_end)))
+                except LimitOverrunError:
+                    results.append(None)
+                    return
+
+    expected: list[bytes | None] = []
+    position = 0
+    for what in reads:
+        if isinstance(what, int):
+            if position + what > len(data):
+                break
+            expected.append(data[position : position + what])
+            position += what
+        else:
+            index = data.find(what, position)
+            if index < 0 and len(data) - position + 1 - len(what) <= limit:
+                break
+            if index < 0 or index - position > limit:
+                expected.append(None)
+                break
+            expected.append(data[position : index + (len(what) if keep_end else 0)])
+            position = index + len(what)
+
+    for chunks in (cut_by_sizes(data, cuts), cut_by_sizes(data, [1]), [data] if data else []):
+        results: list[bytes | None] = []
+        reader = GeneratorStreamReader()
+        generator = read()
+        try:
+            next(generator)
+            for chunk in chunks:
+                generator.send(chunk)
+        except StopIteration:
+            pass
+        assert results == expected
+
+
+def test_reading_copies_only_what_is_read() -> None:
+    line, count = b"x" * 20 + b"\r\n", 1000
+    reader = GeneratorStreamReader(line * count + b"z" * 1_000_000)
+    tracemalloc.start()
+    try:
+        for _ in range(count):
+            assert run(reader.read(1)) == b"x"
+            assert run(reader.read_exactly(9)) == b"x" * 9
+            assert run(reader.read_until(b"\r\n", 100)) == b"x" * 10 + b"\r\n"
+        assert tracemalloc.get_traced_memory()[1] < 20_000
+    finally:
+        tracemalloc.stop()
+    assert reader.read_all() == b"z" * 1_000_000
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 from tests.support.background import sleep, spawn, until
 from tests.support.certificates import Certificates
+from tests.support.framing_cases import LengthPrefix
 from tests.support.peers import Peer
-from tests.support.stream_servers import Client, Handler, Requests, Serving, serving
+from tests.support.stream_servers import Client, Handler, Requests, Serving, run, serving
 from tests.support.tls_servers import connect
+
+from easynetwork.protocol import StreamProtocol
+from easynetwork.servers import AsyncTCPNetworkServer
+from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 
 EVERY_BACKEND = True
 
@@ -155,3 +161,28 @@ async def test_handler_that_sends_without_end_to_a_client_that_has_left_keeps_no
         await leaving.send(b"endless\n")
         leaving.close()
         assert await staying.ask(b"are you there?") == b"here"
+
+
+class AnsweringBugs(AsyncStreamRequestHandler[bytes, bytes]):
+    """Says that it cannot read the packet. After that, the library cannot find the next one."""
+
+    async def handle(self, client: AsyncStreamClient[bytes], /) -> AsyncGenerator[None, bytes]:
+        try:
+            yield
+        except RuntimeError:
+            await client.send_packet(b"x" * 200)
+
+
+async def test_client_that_goes_on_sending_what_cannot_be_read_gets_the_answer(options: dict[str, Any]) -> None:
+    server: AsyncTCPNetworkServer[bytes, bytes]
+    server = AsyncTCPNetworkServer("127.0.0.1", 0, StreamProtocol(LengthPrefix()), AnsweringBugs(), **options)
+    async with run(server) as it:
+        peer = await connected(it, options)
+        await peer.send(b"\x01?")
+        for _ in range(20):
+            await peer.send(b"y" * 1000)
+            await sleep(0.001)
+        received = b""
+        while len(received) < 201:
+            received += await peer._receive()
+        assert received == bytes([200]) + b"x" * 200

@@ -22,7 +22,7 @@ from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 
 Client: TypeAlias = AsyncStreamClient[str]
-Server: TypeAlias = BaseAsyncStreamServer[str, str, Any]
+Server: TypeAlias = BaseAsyncStreamServer[Any, Any, Any]
 
 
 class Handler(AsyncStreamRequestHandler[str, str]):

@@ -96,3 +96,13 @@ class BaseAsyncDatagramClient(
             except OSError as exc:
                 self._raise_client_error(exc)
             return packet
+
+    @property
+    def dropped_datagrams(self) -> int:
+        """The number of datagrams that arrived but were dropped because they were not received in time.
+
+        Received datagrams wait for `recv_packet`: at most 1 MiB, where each datagram counts as its size plus 128 bytes.
+        Further datagrams are dropped. On Linux, the number includes those that the system dropped. It stays after the
+        client is closed.
+        """
+        return 0 if self._endpoint is None else self._endpoint.dropped_datagrams

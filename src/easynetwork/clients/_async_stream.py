@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from easynetwork.clients._arguments import stream_bufsize
 from easynetwork.clients._async_client import BaseAsyncNetworkClient
 from easynetwork.clients._errors import raise_stream_client_error
+from easynetwork.lowlevel._core.errors import stream_error
 from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA
 from easynetwork.lowlevel.api_async._packet_streams import PacketReceiver
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
@@ -123,7 +124,12 @@ class BaseAsyncStreamClient(
             return packet
         lock.taken = True
         try:
-            return await receiver.receive_more()
+            while packet is NEED_DATA:
+                if receiver.has_ended:
+                    receiver.check_ended()
+                receiver.has_ended = not await receiver.receive_more()
+                packet = receiver.next_packet()
+            return packet
         except OSError as exc:
             self._raise_client_error(exc)
         finally:
@@ -139,4 +145,4 @@ class BaseAsyncStreamClient(
             return packet
 
     def _raise_client_error(self, exc: OSError) -> NoReturn:
-        raise_stream_client_error(exc, self._closing)
+        raise_stream_client_error(stream_error(exc), self._closing)

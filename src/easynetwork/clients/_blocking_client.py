@@ -8,7 +8,6 @@ import math
 import socket as _socket
 import threading
 import warnings
-from collections.abc import Callable
 from typing import Any, Generic, NoReturn, TypeVar, final
 
 from easynetwork._checks import seconds
@@ -26,7 +25,6 @@ from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
 _T_Endpoint = TypeVar("_T_Endpoint", bound="StreamEndpoint[Any, Any] | DatagramEndpoint[Any, Any]")
-_T_Result = TypeVar("_T_Result")
 
 
 class BlockingClient(
@@ -81,10 +79,15 @@ class BlockingClient(
             OSError: the datagram is too long (``EMSGSIZE``), or the network reported an error, for example
                 ``ECONNREFUSED`` if there was no socket to receive an earlier datagram.
         """
-        self._exchange(self._send_lock.lock, timeout, self._send, packet)
-
-    def _send(self, packet: _T_SentPacket, *, timeout: float | None) -> None:
-        self._endpoint.send_packet(packet, timeout=timeout)
+        lock = self._send_lock.lock
+        if self._closed or not lock.acquire(False):
+            timeout = self._acquire(lock, timeout)
+        try:
+            self._endpoint.send_packet(packet, timeout=timeout)
+        except OSError as exc:
+            self._raise_client_error(exc)
+        finally:
+            lock.release()
 
     def recv_packet(self, *, timeout: float | None = None) -> _T_ReceivedPacket:
         """Receive the next packet. Each packet goes to one of the waiting threads.
@@ -105,25 +108,33 @@ class BlockingClient(
             RuntimeError: the protocol object crashed.
             OSError: the network reported an error.
         """
-        packet: _T_ReceivedPacket = self._exchange(self._receive_lock.lock, timeout, self._endpoint.recv_packet)
-        return packet
-
-    def _exchange(
-        self, lock: threading.RLock, timeout: float | None, operation: Callable[..., _T_Result], *args: Any
-    ) -> _T_Result:
-        """Return ``operation(*args, timeout=...)``, called with *lock* held and with the rest of *timeout*."""
-        if not lock.acquire(False):
-            timeout = _acquire(lock, timeout)
+        lock = self._receive_lock.lock
+        if self._closed or not lock.acquire(False):
+            timeout = self._acquire(lock, timeout)
         try:
-            if self._closed:
-                seconds(timeout)  # an invalid timeout takes precedence
-                self._check_open()
-            try:
-                return operation(*args, timeout=timeout)
-            except OSError as exc:
-                self._raise_client_error(exc)
+            packet: _T_ReceivedPacket = self._endpoint.recv_packet(timeout=timeout)
+            return packet
+        except OSError as exc:
+            self._raise_client_error(exc)
         finally:
             lock.release()
+
+    def _acquire(self, lock: threading.RLock, timeout: float | None) -> float:
+        """Wait for *lock*. Return the rest of *timeout*, in seconds.
+
+        Raises:
+            TimeoutError: the lock was not released in time.
+            ValueError: *timeout* is negative or NaN.
+            ClientClosedError: the client is closed.
+        """
+        limit = seconds(timeout)
+        deadline = Deadline(limit)
+        if not lock.acquire(timeout=min(limit, threading.TIMEOUT_MAX)):
+            raise too_late("The other threads that use the client did not finish", limit)
+        if self._closed:
+            lock.release()
+            self._check_open()
+        return math.inf if limit == math.inf else deadline.remaining()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -174,17 +185,3 @@ class BlockingClient(
         with self._send_lock.lock:
             self._check_open()
             return self._endpoint.extra(attribute)
-
-
-def _acquire(lock: threading.RLock, timeout: float | None) -> float:
-    """Acquire *lock*. Return the rest of *timeout*, in seconds.
-
-    Raises:
-        TimeoutError: the lock was not released in time.
-        ValueError: *timeout* is negative or NaN.
-    """
-    limit = seconds(timeout)
-    deadline = Deadline(limit)
-    if not lock.acquire(timeout=min(limit, threading.TIMEOUT_MAX)):
-        raise too_late("The other threads that use the client did not finish", limit)
-    return math.inf if limit == math.inf else deadline.remaining()

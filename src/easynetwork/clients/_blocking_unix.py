@@ -44,9 +44,15 @@ class BlockingUnixClient(
         """
         if ancillary_data is None:
             super().send_packet(packet, timeout=timeout)
-        else:
-            send = self._endpoint.send_packet_with_ancillary
-            self._exchange(self._send_lock.lock, timeout, send, packet, ancillary_data.as_raw())
+            return
+        lock = self._send_lock.lock
+        timeout = self._acquire(lock, timeout)
+        try:
+            self._endpoint.send_packet_with_ancillary(packet, ancillary_data.as_raw(), timeout=timeout)
+        except OSError as exc:
+            self._raise_client_error(exc)
+        finally:
+            lock.release()
 
     def recv_packet(
         self,
@@ -83,7 +89,14 @@ class BlockingUnixClient(
         room = ancillary_room(ancillary_data, ancillary_bufsize)
         if ancillary_data is None:
             return super().recv_packet(timeout=timeout)
-        receive = self._endpoint.recv_packet_with_ancillary
-        packet: _T_ReceivedPacket
-        packet = self._exchange(self._receive_lock.lock, timeout, receive, room, ancillary_data.update_from_raw)
-        return packet
+        lock = self._receive_lock.lock
+        timeout = self._acquire(lock, timeout)
+        try:
+            packet: _T_ReceivedPacket = self._endpoint.recv_packet_with_ancillary(
+                room, ancillary_data.update_from_raw, timeout=timeout
+            )
+            return packet
+        except OSError as exc:
+            self._raise_client_error(exc)
+        finally:
+            lock.release()

@@ -90,8 +90,16 @@ class UDPNetworkClient(
             check_above_zero("retry_interval", retry_interval)
         sock = open_socket()
         transport = SocketDatagramTransport(sock, retry_interval)
-        super().__init__(sock, transport, DatagramEndpoint(transport, protocol))
+        super().__init__(sock, transport, _UDPEndpoint(transport, protocol))
 
-    def _send(self, packet: _T_SentPacket, *, timeout: float | None) -> None:
-        super()._send(packet, timeout=timeout)
-        raise_saved_error(self._sock)
+
+class _UDPEndpoint(DatagramEndpoint[_T_SentPacket, _T_ReceivedPacket]):
+    """An endpoint that reports at once if the system refused to send."""
+
+    __slots__ = ()
+
+    _transport: SocketDatagramTransport
+
+    def send_packet(self, packet: _T_SentPacket, *, timeout: float | None = None) -> None:
+        super().send_packet(packet, timeout=timeout)
+        raise_saved_error(self._transport._sock)

@@ -38,6 +38,7 @@ STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     "_hook_send_nowait": ("send_to",),
     "_hook_run_conversations": ("serve", "serve_with_ancillary"),
     # blocking transports
+    "_hook_sender": (*_SENDING, "send", "send_noblock"),
     "_hook_close_abruptly": ("close",),
     # backends
     "_hook_is_cancellation": ("get_cancelled_exc_class",),

@@ -15,7 +15,7 @@ from typing import Generic
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra, WriteableBufferT
 from easynetwork.exceptions import DeserializeError
 
-from ._results import check_remaining_data, not_a_pair
+from ._results import packet_and_rest
 from ._resuming import pop_remaining_data
 
 
@@ -90,12 +90,7 @@ class AbstractIncrementalPacketSerializer(AbstractPacketSerializer[SentDTOPacket
             consumer.send(data)
         except StopIteration as exc:
             packet: ReceivedDTOPacketT_co
-            try:
-                packet, extra = exc.value
-            except (TypeError, ValueError):
-                raise not_a_pair(f"{type(self).__name__}.incremental_deserialize()", exc.value) from None
-            if type(extra) is not bytes:
-                check_remaining_data(f"{type(self).__name__}.incremental_deserialize()", packet, extra)
+            packet, extra = packet_and_rest(exc.value, self, "incremental_deserialize")
         except BaseException as exc:
             pop_remaining_data(exc)  # refers to *data*, not to the stream that *data* may come from
             raise

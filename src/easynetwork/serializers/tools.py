@@ -21,17 +21,21 @@ class GeneratorStreamReader:
             body = yield from reader.read_exactly(int.from_bytes(header))
             return self.make_packet(body), reader.read_all()
 
-    Data that arrives in many small chunks takes linear time and is stored once. Only one method may wait at a time.
+    Data that arrives in many small chunks takes linear time and is stored once. Reading does not copy the bytes that
+    remain; only `read_all` does. Only one method may wait at a time.
     """
 
-    __slots__ = ("__weakref__", "_buffer")
+    __slots__ = ("__weakref__", "_buffer", "_start")
 
     def __init__(self, initial_bytes: bytes = b"") -> None:
-        self._buffer: bytes = bytes(initial_bytes)
+        self._buffer: bytes = bytes(initial_bytes) if initial_bytes else b""
+        self._start: int = 0  # position in the buffer of the first byte that was not read; 0 if the buffer is empty
 
     def read_all(self) -> bytes:
         """Return all buffered bytes without waiting."""
-        data, self._buffer = self._buffer, b""
+        data = self._buffer[self._start :]
+        self._buffer = b""
+        self._start = 0
         return data
 
     def read(self, size: int) -> Generator[None, bytes, bytes]:
@@ -42,13 +46,14 @@ class GeneratorStreamReader:
         """
         if size < 0:
             raise ValueError(f"size must not be negative, got {size!r}")
-        if size == 0:
-            return b""
-        while not self._buffer:
+        while size and self._start >= len(self._buffer):
+            self._buffer = b""
+            self._start = 0
             self._buffer = yield
-        data = self._buffer
-        self._buffer = data[size:]
-        return data[:size]
+        start = self._start
+        data = self._buffer[start : start + size]
+        self._start = start + len(data)
+        return data
 
     def read_exactly(self, n: int) -> Generator[None, bytes, bytes]:
         """Wait for *n* bytes and return them.
@@ -56,17 +61,23 @@ class GeneratorStreamReader:
         Raises:
             ValueError: *n* is negative.
         """
+        if not self._buffer and n > 0:
+            self._buffer = yield
+        start = self._start
+        end = start + n
+        data = self._buffer[start:end]
+        if len(data) == n:
+            self._start = end
+            return data
+        return (yield from self._read_exactly(n))
+
+    def _read_exactly(self, n: int) -> Generator[None, bytes, bytes]:
         if n < 0:
             raise ValueError(f"n must not be negative, got {n!r}")
-        if n and not self._buffer:
-            self._buffer = yield
-        data = self.read_all()
-        missing = n - len(data)
-        if missing <= 0:
-            self._buffer = data[n:]
-            return data[:n]
         earlier = BytesIO()  # returns its contents without a copy, so that a frame is never stored twice
+        data = self.read_all()
         earlier.write(data)
+        missing = n - len(data)
         try:
             while missing > 0:
                 data = yield
@@ -87,21 +98,20 @@ class GeneratorStreamReader:
             LimitOverrunError: more than *limit* bytes precede the separator. No bytes are consumed.
             ValueError: *separator* is empty, or *limit* is not strictly positive.
         """
+        if not self._buffer and separator and limit > 0:
+            self._buffer = yield
+        start = self._start
+        index = self._buffer.find(separator, start)
+        if start < index <= start + limit:  # never true for invalid arguments
+            self._start = end = index + len(separator)
+            return self._buffer[start : end if keep_end else index]
+        return (yield from self._read_until(separator, limit, keep_end))
+
+    def _read_until(self, separator: bytes, limit: int, keep_end: bool) -> Generator[None, bytes, bytes]:
         if not separator:
             raise ValueError("separator must not be empty")
         if limit <= 0:
             raise ValueError(f"limit must be strictly positive, got {limit!r}")
-        if not self._buffer:
-            self._buffer = yield
-        data = self._buffer
-        index = data.find(separator)
-        if 0 <= index <= limit:
-            end = index + len(separator)
-            self._buffer = data[end:]
-            return data[: end if keep_end else index]
-        return (yield from self._read_until(separator, limit, keep_end))
-
-    def _read_until(self, separator: bytes, limit: int, keep_end: bool) -> Generator[None, bytes, bytes]:
         # `earlier` holds bytes that cannot be part of a separator. `chunk` holds the rest; its end may be part of one.
         overlap = len(separator) - 1
         earlier = BytesIO()

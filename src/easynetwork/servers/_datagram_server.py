@@ -6,8 +6,9 @@ __all__ = ["BaseAsyncDatagramServer", "DatagramSender"]
 
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._core.datagram_codec import check_datagram_protocol
@@ -48,6 +49,9 @@ class BaseAsyncDatagramServer(
 
     __slots__ = ("_ancillary_bufsize", "_dropped", "_protocol")
 
+    _client_type: ClassVar[type[DatagramSender[Any]]]
+    """The client objects that request handlers get."""
+
     def __init__(
         self,
         protocol: DatagramProtocol[_T_Response, _T_Request],
@@ -70,13 +74,6 @@ class BaseAsyncDatagramServer(
         """Open the sockets. On an error, close all of them."""
         raise NotImplementedError
 
-    @abstractmethod
-    def _new_client(
-        self, lowlevel_server: AsyncDatagramServer[_T_Request, _T_Response, Any], address: Any
-    ) -> DatagramSender[_T_Response]:
-        """Return the client object that request handlers get for the sender at *address*."""
-        raise NotImplementedError
-
     async def _open_servers(self) -> Sequence[AsyncDatagramServer[_T_Request, _T_Response, Any]]:
         return [AsyncDatagramServer(listener, self._protocol) for listener in await self._open_listeners()]
 
@@ -97,19 +94,19 @@ class BaseAsyncDatagramServer(
     async def _serve(
         self, server: AsyncDatagramServer[_T_Request, _T_Response, Any], client_tasks: TaskGroup
     ) -> NoReturn:
-        def new_client(address: Any) -> DatagramSender[_T_Response]:
-            return self._new_client(server, address)
+        new_client = partial(self._client_type, self, server)
 
         def log_error(address: Any, exc: BaseException, origin: Origin | None) -> None:
             log_handler_error(self.logger, exc, new_client(address).address, origin)
 
         await server._serve(
-            self._handle, Clients(new_client), log_error, client_tasks, ancillary_bufsize=self._ancillary_bufsize
+            self._handler(), Clients(new_client), log_error, client_tasks, ancillary_bufsize=self._ancillary_bufsize
         )
 
-    def _handle(self, client: DatagramSender[_T_Response]) -> HandlerGenerator[_T_Request]:
+    def _handler(self) -> Callable[[DatagramSender[_T_Response]], HandlerGenerator[_T_Request]]:
+        """Return the function that returns the generator for the requests of a client."""
         assert isinstance(self._request_handler, AsyncDatagramRequestHandler)
-        return self._request_handler.handle(client)
+        return self._request_handler.handle
 
 
 class DatagramSender(AsyncDatagramClient[_T_Response]):
@@ -151,8 +148,12 @@ class DatagramSender(AsyncDatagramClient[_T_Response]):
         return not self._server._is_in_service or self._lowlevel_server.is_closing()
 
     async def send_packet(self, packet: _T_Response, /) -> None:
-        self._check_can_send()
-        await self._lowlevel_server.send_packet_to(packet, self._address)
+        if not self._server._is_in_service:
+            self._check_can_send()
+        datagram = self._lowlevel_server._send_packet_nowait(packet, self._address)
+        if datagram is not None:  # also if the listener is closed
+            self._check_can_send()
+            await self._lowlevel_server._transport.send_to(datagram, self._address)
 
     async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
         self._check_can_send()

@@ -16,7 +16,7 @@ from easynetwork._checks import check_strictly_positive
 from easynetwork.exceptions import ClientClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel._core.errors import is_stream_end
 from easynetwork.lowlevel._core.faults import partition
-from easynetwork.lowlevel._core.handler_generators import NextGenerator, refuse_none, single_generator
+from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, NextGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import check_stream_protocol
 from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, NEVER_YIELDED, Ending
 from easynetwork.lowlevel._records import log
@@ -25,7 +25,6 @@ from easynetwork.lowlevel.api_async.servers.stream import (
     AsyncStreamServer,
     ConnectionHandler,
     ServedClient,
-    end_abruptly,
 )
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
@@ -121,35 +120,34 @@ class _Connections(ConnectionHandler):
         self.client_type = server._client_type
         self._server = server
         self._request_handler = request_handler
+        self._has_hooks = _is_hook(request_handler.on_connection) or _is_hook(request_handler.on_disconnection)
 
-    async def handle_connection(self, client: ConnectedClient[Any], /) -> None:
-        """Log, serve and close one connection."""
-        server = self._server
+    def handle_connection(self, client: ConnectedClient[Any], /) -> Awaitable[Ending | None] | None:
         try:
             client.keep_names()
         except TypedAttributeLookupError:  # the peer has already disconnected
-            return
-        handler: Any = self._request_handler
-        logger, level = server.logger, server._client_log_level
-        is_logged = logger.isEnabledFor(level)
-        if is_logged:
-            log(logger, level, "Accepted new connection from %s", client.address)
-        try:
-            await run_request_handler(
-                handler, client, client, client._driver.run, lambda: handler.handle(client) or refuse_none(), logger
+            return None
+        server, handler = self._server, self._request_handler
+        client._is_logged = server.logger.isEnabledFor(server._client_log_level)
+        if client._is_logged:
+            log(server.logger, server._client_log_level, "Accepted new connection from %s", client.address)
+        client._request_handler = handler
+        if self._has_hooks:
+            return run_request_handler(
+                handler, client, client, client._driver.run, client._next_generator, server.logger
             )
-        except BaseException as exc:
-            await end_abruptly(
-                client._transport,
-                exc,
-                lambda fault: log_stream_handler_error(logger, fault, client.address, client.error_origin),
-            )
-        finally:
-            client.connection_is_over()
-            if cut := client._dispatcher.describe_cut():
-                log(logger, logging.INFO, "%s: %s", client.address, cut)
-            if is_logged:
-                log(logger, level, "%s disconnected", client.address)
+        return client._driver.run(client._next_generator)
+
+    def connection_is_over(self, client: ConnectedClient[Any], /) -> None:
+        client._dispatcher.is_stopped = True
+        server = self._server
+        if cut := client._dispatcher.describe_cut():
+            log(server.logger, logging.INFO, "%s: %s", client.address, cut)
+        if client._is_logged:
+            log(server.logger, server._client_log_level, "%s disconnected", client.address)
+
+    def report(self, client: ConnectedClient[Any], fault: BaseException, /) -> None:
+        log_stream_handler_error(self._server.logger, fault, client.address, client.error_origin)
 
 
 class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response]):
@@ -159,7 +157,16 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
     the second task.
     """
 
-    __slots__ = ()
+    __slots__ = ("_is_logged", "_request_handler")
+
+    _is_logged: bool
+    """Whether the connection was logged, so that its end will be logged too."""
+    _request_handler: AsyncStreamRequestHandler[Any, _T_Response]
+
+    def _next_generator(self) -> HandlerGenerator[Any]:
+        # Look up handle() for each generator: a program may replace it while the connection is open.
+        generator: HandlerGenerator[Any] | None = self._request_handler.handle(self)
+        return generator or refuse_none()
 
     @abstractmethod
     def keep_names(self) -> None:
@@ -175,10 +182,6 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
     def address(self) -> object:
         """The address of the peer, as log records show it."""
         raise NotImplementedError
-
-    def connection_is_over(self) -> None:
-        """Mark the client as closed, because the handler has ended."""
-        self._dispatcher.is_stopped = True
 
     def is_closing(self) -> bool:
         return self._dispatcher.is_stopped or self._transport.is_closing()
@@ -207,6 +210,11 @@ _DEFAULT_HOOKS: Final = (AsyncStreamRequestHandler.on_connection, AsyncStreamReq
 """The inherited methods, which do nothing. Skipping them makes short connections cheaper."""
 
 
+def _is_hook(method: Any) -> bool:
+    """Return whether *method* has to be called."""
+    return getattr(method, "__func__", None) not in _DEFAULT_HOOKS
+
+
 async def run_request_handler(
     request_handler: AsyncStreamRequestHandler[Any, Any],
     client: AsyncStreamClient[Any],
@@ -226,7 +234,7 @@ async def run_request_handler(
         logger: receives the warning about a connection that ended during ``on_disconnection()``.
     """
     on_connection = request_handler.on_connection
-    if getattr(on_connection, "__func__", None) not in _DEFAULT_HOOKS:
+    if _is_hook(on_connection):
         greeting = on_connection(client)
         if isinstance(greeting, CoroutineType):  # the cheapest check comes first
             await greeting
@@ -243,7 +251,7 @@ async def run_request_handler(
     except BaseException as exc:
         error = exc
     on_disconnection = request_handler.on_disconnection
-    if getattr(on_disconnection, "__func__", None) not in _DEFAULT_HOOKS:
+    if _is_hook(on_disconnection):
         try:
             goodbye = on_disconnection(client)
             if not isinstance(goodbye, CoroutineType):

@@ -7,14 +7,10 @@ __all__ = ["check_mode", "find_socket_file", "listening_address", "remove_socket
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._sockets.unix_address import UnixSocketAddress, to_unix_address
 from easynetwork.lowlevel._sockets.unix_files import SocketFile
-
-if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 
 def listening_address(path: str | os.PathLike[str] | bytes | UnixSocketAddress) -> UnixSocketAddress:
@@ -45,18 +41,18 @@ def check_mode(mode: object) -> None:
         raise ValueError(f"'mode' must be from 0 to 0o7777, got {mode:#o}")
 
 
-async def find_socket_file(backend: AsyncBackend, address: UnixSocketAddress) -> SocketFile | None:
+def find_socket_file(address: UnixSocketAddress) -> SocketFile | None:
     """Return the file of a socket that was just bound to *address*; None if the address has no path."""
     path = address.as_pathname()
-    return None if path is None else await backend.run_in_thread(SocketFile.at, str(path))
+    return None if path is None else SocketFile.at(str(path))
 
 
-async def remove_socket_file(backend: AsyncBackend, file: SocketFile, logger: logging.Logger) -> None:
+def remove_socket_file(file: SocketFile, logger: logging.Logger) -> None:
     """Delete *file*, unless it is gone or has been replaced. Call this before the socket is closed.
 
-    Cancellation does not interrupt it. An error is logged, not raised.
+    An error is logged, not raised.
     """
     try:
-        await backend.ignore_cancellation(backend.run_in_thread(file.remove))
+        file.remove()
     except OSError as exc:
         log(logger, logging.ERROR, "The socket file %s could not be removed", file.path, exc_info=exc)

@@ -37,7 +37,7 @@ class UnixServer(BaseAsyncNetworkServer[_T_LowLevelServer, UnixSocketAddress]):
     async def _open_servers(self) -> Sequence[_T_LowLevelServer]:
         [server] = servers = await super()._open_servers()  # type: ignore[safe-super] # that class has one
         try:
-            self._socket_file = await find_socket_file(self._backend, self._address(server))
+            self._socket_file = find_socket_file(self._address(server))
         except BaseException:
             await aclose_forcefully(server)
             raise
@@ -47,7 +47,7 @@ class UnixServer(BaseAsyncNetworkServer[_T_LowLevelServer, UnixSocketAddress]):
         file, self._socket_file = self._socket_file, None
         try:
             if file is not None:
-                await remove_socket_file(self._backend, file, self.logger)
+                remove_socket_file(file, self.logger)
         finally:
             await super()._close_servers(servers)
 

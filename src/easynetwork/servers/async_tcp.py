@@ -44,7 +44,7 @@ class _TCPClient(ConnectedClient[_T_Response]):
 
     __slots__ = ("_names",)
 
-    _names: Callable[[], tuple[Any, Any]]
+    _names: Callable[[AsyncStreamTransport], tuple[Any, Any]]
 
     def keep_names(self) -> None:
         self._names = keep_names(self._transport)
@@ -53,13 +53,13 @@ class _TCPClient(ConnectedClient[_T_Response]):
 
     @property
     def address(self) -> SocketAddress:
-        return inet_address(self._names()[1])
+        return inet_address(self._names(self._transport)[1])
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         return {
             **super().extra_attributes,
-            INETClientAttribute.local_address: lambda: inet_address(self._names()[0]),
+            INETClientAttribute.local_address: lambda: inet_address(self._names(self._transport)[0]),
             INETClientAttribute.remote_address: lambda: self.address,
         }
 

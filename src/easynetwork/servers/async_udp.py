@@ -26,6 +26,23 @@ _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
 
 
+class _UDPClient(DatagramSender[_T_Response]):
+    __slots__ = ()
+
+    @property
+    def address(self) -> SocketAddress:
+        return inet_address(self._address)
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        attributes = self._lowlevel_server.extra_attributes
+        return {
+            **attributes,
+            INETClientAttribute.local_address: lambda: inet_address(attributes[INETSocketAttribute.sockname]()),
+            INETClientAttribute.remote_address: lambda: self.address,
+        }
+
+
 class AsyncUDPNetworkServer(
     BaseAsyncDatagramServer[_T_Request, _T_Response, SocketAddress], Generic[_T_Request, _T_Response]
 ):
@@ -48,6 +65,8 @@ class AsyncUDPNetworkServer(
 
     __slots__ = ("_create_listeners",)
 
+    _client_type = _UDPClient
+
     def __init__(
         self,
         host: str | Sequence[str] | None,
@@ -66,27 +85,5 @@ class AsyncUDPNetworkServer(
     async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:
         return await self._create_listeners()
 
-    def _new_client(
-        self, lowlevel_server: AsyncDatagramServer[_T_Request, _T_Response, Any], address: Any
-    ) -> _UDPClient[_T_Response]:
-        return _UDPClient(self, lowlevel_server, address)
-
     def _address(self, server: AsyncDatagramServer[Any, Any, Any]) -> SocketAddress:
         return inet_address(server.extra(INETSocketAttribute.sockname))
-
-
-class _UDPClient(DatagramSender[_T_Response]):
-    __slots__ = ()
-
-    @property
-    def address(self) -> SocketAddress:
-        return inet_address(self._address)
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        attributes = self._lowlevel_server.extra_attributes
-        return {
-            **attributes,
-            INETClientAttribute.local_address: lambda: inet_address(attributes[INETSocketAttribute.sockname]()),
-            INETClientAttribute.remote_address: lambda: self.address,
-        }

@@ -35,6 +35,34 @@ _T_Response = TypeVar("_T_Response")
 UnnamedAddressesBehavior: TypeAlias = Literal["ignore", "warn", "handle"]
 
 
+class _UnixDatagramClient(DatagramSender[_T_Response]):
+    __slots__ = ()
+
+    @property
+    def address(self) -> UnixSocketAddress:
+        return UnixSocketAddress.from_raw(self._address or "")  # recvfrom() returns None for an unnamed socket
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        attributes = self._lowlevel_server.extra_attributes
+        return {
+            **attributes,
+            UNIXClientAttribute.local_name: lambda: UnixSocketAddress.from_raw(
+                attributes[UNIXSocketAttribute.sockname]()
+            ),
+            UNIXClientAttribute.peer_name: lambda: self.address,
+        }
+
+    async def send_packet(self, packet: _T_Response, /) -> None:
+        self._check_can_send()
+        await super().send_packet(packet)
+
+    def _check_can_send(self) -> None:
+        super()._check_can_send()
+        if not self._address:
+            raise error_from_errno(errno.EINVAL, "the sender has no address to send an answer to")
+
+
 class AsyncUnixDatagramServer(
     UnixServer[AsyncDatagramServer[Any, Any, Any]],
     BaseAsyncDatagramServer[_T_Request, _T_Response, UnixSocketAddress],
@@ -65,6 +93,8 @@ class AsyncUnixDatagramServer(
     """
 
     __slots__ = ("_create_listener", "_unnamed_addresses_behavior")
+
+    _client_type = _UnixDatagramClient
 
     def __init__(
         self,
@@ -108,44 +138,22 @@ class AsyncUnixDatagramServer(
     async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:
         return [await self._create_listener()]
 
-    def _new_client(
-        self, lowlevel_server: AsyncDatagramServer[_T_Request, _T_Response, Any], address: Any
-    ) -> _UnixDatagramClient[_T_Response]:
-        return _UnixDatagramClient(self, lowlevel_server, address)
+    def _handler(self) -> Callable[[DatagramSender[_T_Response]], HandlerGenerator[_T_Request]]:
+        handle = super()._handler()
+        if self._unnamed_addresses_behavior == "handle":
+            return handle
 
-    def _handle(self, client: DatagramSender[_T_Response]) -> HandlerGenerator[_T_Request]:
-        if client._address or self._unnamed_addresses_behavior == "handle":
-            return super()._handle(client)
-        if self._unnamed_addresses_behavior == "warn":
-            log(self.logger, logging.WARNING, "A datagram was dropped: its sender has no address")
-        return _discard()
+        def handle_named(client: DatagramSender[_T_Response]) -> HandlerGenerator[_T_Request]:
+            if client._address:
+                return handle(client)
+            if self._unnamed_addresses_behavior == "warn":
+                log(self.logger, logging.WARNING, "A datagram was dropped: its sender has no address")
+            return _discard()
+
+        return handle_named
 
 
 async def _discard() -> AsyncGenerator[None, Any]:
     """A handler that returns without taking the request."""
     return
     yield
-
-
-class _UnixDatagramClient(DatagramSender[_T_Response]):
-    __slots__ = ()
-
-    @property
-    def address(self) -> UnixSocketAddress:
-        return UnixSocketAddress.from_raw(self._address or "")  # recvfrom() returns None for an unnamed socket
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        attributes = self._lowlevel_server.extra_attributes
-        return {
-            **attributes,
-            UNIXClientAttribute.local_name: lambda: UnixSocketAddress.from_raw(
-                attributes[UNIXSocketAttribute.sockname]()
-            ),
-            UNIXClientAttribute.peer_name: lambda: self.address,
-        }
-
-    def _check_can_send(self) -> None:
-        super()._check_can_send()
-        if not self._address:
-            raise error_from_errno(errno.EINVAL, "the sender has no address to send an answer to")

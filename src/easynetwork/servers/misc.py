@@ -127,6 +127,9 @@ class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
     def handle_connection(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> Coroutine[Any, Any, None]:
         return self._handle(lowlevel_client, lowlevel_client._driver.run)
 
+    def connection_is_over(self, lowlevel_client: ConnectedStreamClient[_T_Response], /) -> None:
+        pass
+
     async def _handle(self, lowlevel_client: ConnectedStreamClient[_T_Response], run: RequestRunner) -> None:
         async with self._new_client(lowlevel_client) as client:
             if client is not None:

@@ -20,7 +20,7 @@ from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
 from easynetwork.lowlevel._core.datagram_dispatch import Backlog, Clients, Conversation, DatagramDispatcher
 from easynetwork.lowlevel._core.faults import Origin
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
-from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, STEPS_PER_TURN, TURN
+from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, NO_MORE, STEPS_PER_TURN, TURN, Wait
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.serializers.abc import AbstractPacketSerializer
@@ -86,8 +86,8 @@ class Server:
             on_unused=on_unused,
         )
 
-    def converse(self, address: Any = "address", *, always_waits: bool = False) -> tuple[Conversation, ByHand]:
-        conversation = (Waiting if always_waits else Conversation)(self.dispatcher, address)
+    def converse(self, address: Any = "address") -> tuple[Conversation, ByHand]:
+        conversation = Conversation(self.dispatcher, address)
         return conversation, ByHand(conversation.run())
 
     async def _handle(self, client: Client) -> HandlerGenerator[Any]:
@@ -105,14 +105,12 @@ class Server:
                 self.log.append(packet)
 
 
-class Waiting(Conversation):
-    always_waits = True
-
-
-def give(conversation: Conversation, run: ByHand, datagram: bytes, ancillary_data: Any = None) -> Any:
-    """Resume *run* with a datagram that was just received."""
-    conversation.ancillary_data = ancillary_data
-    return run.answer(datagram)
+def answer_with_kept(conversation: Conversation, run: ByHand) -> list[Any]:
+    """Answer with what is queued, as drivers do. Return all that was required."""
+    required = [run.required]
+    while run.required is TURN or conversation.has_kept():
+        required.append(run.answer(None if run.required is TURN else conversation.take()))
+    return required
 
 
 # ----------------------------------------------------------------------------------------------------------- datagrams
@@ -142,38 +140,59 @@ def test_each_generator_gets_a_datagram() -> None:
     assert server.log == [b"a", b"b", b"c"]
 
 
-@pytest.mark.parametrize("always_waits", [False, True])
-def test_datagrams_that_were_kept_come_in_order(always_waits: bool) -> None:
+def test_datagrams_that_were_kept_come_in_order() -> None:
     server = Server()
-    conversation, run = server.converse(always_waits=always_waits)
+    conversation, run = server.converse()
     assert not conversation.has_kept()
-    assert conversation.keep(b"b", None)
-    assert conversation.keep(b"c", None)
+    assert conversation.keep(b"b")
+    assert conversation.keep(b"c")
     assert conversation.has_kept()
     assert run.answer(b"a") is DATAGRAM
-    while always_waits and conversation.has_kept():
-        assert run.answer(conversation.take()) is DATAGRAM
+    assert answer_with_kept(conversation, run) == [DATAGRAM] * 3
     assert server.log == [b"a", b"b", b"c"]
     assert not conversation.has_kept()
     assert conversation.take() is None
 
 
+def timeout_of(required: Any) -> float | None:
+    """Return the timeout of a wait for a datagram."""
+    if required is DATAGRAM:
+        return None
+    assert isinstance(required, Wait)
+    assert required.ancillary is None
+    return required.timeout
+
+
 def test_the_wait_has_the_timeout_of_the_yield() -> None:
-    server = Server(3, None, RecvParams(timeout=4))
-    conversation, run = server.converse()
-    timeouts = []
-    for _ in range(4):
-        assert run.answer(b"a") is DATAGRAM
-        timeouts.append(conversation.timeout)
-    assert timeouts == [None, 4, 3, None]
+    _, run = Server(3, None, RecvParams(timeout=4)).converse()
+    assert [timeout_of(run.answer(b"a")) for _ in range(4)] == [None, 4, 3, None]
+
+
+def test_the_same_object_is_yielded_for_the_same_wait() -> None:
+    _, run = Server(3).converse()
+    assert run.answer(b"a") is run.answer(b"b")
 
 
 def test_no_timeout_is_left_when_a_generator_has_ended() -> None:
-    conversation, run = Server(3, packets=2).converse()
+    async def handle(client: Client) -> HandlerGenerator[Any]:
+        if (yield None) == b"wait":
+            yield 3
+        else:
+            yield None
+
+    _, run = Server(handle=handle).converse()
+    assert timeout_of(run.answer(b"wait")) == 3
+    assert run.answer(b"") is IDLE
     assert run.answer(b"a") is DATAGRAM
-    assert conversation.timeout == 3
-    assert run.answer(b"b") is IDLE
-    assert conversation.timeout is None
+
+
+def test_a_wait_that_is_over_raises_at_the_yield() -> None:
+    server = Server(3)
+    _, run = server.converse()
+    run.answer(b"a")
+    assert timeout_of(run.answer(None)) == 3
+    assert timeout_of(run.answer(b"b")) == 3
+    assert server.log == [b"a", TimeoutError, b"b"]
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), Cancelled(), GeneratorExit("of user code")], ids=repr)
@@ -200,8 +219,9 @@ def test_a_cancellation_loses_no_datagram() -> None:
     server = Server()
     conversation, run = server.converse()
     run.answer(b"a")
-    conversation.keep(b"b", None)
+    conversation.keep(b"b")
     assert run.throw(Cancelled()) is DATAGRAM
+    assert run.answer(conversation.take()) is DATAGRAM
     assert server.log == [b"a", Cancelled, b"b"]
 
 
@@ -258,6 +278,23 @@ def test_generators_do_not_register_at_the_event_loop() -> None:
     finally:
         sys.set_asyncgen_hooks(*hooks)
     assert registered == []
+
+
+def test_a_generator_that_waits_is_closed_with_its_conversation_and_not_by_the_event_loop() -> None:
+    finalized: list[Any] = []
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(print, finalized.append)
+    try:
+        server = Server()
+        conversation, run = server.converse()
+        run.answer(b"a")
+        run.close()
+        del conversation, run
+        gc.collect()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    assert server.log == [b"a", "closed"]
+    assert finalized == []
 
 
 # -------------------------------------------------------------------------------------------------------------- errors
@@ -367,22 +404,8 @@ def test_a_generator_is_closed_when_no_more_will_come() -> None:
     server = Server()
     _, run = server.converse()
     run.answer(b"a")
-    assert run.answer(None) is IDLE
+    assert run.answer(NO_MORE) is IDLE
     assert server.log == [b"a", "closed"]
-
-
-@pytest.mark.parametrize("always_waits", [False, True])
-def test_a_server_that_has_ended_closes_each_generator_that_would_wait(always_waits: bool) -> None:
-    server = Server()
-    conversation, run = server.converse(always_waits=always_waits)
-    conversation.keep(b"b", None)
-    server.dispatcher.ended = True
-    run.answer(b"a")
-    if always_waits:
-        assert run.required is DATAGRAM
-        run.answer(conversation.take())
-    assert run.required is IDLE
-    assert server.log == [b"a", b"b", "closed"]
 
 
 def test_a_generator_that_ignores_its_closing_is_reported() -> None:
@@ -396,7 +419,7 @@ def test_a_generator_that_ignores_its_closing_is_reported() -> None:
     server = Server(handle=handle)
     _, run = server.converse()
     run.answer(b"a")
-    assert run.answer(None) is IDLE
+    assert run.answer(NO_MORE) is IDLE
     [(_, error, _)] = server.errors
     assert isinstance(error, RuntimeError)
 
@@ -440,7 +463,7 @@ def test_everything_else_has_its_turn_after_many_datagrams_that_were_kept(packet
     server = Server(packets=packets)
     conversation, run = server.converse()
     for number in range(3 * STEPS_PER_TURN):
-        conversation.keep(b"%d" % number, None)
+        conversation.keep(b"%d" % number)
     counts = []
     while conversation.has_kept() or run.required is TURN:
         if run.required is TURN:
@@ -468,18 +491,21 @@ def test_a_datagram_that_somebody_else_brings_begins_a_new_turn() -> None:
     conversation, run = server.converse()
     run.answer(b"a")
     for _ in range(2 * STEPS_PER_TURN):
-        conversation.keep(b"a", None)
+        conversation.keep(b"a")
         assert run.answer(conversation.take()) is DATAGRAM
 
 
 def test_an_error_thrown_in_a_turn_raises_at_the_yield() -> None:
     server = Server()
     conversation, run = server.converse()
-    for _ in range(STEPS_PER_TURN + 1):
-        conversation.keep(b"b", None)
-    assert run.answer(b"a") is TURN
+    for _ in range(STEPS_PER_TURN):
+        conversation.keep(b"b")
+    assert run.answer(b"a") is DATAGRAM
+    for _ in range(STEPS_PER_TURN):
+        run.answer(conversation.take())
+    assert run.required is TURN
     assert run.throw(Cancelled()) is DATAGRAM
-    assert server.log == [b"a"] + [b"b"] * STEPS_PER_TURN + [Cancelled, b"b"]
+    assert server.log == [b"a"] + [b"b"] * STEPS_PER_TURN + [Cancelled]
 
 
 # ------------------------------------------------------------------------------------------------------------- backlog
@@ -489,9 +515,9 @@ def test_a_backlog_counts_what_waits() -> None:
     server = Server()
     backlog = server.dispatcher.backlog
     conversation, _ = server.converse()
-    conversation.keep(b"abc", None)
+    conversation.keep(b"abc")
     assert backlog.size == 3 + Backlog.EXTRA
-    conversation.keep(b"", None)
+    conversation.keep(b"")
     assert backlog.size == 3 + 2 * Backlog.EXTRA
     conversation.take()
     assert backlog.size == Backlog.EXTRA
@@ -500,46 +526,42 @@ def test_a_backlog_counts_what_waits() -> None:
 
 
 def test_the_backlog_of_one_sender_is_limited() -> None:
-    unused: list[Any] = []
-    server = Server(on_unused=lambda *args: unused.append(args))
+    server, unused = claiming_server()
     full, _ = server.converse()
     other, _ = server.converse("other")
     room = Backlog.OF_ONE_SENDER - Backlog.EXTRA
-    assert not full.keep(bytes(room + 1), "too large")
-    assert full.keep(bytes(room), "kept")
-    assert not full.keep(b"", "too late")
+    assert not full.keep((bytes(room + 1), "too large"))
+    assert full.keep((bytes(room), "kept"))
+    assert not full.keep((b"", "too late"))
     assert unused == [("too large", "address"), ("too late", "address")]
     assert server.dispatcher.backlog.dropped == 2
-    assert other.keep(bytes(room), None)
+    assert other.keep((bytes(room), None))
     full.take()
-    assert full.keep(bytes(room), None)
+    assert full.keep((bytes(room), None))
 
 
 def test_the_backlog_of_all_senders_is_limited() -> None:
     server = Server()
     room = Backlog.OF_ONE_SENDER - Backlog.EXTRA
     conversations = [server.converse(number)[0] for number in range(9)]
-    assert [conversation.keep(bytes(room), None) for conversation in conversations] == [True] * 8 + [False]
-    assert not conversations[8].keep(b"", None)
+    assert [conversation.keep(bytes(room)) for conversation in conversations] == [True] * 8 + [False]
+    assert not conversations[8].keep(b"")
     assert server.dispatcher.backlog.dropped == 2
     conversations[0].take()
-    assert conversations[8].keep(bytes(room), None)
+    assert conversations[8].keep(bytes(room))
 
 
 def test_clearing_a_conversation_drops_what_was_kept() -> None:
-    unused: list[Any] = []
-    server = Server(on_unused=lambda *args: unused.append(args))
+    server, unused = claiming_server()
     conversation, _ = server.converse()
-    conversation.ancillary_data = "of a datagram that nobody asked for"
-    conversation.keep(b"a", "first")
-    conversation.keep(b"b", None)
-    conversation.keep(b"c", "last")
+    conversation.keep((b"a", "first"))
+    conversation.keep((b"b", None))
+    conversation.keep((b"c", "last"))
     conversation.clear()
     assert not conversation.has_kept()
-    assert [data for data, _ in unused] == ["of a datagram that nobody asked for", "first", "last"]
-    assert conversation.ancillary_data is None
+    assert [data for data, _ in unused] == ["first", "last"]
     assert (server.dispatcher.backlog.size, server.dispatcher.backlog.dropped) == (0, 3)
-    assert conversation.keep(bytes(Backlog.OF_ONE_SENDER - Backlog.EXTRA), None)
+    assert conversation.keep((bytes(Backlog.OF_ONE_SENDER - Backlog.EXTRA), None))
 
 
 # ------------------------------------------------------------------------------------------------------ ancillary data
@@ -561,19 +583,20 @@ def claiming_server(*others: Any, timeout: float | None = None, **options: Any) 
 def test_claimed_ancillary_data_comes_before_the_packet() -> None:
     server, unused = claiming_server()
     conversation, run = server.converse()
-    conversation.keep(b"b", "kept")
-    give(conversation, run, b"a", "messages")
-    give(conversation, run, b"c")  # without ancillary data
+    conversation.keep((b"b", "kept"))
+    run.answer((b"a", "messages"))
+    run.answer(conversation.take())
+    run.answer((b"c", None))  # without ancillary data
     assert server.log == ["messages", b"a", "kept", b"b", b"c"]
     assert unused == []
 
 
 def test_unclaimed_ancillary_data_is_given_away() -> None:
     server, unused = claiming_server(None)
-    conversation, run = server.converse()
-    give(conversation, run, b"a", "first")
-    give(conversation, run, b"b", "second")
-    give(conversation, run, b"c", "third")
+    _, run = server.converse()
+    run.answer((b"a", "first"))
+    run.answer((b"b", "second"))
+    run.answer((b"c", "third"))
     assert server.log == ["first", b"a", b"b", "third", b"c"]
     assert unused == [("second", "address")]
 
@@ -581,48 +604,36 @@ def test_unclaimed_ancillary_data_is_given_away() -> None:
 def test_truncated_ancillary_data_raises_where_it_is_claimed_and_costs_no_datagram() -> None:
     server, unused = claiming_server()
     conversation, run = server.converse()
-    conversation.keep(b"b", "kept")
-    give(conversation, run, b"a", TruncatedMessages(OSError()))
+    conversation.keep((b"b", "kept"))
+    assert run.answer((b"a", TruncatedMessages(OSError()))) is DATAGRAM
+    assert server.log == [OSError, b"a"]
+    run.answer(conversation.take())
     assert server.log == [OSError, b"a", "kept", b"b"]
     assert unused == []
-    assert server.dispatcher.backlog.size == 0
 
 
 def test_truncated_ancillary_data_that_is_not_claimed_is_ignored() -> None:
     server, unused = claiming_server(packets=1)
     server._yields = (None,)
-    conversation, run = server.converse()
-    give(conversation, run, b"a", TruncatedMessages(OSError()))
+    _, run = server.converse()
+    run.answer((b"a", TruncatedMessages(OSError())))
     assert (server.log, unused) == ([b"a"], [])
 
 
-def test_a_datagram_that_was_put_back_counts_as_waiting() -> None:
-    server, _ = claiming_server()
-    conversation, run = server.converse(always_waits=True)
-    give(conversation, run, b"abc", TruncatedMessages(OSError()))
-    assert conversation.has_kept()
-    assert server.dispatcher.backlog.size == 3 + Backlog.EXTRA
-    assert not conversation.keep(bytes(Backlog.OF_ONE_SENDER - Backlog.EXTRA), None)
-    run.answer(conversation.take())
-    assert server.log == [OSError, b"abc"]
-    assert server.dispatcher.backlog.size == 0
-
-
-def test_a_datagram_that_was_put_back_is_for_no_other_generator() -> None:
+def test_a_refused_datagram_is_for_no_other_generator() -> None:
     server, _ = claiming_server(packets=1)
     conversation, run = server.converse()
-    conversation.keep(b"b", "kept")
-    assert give(conversation, run, b"a", TruncatedMessages(OSError())) is IDLE
-    assert server.dispatcher.backlog.size == 1 + Backlog.EXTRA
+    conversation.keep((b"b", "kept"))
+    assert run.answer((b"a", TruncatedMessages(OSError()))) is IDLE
     assert run.answer(conversation.take()) is IDLE
     assert server.log == [OSError, "kept", b"b"]
 
 
-def test_a_datagram_behind_one_that_was_put_back_and_taken_is_for_the_next_generator() -> None:
+def test_a_datagram_behind_a_refused_one_is_for_the_next_generator() -> None:
     server, _ = claiming_server(packets=2)
     conversation, run = server.converse()
-    conversation.keep(b"b", None)
-    assert give(conversation, run, b"a", TruncatedMessages(OSError())) is IDLE
+    conversation.keep((b"b", None))
+    assert run.answer((b"a", TruncatedMessages(OSError()))) is IDLE
     assert server.log == [OSError, b"a"]
     assert conversation.has_kept()
     run.answer(conversation.take())
@@ -634,9 +645,9 @@ def test_a_callback_for_ancillary_data_that_fails_raises_at_the_yield() -> None:
         raise ZeroDivisionError
 
     server = Server(RecvParams(recv_with_ancillary=RecvAncillaryDataParams(fail)), None, ancillary_bufsize=10)
-    conversation, run = server.converse()
-    assert give(conversation, run, b"a", "messages") is DATAGRAM
-    assert give(conversation, run, b"b") is DATAGRAM
+    _, run = server.converse()
+    assert run.answer((b"a", "messages")) is DATAGRAM
+    assert run.answer((b"b", None)) is DATAGRAM
     assert server.log == [RuntimeError, b"b"]
 
 
@@ -645,8 +656,8 @@ def test_a_callback_for_unused_ancillary_data_that_fails_raises_at_the_yield() -
         raise ZeroDivisionError
 
     server = Server(ancillary_bufsize=10, on_unused=fail)
-    conversation, run = server.converse()
-    give(conversation, run, b"a", "messages")
+    _, run = server.converse()
+    run.answer((b"a", "messages"))
     assert server.log == [RuntimeError]
     assert server.errors == []
 
@@ -669,28 +680,26 @@ def test_a_dispatcher_without_options_has_no_ancillary_data() -> None:
 
 def test_a_wait_that_is_not_allowed_still_gets_the_ancillary_data_that_is_there() -> None:
     server, unused = claiming_server(None, timeout=-1)
-    conversation, run = server.converse()
-    give(conversation, run, b"a", "messages")
+    _, run = server.converse()
+    run.answer((b"a", "messages"))
     assert server.log == ["messages", ValueError]
     assert unused == []
 
 
 def test_a_wait_that_is_not_allowed_does_not_get_truncated_ancillary_data() -> None:
     server, unused = claiming_server(None, timeout=-1)
-    conversation, run = server.converse()
-    give(conversation, run, b"a", TruncatedMessages(OSError()))
+    _, run = server.converse()
+    run.answer((b"a", TruncatedMessages(OSError())))
     assert (server.log, unused) == ([ValueError], [])
-    assert conversation.ancillary_data is None
 
 
 @pytest.mark.parametrize("yielded", ["nonsense", -1, RecvParams(timeout=-1)])
 def test_a_yield_that_is_not_allowed_gives_away_the_ancillary_data_of_its_datagram(yielded: Any) -> None:
     server, unused = claiming_server()
     server._yields = (yielded, None)
-    conversation, run = server.converse()
-    give(conversation, run, b"a", "messages")
+    _, run = server.converse()
+    run.answer((b"a", "messages"))
     assert unused == [("messages", "address")]
-    assert conversation.ancillary_data is None
 
 
 def test_a_generator_that_ends_before_its_yield_gives_away_the_ancillary_data() -> None:
@@ -699,8 +708,8 @@ def test_a_generator_that_ends_before_its_yield_gives_away_the_ancillary_data() 
             yield None
 
     server, unused = claiming_server(handle=handle)
-    conversation, run = server.converse()
-    give(conversation, run, b"a", "messages")
+    _, run = server.converse()
+    run.answer((b"a", "messages"))
     assert unused == [("messages", "address")]
 
 
@@ -710,7 +719,7 @@ def test_an_error_where_nobody_can_be_told_is_reported() -> None:
 
     server = Server(ancillary_bufsize=10, on_unused=fail)
     conversation, _ = server.converse()
-    conversation.keep(b"a", "messages")
+    conversation.keep((b"a", "messages"))
     conversation.clear()
     [(address, error, origin)] = server.errors
     assert (address, type(error), type(error.__cause__), origin) == ("address", RuntimeError, ZeroDivisionError, None)
@@ -848,17 +857,16 @@ def test_an_error_leaves_no_reference_cycle(without_gc: None, handle: Any, act: 
 
 
 @pytest.mark.parametrize("packets", [None, 1, 2])
-@pytest.mark.parametrize("always_waits", [False, True])
 @settings(derandomize=True, deadline=None, max_examples=100)
 @given(
     events=st.lists(st.sampled_from([b"a", b"b", b"!", b"?", TimeoutError, Cancelled]), max_size=200),
     data=st.data(),
 )
 def test_a_handler_gets_all_that_happens_in_its_order(
-    always_waits: bool, packets: int | None, events: list[Any], data: st.DataObject
+    packets: int | None, events: list[Any], data: st.DataObject
 ) -> None:
     server = Server(packets=packets)
-    conversation, run = server.converse(always_waits=always_waits)
+    conversation, run = server.converse()
     expected: list[Any] = []
     for event in events:
         if run.required is IDLE and not isinstance(event, bytes):
@@ -866,7 +874,7 @@ def test_a_handler_gets_all_that_happens_in_its_order(
         if not isinstance(event, bytes):
             run.throw(event())
         elif run.required is not IDLE and data.draw(st.booleans()):
-            conversation.keep(event, None)
+            conversation.keep(event)
             run.answer(conversation.take())
         else:
             run.answer(event)

@@ -117,8 +117,8 @@ def test_a_stream_whose_framing_is_lost_ends() -> None:
     run.answer(b"\x01a\x01?\x01b")
     assert run.ending is DISCONNECTED
     assert handler.log == [b"a", RuntimeError, "closed"]
-    assert dispatcher.has_ended
-    assert not dispatcher.is_interrupting()
+    assert dispatcher.has_lost_framing
+    assert dispatcher.is_interrupting()
     assert dispatcher.describe_cut() == ""
 
 

@@ -131,4 +131,5 @@ def test_a_handler_gets_all_that_happens_in_its_order(
         run.answer(b"") if end is None else run.throw(end())
         assert handler.log == [*expected, "closed"]
     assert run.ending is DISCONNECTED
-    assert dispatcher.has_ended
+    assert dispatcher.has_ended != dispatcher.has_lost_framing
+    assert dispatcher.is_interrupting() == dispatcher.has_lost_framing

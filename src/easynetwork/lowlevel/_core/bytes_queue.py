@@ -48,6 +48,16 @@ class BytesQueue:
         self.nbytes -= len(piece)
         return piece
 
+    def give_back(self, data: bytes) -> None:
+        """Put *data* before all other bytes. Nothing is copied if these are the last bytes that were taken."""
+        start = self._position - len(data)
+        if start >= 0 and self._chunk.startswith(data, start):
+            self._position = start
+        else:
+            self._chunk = data + self._chunk[self._position :]
+            self._position = 0
+        self.nbytes += len(data)
+
     def take_all(self) -> bytes:
         """Return all bytes; ``b""`` if the queue is empty."""
         if self._chunk:

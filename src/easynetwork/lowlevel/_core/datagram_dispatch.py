@@ -20,8 +20,15 @@ from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvPa
 from .ancillary import TruncatedMessages, hand_over
 from .datagram_codec import DatagramCodec
 from .faults import Origin, closes_coroutine, split_fault
-from .handler_generators import HandlerGenerator, end_generator, generator_starter, parse_yielded
-from .requirements import DATAGRAM, IDLE, STEPS_PER_TURN, TURN
+from .handler_generators import (
+    HandlerGenerator,
+    abandon_generator,
+    end_generator,
+    not_a_generator,
+    parse_yielded,
+    unregistered_generators,
+)
+from .requirements import DATAGRAM, IDLE, NO_MORE, STEPS_PER_TURN, TURN, Wait
 
 _T_Client = TypeVar("_T_Client")
 
@@ -80,7 +87,6 @@ class DatagramDispatcher(Generic[_T_Client]):
         "backlog",
         "clients",
         "codec",
-        "ended",
         "handler",
     )
 
@@ -103,9 +109,9 @@ class DatagramDispatcher(Generic[_T_Client]):
         self._on_error = on_error
         self._is_cancellation = is_cancellation
         self.ancillary_bufsize: Final = ancillary_bufsize
+        """The buffer size for ancillary data, in bytes. Unless it is None, drivers pass pairs: a datagram and its
+        ancillary data, or None."""
         self._on_unused = on_unused
-        self.ended: bool = False
-        """Whether no more datagrams will arrive. The driver sets it. A generator that waits for one is closed."""
 
     def settle(self, address: Hashable, exc: BaseException, origin: Origin | None = None) -> None:
         """Report the faults in *exc*, which user code raised, and raise the rest."""
@@ -140,10 +146,15 @@ class DatagramDispatcher(Generic[_T_Client]):
 
 
 class Conversation:
-    """The datagrams of one sender and the generator that handles them. Reusable for another sender afterwards."""
+    """The datagrams of one sender and the generator that handles them. Reusable for another sender afterwards.
+
+    The queue belongs to the driver. It is here because each conversation has one.
+    """
 
     __slots__ = (
         "_agen",
+        "_ancillary_data",
+        "_asend",
         "_claim",
         "_client",
         "_dispatcher",
@@ -151,35 +162,30 @@ class Conversation:
         "_queue",
         "_queue_size",
         "_refused",
-        "_start_generator",
+        "_required",
         "_steps",
+        "_unregistered",
         "_yielded",
         "address",
-        "ancillary_data",
-        "timeout",
     )
-
-    always_waits: bool = False
-    """Whether to yield `DATAGRAM` even if a datagram is queued, so that the driver can raise a cancellation first."""
 
     def __init__(self, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
         self._dispatcher = dispatcher
-        self._start_generator = generator_starter()
+        self._unregistered = unregistered_generators()
         self._origin: Origin | None = None  # marks the errors that are thrown into generators
         self._client: Any = None
         self._agen: Any = None
+        self._asend: Any = None  # that of the generator
         self._yielded: object = None  # the last valid object that the generator yielded
+        self._required: object = DATAGRAM  # what that object requires
         self._claim: RecvAncillaryDataParams | None = None
-        self._queue: deque[tuple[bytes, Any]] | None = None
+        self._ancillary_data: Any = None  # of the datagram that the generator gets next
+        self._refused: bytes | None = None  # a datagram for the next yield of the current generator
+        self._queue: deque[Any] | None = None
         self._queue_size = 0
-        self._refused: tuple[bytes, Any] | None = None  # an entry of the queue, for the current generator only
         self._steps = 0  # number of steps since the last TURN
 
         self.address: Any = address
-        self.ancillary_data: Any = None
-        """Ancillary data of the next datagram, or None. Set before the coroutine is resumed with that datagram."""
-        self.timeout: float | None = None
-        """Maximum time to wait for a `DATAGRAM`, in seconds. None means no limit."""
 
     @types.coroutine
     def run(self) -> Generator[Any, Any, NoReturn]:
@@ -188,73 +194,87 @@ class Conversation:
         :mod:`.requirements` describes the yielded objects. Faults of user code are reported (see :mod:`.faults`).
         Everything else propagates.
         """
-        codec, has_ancillary_data = self._dispatcher.codec, self._dispatcher.ancillary_bufsize is not None
-        build, start = codec.build, self._start
-        datagram: bytes | None
+        # When a generator ends, Python 3.11 walks the line table of this function up to the line where
+        # StopAsyncIteration is raised. That is slow, so there is little code before that line.
+        build, has_ancillary_data = self._dispatcher.codec.build, self._dispatcher.ancillary_bufsize is not None
         resume: Callable[[Any], Any] | None = None
+        asend = packet = yielded = received = None
         is_used = False
         while True:
+            if resume is not None:
+                try:
+                    yielded = yield from resume(packet)
+                    if resume is not asend:
+                        resume = asend = self._asend
+                except StopAsyncIteration:
+                    resume = None
+                except BaseException as exc:
+                    if closes_coroutine(exc):
+                        raise
+                    packet = None  # may be this error: its traceback refers to this frame
+                    self._dispatcher.settle(self.address, exc, self._origin)
+                    resume = None
+                packet = None  # do not keep the packet alive while the generator waits
             if resume is None:
-                asend = packet = yielded = None
+                asend = yielded = None
                 if is_used:
                     self._finish()
                 is_used = True
                 if self._steps >= STEPS_PER_TURN:
                     self._steps = 0
                     yield TURN
-                datagram = yield IDLE
-                resume = start
-            try:
-                # When a generator ends, Python 3.11 walks the line table of this function up to the line where
-                # StopAsyncIteration is raised. This can take longer than the rest of a short generator.
-                yielded = yield from resume(packet)
-                if resume is not asend:
-                    resume = asend = self._agen.asend
-            except StopAsyncIteration:
-                resume = None
+                received = yield IDLE
+                if has_ancillary_data:
+                    received, self._ancillary_data = received
+                resume = self._start
                 continue
-            except BaseException as exc:
-                if closes_coroutine(exc):
-                    raise
-                packet = None  # may be this error: its traceback refers to this frame
-                self._dispatcher.settle(self.address, exc, self._origin)
-                resume = None
-                continue
-            packet = None  # do not keep the packet alive while the generator waits
             try:
-                if datagram is None and self._steps >= STEPS_PER_TURN:
+                if received is None and self._steps >= STEPS_PER_TURN:
                     self._steps = 0
                     yield TURN
                 if yielded is not self._yielded:
                     self._wait_as(yielded)
-                if datagram is None:
-                    if self._queue and not self.always_waits:
-                        datagram = self.take()
-                    if datagram is None and (self._queue or not self._dispatcher.ended):
-                        datagram = yield DATAGRAM
-                    if datagram is None:
-                        resume = self._close
-                        continue
+                if received is None:
+                    if self._refused is None:
+                        received = yield self._required
+                        if received is None:
+                            raise TimeoutError("No datagram was received in time")
+                        if received is NO_MORE:
+                            received, resume = None, self._close
+                            continue
+                        if has_ancillary_data:
+                            received, self._ancillary_data = received
+                    else:
+                        received, self._refused = self._refused, None
                 if has_ancillary_data or self._claim is not None:
-                    self._hand_over_ancillary_data(datagram)
+                    self._hand_over_ancillary_data(received)
                 try:
-                    packet = build(datagram)
+                    packet = build(received)
                 except Exception as exc:
-                    resume, packet = self._agen.athrow, self._claim_error(codec.building_error(exc))
+                    resume = self._agen.athrow
+                    packet = self._claim_error(self._dispatcher.codec.building_error(exc))
             except BaseException as exc:
                 if closes_coroutine(exc):
+                    abandon_generator(self._agen)
                     raise
                 resume, packet = self._agen.athrow, exc
                 self._steps += 1
-                if self.ancillary_data is not None:  # the data of a datagram that is lost
+                if self._ancillary_data is not None:  # the data of a datagram that is lost
                     self._discard_ancillary_data()
-            datagram = None
+            received = None
 
     def _start(self, _: None) -> Any:
         """Start a generator. Return the awaitable that runs it to its first ``yield``."""
+        if self._unregistered.starting is not None:  # the event loop has replaced the hook
+            self._unregistered = unregistered_generators()
         self._client = client = self._dispatcher.clients.at(self.address)
-        self._agen = agen = self._dispatcher.handler(client)
-        return self._start_generator(agen)
+        self._agen = self._unregistered.starting = agen = self._dispatcher.handler(client)
+        try:
+            self._asend = asend = agen.asend
+        except AttributeError:
+            self._unregistered.starting = None
+            raise not_a_generator(agen) from None
+        return asend(None)
 
     async def _close(self, _: None) -> NoReturn:
         """Close the generator, which waits for a datagram that will not arrive."""
@@ -269,97 +289,91 @@ class Conversation:
 
     def _finish(self) -> None:
         """Clean up after the generator, which has ended."""
-        if self.ancillary_data is not None:  # the data of a datagram that the generator did not receive
+        if self._ancillary_data is not None:  # the data of a datagram that the generator did not receive
             self._discard_ancillary_data()
-        if self._refused is not None:
-            self._forget_refused()
-        self._agen = self._yielded = self._claim = self.timeout = None
+        self._agen = self._asend = self._yielded = self._claim = self._refused = None
+        self._required = DATAGRAM
         watch, self._client = weakref.ref(self._client), None
         if (client := watch()) is not None:
             self._dispatcher.clients.keep(self.address, client)
 
     def _wait_as(self, yielded: object) -> None:
         try:
-            self.timeout, self._claim = parse_yielded(yielded)
+            timeout, self._claim = parse_yielded(yielded)
         except ValueError:
             # An invalid timeout is an error of the wait. Ancillary data that is already here needs no wait.
             if isinstance(yielded, RecvParams) and yielded.recv_with_ancillary is not None:
                 self._give_claimed(yielded.recv_with_ancillary)
             raise
+        self._required = DATAGRAM if timeout is None else Wait(timeout)
         self._yielded = yielded
 
     def _give_claimed(self, claim: RecvAncillaryDataParams) -> None:
         """Deliver ancillary data that is already here, unless the system truncated it."""
-        if self.ancillary_data is not None and not isinstance(self.ancillary_data, TruncatedMessages):
-            ancillary_data, self.ancillary_data = self.ancillary_data, None
+        if self._ancillary_data is not None and not isinstance(self._ancillary_data, TruncatedMessages):
+            ancillary_data, self._ancillary_data = self._ancillary_data, None
             hand_over(ancillary_data, claim.data_received)
 
     def _hand_over_ancillary_data(self, datagram: bytes) -> None:
-        ancillary_data, self.ancillary_data = self.ancillary_data, None
+        ancillary_data, self._ancillary_data = self._ancillary_data, None
         if self._claim is None:
             self._dispatcher.give_unused(ancillary_data, self.address)
         elif self._dispatcher.ancillary_bufsize is None:
             raise UnsupportedOperation("The server was started without support for ancillary data")
         elif isinstance(ancillary_data, TruncatedMessages):
-            self._put_back(datagram)
+            self._refused = datagram
             raise ancillary_data.error
         elif ancillary_data is not None:
             hand_over(ancillary_data, self._claim.data_received)
 
-    def _put_back(self, datagram: bytes) -> None:
-        """Keep *datagram* for the next ``yield`` of the same generator."""
-        if self._queue is None:
-            self._queue = deque()
-        self._refused = (datagram, None)
-        self._queue.appendleft(self._refused)
-        size = len(datagram) + Backlog.EXTRA
-        self._queue_size += size
-        self._dispatcher.backlog.size += size
-
-    def _forget_refused(self) -> None:
-        if self._queue and self._queue[0] is self._refused:
-            self.take()
-        self._refused = None
-
     def _discard_ancillary_data(self) -> None:
-        ancillary_data, self.ancillary_data = self.ancillary_data, None
+        ancillary_data, self._ancillary_data = self._ancillary_data, None
         self._dispatcher.discard(ancillary_data, self.address)
 
-    def keep(self, datagram: bytes, ancillary_data: Any) -> bool:
-        """Queue a datagram. Return false if it was dropped because the backlog is full."""
+    # ------------------------------------------------------------------------------------------ the queue of the driver
+
+    def keep(self, received: Any) -> bool:
+        """Queue what was received. Return false if it was dropped because the backlog is full."""
         self._steps = 0  # the caller is another task or a callback, so others have had their turn
         backlog = self._dispatcher.backlog
-        size = len(datagram) + Backlog.EXTRA
+        size = self._size_of(received)
         if self._queue_size + size > Backlog.OF_ONE_SENDER or backlog.size + size > Backlog.OF_ALL:
-            backlog.dropped += 1
-            self._dispatcher.discard(ancillary_data, self.address)
+            self._drop(received)
             return False
         if self._queue is None:
             self._queue = deque()
-        self._queue.append((datagram, ancillary_data))
+        self._queue.append(received)
         self._queue_size += size
         backlog.size += size
         return True
 
     def has_kept(self) -> bool:
-        """Return whether datagrams are queued."""
+        """Return whether anything is queued."""
         return bool(self._queue)
 
-    def take(self) -> bytes | None:
-        """Return the oldest queued datagram and set its ancillary data. Return None if the queue is empty."""
+    def take(self) -> Any:
+        """Remove and return what was queued first. Return None if the queue is empty."""
         if not self._queue:
             return None
-        datagram, self.ancillary_data = self._queue.popleft()
-        size = len(datagram) + Backlog.EXTRA
+        received = self._queue.popleft()
+        size = self._size_of(received)
         self._queue_size -= size
         self._dispatcher.backlog.size -= size
         self._steps += 1
-        return datagram
+        return received
 
     def clear(self) -> None:
-        """Drop all queued datagrams and all ancillary data."""
-        if self.ancillary_data is not None:
+        """Drop all that is queued."""
+        if self._ancillary_data is not None:
             self._discard_ancillary_data()
-        while self.take() is not None:
-            self._dispatcher.backlog.dropped += 1
-            self._discard_ancillary_data()
+        while (received := self.take()) is not None:
+            self._drop(received)
+
+    def _drop(self, received: Any) -> None:
+        self._dispatcher.backlog.dropped += 1
+        if self._dispatcher.ancillary_bufsize is not None:
+            self._dispatcher.discard(received[1], self.address)
+
+    def _size_of(self, received: Any) -> int:
+        datagram = received if self._dispatcher.ancillary_bufsize is None else received[0]
+        return len(datagram) + Backlog.EXTRA

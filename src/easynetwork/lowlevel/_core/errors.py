@@ -15,7 +15,7 @@ __all__ = [
 
 import errno
 import os
-from typing import Final, NoReturn
+from typing import Final, NoReturn, overload
 
 try:
     from ssl import SSLEOFError, SSLError, SSLZeroReturnError
@@ -50,6 +50,14 @@ def too_late(what: str, timeout: float) -> OSError:
     It omits the text of the system, "Connection timed out", because the connection may be healthy.
     """
     return OSError(errno.ETIMEDOUT, f"{what} in {timeout:g} seconds")
+
+
+@overload
+def stream_error(exc: OSError) -> OSError: ...
+
+
+@overload
+def stream_error(exc: Exception) -> Exception: ...
 
 
 def stream_error(exc: Exception) -> Exception:

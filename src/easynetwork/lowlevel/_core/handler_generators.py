@@ -9,7 +9,6 @@ __all__ = [
     "abandon_generator",
     "close_generator",
     "end_generator",
-    "generator_starter",
     "not_a_generator",
     "parse_yielded",
     "refuse_none",
@@ -19,7 +18,7 @@ __all__ = [
 
 import math
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
@@ -38,31 +37,6 @@ def single_generator(generator: HandlerGenerator[_T_Request]) -> NextGenerator[_
     """Return a function that returns *generator* once, and None afterwards."""
     generators: list[HandlerGenerator[_T_Request]] = [generator]
     return lambda: generators.pop() if generators else None
-
-
-def generator_starter() -> Callable[[HandlerGenerator[Any]], Awaitable[float | RecvParams | None]]:
-    """Return a function that starts a generator. Awaiting its result runs the generator to its first ``yield``.
-
-    The function starts generators without the asyncgen hooks of the event loop (:func:`sys.set_asyncgen_hooks`). With
-    the hooks, the loop would register each generator to finalize it at shutdown, but a dispatcher closes its generators
-    itself. Call this in the thread of the event loop.
-
-    Raises (the returned function):
-        TypeError: the handler did not return an asynchronous generator.
-    """
-    firstiter, finalizer = sys.get_asyncgen_hooks()
-    set_hooks = sys.set_asyncgen_hooks
-
-    def start(agen: HandlerGenerator[Any]) -> Awaitable[float | RecvParams | None]:
-        set_hooks(None, None)
-        try:
-            return agen.asend(None)
-        except AttributeError:
-            raise not_a_generator(agen) from None
-        finally:
-            set_hooks(firstiter, finalizer)
-
-    return start
 
 
 class UnregisteredGenerators:

@@ -33,20 +33,21 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         max_recv_size: the maximum number of bytes per read.
     """
 
-    __slots__ = ("_buffered", "_decoder", "_eof", "_max_recv_size")
+    __slots__ = ("_buffered", "_decoder", "_max_recv_size", "has_ended")
 
     def __init__(self, decoder: StreamDecoder[_T_ReceivedPacket], max_recv_size: int) -> None:
         self._decoder = decoder
         self._buffered = decoder.buffered  # the buffer to receive into, if any
         self._max_recv_size = max_recv_size
-        self._eof = False
+        self.has_ended = False
+        """Whether the transport has reported the end of the stream."""
 
-    def _check_eof(self) -> None:
+    def check_ended(self) -> None:
         """Raise `ConnectionAbortedError` if the stream has ended.
 
         Raise its subclass `IncompletePacketError` if the stream ended inside a packet.
         """
-        if self._eof:
+        if self.has_ended:
             if nbytes := self._decoder.pending:
                 raise IncompletePacketError(nbytes)
             raise ConnectionAbortedError(errno.ECONNABORTED, "the peer closed the connection")
@@ -67,8 +68,8 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
             RuntimeError: *ancillary_data_received* raised an exception (the cause), and the bytes are lost; or the
                 protocol object raised an unexpected exception.
         """
-        self._eof = not received
-        self._check_eof()
+        self.has_ended = not received
+        self.check_ended()
         hand_over(ancillary_data, ancillary_data_received)
         if isinstance(received, int):
             assert self._buffered is not None
@@ -81,7 +82,7 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
 
     def is_interrupting(self) -> bool:
         """Return whether the peer may still be sending: received input is unread, and the stream has not ended."""
-        return not self._eof and self._decoder.holds_input
+        return not self.has_ended and self._decoder.holds_input
 
     def clear(self) -> None:
         """Drop all received bytes."""

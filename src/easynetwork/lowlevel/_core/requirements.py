@@ -10,11 +10,12 @@ yielded               resumed with
 ====================  =============================================================================================
 `BYTES`               the received bytes, as ``recv()`` or ``recv_into()`` return them: ``bytes``, or the number of
                       bytes in the dispatcher's buffer. Empty or 0 at the end of the stream.
-a `Wait`              the same, or None after `Wait.timeout` seconds. If the wait asks for ancillary data, a tuple:
-                      the bytes and the ancillary data of one read.
+`DATAGRAM`            a datagram, or `NO_MORE` if no more will arrive. From a server with ancillary data, a tuple: the
+                      datagram, and its ancillary data or None.
+a `Wait`              the same as for `BYTES` or `DATAGRAM`, or None after `Wait.timeout` seconds. If the wait asks for
+                      ancillary data, a tuple: the bytes and the ancillary data of one read.
 `MORE`                the same as for the last `Wait`. Its timeout keeps running.
-`DATAGRAM`            a datagram, or None if no more will arrive.
-`IDLE`                the first datagram for the next generator.
+`IDLE`                the first datagram for the next generator, as for `DATAGRAM`.
 `TURN`                None, after other tasks and callbacks have run. A driver may resume at once if they just have.
 ====================  =============================================================================================
 
@@ -24,7 +25,7 @@ cancellation.
 
 from __future__ import annotations
 
-__all__ = ["BYTES", "DATAGRAM", "IDLE", "MORE", "STEPS_PER_TURN", "TURN", "Wait"]
+__all__ = ["BYTES", "DATAGRAM", "IDLE", "MORE", "NO_MORE", "STEPS_PER_TURN", "TURN", "Wait"]
 
 import enum
 from typing import Final
@@ -47,6 +48,13 @@ DATAGRAM: Final = _Requirement.DATAGRAM
 IDLE: Final = _Requirement.IDLE
 TURN: Final = _Requirement.TURN
 
+
+class _Answer(enum.Enum):
+    NO_MORE = "no more datagrams will arrive"
+
+
+NO_MORE: Final = _Answer.NO_MORE
+
 STEPS_PER_TURN: Final = 64
 """Number of steps that a connection, a listener or a task takes before it lets other tasks and callbacks run.
 
@@ -55,11 +63,11 @@ A step handles one packet or error, reads once, or accepts one connection.
 
 
 class Wait:
-    """A wait for bytes with a timeout or with ancillary data.
+    """A wait with a timeout, or a wait for bytes with ancillary data.
 
     Parameters:
         timeout: the maximum time to wait, in seconds. None means no limit.
-        ancillary: if given, one read receives the bytes together with their ancillary data.
+        ancillary: if given, one read receives the bytes together with their ancillary data. Datagrams do not use it.
     """
 
     __slots__ = ("ancillary", "timeout")

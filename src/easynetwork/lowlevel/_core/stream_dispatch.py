@@ -18,12 +18,11 @@ from easynetwork.exceptions import UnsupportedOperation
 
 from .ancillary import hand_over
 from .errors import is_cut_tls
-from .faults import Origin, closes_coroutine
+from .faults import Origin, closes_coroutine, raise_without_generator_exit
 from .handler_generators import (
     HandlerGenerator,
     NextGenerator,
     abandon_generator,
-    end_generator,
     not_a_generator,
     parse_yielded,
     unregistered_generators,
@@ -79,6 +78,7 @@ class StreamDispatcher(Generic[_T_Request]):
         "ancillary_bufsize",
         "buffered",
         "has_ended",
+        "has_lost_framing",
         "is_stopped",
         "max_recv_size",
         "origin",
@@ -105,6 +105,8 @@ class StreamDispatcher(Generic[_T_Request]):
         self.ancillary_bufsize: Final = ancillary_bufsize
         self.has_ended: bool = False
         """Whether the dispatcher has reached the end of the stream."""
+        self.has_lost_framing: bool = False
+        """Whether the rest of the stream cannot be decoded. This ends the connection, although the peer has not."""
         self.is_stopped: bool = False
         """Whether this side is closing the connection."""
         self.origin: Origin | None = None
@@ -127,7 +129,6 @@ class StreamDispatcher(Generic[_T_Request]):
         asend: Any = None
         argument: Any = NEED_DATA  # the request for the waiting generator
         received: Any
-        resume: Any = None  # ends the wait of the generator in another way than with a request
         while True:
             if argument is not NEED_DATA:
                 try:
@@ -191,7 +192,6 @@ class StreamDispatcher(Generic[_T_Request]):
                         received, wait = self._take_special(received, wait)
                     if not received:
                         self.has_ended = True
-                        resume = end_generator
                         break
                     steps += 1
                     argument = decoder.take_single(received)
@@ -203,8 +203,7 @@ class StreamDispatcher(Generic[_T_Request]):
                         steps = 0
                         yield TURN
             except FramingLostError:
-                self.has_ended = True  # the generator got the cause at its previous yield
-                resume = end_generator
+                self.has_lost_framing = True  # the generator got the cause at its previous yield
             except BaseException as exc:
                 if closes_coroutine(exc):
                     abandon_generator(agen)
@@ -213,16 +212,20 @@ class StreamDispatcher(Generic[_T_Request]):
                 self._error, received = exc, None
                 is_drained = False
                 steps += 1
-                resume = self._throw
-            if resume is None:
+            if argument is not NEED_DATA:
                 continue
+            if (
+                self.has_ended or self.has_lost_framing
+            ):  # do what close_generator() does, without a call: short connections notice it
+                try:
+                    yield from agen.aclose()
+                except BaseExceptionGroup as group:
+                    raise_without_generator_exit(group)
+                return DISCONNECTED
             try:
-                yielded = yield from resume(agen)
+                yielded = yield from self._throw(agen)
             except StopAsyncIteration:
-                if resume is end_generator:
-                    return DISCONNECTED
                 agen = None
-            resume = None
 
     def stop(self) -> None:
         """Drop the received bytes and requests, and start no more generators. Call this when this side closes."""
@@ -233,7 +236,9 @@ class StreamDispatcher(Generic[_T_Request]):
 
     def is_interrupting(self) -> bool:
         """Return whether the peer may still be sending: received input is unhandled, and the stream has not ended."""
-        return not self.has_ended and (length_hint(self._requests) > 0 or self._decoder.holds_input)
+        return not self.has_ended and (
+            self.has_lost_framing or length_hint(self._requests) > 0 or self._decoder.holds_input
+        )
 
     def claim(self, exc: BaseException) -> None:
         """Mark *exc* as an error of this connection."""
@@ -298,7 +303,7 @@ class StreamDispatcher(Generic[_T_Request]):
         # If this side closes a transport while a task receives from it, the type of the error is not specified.
         return self.is_stopped or self.is_disconnection(exc)
 
-    def _throw(self, agen: HandlerGenerator[_T_Request]) -> Awaitable[Any]:
+    def _throw(self, agen: HandlerGenerator[_T_Request]) -> Any:
         # A local variable of `run` must not hold the error: it would form a reference cycle with its traceback.
         error, self._error = self._error, None
         assert error is not None

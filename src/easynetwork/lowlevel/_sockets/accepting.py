@@ -58,11 +58,8 @@ class ConnectionSource:
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as exc:
-                if exc.errno in ACCEPT_CAPACITY_ERRNOS:
-                    self._count_failure(exc)
-                    return ACCEPT_CAPACITY_ERROR_SLEEP_TIME
-                if exc.errno not in IGNORABLE_ACCEPT_ERRNOS:
-                    raise
+                if delay := self.delay_after(exc):
+                    return delay
             else:
                 try:
                     connection.setblocking(False)
@@ -72,13 +69,28 @@ class ConnectionSource:
                     connection.close()
         return 0
 
+    def delay_after(self, exc: Exception) -> float:
+        """Return the number of seconds to pause after accept(2) failed with *exc*. Raise *exc* if it will always fail.
+
+        The number is above 0 if the system lacks resources, which is reported. The connections stay queued.
+        """
+        if isinstance(exc, OSError):
+            if exc.errno in ACCEPT_CAPACITY_ERRNOS:
+                self._count_failure(exc)
+                return ACCEPT_CAPACITY_ERROR_SLEEP_TIME
+            if exc.errno in IGNORABLE_ACCEPT_ERRNOS:
+                return 0
+        raise exc
+
     def _count_failure(self, exc: OSError) -> None:
+        waiting = count_waiting_connections(self._listening)
+        if waiting == 0:  # Linux looks for a free descriptor first
+            return
         self._failures += 1
         now = time.monotonic()
         if now < self._next_report:
             return
         times = f" {self._failures} times since the last report" if self._failures > 1 else ""
-        waiting = count_waiting_connections(self._listening)
         log(
             _logger,
             logging.ERROR,

@@ -54,7 +54,7 @@ class SocketFile:
 
 
 def bind_to_path(sock: _socket.socket, path: RawUnixSocketAddress, mode: int | None = None) -> SocketFile | None:
-    """Bind *sock* and return the file that this created, or None for an abstract or automatic name. May block.
+    """Bind *sock* and return the file that this created, or None for an abstract or automatic name.
 
     An existing file is never replaced, even if it was left by a server that crashed.
 
@@ -85,7 +85,7 @@ def bind_to_path(sock: _socket.socket, path: RawUnixSocketAddress, mode: int | N
 
 
 def open_listening_socket(path: RawUnixSocketAddress, backlog: int, mode: int | None = None) -> _socket.socket:
-    """Return a stream socket that listens at *path*. May block.
+    """Return a stream socket that listens at *path*.
 
     A file left by a server that no longer runs is replaced. A path where a server still answers is in use.
 
@@ -110,7 +110,7 @@ def open_listening_socket(path: RawUnixSocketAddress, backlog: int, mode: int | 
 
 
 def open_datagram_socket(path: RawUnixSocketAddress, mode: int | None = None) -> _socket.socket:
-    """Return a non-blocking datagram socket bound to *path*. May block.
+    """Return a non-blocking datagram socket bound to *path*.
 
     Replace the file of a closed socket. Raise the same errors as `open_listening_socket`.
     """

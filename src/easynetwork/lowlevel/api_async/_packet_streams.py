@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["PacketReceiver", "PacketSender", "TransportWrapper"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from easynetwork.lowlevel._core.errors import raise_stream_error
 from easynetwork.lowlevel._core.incoming_packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
-from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, SupportsBuffer
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel.api_async.transports._hooks import NO_BATCH, chunk_receiver, receive_chunk, write_batch
 from easynetwork.lowlevel.api_async.transports.abc import (
@@ -170,7 +170,7 @@ def _encode_nothing(packet: object) -> bytes:
 class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
     """Decodes packets from the data that a transport receives, for one task at a time."""
 
-    __slots__ = ("_guard", "_receive_chunk", "_transport", "next_packet")
+    __slots__ = ("_guard", "_transport", "next_packet", "receive_more")
 
     def __init__(
         self,
@@ -182,39 +182,35 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         decoder = decoder_factory(protocol, max_recv_size, by_chunks=receive is not None)()
         super().__init__(decoder, max_recv_size)
         self._transport = transport
-        self._receive_chunk = receive or partial(receive_chunk, transport)
         self._guard = ResourceGuard("Another task is receiving")
         self.next_packet: Final = decoder.next_packet
         """Return the next packet if its bytes have been received, else `NEED_DATA`."""
+        self.receive_more: Final[Callable[[], Awaitable[bool]]] = (
+            partial(receive or partial(receive_chunk, transport), decoder.input, max_recv_size)
+            if self._buffered is None
+            else partial(_receive_into, transport, self._buffered)
+        )
+        """Receive bytes for `next_packet`. Return false at the end of the stream. Raise the errors of the transport.
+
+        One task at a time may call this, unless `has_ended`.
+        """
 
     async def receive(self) -> _T_ReceivedPacket:
         """Return the next packet. A cancelled call keeps the received bytes for the next call."""
         if self._guard.busy:
             self._guard.check()
         packet = self.next_packet()
-        return await self.receive_more() if packet is NEED_DATA else packet
-
-    async def receive_more(self) -> _T_ReceivedPacket:
-        """Receive until there is a packet. Call it when `next_packet` returned `NEED_DATA`, from one task at a time."""
-        guard, decoder = self._guard, self._decoder
-        guard.busy = True
-        try:
-            while True:
-                if self._eof:
-                    self._check_eof()
-                if (buffered := self._buffered) is not None:
-                    nbytes = await self._transport.recv_into(buffered.get_buffer())
-                    buffered.buffer_updated(nbytes)
-                    self._eof = not nbytes
-                else:
-                    self._eof = not await self._receive_chunk(decoder.input, self._max_recv_size)
-                packet = decoder.next_packet()
-                if packet is not NEED_DATA:
-                    return packet
-        except OSError as exc:
-            raise_stream_error(exc)
-        finally:
-            guard.busy = False
+        if packet is not NEED_DATA:
+            return packet
+        with self._guard:
+            try:
+                while packet is NEED_DATA:
+                    self.check_ended()
+                    self.has_ended = not await self.receive_more()
+                    packet = self.next_packet()
+                return packet
+            except OSError as exc:
+                raise_stream_error(exc)
 
     async def receive_with_ancillary(
         self, ancillary_bufsize: int, ancillary_data_received: Callable[[Any], object]
@@ -223,7 +219,7 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         with self._guard:
             if (packet := self._decoder.next_packet()) is not NEED_DATA:
                 return packet
-            self._check_eof()
+            self.check_ended()
             transport = self._transport
             received: bytes | int
             if (buffered := self._buffered) is not None:
@@ -232,3 +228,9 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
             else:
                 received, ancillary_data = await transport.recv_with_ancillary(self._max_recv_size, ancillary_bufsize)
             return self._complete_with_ancillary(received, ancillary_data, ancillary_data_received)
+
+
+async def _receive_into(transport: AsyncStreamReadTransport, buffered: SupportsBuffer) -> bool:
+    nbytes = await transport.recv_into(buffered.get_buffer())
+    buffered.buffer_updated(nbytes)
+    return bool(nbytes)

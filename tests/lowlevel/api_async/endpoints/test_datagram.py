@@ -321,3 +321,16 @@ async def test_a_forgotten_endpoint_warns(backend: AsyncBackend) -> None:
             endpoint = None
             gc.collect()
         del endpoint
+
+
+async def test_a_transport_that_does_not_count_drops_has_none(backend: AsyncBackend) -> None:
+    async with AsyncDatagramReceiverEndpoint(Reader(backend), TEXT) as receiver:
+        assert receiver.dropped_datagrams == 0
+
+
+async def test_an_endpoint_tells_the_drops_of_its_transport(backend: AsyncBackend) -> None:
+    class Dropping(Reader):
+        dropped_datagrams = 3
+
+    async with AsyncDatagramReceiverEndpoint(Dropping(backend), TEXT) as receiver:
+        assert receiver.dropped_datagrams == 3

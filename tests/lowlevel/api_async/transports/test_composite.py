@@ -115,6 +115,8 @@ class Stream(StreamReader, StreamWriter, AsyncStreamTransport):
 
 
 class DatagramReader(Part, AsyncDatagramReadTransport):
+    dropped_datagrams = 3
+
     async def recv(self) -> bytes:
         return b"datagram"
 
@@ -298,6 +300,10 @@ async def test_other_errors_of_half_closing_propagate(backend: AsyncBackend) -> 
 
 
 # --- datagrams
+
+
+async def test_drops_are_those_of_the_receiving_part(backend: AsyncBackend) -> None:
+    assert AsyncStapledDatagramTransport(DatagramWriter(backend), DatagramReader(backend)).dropped_datagrams == 3
 
 
 async def test_datagrams_take_their_two_ways(backend: AsyncBackend) -> None:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.framing_cases import BufferedProtocolByGenerators, LengthPrefix, cut, drain
+from tests.support.framing_cases import (
+    BufferedProtocolByGenerators,
+    LengthPrefix,
+    ProtocolByGenerators,
+    ProtocolType,
+    cut,
+    decode,
+    drain,
+)
 
+from easynetwork.converter import AbstractPacketConverter
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.lowlevel._core.stream_decoders.generators import BufferedDecoder
 from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
+from easynetwork.serializers.abc import BufferedIncrementalPacketSerializer
 
 
 class Chunks(StreamProtocol[Any, Any]):
@@ -45,6 +57,16 @@ class Buffers(BufferedStreamProtocol[Any, Any, Any]):
 
     def build_packet_from_buffer(self, buffer: Any) -> Generator[int | None, int, tuple[Any, Any]]:
         return self.build(buffer)
+
+
+class Same(AbstractPacketConverter[Any, Any]):
+    """Converts a packet to itself."""
+
+    def create_from_dto_packet(self, packet: Any) -> Any:
+        return packet
+
+    def convert_to_dto_packet(self, obj: Any) -> Any:
+        return obj
 
 
 def chunks_decoder(
@@ -195,6 +217,262 @@ def test_clearing_closes_the_suspended_generator() -> None:
         assert decoder.next_packet() is NEED_DATA
         decoder.clear()
         assert closed == [True]
+
+
+@pytest.mark.parametrize("protocol_type", [StreamProtocol, ProtocolByGenerators])
+def test_a_remainder_of_any_kind_is_bytes_for_the_next_generator(protocol_type: ProtocolType) -> None:
+    got: list[Any] = []
+
+    class Odd(LengthPrefix):
+        def incremental_deserialize(self) -> Generator[None, bytes, tuple[bytes, Any]]:
+            got.append((yield))
+            kind = memoryview if len(got) % 2 else bytearray
+            return got[-1][:1], kind(got[-1])[1:]
+
+    decoder = decoder_factory(protocol_type(Odd()), 100)()
+    decoder.feed(b"abc")
+    assert list(drain(decoder)) == [b"a", b"b", b"c"]
+    assert got == [b"abc", b"bc", b"c"]
+    assert {type(data) for data in got} == {bytes}
+
+
+@pytest.mark.parametrize("size", [3, 5000])
+def test_a_remainder_need_not_be_what_was_received(size: int) -> None:
+    class Upper(LengthPrefix):
+        def incremental_deserialize(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
+            data = yield
+            while len(data) < size:
+                data += yield
+            return data[:size], data[size:].upper()
+
+    decoder = decoder_factory(StreamProtocol(Upper()), 100_000)()
+    decoder.feed(b"x" * 2 * size + b"yz")
+    first, second = drain(decoder)
+    assert first == b"x" * size
+    assert second.lower() == first
+    decoder.feed(b"." * size)
+    (third,) = drain(decoder)
+    assert third.lower() == b"yz" + b"." * (size - 2)
+
+
+def test_what_a_generator_yields_is_ignored() -> None:
+    class Talkative(LengthPrefix):
+        def incremental_deserialize(self) -> Generator[Any, bytes, tuple[bytes, bytes]]:
+            data = yield (b"packet", b"remaining")
+            data += yield [b"packet"]
+            return data, b""
+
+    decoder = decoder_factory(StreamProtocol(Talkative()), 100)()
+    for chunk in (b"a", b"b", b"c"):
+        decoder.feed(chunk)
+        assert list(drain(decoder)) == ([b"ab"] if chunk == b"b" else [])
+    assert decoder.pending == 1
+
+
+@pytest.mark.parametrize("protocol_type", [StreamProtocol, ProtocolByGenerators])
+def test_a_generator_of_a_serializer_that_fails_before_it_has_asked_for_bytes_keeps_them(
+    protocol_type: ProtocolType,
+) -> None:
+    class Broken(LengthPrefix):
+        error: Exception | None = None
+
+        def incremental_deserialize(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
+            if self.error is not None:
+                raise self.error
+            return b"without bytes", b""
+            yield
+
+    serializer = Broken()
+    decoder = decoder_factory(protocol_type(serializer), 100)()
+    decoder.feed(b"\x04kept")
+    for error, cause in [
+        (None, StopIteration),
+        (ZeroDivisionError(), ZeroDivisionError),
+        (IncrementalDeserializeError("bad", b"elsewhere"), StreamProtocolParseError),
+        (DeserializeError("bad"), RuntimeError),
+    ]:
+        serializer.error = error
+        with pytest.raises(RuntimeError) as info:
+            decoder.next_packet()
+        assert isinstance(info.value.__cause__, cause)
+    Broken.incremental_deserialize = LengthPrefix.incremental_deserialize  # type: ignore[method-assign]
+    decoder = decoder_factory(protocol_type(serializer), 100)()
+    decoder.feed(b"\x04kept")
+    assert decoder.next_packet() == b"kept"
+
+
+@pytest.mark.parametrize("protocol_type", [StreamProtocol, ProtocolByGenerators])
+def test_the_next_generator_is_not_started_before_the_next_packet_is_asked_for(protocol_type: ProtocolType) -> None:
+    """Its first instructions may depend on what the handler did with the last packet."""
+    started = 0
+
+    class Counting(LengthPrefix):
+        def incremental_deserialize(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
+            nonlocal started
+            started += 1
+            return (yield from super().incremental_deserialize())
+
+    decoder = decoder_factory(protocol_type(Counting()), 100)()
+    decoder.feed(b"\x01a\x01b\x01c")
+    for i, packet in enumerate([b"a", b"b", b"c"], 1):
+        assert decoder.next_packets(100) == [packet]
+        assert started == i
+    assert decoder.next_packets(100) == []
+    assert started == 3
+
+
+def test_a_decoder_says_when_it_has_used_all_bytes() -> None:
+    decoder = decoder_factory(StreamProtocol(LengthPrefix()), 100)()
+    decoder.feed(b"\x01a\x01b")
+    decoder.feed(b"\x01c")
+    drained = []
+    for packet in (b"a", b"b", b"c"):
+        assert decoder.next_packets(100) == [packet]
+        drained.append(decoder.drained)
+    assert drained == [False, False, True]
+
+
+@pytest.mark.parametrize("max_recv_size", [3, 100])
+def test_a_chunk_that_is_one_packet_is_returned_at_once(max_recv_size: int) -> None:
+    decoder = decoder_factory(StreamProtocol(LengthPrefix()), max_recv_size)()
+    assert decoder.take_single(b"\x02ab") == b"ab"
+    assert not decoder.holds_input
+    assert decoder.take_single(b"\x02c") is NEED_DATA
+    assert decoder.next_packets(100) == []
+    assert decoder.pending == 2
+    assert decoder.take_single(b"d") == b"cd"
+    with pytest.raises(StreamProtocolParseError):
+        decoder.take_single(b"\x02!a")
+    assert decoder.take_single(b"\x01e") == b"e"
+    with pytest.raises(RuntimeError):
+        decoder.take_single(b"\x02?a")
+    with pytest.raises(FramingLostError):
+        decoder.take_single(b"\x01e")
+
+
+@pytest.mark.parametrize("max_recv_size", [3, 100])
+def test_a_chunk_of_several_packets_is_not_returned_at_once(max_recv_size: int) -> None:
+    decoder = decoder_factory(StreamProtocol(LengthPrefix()), max_recv_size)()
+    assert decoder.take_single(b"\x01a\x01b\x01") is NEED_DATA
+    assert decoder.holds_input
+    decoder.feed(b"c")
+    assert decoder.take_single(b"\x01d") is NEED_DATA
+    assert list(drain(decoder, 100)) == [b"a", b"b", b"c", b"d"]
+    assert decoder.take_single(b"\x01a\x01b") is NEED_DATA
+    decoder.clear()
+    assert not decoder.holds_input
+    assert decoder.take_single(b"\x01e") == b"e"
+
+
+def test_a_generator_that_ignores_its_end_is_reported() -> None:
+    class Stubborn(LengthPrefix):
+        def incremental_deserialize(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
+            try:
+                yield
+                yield
+            except GeneratorExit:
+                yield
+            return b"", b""
+
+    decoder = decoder_factory(StreamProtocol(Stubborn()), 100)()
+    decoder.feed(b"a")
+    assert decoder.next_packet() is NEED_DATA
+    with pytest.raises(RuntimeError, match="ignored GeneratorExit"):
+        decoder.clear()
+    assert not decoder.holds_input
+    assert decoder.next_packet() is NEED_DATA
+
+
+@pytest.mark.parametrize("converter", [None, Same()])
+def test_a_packet_is_freed_before_the_next_one(converter: Any) -> None:
+    class Packet:
+        pass
+
+    class Packets(LengthPrefix):
+        def incremental_deserialize(self) -> Generator[None, bytes, tuple[Any, bytes]]:
+            data = yield
+            return Packet(), data[1:]
+
+    decoder = decoder_factory(StreamProtocol(Packets(), converter), 100)()
+    decoder.feed(b"ab")
+    for _ in range(2):
+        packet = weakref.ref(decoder.next_packet())
+        assert packet() is None
+
+
+@pytest.mark.parametrize("chunk", [b"\x01a", b"\x01a\x05b", b"\x01a\x02!."])
+def test_a_decoder_is_freed_without_the_garbage_collector(chunk: bytes) -> None:
+    protocol: StreamProtocol[Any, Any] = StreamProtocol(LengthPrefix())
+    freed = weakref.ref(protocol)  # the generators of the decoder refer to it
+    decoder = decoder_factory(protocol, 100)()
+    decoder.feed(chunk)
+    collect = gc.isenabled()
+    gc.disable()
+    try:
+        assert len(list(drain(decoder))) == chunk.count(b"!") + 1
+        del protocol, decoder
+        assert freed() is None
+    finally:
+        if collect:
+            gc.enable()
+
+
+# --- linear time
+
+
+class Measured(BufferedIncrementalPacketSerializer[int, int, bytearray]):
+    """Two bytes with the size of what follows. Counts the bytes that its generators get; a packet is its size."""
+
+    def __init__(self) -> None:
+        self.got: list[int] = []
+
+    def incremental_serialize(self, packet: int) -> Generator[bytes]:
+        yield packet.to_bytes(3) + b"x" * packet
+
+    def incremental_deserialize(self) -> Generator[None, bytes, tuple[int, bytes]]:
+        data = yield
+        self.got.append(len(data))
+        while len(data) < 3 or len(data) < 3 + int.from_bytes(data[:3]):
+            more = yield
+            self.got.append(len(more))
+            data += more
+        size = int.from_bytes(data[:3])
+        return size, data[3 + size :]
+
+    def create_deserializer_buffer(self, sizehint: int) -> bytearray:
+        return bytearray(200_000)
+
+    def buffered_incremental_deserialize(self, buffer: bytearray) -> Generator[int, int, tuple[int, memoryview]]:
+        received = 0
+        while received < 3 or received < 3 + int.from_bytes(buffer[:3]):
+            self.got.append((yield received))
+            received += self.got[-1]
+        size = int.from_bytes(buffer[:3])
+        return size, memoryview(buffer)[3 + size : received]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [30] * 2000,
+        [3000] * 40,
+        [50_000, *([30] * 500), 100_000, *([30] * 500)],
+        [*([30] * 9), 4094, 4095, 4096, 10_000],
+    ],
+    ids=["small", "medium", "large and small", "mixed"],
+)
+@pytest.mark.parametrize("kind", [StreamProtocol, ProtocolByGenerators, BufferedStreamProtocol])
+def test_the_packets_of_a_large_chunk_take_linear_time(kind: ProtocolType, sizes: list[int]) -> None:
+    serializer = Measured()
+    stream = b"".join(piece for size in sizes for piece in serializer.incremental_serialize(size))
+    for chunks in ([stream], cut(stream, [65_536]), cut(stream, [100, 40_000])):
+        serializer.got.clear()
+        assert decode(kind(serializer), chunks, max_recv_size=262_144) == sizes
+        # For each packet, at most as many bytes again, and a first piece. So many are copied, too.
+        assert sum(serializer.got) <= 3 * len(stream) + 4096 * len(sizes)
+    serializer.got.clear()
+    assert decode(kind(serializer), [stream], max_recv_size=262_144) == sizes
+    assert len(serializer.got) <= sum(max(size // 4096, 1).bit_length() + 2 for size in sizes)
 
 
 # --- by buffer

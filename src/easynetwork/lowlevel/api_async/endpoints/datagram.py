@@ -85,6 +85,10 @@ class _Receiver(Generic[_T_ReceivedPacket]):
             datagram, ancillary_data = await self._transport.recv_with_ancillary(ancillary_bufsize)
         return self._codec.decode_with_ancillary(datagram, ancillary_data, ancillary_data_received)
 
+    @property
+    def dropped_datagrams(self) -> int:
+        return self._transport.dropped_datagrams
+
 
 class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
     """The receiving methods of an endpoint."""
@@ -125,6 +129,11 @@ class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
         It also raises all errors of `recv_packet`.
         """
         return await self._receiver.receive_with_ancillary(ancillary_bufsize, ancillary_data_received)
+
+    @property
+    def dropped_datagrams(self) -> int:
+        """The number of datagrams that arrived but were dropped because they were not received in time."""
+        return self._receiver.dropped_datagrams
 
 
 class AsyncDatagramReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_ReceivedPacket]):

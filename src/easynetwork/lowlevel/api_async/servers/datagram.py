@@ -91,12 +91,17 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             RuntimeError: the protocol object raised an unexpected exception (the cause). Nothing was sent.
             OSError: for example if the server is closed (``EBADF``) or the datagram is too long (``EMSGSIZE``).
         """
+        datagram = self._send_packet_nowait(packet, address)
+        if datagram is not None:
+            await self._transport.send_to(datagram, address)
+
+    def _send_packet_nowait(self, packet: _T_Response, address: _T_Address) -> bytes | None:
+        """Do the part of `send_packet_to` that does not wait. Return the datagram if it is left to send, or None."""
         try:
             datagram = self._make_datagram(packet)
         except Exception as exc:
             raise encoding_crash(packet, exc) from exc
-        if not self._send_nowait(datagram, address):
-            await self._transport.send_to(datagram, address)
+        return None if self._send_nowait(datagram, address) else datagram
 
     async def send_packet_with_ancillary_to(
         self, packet: _T_Response, ancillary_data: Any, address: _T_Address

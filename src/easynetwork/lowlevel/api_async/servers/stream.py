@@ -6,7 +6,8 @@ __all__ = ["AsyncStreamServer", "ConnectedStreamClient"]
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, final
 
 from easynetwork._checks import check_strictly_positive
@@ -14,10 +15,10 @@ from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
-from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, StreamDispatcher
+from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
-from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_of, expect_input
+from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_factory, expect_input
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -46,10 +47,11 @@ class ServedClient(PacketSender[_T_Response]):
         transport: AsyncStreamTransport,
         encode: Callable[[_T_Response], bytes],
         dispatcher: StreamDispatcher[Any],
+        driver: Driver,
     ) -> None:
         super().__init__(transport, encode)
         self._dispatcher = dispatcher
-        self._driver: Final = driver_of(transport, dispatcher)
+        self._driver: Final = driver
 
     async def aclose(self) -> None:
         """Send all pending data, then close the connection. A cancelled call closes abruptly.
@@ -96,9 +98,21 @@ class ConnectionHandler(ABC):
     """The class of the client objects."""
 
     @abstractmethod
-    def handle_connection(self, client: Any, /) -> Coroutine[Any, Any, None]:
-        """Handle one connection by awaiting `client._driver.run()`. The task of the connection ends afterwards."""
+    def handle_connection(self, client: Any, /) -> Awaitable[Ending | None] | None:
+        """Return what handles the requests of a new client: the result of `client._driver.run`, or what awaits it.
+
+        Return None to close the connection at once. The task of the connection calls this.
+        """
         raise NotImplementedError
+
+    @abstractmethod
+    def connection_is_over(self, client: Any, /) -> None:
+        """Note that the requests of a client have been handled. The connection is closed afterwards."""
+        raise NotImplementedError
+
+    def report(self, client: Any, fault: BaseException, /) -> None:
+        """Log *fault*, which ended the handling of the requests."""
+        log_fault(_logger, client._transport, fault, client.error_origin)
 
 
 class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
@@ -183,23 +197,27 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         make_decoder, make_buffer_decoder = self._make_decoder, self._make_buffer_decoder
         max_recv_size, encode = self._max_recv_size, self._encode
 
-        accepted_type: type[Any] | None = None  # of the last transport: isinstance() with an abstract class is slow
+        # Of the last transport. Looking them up for each connection takes time, as isinstance() with an abstract class.
+        accepted_type: type[Any] | None = None
+        new_driver: Any = None
 
         async def refuse(connection: object) -> None:
             raise TypeError(f"The listener must accept AsyncStreamTransport objects, got {connection!r}")
 
         def serve_client(transport: AsyncStreamTransport) -> Coroutine[Any, Any, None]:
             # Set the driver before the coroutine starts: reads are cheaper with a driver from the first read on.
-            nonlocal accepted_type
+            nonlocal accepted_type, new_driver
             if type(transport) is not accepted_type:
                 if not isinstance(transport, AsyncStreamTransport):
                     return refuse(transport)
                 accepted_type = type(transport)
+                new_driver = driver_factory(accepted_type)
             make = make_decoder
             if make_buffer_decoder is not None and chunk_receiver(transport) is None:
                 make = make_buffer_decoder
             dispatcher = StreamDispatcher(make(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
-            return _handle_connection(handler, client_type(transport, encode, dispatcher), transport)
+            client = client_type(transport, encode, dispatcher, new_driver(transport, dispatcher))
+            return _handle_connection(handler, client, transport)
 
         with self._serve_guard:
             await self._transport.serve(serve_client, task_group)
@@ -210,13 +228,20 @@ async def _handle_connection(
 ) -> None:
     """Handle one connection and close it. The task of the connection runs this coroutine."""
     try:
-        await handler.handle_connection(client)
+        if (handling := handler.handle_connection(client)) is not None:
+            try:
+                if await handling is NEVER_YIELDED:
+                    await aclose_forcefully(client)
+            except BaseException as exc:
+                await end_abruptly(transport, exc, partial(handler.report, client))
+            finally:
+                handler.connection_is_over(client)
         if not client._dispatcher.has_ended and client._dispatcher.is_interrupting():
             expect_input(transport)
         if not close_soon(transport):
             await _close(transport, client._dispatcher)
     except BaseException as exc:
-        await end_abruptly(transport, exc, lambda fault: log_fault(_logger, transport, fault, client.error_origin))
+        await end_abruptly(transport, exc, partial(ConnectionHandler.report, handler, client))
 
 
 async def _close(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]) -> None:
@@ -262,9 +287,10 @@ class _OneGenerator(ConnectionHandler):
     def __init__(self, client_connected_cb: Callable[[ConnectedStreamClient[Any]], HandlerGenerator[Any]]) -> None:
         self._client_connected_cb = client_connected_cb
 
-    async def handle_connection(self, client: ConnectedStreamClient[Any], /) -> None:
+    def handle_connection(self, client: ConnectedStreamClient[Any], /) -> Awaitable[Ending]:
         generator: Any = self._client_connected_cb(client)
-        if await client._driver.run(single_generator(generator or refuse_none())) is NEVER_YIELDED:
-            await aclose_forcefully(client)
-        elif cut := client._dispatcher.describe_cut():
+        return client._driver.run(single_generator(generator or refuse_none()))
+
+    def connection_is_over(self, client: ConnectedStreamClient[Any], /) -> None:
+        if cut := client._dispatcher.describe_cut():
             log(_logger, logging.INFO, "%r: %s", client._transport, cut)

@@ -8,6 +8,7 @@ __all__ = [
     "WriteBatch",
     "chunk_receiver",
     "close_soon",
+    "driver_factory",
     "driver_of",
     "expect_input",
     "keep_names",
@@ -109,11 +110,16 @@ def driver_of(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]
 
     The default driver awaits ``recv()`` or ``recv_into()``.
     """
-    hook = getattr(type(transport), "_hook_driver", None)
-    if hook is None:
-        return _pull.PullingDriver(transport, dispatcher)
-    driver: Driver = hook(transport, dispatcher)
-    return driver
+    return driver_factory(type(transport))(transport, dispatcher)
+
+
+def driver_factory(
+    transport_type: type[AsyncStreamTransport],
+) -> Callable[[AsyncStreamTransport, StreamDispatcher[Any]], Driver]:
+    """Return the function that does what `driver_of` does, for transports of this type."""
+    factory: Callable[[Any, StreamDispatcher[Any]], Driver]
+    factory = getattr(transport_type, "_hook_driver", None) or _pull.PullingDriver
+    return factory
 
 
 # ------------------------------------------------------------------------------------------------ the life of a stream
@@ -141,10 +147,11 @@ def close_soon(transport: AsyncStreamTransport) -> bool:
     return hook is not None and hook(transport)
 
 
-def keep_names(transport: AsyncStreamTransport) -> Callable[[], tuple[Any, Any]]:
+def keep_names(transport: AsyncStreamTransport) -> Callable[[AsyncStreamTransport], tuple[Any, Any]]:
     """Return a function that returns the addresses of the socket and of its peer, even after the transport is closed.
 
-    The addresses have the form that :mod:`socket` uses. The default reads them now, from the typed attributes.
+    Call the function with *transport*: the connections share it, to save memory. The addresses have the form that
+    :mod:`socket` uses. The default reads them now, from the typed attributes.
 
     Raises:
         TypedAttributeLookupError: an address does not exist or no longer exists, or the transport is closed.
@@ -152,11 +159,11 @@ def keep_names(transport: AsyncStreamTransport) -> Callable[[], tuple[Any, Any]]
     hook = getattr(type(transport), "_hook_keep_names", None)
     if hook is None:
         return read_names(transport)
-    names: Callable[[], tuple[Any, Any]] = hook(transport)
+    names: Callable[[AsyncStreamTransport], tuple[Any, Any]] = hook(transport)
     return names
 
 
-def read_names(transport: AsyncStreamTransport) -> Callable[[], tuple[Any, Any]]:
+def read_names(transport: AsyncStreamTransport) -> Callable[[AsyncStreamTransport], tuple[Any, Any]]:
     """Do what `keep_names` does with typed attributes."""
     facts = transport.extra_attributes
     try:
@@ -164,7 +171,7 @@ def read_names(transport: AsyncStreamTransport) -> Callable[[], tuple[Any, Any]]
     except KeyError:
         raise TypedAttributeLookupError("The transport does not know the addresses of its socket") from None
     names = get_names[0](), get_names[1]()
-    return lambda: names
+    return lambda _: names
 
 
 async def start_tls(transport: AsyncStreamTransport, engine: TLSEngine, shutdown_timeout: float) -> bool:

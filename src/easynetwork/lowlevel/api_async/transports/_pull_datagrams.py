@@ -7,11 +7,11 @@ __all__ = ["run_conversations"]
 import contextvars
 import types
 from collections.abc import Coroutine, Generator
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from easynetwork.lowlevel._backend_hooks import is_cancelled
 from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
-from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, TURN
+from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, NO_MORE, TURN, Wait
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, IEvent, TaskGroup
@@ -23,55 +23,62 @@ async def run_conversations(
     listener: AsyncDatagramListener[Any], dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None
 ) -> NoReturn:
     """Pass the datagrams that *listener* receives to conversations. See `._hooks.run_conversations`."""
-    conversations: dict[Any, _PulledConversation] = {}
-    context = contextvars.copy_context()
-    backend = listener.backend()
+    conversations = _Conversations(listener.backend())
 
-    async def handle(datagram: bytes, ancillary_data: Any | None, address: Any) -> None:
+    async def handle(received: Any, address: Any) -> None:
         conversation = conversations.get(address)
         if conversation is not None:
-            conversation.arrived(datagram, ancillary_data)
+            conversation.arrived(received)
             return
-        conversation = conversations[address] = _PulledConversation(backend, context, dispatcher, address)
-        conversation.ancillary_data = ancillary_data
+        conversation = conversations[address] = _PulledConversation(conversations, dispatcher, address)
         try:
-            await conversation.converse(datagram)
+            await conversation.converse(received)
         finally:
             del conversations[address]
             conversation.clear()
 
-    def handle_plain(datagram: bytes, address: Any) -> Coroutine[Any, Any, None]:
-        return handle(datagram, None, address)
+    def handle_with_ancillary(datagram: bytes, ancillary_data: Any, address: Any) -> Coroutine[Any, Any, None]:
+        return handle((datagram, ancillary_data), address)
 
     try:
         if dispatcher.ancillary_bufsize is None:
-            await listener.serve(handle_plain, task_group)
+            await listener.serve(handle, task_group)
         else:
-            await listener.serve_with_ancillary(handle, dispatcher.ancillary_bufsize, task_group)
+            await listener.serve_with_ancillary(handle_with_ancillary, dispatcher.ancillary_bufsize, task_group)
     except Exception:
-        dispatcher.ended = True
-        for conversation in conversations.values():
-            conversation.wake()
+        conversations.end()
         raise
+
+
+class _Conversations(dict[Any, "_PulledConversation"]):
+    """The conversations of a listener, by the address of the sender."""
+
+    def __init__(self, backend: AsyncBackend) -> None:
+        self.backend: Final = backend
+        self.context: Final = contextvars.copy_context()
+        """Each generator runs in a copy of this context."""
+        self.have_ended: bool = False
+        """Whether no more datagrams will arrive. A generator that waits for one is closed."""
+
+    def end(self) -> None:
+        """Close the generators that wait for a datagram."""
+        self.have_ended = True
+        for conversation in self.values():
+            conversation.wake()
 
 
 class _PulledConversation(Conversation):
     """A conversation in the task of its first datagram. Later datagrams arrive in other tasks."""
 
-    __slots__ = ("_arrival", "_backend", "_context")
+    __slots__ = ("_arrival", "_conversations")
 
-    always_waits = True  # the wait is where a cancellation is raised
-
-    def __init__(
-        self, backend: AsyncBackend, context: contextvars.Context, dispatcher: DatagramDispatcher[Any], address: Any
-    ) -> None:
+    def __init__(self, conversations: _Conversations, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
         super().__init__(dispatcher, address)
-        self._backend = backend
-        self._context = context
+        self._conversations = conversations
         self._arrival: IEvent | None = None  # set while the handler waits
 
-    def arrived(self, datagram: bytes, ancillary_data: Any) -> None:
-        if self.keep(datagram, ancillary_data):
+    def arrived(self, received: Any) -> None:
+        if self.keep(received):
             self.wake()
 
     def wake(self) -> None:
@@ -80,46 +87,52 @@ class _PulledConversation(Conversation):
             self._arrival.set()
 
     @types.coroutine
-    def converse(self, datagram: bytes | None) -> Generator[Any, Any, None]:
+    def converse(self, received: Any) -> Generator[Any, Any, None]:
         """Run one generator after the other, each in its own context, as long as datagrams are queued.
 
         A cancelled task starts no more generators.
         """
+        backend = self._conversations.backend
         coroutine = self.run()
         coroutine.send(None)
-        while datagram is not None:
-            context = self._context.copy()
-            yielded = context.run(coroutine.send, datagram)
+        while received is not None:
+            context = self._conversations.context.copy()
+            yielded = context.run(coroutine.send, received)
             while yielded is not IDLE:
-                sent: Any = None
+                answer: Any = None
                 try:
                     if yielded is DATAGRAM:
-                        sent = yield from self._wait().__await__()
+                        answer = yield from self._receive(None).__await__()
+                    elif isinstance(yielded, Wait):
+                        answer = yield from self._receive(yielded.timeout).__await__()
                     elif yielded is TURN:
-                        yield from self._backend.coro_yield().__await__()
+                        yield from backend.coro_yield().__await__()
                     else:
-                        sent = yield yielded
+                        answer = yield yielded
                 except GeneratorExit:
                     coroutine.close()
                     raise
                 except BaseException as exc:
                     yielded = context.run(coroutine.throw, exc)
                 else:
-                    yielded = context.run(coroutine.send, sent)
-            datagram = None if is_cancelled(self._backend) else self.take()
+                    yielded = context.run(coroutine.send, answer)
+            received = None if is_cancelled(backend) else self.take()
 
-    async def _wait(self) -> bytes | None:
+    async def _receive(self, timeout: float | None) -> Any:
+        """Return the next datagram, None after *timeout* seconds, or `NO_MORE`."""
+        backend = self._conversations.backend
         if self.has_kept():
-            if is_cancelled(self._backend):
-                await self._backend.coro_yield()  # raises the cancellation
-            return self.take()
-        self._arrival = self._backend.create_event()
-        try:
-            if self.timeout is None:
-                await self._arrival.wait()
-            else:
-                with self._backend.timeout(self.timeout):
+            if is_cancelled(backend):
+                await backend.coro_yield()  # raises the cancellation
+        elif not self._conversations.have_ended:
+            self._arrival = backend.create_event()
+            try:
+                if timeout is None:
                     await self._arrival.wait()
-        finally:
-            self._arrival = None
-        return self.take()
+                else:
+                    with backend.move_on_after(timeout):
+                        await self._arrival.wait()
+            finally:
+                self._arrival = None
+        received = self.take()
+        return NO_MORE if received is None and self._conversations.have_ended else received

@@ -24,7 +24,7 @@ def keep_peer_name(transport: AsyncStreamTransport) -> Callable[[], str]:
         names = keep_names(transport)
     except Exception:  # the peer has already gone, or a custom transport has no addresses
         return lambda: "an unknown peer"
-    return lambda: _to_str(names()[1])
+    return lambda: _to_str(names(transport)[1])
 
 
 def _to_str(address: object) -> str:

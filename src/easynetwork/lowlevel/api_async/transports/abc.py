@@ -214,6 +214,14 @@ class AsyncDatagramReadTransport(AsyncBaseTransport):
         """
         raise UnsupportedOperation("This transport does not support receiving ancillary data")
 
+    @property
+    def dropped_datagrams(self) -> int:
+        """The number of datagrams that arrived but were dropped because they were not received in time. 0 if unknown.
+
+        The sockets of this library know the exact number on Linux. After the transport is closed, the number stays.
+        """
+        return 0
+
 
 class AsyncDatagramWriteTransport(AsyncBaseTransport):
     """The sending direction of a datagram socket."""

@@ -156,6 +156,10 @@ class AsyncStapledDatagramTransport(
     async def recv_with_ancillary(self, ancillary_bufsize: int) -> tuple[bytes, Any]:
         return await self.receive_transport.recv_with_ancillary(ancillary_bufsize)
 
+    @property
+    def dropped_datagrams(self) -> int:
+        return self.receive_transport.dropped_datagrams
+
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         await self.send_transport.send(data)
 

@@ -15,7 +15,7 @@ from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, p
 from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA
 from easynetwork.lowlevel._deadline import Deadline
 from easynetwork.lowlevel._owning import closed_on_failure
-from easynetwork.lowlevel.api_sync.transports._hooks import chunk_receiver
+from easynetwork.lowlevel.api_sync.transports._hooks import chunk_receiver, sender
 from easynetwork.lowlevel.api_sync.transports.abc import (
     BaseTransport,
     StreamReadTransport,
@@ -41,10 +41,10 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         protocol: AnyStreamProtocolType[Any, _T_ReceivedPacket],
         max_recv_size: int,
     ) -> None:
-        self._receive_chunk = chunk_receiver(transport)
-        by_chunks = self._receive_chunk is not None
-        super().__init__(decoder_factory(protocol, max_recv_size, by_chunks=by_chunks)(), max_recv_size)
+        receive = chunk_receiver(transport)
+        super().__init__(decoder_factory(protocol, max_recv_size, by_chunks=receive is not None)(), max_recv_size)
         self._transport = transport
+        self._receive_chunk = receive or transport.recv
 
     def receive(self, timeout: float) -> _T_ReceivedPacket:
         """Return the next packet. After a timeout, the data received so far is kept for the next call."""
@@ -54,27 +54,25 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
             return packet
         deadline = None if timeout == math.inf else Deadline(timeout)
         while True:
-            if self._eof:
-                self._check_eof()
-            if (buffered := self._buffered) is not None:
-                buffer = buffered.get_buffer()
-                nbytes = self._transport.recv_into(buffer, timeout)
-                buffered.buffer_updated(nbytes)
-                is_full = nbytes == len(buffer)
-            else:
-                chunk = (self._receive_chunk or self._transport.recv)(self._max_recv_size, timeout)
+            if self.has_ended:
+                self.check_ended()
+            if self._buffered is None:
+                chunk = self._receive_chunk(self._max_recv_size, timeout)
                 decoder.input.append(chunk)
-                nbytes = len(chunk)
-                is_full = nbytes == self._max_recv_size
+                nbytes, room = len(chunk), self._max_recv_size
+            else:
+                buffer = self._buffered.get_buffer()
+                nbytes, room = self._transport.recv_into(buffer, timeout), len(buffer)
+                self._buffered.buffer_updated(nbytes)
             if not nbytes:
-                self._eof = True
+                self.has_ended = True
                 continue
             packet = decoder.next_packet()
             if packet is not NEED_DATA:
                 return packet
             if deadline is not None:
                 timeout = deadline.remaining()
-                if not timeout and not is_full:  # after a full read, more data may be available
+                if not timeout and nbytes < room:  # after a full read, more data may be available
                     raise TimeoutError
 
     def receive_with_ancillary(
@@ -83,7 +81,7 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         """Return the next packet. If it is not complete yet, complete it with one read."""
         if (packet := self._decoder.next_packet()) is not NEED_DATA:
             return packet
-        self._check_eof()
+        self.check_ended()
         transport = self._transport
         received: bytes | int
         if (buffered := self._buffered) is not None:
@@ -104,12 +102,13 @@ def _raise_time_out(exc: TimeoutError, what: str, limit: float) -> NoReturn:
 class _Sending(Endpoint, Generic[_T_SentPacket]):
     """The sending methods of an endpoint."""
 
-    __slots__ = ("_encode", "_eof_sent")
+    __slots__ = ("_encode", "_eof_sent", "_send_bytes")
 
     _transport: StreamWriteTransport
 
     def __init__(self, transport: StreamWriteTransport, protocol: AnyStreamProtocolType[_T_SentPacket, Any]) -> None:
         self._encode = packet_encoder(protocol)
+        self._send_bytes = sender(transport)
         self._eof_sent = False
         super().__init__(transport)
 
@@ -123,11 +122,11 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
                 Nothing was sent.
             OSError: the connection broke or is closed.
         """
-        limit = seconds(timeout)
+        limit = math.inf if timeout is None else seconds(timeout)
         data = self._to_bytes(packet)
         if data:
             try:
-                self._transport.send_all_from_iterable((data,), limit)
+                self._send_bytes(data, limit)
             except TimeoutError as exc:
                 _raise_time_out(exc, "The packet was not sent", limit)
 
@@ -180,7 +179,7 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
             RuntimeError: the protocol object crashed (its exception is the cause). The packet is lost.
             OSError: the connection broke or the endpoint is closed.
         """
-        limit = seconds(timeout)
+        limit = math.inf if timeout is None else seconds(timeout)
         try:
             return self._receiver.receive(limit)
         except TimeoutError as exc:

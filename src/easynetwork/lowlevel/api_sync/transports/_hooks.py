@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["chunk_receiver", "close_abruptly"]
+__all__ = ["chunk_receiver", "close_abruptly", "sender"]
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from easynetwork.lowlevel._hooks import find_hook
 
 if TYPE_CHECKING:
-    from .abc import BaseTransport, StreamReadTransport
+    from .abc import BaseTransport, StreamReadTransport, StreamWriteTransport
 
 
 def chunk_receiver(transport: StreamReadTransport) -> Callable[[int, float], bytes] | None:
@@ -23,6 +23,18 @@ def chunk_receiver(transport: StreamReadTransport) -> Callable[[int, float], byt
         return None
     receiver: Callable[[int, float], bytes] | None = hook(transport)
     return receiver
+
+
+def sender(transport: StreamWriteTransport) -> Callable[[bytes, float], object]:
+    """Return a function that sends bytes within a number of seconds.
+
+    The default passes them to `send_all_from_iterable` as the only piece.
+    """
+    hook = find_hook(transport, "_hook_sender")
+    if hook is None:
+        return lambda data, timeout: transport.send_all_from_iterable((data,), timeout)
+    send: Callable[[bytes, float], object] = hook(transport)
+    return send
 
 
 def close_abruptly(transport: BaseTransport) -> None:

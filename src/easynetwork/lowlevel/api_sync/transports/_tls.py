@@ -132,6 +132,9 @@ class SSLStreamTransport(StreamSocketOwner):
     def _hook_chunk_receiver(self) -> Callable[[int, float], bytes]:
         return self.recv
 
+    def _hook_sender(self) -> Callable[[bytes, float], None]:
+        return self.send_all
+
     def recv_noblock(self, bufsize: int) -> bytes:
         if bufsize <= 0:
             return super().recv_noblock(bufsize)

@@ -22,6 +22,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from easynetwork._checks import check_above_zero, check_timeout
@@ -116,20 +117,20 @@ class SelectorBaseTransport(BaseTransport):
             try:
                 return callback(), timeout
             except WouldBlockOnRead as exc:
-                fileno, event = exc.fileno, selectors.EVENT_READ
+                fileno, event = exc.fileno, EVENT_READ
             except WouldBlockOnWrite as exc:
-                fileno, event = exc.fileno, selectors.EVENT_WRITE
+                fileno, event = exc.fileno, EVENT_WRITE
             timeout = self._wait(fileno, event, timeout)
 
     def _wait(self, fileno: int, event: int, timeout: float) -> float:
         """Wait until the operation may succeed. Return the rest of *timeout*."""
-        if timeout <= 0:
-            raise _time_out_error(event)
-        if fileno < 0:
+        if fileno < 0 < timeout:
             raise error_from_errno(errno.EBADF)
         if timeout == math.inf:
             self._wait_ready(fileno, event, self._retry_interval)
             return timeout
+        if timeout <= 0:
+            raise _time_out_error(event)
         interval = min(timeout, self._retry_interval)
         started = time.monotonic()
         if not self._wait_ready(fileno, event, interval) and interval == timeout:
@@ -139,7 +140,7 @@ class SelectorBaseTransport(BaseTransport):
 
 def _time_out_error(event: int) -> OSError:
     # The system's text, "Connection timed out", would be wrong: the connection may be intact.
-    what = "Nothing arrived" if event == selectors.EVENT_READ else "Nothing more could be sent"
+    what = "Nothing arrived" if event == EVENT_READ else "Nothing more could be sent"
     return OSError(errno.ETIMEDOUT, f"{what} in time")
 
 
@@ -152,11 +153,12 @@ def _wait_by_selector(
 
 
 if hasattr(select, "poll"):
+    _POLLED_EVENTS: Final = {EVENT_READ: select.POLLIN, EVENT_WRITE: select.POLLOUT}
 
     def _wait_by_default(fileno: int, event: int, timeout: float) -> bool:
         # Equivalent to a PollSelector at a third of the cost. Most receive calls wait here.
         poller = select.poll()
-        poller.register(fileno, select.POLLIN if event == selectors.EVENT_READ else select.POLLOUT)
+        poller.register(fileno, _POLLED_EVENTS[event])
         return bool(poller.poll(math.ceil(timeout * 1000)))
 
 else:

@@ -92,6 +92,9 @@ class StapledStreamTransport(_Stapled, StreamTransport, Generic[_T_SendStreamTra
     def _hook_chunk_receiver(self) -> Callable[[int, float], bytes] | None:
         return _hooks.chunk_receiver(self.receive_transport)
 
+    def _hook_sender(self) -> Callable[[bytes, float], object]:
+        return _hooks.sender(self.send_transport)
+
     def send(self, data: bytes | bytearray | memoryview, timeout: float) -> int:
         return self.send_transport.send(data, timeout)
 

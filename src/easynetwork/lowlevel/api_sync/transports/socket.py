@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["SSLStreamTransport", "SocketDatagramTransport", "SocketStreamTransport"]
 
 import errno
+import math
 import selectors
 import socket as _socket
 from collections import deque
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import islice
+from selectors import EVENT_READ
 from typing import TYPE_CHECKING
 
 from easynetwork._checks import check_strictly_positive, check_timeout
@@ -76,11 +78,14 @@ class SocketStreamTransport(StreamSocketOwner):
     def _hook_chunk_receiver(self) -> Callable[[int, float], bytes]:
         return self.recv
 
+    def _hook_sender(self) -> Callable[[bytes, float], None]:
+        return self.send_all
+
     def recv(self, bufsize: int, timeout: float) -> bytes:
         if not timeout > 0 or bufsize <= 0 or self._unread:
             return super().recv(bufsize, timeout)
         if self._is_drained:
-            timeout = self._wait(self._sock.fileno(), selectors.EVENT_READ, timeout)
+            timeout = self._wait(self._sock.fileno(), EVENT_READ, timeout)
         try:
             data = self._sock.recv(bufsize)
         except BlockingIOError:
@@ -95,7 +100,7 @@ class SocketStreamTransport(StreamSocketOwner):
         if not timeout > 0 or not size or self._unread:
             return super().recv_into(buffer, timeout)
         if self._is_drained:
-            timeout = self._wait(self._sock.fileno(), selectors.EVENT_READ, timeout)
+            timeout = self._wait(self._sock.fileno(), EVENT_READ, timeout)
         try:
             nbytes = self._sock.recv_into(buffer)
         except BlockingIOError:
@@ -172,7 +177,8 @@ class SocketStreamTransport(StreamSocketOwner):
             self._raise_write_error(exc)
 
     def send_all(self, data: bytes | bytearray | memoryview, timeout: float) -> None:
-        check_timeout("timeout", timeout)
+        if timeout != math.inf:
+            check_timeout("timeout", timeout)
         try:
             sent = self._sock.send(data)
         except BlockingIOError:
@@ -188,8 +194,6 @@ class SocketStreamTransport(StreamSocketOwner):
     def send_all_from_iterable(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], timeout: float
     ) -> None:
-        if type(iterable_of_data) is tuple and len(iterable_of_data) == 1:  # the usual case
-            return self.send_all(iterable_of_data[0], timeout)
         pieces = deque(iterable_of_data)
         if len(pieces) <= 1 or SC_IOV_MAX <= 0 or not hasattr(self._sock, "sendmsg"):
             return self.send_all(b"".join(pieces), timeout)

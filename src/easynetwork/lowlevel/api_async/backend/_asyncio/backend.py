@@ -35,11 +35,9 @@ from easynetwork.lowlevel.api_async.transports.abc import (
 )
 
 from .datagram import udp
-from .datagram.listener import AsyncioUnixDatagramListener
-from .datagram.transport import (
-    AsyncioDatagramTransport,
-    AsyncioUnixDatagramTransport,
-)
+from .datagram.udp_transport import wrap_udp_socket
+from .datagram.unix_listener import AsyncioUnixDatagramListener
+from .datagram.unix_transport import AsyncioUnixDatagramTransport
 from .stream import tcp, unix
 from .tasks.groups import AsyncioTaskGroup, task_info
 from .tasks.scopes import AsyncioCancelScope
@@ -202,7 +200,7 @@ class AsyncIOBackend(AsyncBackend):
         async def create_unix_datagram_listener(
             self, path: str | bytes, *, mode: int | None = None
         ) -> AsyncDatagramListener[str | bytes]:
-            return AsyncioUnixDatagramListener(self, await open_datagram_socket(self, path, mode))
+            return AsyncioUnixDatagramListener(self, open_datagram_socket(path, mode))
 
     async def create_udp_endpoint(
         self,
@@ -218,7 +216,7 @@ class AsyncIOBackend(AsyncBackend):
         adopt_socket(socket, _socket.SOCK_DGRAM)
         if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
             return AsyncioUnixDatagramTransport(self, socket)
-        return AsyncioDatagramTransport(self, socket)
+        return await wrap_udp_socket(self, socket)
 
     async def create_udp_listeners(
         self,

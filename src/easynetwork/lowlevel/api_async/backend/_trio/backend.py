@@ -190,7 +190,7 @@ class TrioBackend(AsyncBackend):
         async def create_unix_datagram_listener(
             self, path: str | bytes, *, mode: int | None = None
         ) -> AsyncDatagramListener[str | bytes]:
-            return TrioUnixDatagramListener(self, await open_datagram_socket(self, path, mode))
+            return TrioUnixDatagramListener(self, open_datagram_socket(path, mode))
 
     async def create_udp_endpoint(
         self,

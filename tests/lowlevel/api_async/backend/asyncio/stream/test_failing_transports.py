@@ -16,6 +16,7 @@ from tests.support.descriptors import all_closed
 from tests.support.lines import line_protocol
 from tests.support.stream_servers import Client, Handler, Requests, Serving, run, serving
 
+from easynetwork.lowlevel._sockets.descriptors import DescriptorCounter
 from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 
 CLOSING = "after it has closed the socket"
@@ -81,8 +82,9 @@ async def test_a_unix_connection_can_be_closed_meanwhile(path: str) -> None:
 
 
 async def test_a_tcp_connection_that_cannot_be_set_up_is_closed_and_logged(
-    errors: list[OSError], caplog: pytest.LogCaptureFixture
+    errors: list[OSError], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(DescriptorCounter, "count_free", lambda self: 0)  # otherwise the loop accepts by itself
     async with all_closed(), serving(Echo()) as it:
         peer = await it.connect()
         assert await peer.rest() == b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -73,11 +73,15 @@ def test_first_write_leaves_alone_and_the_next_ones_leave_together(loop: ManualL
     assert fake.written == [b"a", b"bc"]
 
 
-def test_write_after_an_answer_leaves_alone_again(loop: ManualLoop, fake: Fake) -> None:
+@pytest.mark.parametrize("is_awaited", [False, True])
+def test_write_after_an_answer_leaves_alone_again(loop: ManualLoop, fake: Fake, is_awaited: bool) -> None:
     for data in [b"a", b"b"]:
         assert fake.write_nowait(data)
         assert fake.written[-1] == data
+        if is_awaited:
+            _ = loop.start(receive(fake, "receive_into", []))
         fake.transport.receive(b"answer")
+        loop.settle()
 
 
 def test_write_after_a_batch_leaves_alone_again(loop: ManualLoop, fake: Fake) -> None:
@@ -120,6 +124,12 @@ def test_full_batch_leaves_at_once(loop: ManualLoop, fake: Fake) -> None:
     assert fake.stream.capacity == 0
 
 
+def test_packets_after_a_full_batch_leave_together(loop: ManualLoop, fake: Fake) -> None:
+    assert all(fake.write_nowait(data) for data in [b"a", b"b", LARGE, b"c", b"d"])
+    loop.turn()
+    assert fake.written == [b"a", b"b" + LARGE, b"cd"]
+
+
 def test_writes_of_several_tasks_in_one_turn_leave_in_one_write(loop: ManualLoop, fake: Fake) -> None:
     tasks = [loop.create_task(fake.stream.write(data)) for data in [b"a", b"b", b"c"]]
     loop.settle()
@@ -150,6 +160,33 @@ def test_pause_sets_the_limits_and_refuses_what_cannot_wait(loop: ManualLoop, fa
     fake.transport.resume()
     assert fake.write_nowait(b"b")
     assert fake.written == [b"b"]
+
+
+def test_batch_takes_no_more_once_its_write_has_paused_writing(loop: ManualLoop, fake: Fake) -> None:
+    fake.transport.capacity = LOW_WATER
+    assert all(fake.write_nowait(data) for data in [b"a", LARGE])
+    assert fake.stream.capacity == 0
+    assert not fake.write_nowait(b"b")
+
+
+def test_writer_that_only_waits_opens_no_batch(loop: ManualLoop, fake: Fake) -> None:
+    fake.transport.capacity = LOW_WATER
+    task = fake.write(LARGE)
+    loop.turn()
+    fake.transport.resume()
+    assert fake.write_nowait(b"b")
+    assert fake.written == [LARGE, b"b"]
+    loop.settle()
+    assert task.done()
+
+
+@pytest.mark.parametrize("ending", ["close", "write_eof"])
+def test_nothing_can_be_sent_though_writing_resumes_after_the_end(loop: ManualLoop, fake: Fake, ending: str) -> None:
+    fake.transport.pause()
+    loop.call(getattr(fake.stream, ending))
+    fake.transport.resume()
+    assert not fake.write_nowait(b"a")
+    fake.transport.lose()
 
 
 def test_writers_go_on_in_order_when_writing_resumes(loop: ManualLoop, fake: Fake) -> None:
@@ -199,6 +236,16 @@ def test_nothing_is_sent_for_a_writer_cancelled_before_its_turn(loop: ManualLoop
     loop.settle()
     assert [task.cancelled() for task in tasks] == [False, True, False]
     assert fake.written == [b"02"]
+
+
+def test_bytes_of_a_cancelled_writer_are_not_kept(loop: ManualLoop, fake: Fake) -> None:
+    fake.transport.pause()
+    task = fake.write(b"a")
+    assert fake.stream._writers
+    task.cancel()
+    loop.settle()
+    assert task.cancelled()
+    assert not fake.stream._writers
 
 
 def test_nothing_is_sent_for_a_writer_cancelled_in_the_turn_of_the_resumption(loop: ManualLoop, fake: Fake) -> None:
@@ -258,6 +305,7 @@ def test_end_of_writing_sends_the_batch_first(loop: ManualLoop, fake: Fake) -> N
     for _ in range(2):
         loop.call(fake.stream.write_eof)
     assert fake.written == [b"a", b"b", END]
+    assert not fake.write_nowait(b"c")
     loop.turn()
     fake.transport.resume()
     assert not fake.write_nowait(b"c")
@@ -271,6 +319,16 @@ def test_end_of_writing_refuses_writers_that_wait_for_their_turn(loop: ManualLoo
     loop.settle()
     assert errno_of(task) == errno.EPIPE
     assert fake.written == [END]
+
+
+def test_writer_whose_turn_came_before_the_end_of_writing_succeeds(loop: ManualLoop, fake: Fake) -> None:
+    fake.transport.pause()
+    task = fake.write(b"a")
+    fake.transport.resume()
+    loop.call(fake.stream.write_eof)
+    loop.settle()
+    assert task.exception() is None
+    assert fake.written == [b"a", END]
 
 
 def test_writer_whose_bytes_were_taken_before_the_end_of_writing_succeeds(loop: ManualLoop, fake: Fake) -> None:
@@ -314,6 +372,15 @@ def test_reading_pauses_above_the_high_water_mark_and_resumes_at_the_low_one(loo
     assert fake.transport.reads
 
 
+def test_reading_is_paused_and_resumed_once(loop: ManualLoop, fake: Fake) -> None:
+    for _ in range(2):
+        loop.call(fake.stream.pause_reading)
+        assert not fake.transport.reads
+    for _ in range(2):
+        loop.call(fake.stream.resume_reading)
+        assert fake.transport.reads
+
+
 def test_reading_of_a_closing_transport_is_left_alone(loop: ManualLoop, fake: Fake) -> None:
     fake.transport.ended_by = "failure"
     loop.call(fake.stream.pause_reading)
@@ -321,10 +388,17 @@ def test_reading_of_a_closing_transport_is_left_alone(loop: ManualLoop, fake: Fa
     assert fake.transport.reads
 
 
-def receive(fake: Fake, how: str, queue: list[bytes]) -> Coroutine[Any, Any, bool]:
+def test_reading_of_a_closing_transport_is_not_resumed(loop: ManualLoop, fake: Fake) -> None:
+    loop.call(fake.stream.pause_reading)
+    fake.transport.ended_by = "failure"
+    loop.call(fake.stream.resume_reading)
+    assert not fake.transport.reads
+
+
+async def receive(fake: Fake, how: str, queue: list[bytes]) -> bool:
     if how == "wait_readable":
-        return fake.stream.wait_readable()
-    return fake.stream.receive_into(queue)
+        return await fake.stream.wait_readable()
+    return await fake.stream.receive_into(queue, 1)
 
 
 every_reader = pytest.mark.parametrize("how", ["wait_readable", "receive_into"])
@@ -343,29 +417,29 @@ def test_reader_is_woken_by_bytes(loop: ManualLoop, fake: Fake, how: str) -> Non
 
 def test_chunk_is_in_the_queue_when_its_callback_returns(loop: ManualLoop, fake: Fake) -> None:
     queue: list[bytes] = []
-    task = loop.start(fake.stream.receive_into(queue))
+    task = loop.start(receive(fake, "receive_into", queue))
     fake.transport.receive(b"a")
     assert queue == [b"a"]
     fake.transport.receive(b"b")
     assert queue == [b"a"]
     loop.settle()
     assert task.result()
-    assert loop.start(fake.stream.receive_into(queue)).result()
+    assert loop.start(receive(fake, "receive_into", queue)).result()
     assert queue == [b"a", b"b"]
 
 
 def test_cancelled_reader_loses_no_bytes(loop: ManualLoop, fake: Fake) -> None:
     queue: list[bytes] = []
-    first = loop.start(fake.stream.receive_into(queue))
+    first = loop.start(receive(fake, "receive_into", queue))
     first.cancel()
     fake.transport.receive(b"a")
     loop.settle()
-    second = loop.start(fake.stream.receive_into(queue))
+    second = loop.start(receive(fake, "receive_into", queue))
     if not second.done():
         second.cancel()
         loop.settle()
     fake.transport.receive(b"b")
-    third = loop.start(fake.stream.receive_into(queue))
+    third = loop.start(receive(fake, "receive_into", queue))
     assert third.result()
     assert first.cancelled()
     assert queue == [b"a", b"b"]
@@ -373,7 +447,7 @@ def test_cancelled_reader_loses_no_bytes(loop: ManualLoop, fake: Fake) -> None:
 
 def test_bytes_after_a_cancelled_reader_has_ended_are_kept(loop: ManualLoop, fake: Fake) -> None:
     queue: list[bytes] = []
-    task = loop.start(fake.stream.receive_into(queue))
+    task = loop.start(receive(fake, "receive_into", queue))
     task.cancel()
     loop.settle()
     fake.transport.receive(b"a")
@@ -387,6 +461,32 @@ def test_second_reader_is_refused(loop: ManualLoop, fake: Fake, how: str) -> Non
     for second in ["wait_readable", "receive_into"]:
         assert isinstance(loop.start(receive(fake, second, [])).exception(), BusyResourceError)
     assert not first.done()
+
+
+@every_reader
+def test_reader_that_follows_a_cancelled_one_is_woken(loop: ManualLoop, fake: Fake, how: str) -> None:
+    first = loop.start(receive(fake, how, []))
+    first.cancel()
+    second = loop.start(receive(fake, how, []))
+    loop.settle()
+    assert first.cancelled()
+    assert not second.done()
+    fake.transport.receive(b"a")
+    loop.settle()
+    assert second.result()
+
+
+def test_second_reader_is_refused_until_the_first_has_looked(loop: ManualLoop, fake: Fake) -> None:
+    first = loop.start(fake.stream.wait_readable())
+    fake.transport.receive(b"a")
+    fake.stream.take_received()
+    second = loop.start(fake.stream.wait_readable())
+    assert isinstance(second.exception(), BusyResourceError)
+    loop.settle()
+    assert not first.done()
+    fake.transport.receive(b"b")
+    loop.settle()
+    assert first.result()
 
 
 @every_reader
@@ -480,6 +580,26 @@ def test_abort_drops_the_batch(loop: ManualLoop, fake: Fake) -> None:
     assert fake.stream.error is None
 
 
+@every_ending
+def test_batch_is_over_at_the_end(loop: ManualLoop, fake: Fake, ending: str) -> None:
+    assert all(fake.write_nowait(data) for data in [b"a", b"b"])
+    ENDINGS[ending][0](fake)
+    assert (fake.stream.parts, fake.stream.capacity) == ([], 0)
+    loop.settle()
+    assert fake.written == ([b"a", b"b"] if ending == "close" else [b"a"])
+
+
+@every_ending
+def test_end_in_the_turn_in_which_a_writer_is_cancelled(loop: ManualLoop, fake: Fake, ending: str) -> None:
+    fake.transport.pause()
+    tasks = [fake.write(b"%d" % i) for i in range(2)]
+    tasks[0].cancel()
+    ENDINGS[ending][0](fake)
+    loop.settle()
+    assert tasks[0].cancelled()
+    assert errno_of(tasks[1]) == ENDINGS[ending][1]
+
+
 def test_abort_ends_a_close_that_takes_long(loop: ManualLoop, fake: Fake) -> None:
     fake.stream.expects_input = True
     loop.call(fake.stream.close)
@@ -549,6 +669,15 @@ def test_close_that_expects_input_waits_for_the_peer(loop: ManualLoop, fake: Fak
     assert fake.written == [END]
     loop.advance(LINGER_TIMEOUT)
     assert fake.transport.ended_by == "close"
+
+
+def test_second_close_does_not_end_the_wait_for_the_peer(loop: ManualLoop, fake: Fake) -> None:
+    fake.stream.expects_input = True
+    for _ in range(2):
+        loop.call(fake.stream.close)
+    assert fake.written == [END]
+    assert fake.transport.ended_by is None
+    fake.transport.lose()
 
 
 def test_lingering_close_does_not_end_writing_twice(loop: ManualLoop, fake: Fake) -> None:

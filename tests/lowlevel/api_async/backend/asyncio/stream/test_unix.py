@@ -16,6 +16,7 @@ from tests.support.descriptors import Gift, all_closed, receive_message, receive
 
 from easynetwork.lowlevel.api_async.backend._asyncio.stream.unix_loop_transport import SocketTransport
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, write_batch
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.socket import SocketAncillary, SocketAttribute
@@ -292,3 +293,27 @@ async def test_a_cancelled_close_is_abrupt_and_ends_all_waits(backend: AsyncBack
             await task
     assert len(await receive_all(peer)) < 1 << 22
     assert transport.extra(SocketAttribute.socket).fileno() == -1
+
+
+# --- batches
+
+
+@pytest.mark.parametrize("how", ["recv", "recv_into", "recv_with_ancillary", "chunk receiver"])
+async def test_a_packet_after_an_answer_is_written_at_once(pair: Pair, how: str) -> None:
+    transport, peer = pair
+    batch, receive_chunk = write_batch(transport), chunk_receiver(transport)
+    assert receive_chunk is not None
+    chunks: list[bytes] = []
+    for packet in (b"first", b"second", b"third"):
+        assert batch.write_nowait(packet)
+        assert peer.recv(100) == packet
+        asyncio.get_running_loop().call_soon(peer.send, b"answer")
+        match how:
+            case "recv":
+                assert await transport.recv(100) == b"answer"
+            case "recv_into":
+                assert await transport.recv_into(bytearray(100)) == 6
+            case "recv_with_ancillary":
+                assert await transport.recv_with_ancillary(100, ANCILLARY) == (b"answer", [])
+            case _:
+                assert await receive_chunk(chunks, 100)

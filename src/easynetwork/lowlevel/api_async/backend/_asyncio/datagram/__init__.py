@@ -1,1 +1,1 @@
-"""Datagrams: from readiness events to transports."""
+"""Datagrams: from the callbacks of the event loop to transports."""

@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-__all__ = ["InlineReception"]
+__all__ = ["run_conversations"]
 
 import asyncio
 import contextvars
 from asyncio.tasks import _enter_task, _leave_task
+from collections.abc import Callable, Coroutine
 from sys import getrefcount
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import getweakrefcount
 
 from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
-from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, TURN
+from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, NO_MORE, TURN, Wait
 from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import PARKED, Steppable
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 
-class InlineReception:
+async def run_conversations(
+    receive_all: Callable[[Callable[[Any, Any], object]], Coroutine[Any, Any, NoReturn]],
+    dispatcher: DatagramDispatcher[Any],
+    backend: AsyncBackend,
+    task_group: TaskGroup | None,
+) -> NoReturn:
+    """Run *receive_all*, which calls a function with what it receives and the sender. Run the handlers in these calls.
+
+    If *task_group* is not given, the conversations end with this call. Otherwise, they end when *receive_all* fails,
+    or later with their generators.
+    """
+    loop = asyncio.get_running_loop()
+    if task_group is None:
+        async with backend.create_task_group() as task_group:
+            reception = _InlineReception(loop, dispatcher, task_group)
+            try:
+                await receive_all(reception.deliver)
+            finally:
+                reception.close()
+    reception = _InlineReception(loop, dispatcher, task_group)
+    try:
+        await receive_all(reception.deliver)
+    except Exception:
+        reception.end()
+        raise
+    finally:
+        reception.close()
+
+
+class _InlineReception:
     """A driver that passes received datagrams to conversations. Each conversation has a carrier in *task_group*.
 
     One spare carrier waits for the next new sender. If the generator starts and ends within one callback, and the
@@ -27,7 +57,7 @@ class InlineReception:
     conversation, and a new spare carrier starts.
     """
 
-    __slots__ = ("_dispatcher", "_loop", "_spare", "_task_group", "carriers", "context")
+    __slots__ = ("_dispatcher", "_loop", "_spare", "_task_group", "carriers", "context", "has_ended")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup
@@ -40,11 +70,13 @@ class InlineReception:
         """The carriers in use, by the address of the sender."""
         self.context = contextvars.copy_context()
         """Each generator runs in a copy of this context."""
+        self.has_ended: bool = False
+        """Whether no more datagrams will arrive. A generator that waits for one is closed."""
         self._start_spare()
 
     def end(self) -> None:
         """Close the generators that wait for a datagram, because no more datagrams will arrive."""
-        self._dispatcher.ended = True
+        self.has_ended = True
         for carrier in self.carriers.values():
             carrier.wake()
 
@@ -53,21 +85,23 @@ class InlineReception:
         if self._spare is not None:
             self._spare.retire()
 
-    def deliver(self, datagram: bytes, address: Any, ancillary_data: Any = None) -> None:
-        """Run the handler of a datagram. If it cannot run now, queue the datagram."""
+    def deliver(self, received: Any, address: Any) -> None:
+        """Run the handler of a datagram. If it cannot run now, queue the datagram.
+
+        *received* is what `Conversation` calls so: a datagram, possibly with its ancillary data.
+        """
         if (carrier := self.carriers.get(address)) is not None:
-            if carrier.is_parked():
-                carrier.conversation.ancillary_data = ancillary_data
-                if carrier.step(datagram) is IDLE:
+            if carrier._wakeup is not None:  # an inlined is_parked(), here and below
+                if carrier.step(received) is IDLE:
                     carrier.retire()
             else:
-                carrier.conversation.keep(datagram, ancillary_data)
-        elif (carrier := self._spare) is not None and carrier.is_parked():
-            if not carrier.lend(address, datagram, ancillary_data):
+                carrier.conversation.keep(received)
+        elif (carrier := self._spare) is not None and carrier._wakeup is not None:
+            if not carrier.lend(address, received):
                 self._start_spare()
         else:
             carrier = _ConversationCarrier(self._loop, self, Conversation(self._dispatcher, address))
-            if carrier.conversation.keep(datagram, ancillary_data):
+            if carrier.conversation.keep(received):
                 self.carriers[address] = carrier
                 self._start(carrier)
             if self._spare is None:
@@ -108,7 +142,9 @@ class _ConversationCarrier(Steppable):
         "conversation",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, reception: InlineReception, conversation: Conversation) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, reception: _InlineReception, conversation: Conversation
+    ) -> None:
         super().__init__(loop)
         self._reception = reception
         self.conversation = conversation
@@ -121,14 +157,13 @@ class _ConversationCarrier(Steppable):
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
-    def lend(self, address: Any, datagram: bytes, ancillary_data: Any) -> bool:
+    def lend(self, address: Any, received: Any) -> bool:
         """Begin a conversation in this spare carrier. Return true if it has ended and the carrier is spare again."""
         task = self._task
         references, weak_references = getrefcount(task), getweakrefcount(task)
         self.context = self._reception.context.copy()
         self.conversation.address = address
-        self.conversation.ancillary_data = ancillary_data
-        if self.step(datagram) is not IDLE:
+        if self.step(received) is not IDLE:
             self._reception.carriers[address] = self
             return False
         if getrefcount(task) == references and getweakrefcount(task) == weak_references:
@@ -136,28 +171,30 @@ class _ConversationCarrier(Steppable):
         self.retire()  # the handler kept a reference to its task, so no other generator may run in that task
         return False
 
-    def step(self, datagram: bytes | None, error: Exception | None = None) -> object:
-        """Resume the conversation with *datagram* or *error*, as if in the carrier. Return the yielded object."""
+    def step(self, received: Any) -> object:
+        """Resume the conversation with *received*, as if in the carrier. Return the yielded object."""
         self._deadline = None
         _enter_task(self._loop, self._task)
         try:
-            if error is None:
-                yielded = self.context.run(self._send, datagram)
-            else:
-                yielded = self.context.run(self._coroutine.throw, error)
+            yielded = self.context.run(self._send, received)
         except BaseException as exc:
             self._failure = exc
             self.wake()  # not wake_now(): the task must end after this callback
             return None
         finally:
             _leave_task(self._loop, self._task)
-        if yielded is DATAGRAM:
-            if self.conversation.timeout is not None:
-                self._deadline = self._begin_timeout(self.conversation.timeout)
-        elif yielded is not IDLE:
+        if yielded is DATAGRAM or yielded is IDLE:
+            pass
+        elif isinstance(yielded, Wait):
+            self._begin_wait(yielded)
+        else:
             self._suspended = None if yielded is TURN else yielded
             self.wake_now()
         return yielded
+
+    def _begin_wait(self, wait: Wait) -> None:
+        assert wait.timeout is not None
+        self._deadline = self._begin_timeout(wait.timeout)
 
     def retire(self) -> None:
         """End the task. Its conversation has ended, or never began."""
@@ -175,7 +212,7 @@ class _ConversationCarrier(Steppable):
         return self._deadline
 
     def _time_out(self) -> None:
-        if self.is_parked() and self.step(None, TimeoutError("No datagram was received in time")) is IDLE:
+        if self.is_parked() and self.step(None) is IDLE:
             self.retire()
 
     # ------------------------------------------------------------------------------------------------- in the carrier
@@ -193,7 +230,7 @@ class _ConversationCarrier(Steppable):
     def _look(self) -> Any:
         if self._is_retired:
             raise StopIteration
-        return self._resume(None)
+        return self._settle(DATAGRAM)
 
     def _resume(self, answer: Any) -> Any:
         return self._settle(self.context.run(self._send, answer))
@@ -202,16 +239,21 @@ class _ConversationCarrier(Steppable):
         return self._settle(self.context.run(self._coroutine.throw, exc))
 
     def _settle(self, yielded: Any) -> Any:
-        """Return what the task does next, given the object that the conversation *yielded*."""
+        """Resume the conversation as long as datagrams are queued. Return what the task does next."""
         self._deadline = None
-        while yielded is IDLE:
-            # A cancelled task starts no more generators.
-            if self._task.cancelling() or (datagram := self.conversation.take()) is None:
-                raise StopIteration
-            self.context = self._reception.context.copy()
-            yielded = self.context.run(self._send, datagram)
-        if yielded is DATAGRAM:
-            if self.conversation.timeout is not None:
-                self._deadline = self._begin_timeout(self.conversation.timeout)
-            return PARKED
-        return None if yielded is TURN else yielded  # a task that yields None resumes in the next turn of the loop
+        while True:
+            if yielded is IDLE:
+                # A cancelled task starts no more generators.
+                if self._task.cancelling() or (received := self.conversation.take()) is None:
+                    raise StopIteration
+                self.context = self._reception.context.copy()
+            elif yielded is DATAGRAM or isinstance(yielded, Wait):
+                if (received := self.conversation.take()) is None:
+                    if not self._reception.has_ended:
+                        if yielded is not DATAGRAM:
+                            self._begin_wait(yielded)
+                        return PARKED
+                    received = NO_MORE
+            else:
+                return None if yielded is TURN else yielded  # None: the task resumes in the next turn of the loop
+            yielded = self.context.run(self._send, received)

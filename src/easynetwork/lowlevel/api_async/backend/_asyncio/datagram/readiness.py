@@ -1,4 +1,4 @@
-"""Wait until a socket is readable or writable, then call the socket's own methods."""
+"""Wait until a Unix datagram socket is readable or writable, then call the socket's own methods."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ _T = TypeVar("_T")
 class Readiness:
     """A non-blocking socket and the tasks that wait for it. One task may wait to read, any number to write.
 
-    Nothing is read until a task asks: datagrams wait in the queue of the system, which limits their number. This also
-    delivers each datagram and each network error exactly once.
+    Nothing is read until a task asks. When the queue of the system is full, the senders wait.
     """
 
     __slots__ = ("_fd", "_on_readable", "_reader", "_reads", "_writers", "loop", "sock")

@@ -11,24 +11,24 @@ from easynetwork.lowlevel._sockets.inet import check_inet_family, connect_datagr
 from easynetwork.lowlevel.api_async.backend._resolving import resolve, resolve_listener_hosts
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
-from .listener import AsyncioDatagramListener
-from .transport import AsyncioDatagramTransport
+from .udp_listener import AsyncioUDPListener
+from .udp_transport import AsyncioUDPTransport, wrap_udp_socket
 
 
 async def connect(
     backend: AsyncBackend, host: str, port: int, local_address: tuple[str, int] | None, family: int
-) -> AsyncioDatagramTransport:
+) -> AsyncioUDPTransport:
     """Open a socket connected to one address. See `AsyncBackend.create_udp_endpoint`."""
     check_inet_family(family)
     addresses = await resolve(backend, host, port, _socket.SOCK_DGRAM, family=family)
     local_addresses = None if local_address is None else await resolve(backend, *local_address, _socket.SOCK_DGRAM)
-    return AsyncioDatagramTransport(backend, connect_datagram_socket(addresses, local_addresses))
+    return await wrap_udp_socket(backend, connect_datagram_socket(addresses, local_addresses))
 
 
 async def open_listeners(
     backend: AsyncBackend, host: str | Sequence[str] | None, port: int, *, reuse_port: bool
-) -> list[AsyncioDatagramListener]:
+) -> list[AsyncioUDPListener]:
     """Open a socket for each address of *host*. See `AsyncBackend.create_udp_listeners`."""
     hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_DGRAM)
     sockets = open_listener_sockets(hosts, backlog=None, reuse_port=reuse_port)
-    return [AsyncioDatagramListener(backend, sock) for sock in sockets]
+    return [AsyncioUDPListener(backend, sock) for sock in sockets]

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["AsyncioStreamListener"]
 
 import asyncio
-import contextvars
 import errno
 import socket
 import warnings
@@ -72,7 +71,6 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         if self._stopped is not None:
             raise BusyResourceError("Another task is serving this listener")
         loop = asyncio.get_running_loop()
-        context = contextvars.copy_context()
         stopped = self._stopped = loop.create_future()
 
         def fail(exc: Exception) -> None:
@@ -84,16 +82,21 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
                 stream.abort()
                 return
             try:
-                # in the caller's context, not in that of the event loop's callback
-                context.run(task_group.start_soon, handler, self._transport_type(self._backend, stream))
+                task_group.start_soon(handler, self._transport_type(self._backend, stream))
             except Exception as exc:  # the group has ended, for example
                 stream.abort()
                 fail(exc)
 
         try:
-            acceptor = await self._start(self._socket.dup(), partial(self._stream_type, loop, on_connection), fail)
+            acceptor = self._start(self._socket.dup(), partial(self._stream_type, loop, on_connection), fail)
             try:
                 await stopped
+            except asyncio.CancelledError:
+                acceptor.close()
+                # asyncio starts a task for each connection. If the loop ends before its first step, nothing closes the
+                # socket.
+                await asyncio.sleep(0)
+                raise
             finally:
                 stopped.cancel()
                 acceptor.close()
@@ -101,13 +104,11 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
             self._stopped = None
         raise error_from_errno(errno.EBADF)
 
-    async def _start(
+    def _start(
         self, sock: socket.socket, new_stream: Callable[[], AsyncioStream], failed: Callable[[Exception], None]
     ) -> Acceptor:
         """Start to accept connections from *sock*, and own it. *failed* gets the error that ends accepting."""
-        acceptor = LoopAcceptor(asyncio.get_running_loop(), new_stream, failed)
-        await acceptor.start(sock, self._backlog)
-        return acceptor
+        return LoopAcceptor(asyncio.get_running_loop(), sock, self._backlog, new_stream, failed)
 
     def is_closing(self) -> bool:
         return self._closed

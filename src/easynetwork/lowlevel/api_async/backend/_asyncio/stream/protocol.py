@@ -8,7 +8,7 @@ import asyncio
 import errno
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from easynetwork.exceptions import BusyResourceError
@@ -71,7 +71,6 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         "_queue",
         "_reader",
         "_writers",
-        "_wrote_alone",
         "closing",
         "driver",
         "ended",
@@ -84,6 +83,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         "received",
         "transport",
         "writable",
+        "wrote_alone",
     )
 
     transport: asyncio.Transport
@@ -99,7 +99,8 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
 
         self.received = _EMPTY
         self.driver: AttachedDriver | None = None
-        self._reader: asyncio.Future[bool] | None = None  # the receiving task; true if its queue got a chunk
+        # Awaited by the receiving task; true if its queue got a chunk. Once cancelled, no task receives.
+        self._reader: asyncio.Future[bool] | None = None
         self._queue: SupportsAppend | None = None  # takes the next chunk in the callback that delivers it
         self.reading_paused = False
         self.ended = False
@@ -110,7 +111,8 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         super().__init__()
         self.writable = False
         """Whether the batch accepts data. `capacity` is positive only while a flush is due in this turn of the loop."""
-        self._wrote_alone = False  # whether a packet was written without a batch since the last received chunk or flush
+        self.wrote_alone = False
+        """Whether a packet was written without a batch since the last received chunk or flush."""
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # writes that wait, in order
         self._closers: list[asyncio.Future[None]] | None = None  # the tasks in wait_lost()
         self.eof_sent = False
@@ -133,14 +135,14 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             on_connection(self)
 
     def data_received(self, data: bytes) -> None:
-        queue, self._queue = self._queue, None
-        if queue is None:
+        reader, queue = self._reader, self._queue
+        if reader is None or queue is None or reader.done():
             self.keep(data)
             self._wake_reader()
-            return
-        queue.append(data)
-        self._wrote_alone = False
-        if (reader := self._reader) is not None and not reader.done():
+        else:
+            self._reader = self._queue = None
+            queue.append(data)
+            self.wrote_alone = False
             reader.set_result(True)
 
     def eof_received(self) -> bool:
@@ -184,7 +186,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         if self.received is _EMPTY:
             self.received = BytesQueue()
         self.received.append(data)
-        self._wrote_alone = False
+        self.wrote_alone = False
         if self.received.nbytes > HIGH_WATER:
             self.pause_reading()
 
@@ -223,31 +225,31 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             self._check_receivable()
             if self.received.nbytes or self.ended:
                 return bool(self.received.nbytes)
-            self._reader = self.loop.create_future()
+            self._reader = reader = self.loop.create_future()
+            self._queue = None
             try:
-                await self._reader
+                await reader
             finally:
-                self._reader = None
+                if self._reader is reader:  # a cancelled task may find the next one waiting already
+                    self._reader = None
 
-    async def receive_into(self, queue: SupportsAppend) -> bool:
-        """Append received bytes to *queue*, in the callback that delivers them. Return false at the end of the stream.
+    def receive_into(self, queue: SupportsAppend, bufsize: int) -> Awaitable[bool]:
+        """Append received bytes to *queue*, in the callback that delivers them. The result is false at the end.
 
-        If the call is cancelled, no bytes are lost: they are in the queue or kept for the next call.
+        This is a `ChunkReceiver` that ignores *bufsize*, and costs no coroutine while it waits.
         """
-        while True:
-            if self.ended or self._reader is not None:
-                self._check_receivable()
-            if self.received.nbytes:
-                queue.append(self.take_received())
-                return True
-            if self.ended:
-                return False
-            self._reader, self._queue = self.loop.create_future(), queue
-            try:
-                if await self._reader:
-                    return True
-            finally:
-                self._reader = self._queue = None
+        if self.ended or self.received.nbytes or (self._reader is not None and not self._reader.cancelled()):
+            return self._receive_kept(queue)
+        self._queue = queue
+        self._reader = reader = self.loop.create_future()
+        return reader
+
+    async def _receive_kept(self, queue: SupportsAppend) -> bool:
+        self._check_receivable()
+        if self.received.nbytes:
+            queue.append(self.take_received())
+            return True
+        return False
 
     def _check_receivable(self) -> None:
         """Raise an error if a task cannot receive now.
@@ -256,16 +258,27 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             BusyResourceError: another task is receiving.
             OSError: this side has closed the stream, or the connection was lost and no received bytes are left.
         """
-        if self._reader is not None:
+        if self._reader is not None and not self._reader.cancelled():
             raise BusyResourceError("Another task is receiving from this transport")
+        if (error := self._receiving_error()) is not None:
+            raise error
+
+    def _receiving_error(self) -> Exception | None:
         if self.closing:
-            raise error_from_errno(errno.EBADF)
-        if self.error is not None and not self.received.nbytes:
-            raise self.error
+            return error_from_errno(errno.EBADF)
+        return None if self.received.nbytes else self.error
 
     def _wake_reader(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(False)
+        """Wake the receiving task and the driver: bytes were kept, or the stream has ended."""
+        if (reader := self._reader) is not None and not reader.done():
+            if self._queue is None:
+                reader.set_result(False)
+            else:
+                self._reader = self._queue = None
+                if (error := self._receiving_error()) is None:
+                    reader.set_result(False)
+                else:
+                    reader.set_exception(error)
         if self.driver is not None:
             self.driver.wake()
 
@@ -279,8 +292,8 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         """
         if not self.writable or len(data) > HIGH_WATER:
             return False
-        if not self.capacity and not self._wrote_alone:  # probably a single request: write it now, without a batch
-            self._wrote_alone = True
+        if not self.capacity and not self.wrote_alone:  # probably a single request: write it now, without a batch
+            self.wrote_alone = True
             if data:
                 self.transport.write(data)
         else:
@@ -323,7 +336,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         try:
             taken = await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled() and entry in self._writers:
+            if entry in self._writers:  # otherwise its bytes would stay until writing resumes
                 self._writers.remove(entry)
             raise
         if not taken and (data or not self.eof_sent):
@@ -351,12 +364,11 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         self.uncork()
         self.eof_sent = True
         self.writable = False
-        self.capacity = 0
         self._refuse_writers()
 
     def uncork(self) -> None:
         """Flush the batch, and close it until the next write."""
-        self._wrote_alone = False
+        self.wrote_alone = False
         self.capacity = 0
         if self.parts:
             self.flush()
@@ -436,8 +448,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         self.writable = False
         self.capacity = 0
         self._wake_reader()
-        if self._writers:
-            self._refuse_writers()
+        self._refuse_writers()
 
     def _refuse_writers(self) -> None:
         while self._writers:

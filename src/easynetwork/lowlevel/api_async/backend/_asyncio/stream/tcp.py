@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["connect", "open_listeners", "wrap_stream_socket"]
 
 import asyncio
+import errno
 import socket as _socket
 from collections.abc import Sequence
 from functools import partial
@@ -13,11 +14,11 @@ from typing import Any, cast
 import aiohappyeyeballs
 
 from easynetwork._checks import check_strictly_positive
+from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._sockets.inet import interleave_families, open_listener_sockets
 from easynetwork.lowlevel.api_async.backend._resolving import resolve, resolve_listener_hosts
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.constants import HAPPY_EYEBALLS_DELAY
-from easynetwork.lowlevel.socket import IPv6SocketAddress
 
 from .listener import AsyncioStreamListener
 from .protocol import AsyncioStream
@@ -57,14 +58,40 @@ class _Attempts:
         self.errors: list[OSError] = []
 
     async def sock_connect(self, sock: _socket.socket, address: Any) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            if sock.family == _socket.AF_INET6:
-                # uvloop uses only the host and port of an address, and drops the scope id.
-                address = IPv6SocketAddress(*address).for_connection()
-            await asyncio.get_running_loop().sock_connect(sock, address)
+            if isinstance(loop, asyncio.BaseEventLoop):
+                await loop.sock_connect(sock, address)
+            else:
+                await _connect(loop, sock, address)
         except OSError as exc:
             self.errors.append(exc)
             raise
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, sock: _socket.socket, address: Any) -> None:
+    """Do what ``loop.sock_connect()`` does, for uvloop.
+
+    uvloop resolves even a numeric address in a thread, and drops the scope id of an IPv6 address. With its first
+    thread, a process loses the shortcuts of the C library and the kernel for processes with one thread. After that, a
+    packet exchanged over TCP costs 3 % more.
+    """
+    error = sock.connect_ex(address)
+    if error == errno.EINPROGRESS:
+        connected = loop.create_future()
+        loop.add_writer(sock, _set, connected)
+        try:
+            await connected
+        finally:
+            loop.remove_writer(sock)
+        error = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+    if error:
+        raise error_from_errno(error, f"Cannot connect to {address!r}")
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 async def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioStreamTransport:

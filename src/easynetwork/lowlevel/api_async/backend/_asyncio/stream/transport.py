@@ -7,7 +7,7 @@ __all__ = ["AsyncioStreamTransport"]
 import asyncio
 import errno
 import warnings
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._core.errors import error_from_errno
@@ -23,7 +23,6 @@ from .tls import TLSFilter
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
     from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
     from easynetwork.lowlevel._core.tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -69,10 +68,7 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         return stream.take_received(bufsize)
 
     def _hook_chunk_receiver(self) -> ChunkReceiver:
-        return self._receive_chunk
-
-    def _receive_chunk(self, queue: SupportsAppend, bufsize: int) -> Coroutine[Any, Any, bool]:
-        return self._stream.receive_into(queue)
+        return self._stream.receive_into
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
@@ -134,11 +130,11 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     def _hook_expect_input(self) -> None:
         self._stream.expects_input = True
 
-    def _hook_keep_names(self) -> Callable[[], tuple[Any, Any]]:
+    def _hook_keep_names(self) -> Callable[[AsyncioStreamTransport], tuple[Any, Any]]:
         stream = self._stream
         if stream.lost or stream.transport.get_extra_info("peername") is None:
             return read_names(self)  # raises the error
-        return self._names
+        return AsyncioStreamTransport._names
 
     def _names(self) -> tuple[Any, Any]:
         transport = self._stream.transport  # loops keep the addresses after a close

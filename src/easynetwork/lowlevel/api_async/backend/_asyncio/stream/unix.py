@@ -16,14 +16,15 @@ from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._sockets.ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
 from easynetwork.lowlevel.api_async.backend._unix_sockets import open_connected_socket, open_listening_socket
-from easynetwork.lowlevel.api_async.transports._hooks import receive_chunk
+from easynetwork.lowlevel.api_async.transports._hooks import ChunkReceiver, receive_chunk
 
-from .acceptor import Acceptor, SocketAcceptor
+from .acceptor import Acceptor
 from .driver import UnixOwnBufferDriver, UnixSharedBufferDriver
 from .listener import AsyncioStreamListener
 from .poller import poller_of
 from .protocol import AsyncioStream
 from .transport import AsyncioStreamTransport
+from .unix_acceptor import UnixAcceptor
 from .unix_loop_transport import Message, SocketTransport
 from .unix_protocol import AsyncioUnixStream
 
@@ -69,9 +70,11 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             self._check_receivable()
             is_more = await lower.receive_into(queue, bufsize)
             if is_more is not None:
+                self._stream.wrote_alone = False
                 return is_more
 
-    _hook_chunk_receiver = AsyncioStreamTransport._hook_chunk_receiver
+    def _hook_chunk_receiver(self) -> ChunkReceiver:
+        return self._receive_chunk
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
@@ -119,7 +122,8 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
         A cancelled call loses no data.
         """
-        self._stream.pause_reading()
+        stream = self._stream
+        stream.pause_reading()
         self._reads += 1
         if self._reads >= STEPS_PER_TURN:
             self._reads = 0
@@ -127,12 +131,15 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         while True:
             self._check_receivable()
             try:
-                return getattr(self._stream.sock, method)(*args)  # each wait may replace the socket
+                result = getattr(stream.sock, method)(*args)  # each wait may replace the socket
             except (BlockingIOError, InterruptedError):
                 self._reads = 0
-                await self._stream.wait_for_bytes()
+                await stream.wait_for_bytes()
             except OSError as exc:
                 raise_stream_error(exc)
+            else:
+                stream.wrote_alone = False
+                return result
 
     def _check_receivable(self) -> None:
         stream = self._stream
@@ -211,11 +218,11 @@ class AsyncioUnixStreamListener(AsyncioStreamListener):
     _stream_type = AsyncioUnixStream
     _transport_type = AsyncioUnixStreamTransport
 
-    async def _start(
+    def _start(
         self, sock: _socket.socket, new_stream: Callable[[], AsyncioStream], failed: Callable[[Exception], None]
     ) -> Acceptor:
         loop = asyncio.get_running_loop()
-        return SocketAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_stream()), failed)
+        return UnixAcceptor(loop, sock, lambda connection: SocketTransport(loop, connection, new_stream()), failed)
 
 
 def wrap_stream_socket(backend: AsyncBackend, sock: _socket.socket) -> AsyncioUnixStreamTransport:
@@ -241,5 +248,5 @@ async def open_listener(
     backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None
 ) -> AsyncioUnixStreamListener:
     """Open a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
-    sock = await open_listening_socket(backend, path, backlog, mode)
+    sock = open_listening_socket(path, backlog, mode)
     return AsyncioUnixStreamListener(backend, sock, backlog)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._sockets.ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
+from easynetwork.lowlevel._sockets.calls import count_dropped_datagrams
 from easynetwork.lowlevel.api_async.backend._trio.owner import SocketOwner
 from easynetwork.lowlevel.api_async.backend._trio.sockets import SocketReader
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramTransport
@@ -24,13 +25,24 @@ if TYPE_CHECKING:
 class TrioDatagramTransport(SocketOwner, AsyncDatagramTransport):
     """A connected socket without a queue of its own."""
 
-    __slots__ = ("_reader", "_recv", "_sender")
+    __slots__ = ("_dropped", "_reader", "_recv", "_sender")
 
     def __init__(self, backend: AsyncBackend, sock: _socket.socket) -> None:
         super().__init__(backend, sock)
         self._reader = SocketReader(sock)
         self._recv: Callable[[], bytes] = partial(sock.recv, MAX_DATAGRAM_BUFSIZE)
         self._sender = DatagramSender(sock)
+        self._dropped = 0  # number of datagrams that the system had dropped when the transport was closed
+
+    @property
+    def dropped_datagrams(self) -> int:
+        if not self.is_closing():
+            self._dropped = count_dropped_datagrams(self._socket)
+        return self._dropped
+
+    async def aclose(self) -> None:
+        self._dropped = self.dropped_datagrams
+        await super().aclose()
 
     async def recv(self) -> bytes:
         return await self._reader.read(self._recv)

@@ -88,5 +88,5 @@ async def connect(backend: AsyncBackend, path: str | bytes, local_path: str | by
 
 async def open_listener(backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None) -> TrioStreamListener:
     """Open a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
-    sock = await open_listening_socket(backend, path, backlog, mode)
+    sock = open_listening_socket(path, backlog, mode)
     return TrioStreamListener(backend, sock, partial(TrioUnixStreamTransport, backend))

@@ -1,8 +1,8 @@
-"""Datagram listeners on asyncio: UDP and Unix sockets."""
+"""Bound Unix datagram sockets as listeners, on asyncio."""
 
 from __future__ import annotations
 
-__all__ = ["AsyncioDatagramListener", "AsyncioUnixDatagramListener"]
+__all__ = ["AsyncioUnixDatagramListener"]
 
 import asyncio
 import errno
@@ -13,20 +13,18 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
+from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._sockets.ancillary import RECVMSG_FLAGS, close_descriptors, whole_messages
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
 from easynetwork.lowlevel._sockets.calls import count_dropped_datagrams
-from easynetwork.lowlevel._sockets.inet import is_numeric_host
 from easynetwork.lowlevel._sockets.unix_address import check_destination
-from easynetwork.lowlevel.api_async.backend._resolving import resolve_peer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
 
-from .driver import InlineReception
+from .driver import run_conversations
 from .readiness import Readiness
 
 if TYPE_CHECKING:
@@ -40,8 +38,8 @@ ERROR_DELAY: Final = 0.1
 """Seconds without reading after two errors in a row, because the system may be short of a resource."""
 
 
-class AsyncioDatagramListener(AsyncDatagramListener[Any]):
-    """A listener that reads its socket only while it serves. Until then, datagrams wait in the queue of the system."""
+class AsyncioUnixDatagramListener(AsyncDatagramListener[Any]):
+    """A listener with ancillary data. It reads its socket only while it serves: until then, the senders wait."""
 
     __slots__ = ("_backend", "_dropped", "_readiness", "_recvfrom", "_sendto", "_stopped")
 
@@ -75,37 +73,51 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
         start_soon: Callable[..., None] = task_group.start_soon
         await self._receive_all(self._recvfrom, partial(start_soon, handler))
 
+    async def serve_with_ancillary(
+        self,
+        handler: Callable[[bytes, Any | None, Any], Coroutine[Any, Any, None]],
+        ancillary_bufsize: int,
+        task_group: TaskGroup | None = None,
+    ) -> NoReturn:
+        if task_group is None:
+            async with self._backend.create_task_group() as task_group:
+                await self.serve_with_ancillary(handler, ancillary_bufsize, task_group)
+        start_soon: Callable[..., None] = task_group.start_soon
+
+        def deliver(received: tuple[bytes, Any], address: Any) -> None:
+            data, messages = received
+            try:
+                start_soon(handler, data, messages, address)
+            except BaseException:
+                close_descriptors(messages)
+                raise
+
+        await self._receive_all(self._receiver(ancillary_bufsize), deliver)
+
     async def _hook_run_conversations(
         self, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None
     ) -> NoReturn:
-        receive = self._receiver(dispatcher.ancillary_bufsize)
-        if task_group is None:
-            async with self._backend.create_task_group() as task_group:
-                await self._receive_for(InlineReception(self._readiness.loop, dispatcher, task_group), receive)
-        reception = InlineReception(self._readiness.loop, dispatcher, task_group)
-        try:
-            await self._receive_for(reception, receive)
-        except Exception:
-            reception.end()
-            raise
+        receive_all = partial(self._receive_all, self._receiver(dispatcher.ancillary_bufsize))
+        await run_conversations(receive_all, dispatcher, self._backend, task_group)
 
-    async def _receive_for(self, reception: InlineReception, receive: Callable[[], tuple[Any, ...]]) -> NoReturn:
-        try:
-            await self._receive_all(receive, reception.deliver)
-        finally:
-            reception.close()
+    def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, Any]]:
+        """Return a function that receives one datagram, and returns it with its sender.
 
-    def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, ...]]:
-        """Return a function that receives one datagram, as the arguments of `InlineReception.deliver`.
-
-        Raises:
-            UnsupportedOperation: *ancillary_bufsize* is not None, but this listener does not carry ancillary data.
+        With *ancillary_bufsize*, the first item is the pair of the datagram and its ancillary data.
         """
-        if ancillary_bufsize is not None:
-            raise UnsupportedOperation("This listener does not support receiving ancillary data")
-        return self._recvfrom
+        if ancillary_bufsize is None:
+            return self._recvfrom
+        recvmsg = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS)
 
-    async def _receive_all(self, receive: Callable[[], tuple[Any, ...]], deliver: Callable[..., object]) -> NoReturn:
+        def receive() -> tuple[tuple[bytes, Any], Any]:
+            data, messages, flags, address = recvmsg()
+            return (data, whole_messages(messages, flags)), address
+
+        return receive
+
+    async def _receive_all(
+        self, receive: Callable[[], tuple[Any, Any]], deliver: Callable[[Any, Any], object]
+    ) -> NoReturn:
         """Call *deliver* with each result of *receive* while the socket is readable.
 
         Errors of the socket are logged. Any other exception ends this method. The callbacks run in a copy of the
@@ -168,16 +180,24 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
     # ------------------------------------------------------------------------------------------------------- sending
 
     async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
-        address = await resolve_peer(self._backend, address, self._readiness.sock.family)
         if not self._send_nowait(data, address):
             await self._readiness.write(partial(self._sendto, data, address))
 
     def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
-        if not is_numeric_host(address[0]):
-            return False  # sendto() would query DNS and block the event loop
+        if self._readiness.closed:
+            return False
+        check_destination(address)
         return self._readiness.try_write(self._sendto, data, address)
 
     _hook_send_nowait = _send_nowait
+
+    async def send_with_ancillary_to(
+        self, data: bytes | bytearray | memoryview, ancillary_data: Any, address: Any
+    ) -> None:
+        check_destination(address)
+        send = partial(self._readiness.sock.sendmsg, [data], list(ancillary_data), 0, address)
+        if not self._readiness.try_write(send):
+            await self._readiness.write(send)
 
     # ------------------------------------------------------------------------------------------------------- closing
 
@@ -198,60 +218,3 @@ class AsyncioDatagramListener(AsyncDatagramListener[Any]):
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         sock = self._readiness.sock
         return socket_attributes(lambda: sock)
-
-
-class AsyncioUnixDatagramListener(AsyncioDatagramListener):
-    """A listener on a Unix socket, with ancillary data."""
-
-    __slots__ = ()
-
-    async def serve_with_ancillary(
-        self,
-        handler: Callable[[bytes, Any | None, Any], Coroutine[Any, Any, None]],
-        ancillary_bufsize: int,
-        task_group: TaskGroup | None = None,
-    ) -> NoReturn:
-        if task_group is None:
-            async with self._backend.create_task_group() as task_group:
-                await self.serve_with_ancillary(handler, ancillary_bufsize, task_group)
-        start_soon: Callable[..., None] = task_group.start_soon
-
-        def deliver(data: bytes, address: Any, messages: Any) -> None:
-            try:
-                start_soon(handler, data, messages, address)
-            except BaseException:
-                close_descriptors(messages)
-                raise
-
-        await self._receive_all(self._receiver(ancillary_bufsize), deliver)
-
-    _hook_run_conversations = AsyncioDatagramListener._hook_run_conversations
-
-    def _receiver(self, ancillary_bufsize: int | None) -> Callable[[], tuple[Any, ...]]:
-        if ancillary_bufsize is None:
-            return super()._receiver(None)
-        recvmsg = partial(self._readiness.sock.recvmsg, MAX_DATAGRAM_BUFSIZE, ancillary_bufsize, RECVMSG_FLAGS)
-
-        def receive() -> tuple[Any, ...]:
-            data, messages, flags, address = recvmsg()
-            return data, address, whole_messages(messages, flags)
-
-        return receive
-
-    async def send_to(self, data: bytes | bytearray | memoryview, address: Any) -> None:
-        if not self._send_nowait(data, address):
-            await self._readiness.write(partial(self._sendto, data, address))
-
-    def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
-        check_destination(address)
-        return self._readiness.try_write(self._sendto, data, address)
-
-    _hook_send_nowait = _send_nowait
-
-    async def send_with_ancillary_to(
-        self, data: bytes | bytearray | memoryview, ancillary_data: Any, address: Any
-    ) -> None:
-        check_destination(address)
-        send = partial(self._readiness.sock.sendmsg, [data], list(ancillary_data), 0, address)
-        if not self._readiness.try_write(send):
-            await self._readiness.write(send)
