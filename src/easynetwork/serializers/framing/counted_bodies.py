@@ -12,7 +12,7 @@ from easynetwork._checks import check_strictly_positive
 from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.exceptions import DeserializeError
 
-from .cutting import Bytes, CutFormat, FrameError
+from ._cutting import Bytes, CutFormat, FrameError
 
 DEFAULT_HEADER_LIMIT: Final = 8 * 1024
 """Default limit on the size of a header, in bytes."""

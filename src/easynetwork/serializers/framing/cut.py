@@ -11,7 +11,7 @@ from easynetwork._checks import check_strictly_positive
 from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 
-from .cutting import ASK_AGAIN, Bytes, CutFormat, FrameError
+from ._cutting import ASK_AGAIN, Bytes, CutFormat, FrameError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from easynetwork._checks import check_strictly_positive
 from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.exceptions import DeserializeError
 
-from .cutting import Bytes, CutFormat, FrameError
+from ._cutting import Bytes, CutFormat, FrameError
 
 _MAX_DIGITS: Final = 19  # any number of so many digits has less than 64 bits
 

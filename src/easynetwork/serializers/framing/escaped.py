@@ -13,7 +13,7 @@ from easynetwork._checks import check_strictly_positive
 from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.exceptions import DeserializeError
 
-from .cutting import Bytes, CutFormat, FrameError
+from ._cutting import Bytes, CutFormat, FrameError
 
 
 @dataclass(frozen=True, slots=True)

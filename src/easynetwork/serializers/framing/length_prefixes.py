@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from easynetwork._checks import check_strictly_positive
 from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 
-from .cutting import ASK_AGAIN, Bytes, CutFormat, FrameError
+from ._cutting import ASK_AGAIN, Bytes, CutFormat, FrameError
 
 _STRUCT_CODES: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 

@@ -15,7 +15,7 @@ from easynetwork.serializers._resuming import note_remaining_data
 from easynetwork.serializers.abc import AbstractPacketSerializer, BufferedIncrementalPacketSerializer
 from easynetwork.serializers.tools import GeneratorStreamReader
 
-from .cutting import CutFormat, receive_frame
+from ._cutting import CutFormat, receive_frame
 from .formats import FixedSizeFrames, FrameFormat, SeparatedFrames
 
 

@@ -89,10 +89,12 @@ def test_a_subclass_that_replaces_one_generator_is_honoured_on_that_way_only(bas
         return (yield from getattr(type(base), method)(self, *args))
 
     setattr(Replaced, method, replaced)
-    arguments, data = {Block: ([3], b"abc"), Line: ([b"\n"], b"ab\n"), Framed: ([NetstringFrames()], b"2:ab,")}.get(
-        type(base), ([], b"ab\n")
-    )
-    serializer = Replaced(*arguments)
+    if isinstance(base, Block):
+        serializer, data = Replaced(3), b"abc"
+    elif isinstance(base, Framed):
+        serializer, data = Replaced(NetstringFrames()), b"2:ab,"
+    else:
+        serializer, data = Replaced(b"\n") if isinstance(base, Line) else Replaced(), b"ab\n"
     by_chunks: StreamProtocol[Any, Any] = StreamProtocol(serializer)
     by_buffer: BufferedStreamProtocol[Any, Any, Any] = BufferedStreamProtocol(serializer)
     decode(by_chunks if method.startswith("inc") else by_buffer, [data])

@@ -21,7 +21,7 @@ from easynetwork.lowlevel._overrides import is_overridden, provider
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import between_packets
 from easynetwork.serializers.framing import CutFrames, FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
-from easynetwork.serializers.framing.cutting import CutFormat
+from easynetwork.serializers.framing._cutting import CutFormat
 
 from .cut import CutDecoder
 from .fixed_size import FixedSizeDecoder

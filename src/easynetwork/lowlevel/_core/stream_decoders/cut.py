@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.serializers._resuming import rest_of_refused
-from easynetwork.serializers.framing.cutting import ASK_AGAIN, CutFormat, FrameError
+from easynetwork.serializers.framing._cutting import ASK_AGAIN, CutFormat, FrameError
 
 from .frames import FrameDecoder
 from .interface import NEED_DATA, FramingLostError, NeedData, protocol_crash
