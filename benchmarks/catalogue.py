@@ -264,6 +264,26 @@ GROUPS = {
             (_SINGLE, _MANY),
             loops=("trio",),
         ),
+        Group(
+            "generator",
+            "TCP, a serializer made of generators",
+            (
+                Program(
+                    "protocol-batch",
+                    "hand-written Protocol, one write per batch",
+                    "servers.handwritten",
+                    ("--write", "batch"),
+                ),
+                *_both(
+                    "full-loop",
+                    "AsyncTCPNetworkServer, looping handler",
+                    "servers.full",
+                    *("--handler", "loop", "--protocol", "generator"),
+                    released=True,
+                ),
+            ),
+            (_SINGLE, _MANY),
+        ),
     )
 }
 

@@ -101,6 +101,14 @@ class IncrementalDeserializeError(DeserializeError):
         self.remaining_data: ReadableBuffer = remaining_data
         """The bytes after the invalid packet. Copy them with ``bytes()``: they may be a view of a reused buffer."""
 
+        # For the decoders.
+        self._is_over: bool = True
+        """Whether the packet has ended, so that the next one starts with the remaining data."""
+        self._separator: bytes = b""
+        """The bytes that end the packet, if it has not ended."""
+        self._rest: Generator[None, bytes, bytes] | None = None
+        """Generator that drops the rest of the packet and returns the bytes after it. Otherwise its end is unknown."""
+
 
 class LimitOverrunError(IncrementalDeserializeError):
     """A packet is larger than the limit of its serializer.
@@ -124,12 +132,9 @@ class LimitOverrunError(IncrementalDeserializeError):
         self.consumed: int = consumed
         """Number of bytes dropped from the start of the buffer."""
 
-        # For the decoders. The errors raised for the rest of the packet must not depend on how the network splits it.
-        self._separator: bytes = separator
-        self._is_over: bool = tail.startswith(separator) if separator else bool(tail)
-        """Whether the packet has ended, so that the next one starts with the remaining data."""
-        self._rest: Generator[None, bytes, bytes] | None = None
-        """Generator that drops the rest of the packet and returns the bytes after it, for packets without separator."""
+        # The errors raised for the rest of the packet must not depend on how the network splits it.
+        self._separator = separator
+        self._is_over = tail.startswith(separator) if separator else bool(tail)
 
 
 def _after_overrun(tail: bytes, separator: bytes) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cbor2
+from tests.serializers.catalogue import Raw
 from tests.support.serializer_drivers import (
     check_errors,
     comparable,
@@ -16,7 +17,7 @@ from tests.support.serializer_drivers import (
     send,
 )
 
-from easynetwork.exceptions import DeserializeError, StreamProtocolParseError
+from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.serializers import (
     CBORSerializer,
     JSONSerializer,
@@ -26,12 +27,27 @@ from easynetwork.serializers import (
     StructSerializer,
 )
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer
-from easynetwork.serializers.framing import FramedPacketSerializer
+from easynetwork.serializers.framing import (
+    CobsFrames,
+    CountedBodyFrames,
+    CutFrames,
+    FramedPacketSerializer,
+    FrameFormat,
+    LengthPrefixedFrames,
+    NetstringFrames,
+    OctetCountedFrames,
+    SeparatedFrames,
+    SlipFrames,
+    VarintFrames,
+    parse_decimal,
+)
 from easynetwork.serializers.json import JSONDecoderConfig
 from easynetwork.serializers.msgpack import MessageUnpackerConfig
 from easynetwork.serializers.wrapper import (
     Base64EncoderSerializer,
     BZ2CompressorSerializer,
+    ChecksumSerializer,
+    FramedSerializer,
     ZlibCompressorSerializer,
 )
 
@@ -39,6 +55,15 @@ from easynetwork.serializers.wrapper import (
 class Reading(NamedTuple):
     sensor: str
     number: int
+
+
+class Bytes(Raw):
+    """Refuses what begins with ``!``."""
+
+    def deserialize(self, data: bytes, /) -> bytes:
+        if data.startswith(b"!"):
+            raise DeserializeError("refused")
+        return data
 
 
 @dataclass(frozen=True)
@@ -80,6 +105,61 @@ def _absurd_cbor() -> tuple[bytes, ...]:
     return (*(tag + content for tag in tags for content in contents), b"\x9f\xff\xbf\xff\x5f\xff\x7f\xff")
 
 
+def _framing_targets() -> list[Target]:
+    """Return all framings, around JSON or bytes. Some of the bytes are not valid packets."""
+
+    def around_json(name: str, frames: FrameFormat) -> Target:
+        return _target(name, FramedSerializer(JSONSerializer(), frames), _OBJECTS)
+
+    bodies = [b"3\r\nabc", b"-1\r\n", b"0\r\n", b"30\r\n" + b"\r\n" * 15]
+    return [
+        around_json("length-1", LengthPrefixedFrames(1, limit=_LIMIT)),
+        around_json("length-3-little", LengthPrefixedFrames(3, "little", limit=_LIMIT)),
+        around_json("length-8", LengthPrefixedFrames(8, limit=_LIMIT)),
+        around_json("length-all", LengthPrefixedFrames(2, offset=1, adjustment=-3, limit=_LIMIT)),
+        _target(
+            "length-kept",
+            Bytes(LengthPrefixedFrames(2, offset=2, keep_header=True, limit=_LIMIT)),
+            [b"ab\0\0", b"!b\0\0cde", b"ab\0\0" + b"x" * 100],
+        ),
+        around_json("varint", VarintFrames(limit=_LIMIT)),
+        around_json("netstring", NetstringFrames(limit=_LIMIT)),
+        around_json("octets", OctetCountedFrames(limit=_LIMIT)),
+        around_json("slip", SlipFrames(limit=_LIMIT)),
+        around_json("cobs", CobsFrames(limit=_LIMIT)),
+        _target("slip-bytes", Bytes(SlipFrames(limit=_LIMIT)), [b"\xc0\xdb\xdc\xdd" * 9, b"!a", b"\xdb"]),
+        _target(
+            "cobs-bytes", Bytes(CobsFrames(limit=300)), [b"\0\0a" * 9, b"!a", b"", bytes(range(1, 255)), b"x" * 256]
+        ),
+        _target("counted", Bytes(CountedBodyFrames(_count, b"\r\n", b"\r\n", header_limit=9, limit=_LIMIT)), bodies),
+        _target("cut-by-size", Bytes(CutFrames(_first_byte_is_size, _LIMIT)), [b"\x03abc", b"\0", b"\x20" + b"x" * 32]),
+        _target("cut-by-search", Bytes(CutFrames(_through_dot, _LIMIT)), [b"abc.", b"bad.", b"!.", b"."]),
+        around_json("separated", SeparatedFrames(b"\r\n", _LIMIT)),
+        _target(
+            "checksum",
+            FramedSerializer(ChecksumSerializer(JSONSerializer(), "crc32c"), LengthPrefixedFrames(2, limit=_LIMIT)),
+            _OBJECTS,
+        ),
+    ]
+
+
+def _count(header: bytes) -> int | None:
+    return None if header.startswith(b"-") else parse_decimal(header)
+
+
+def _first_byte_is_size(data: bytes, start: int) -> int:
+    if data[start] > 200:
+        raise DeserializeError("not a size")
+    return start + 1 + data[start]
+
+
+def _through_dot(data: bytes, start: int) -> int:
+    end = data.find(b".", start) + 1
+    if end and data.startswith(b"b", start):
+        raise IncrementalDeserializeError("bad", data[end:])
+    return end
+
+
 def make_targets() -> list[Target]:
     """Return everything to fuzz. `PickleSerializer` is not: it runs what it is told."""
     cbor = _target("cbor", CBORSerializer(limit=_LIMIT), _OBJECTS)
@@ -112,6 +192,7 @@ def make_targets() -> list[Target]:
         ),
         _target("base64", Base64EncoderSerializer(JSONSerializer(), limit=_LIMIT), _OBJECTS),
         _target("base64-sum", Base64EncoderSerializer(JSONSerializer(), checksum=True, separator=b"\n"), _OBJECTS),
+        *_framing_targets(),
         _target("zlib", ZlibCompressorSerializer(JSONSerializer(), decompressed_limit=_LIMIT), _OBJECTS),
         _target("bz2", BZ2CompressorSerializer(JSONSerializer(), decompressed_limit=_LIMIT, debug=True), _OBJECTS),
     ]

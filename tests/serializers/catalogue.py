@@ -26,11 +26,26 @@ from easynetwork.serializers.base_stream import (
     FixedSizePacketSerializer,
 )
 from easynetwork.serializers.composite import StapledPacketSerializer
+from easynetwork.serializers.framing import (
+    CobsFrames,
+    CountedBodyFrames,
+    CutFrames,
+    FramedPacketSerializer,
+    FrameFormat,
+    LengthPrefixedFrames,
+    NetstringFrames,
+    OctetCountedFrames,
+    SlipFrames,
+    VarintFrames,
+    parse_decimal,
+)
 from easynetwork.serializers.json import JSONEncoderConfig
 from easynetwork.serializers.msgpack import MessageUnpackerConfig
 from easynetwork.serializers.wrapper import (
     Base64EncoderSerializer,
     BZ2CompressorSerializer,
+    ChecksumSerializer,
+    FramedSerializer,
     ZlibCompressorSerializer,
 )
 
@@ -57,6 +72,27 @@ class OwnFixedSize(FixedSizePacketSerializer[bytes, bytes]):
         if data.startswith(b"!"):
             raise DeserializeError("refused")
         return data
+
+
+class Raw(FramedPacketSerializer[bytes, bytes]):
+    """Any bytes, in any frames."""
+
+    def __init__(self, frames: FrameFormat) -> None:
+        self._frames = frames
+
+    def frame_format(self) -> FrameFormat:
+        return self._frames
+
+    def serialize(self, packet: bytes, /) -> bytes:
+        return packet
+
+    def deserialize(self, data: bytes, /) -> bytes:
+        return data
+
+
+def cut_by_first_byte(data: bytes, start: int) -> int:
+    """Cut frames whose first byte says how many follow."""
+    return start + 1 + data[start]
 
 
 class LengthPrefixed(FileBasedPacketSerializer[bytes, bytes]):
@@ -114,6 +150,9 @@ _words = st.text(string.ascii_letters + " ", min_size=1, max_size=30)
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1, max_size=30)
 _integers = st.integers(-(2**63), 2**64 - 1)
 _floats = st.floats(allow_nan=False)
+_contents = st.binary(max_size=60) | st.lists(st.sampled_from([b"\0", b"\xc0", b"\xdb", b",", b"\r\n", b"ab"])).map(
+    b"".join
+)
 _single_bytes = st.binary(min_size=1, max_size=1)
 _scalars = st.none() | st.booleans() | _integers | _floats | st.text(max_size=30)
 
@@ -166,6 +205,24 @@ CASES: list[Case] = [
         "own-fixed-size",
         lambda: OwnFixedSize(5),
         st.binary(min_size=5, max_size=5).filter(lambda packet: packet[:1] != b"!"),
+    ),
+    Case("length-prefixed", lambda: FramedSerializer(PickleSerializer(), LengthPrefixedFrames(4)), _binary_objects),
+    Case("length-at-offset", lambda: Raw(LengthPrefixedFrames(2, "little", offset=1, adjustment=-3)), _contents),
+    Case("varint", lambda: FramedSerializer(JSONSerializer(), VarintFrames()), _json),
+    Case("netstring", lambda: Raw(NetstringFrames()), _contents),
+    Case("octet-counted", lambda: Raw(OctetCountedFrames()), _contents.filter(bool)),
+    Case("slip", lambda: Raw(SlipFrames()), _contents.filter(bool)),
+    Case("cobs", lambda: Raw(CobsFrames()), _contents),
+    Case(
+        "counted-body",
+        lambda: Raw(CountedBodyFrames(parse_decimal, header_end=b"\r\n", body_end=b"\r\n")),
+        _contents.map(lambda body: b"%d\r\n%b" % (len(body), body)),
+    ),
+    Case("cut", lambda: Raw(CutFrames(cut_by_first_byte)), _contents.map(lambda rest: bytes([len(rest)]) + rest)),
+    Case(
+        "checksum",
+        lambda: FramedSerializer(ChecksumSerializer(MessagePackSerializer(), "crc32c"), CobsFrames()),
+        _binary_objects,
     ),
     Case("own-file-based", LengthPrefixed, st.binary(min_size=1, max_size=255)),
     Case("own-incremental", OwnIncremental, _single_bytes),

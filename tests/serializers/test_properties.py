@@ -24,7 +24,7 @@ from easynetwork.exceptions import (
 )
 from easynetwork.serializers import JSONSerializer, StringLineSerializer, StructSerializer
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer
-from easynetwork.serializers.framing import FramedPacketSerializer, SeparatedFrames
+from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
 
 reproducible = settings(derandomize=True, deadline=None, max_examples=25)
 each_case = pytest.mark.parametrize("case", CASES, ids=repr)
@@ -125,7 +125,7 @@ def test_bad_frames_do_not_harm_the_good_ones_around(
         if frame_format.keep_end:
             frames = [frame + separator for frame in frames]
     else:
-        assert frame_format is not None
+        assert isinstance(frame_format, FixedSizeFrames)
         frames = data.draw(st.lists(st.binary(min_size=frame_format.size, max_size=frame_format.size)))
         sent = b"".join(frames)
     expected = [outcome(serializer, frame) for frame in frames]

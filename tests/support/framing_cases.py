@@ -6,6 +6,7 @@ __all__ = [
     "Block",
     "BufferedProtocolByGenerators",
     "CountingBytes",
+    "Framed",
     "LengthPrefix",
     "Line",
     "ProtocolByGenerators",
@@ -24,6 +25,7 @@ from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, Fram
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import BufferedIncrementalPacketSerializer
 from easynetwork.serializers.base_stream import AutoSeparatedPacketSerializer, FixedSizePacketSerializer
+from easynetwork.serializers.framing import FramedPacketSerializer, FrameFormat
 
 ProtocolType: TypeAlias = Callable[..., AnyStreamProtocolType[Any, Any]]
 """What makes a protocol object of a serializer."""
@@ -49,8 +51,25 @@ class Block(FixedSizePacketSerializer[bytes, bytes]):
         return _checked(data)
 
 
+class Framed(FramedPacketSerializer[bytes, bytes]):
+    """The same, in frames of any format."""
+
+    def __init__(self, frames: FrameFormat) -> None:
+        self._frames = frames
+
+    def frame_format(self) -> FrameFormat:
+        return self._frames
+
+    def serialize(self, packet: bytes) -> bytes:
+        return packet
+
+    def deserialize(self, data: bytes) -> bytes:
+        assert type(data) is bytes
+        return _checked(data)
+
+
 class LengthPrefix(BufferedIncrementalPacketSerializer[bytes, bytes, bytearray]):
-    """One byte with the length of what follows: a framing that only a generator can express."""
+    """One byte with the length of what follows, by generators."""
 
     def incremental_serialize(self, packet: bytes) -> Generator[bytes]:
         yield bytes([len(packet)])
@@ -164,10 +183,16 @@ def decode(
 
 
 class CountingBytes(bytearray):
-    """Counts the bytes that were searched, in all objects of the class since the test has set the counter to zero."""
+    """Counts the bytes that were searched or copied, in all objects since the test has set the counter to zero."""
 
     searched = 0
 
     def find(self, sub: Any, start: Any = 0, end: Any = None, /) -> int:
-        CountingBytes.searched += len(self) - start
-        return super().find(sub, start)
+        end = len(self) if end is None else min(end, len(self))
+        CountingBytes.searched += end - start
+        return super().find(sub, start, end)
+
+    def __getitem__(self, index: Any, /) -> Any:
+        if isinstance(index, slice):
+            CountingBytes.searched += len(range(*index.indices(len(self))))
+        return super().__getitem__(index)

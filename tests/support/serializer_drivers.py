@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError, StreamProtocolParseError
+from easynetwork.exceptions import IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.lowlevel._core.stream_decoders.interface import FramingLostError
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
@@ -36,7 +36,7 @@ class _Receiver:
         return bool(self.kept)
 
     def _refuse(self, error: object) -> None:
-        if isinstance(error, LimitOverrunError) and not error._is_over:
+        if isinstance(error, IncrementalDeserializeError) and not error._is_over:
             self._rest = rest_of_refused(error)
             self._is_lost = self._rest is None
             if self._rest is not None:

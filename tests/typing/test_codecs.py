@@ -5,8 +5,8 @@ mypy and pyright check each ``assert_type``; pytest runs it, and compares the pa
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any, NamedTuple, assert_type
+from collections.abc import Callable, Generator
+from typing import Any, Literal, NamedTuple, assert_type
 
 from tests.typing.thermometer import Reading, Verdict, client_converter, server_converter
 
@@ -28,7 +28,20 @@ from easynetwork.serializers.composite import (
     StapledIncrementalPacketSerializer,
     StapledPacketSerializer,
 )
-from easynetwork.serializers.wrapper import Base64EncoderSerializer, BZ2CompressorSerializer, ZlibCompressorSerializer
+from easynetwork.serializers.framing import (
+    CountedBodyFrames,
+    CutFrames,
+    LengthPrefixedFrames,
+    SlipFrames,
+    parse_decimal,
+)
+from easynetwork.serializers.wrapper import (
+    Base64EncoderSerializer,
+    BZ2CompressorSerializer,
+    ChecksumSerializer,
+    FramedSerializer,
+    ZlibCompressorSerializer,
+)
 
 
 class Point(NamedTuple):
@@ -75,6 +88,30 @@ def test_wrappers_have_the_packets_of_what_they_wrap() -> None:
     packet = zlib.deserialize(zlib.serialize(31))
     assert_type(packet, bytes)
     assert packet == b"1f"
+
+
+def test_frames_and_checksums_have_the_packets_of_what_they_wrap() -> None:
+    checked = ChecksumSerializer(HexSerializer(b";"), "crc32c")
+    assert_type(checked, ChecksumSerializer[int, bytes])
+    framed = FramedSerializer(checked, LengthPrefixedFrames(4, "little"))
+    assert_type(framed, FramedSerializer[int, bytes])
+    assert_type(StreamProtocol(framed), StreamProtocol[int, bytes])
+    buffered = BufferedStreamProtocol(framed)
+    assert_type(buffered, BufferedStreamProtocol[int, bytes, bytearray | memoryview])
+    packet = framed.deserialize(framed.serialize(31))
+    assert_type(packet, bytes)
+    assert packet == b"1f"
+
+
+def cut_by_first_byte(data: bytes, start: int) -> int:
+    return start + 1 + data[start]
+
+
+def test_framings_are_values_with_typed_fields() -> None:
+    assert_type(CutFrames(cut_by_first_byte).limit, int)
+    assert_type(CountedBodyFrames(parse_decimal).count, Callable[[bytes], int | None])
+    assert_type(LengthPrefixedFrames(2).byteorder, Literal["big", "little"])
+    assert_type(SlipFrames().wrap(b"a"), bytes)
 
 
 def test_a_stapled_serializer_can_do_what_both_can() -> None:

@@ -29,6 +29,8 @@ from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
 from easynetwork.serializers import NamedTupleStructSerializer, PickleSerializer, StringLineSerializer, StructSerializer
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
+from easynetwork.serializers.framing import CountedBodyFrames, CutFrames
+from easynetwork.serializers.wrapper import ChecksumSerializer, FramedSerializer
 from easynetwork.servers import (
     AsyncTCPNetworkServer,
     AsyncUDPNetworkServer,
@@ -58,6 +60,10 @@ def serializers_that_do_not_fit(incremental: AbstractIncrementalPacketSerializer
     NamedTupleStructSerializer(Reading, {"degrees": "i"})  # type: ignore[type-var]
     StreamProtocol(PickleSerializer())  # type: ignore[call-overload]
     BufferedStreamProtocol(incremental)  # type: ignore[call-overload]
+    FramedSerializer(LINES, 4)  # type: ignore[arg-type]
+    ChecksumSerializer(LINES, "md5")  # type: ignore[arg-type]
+    CutFrames(lambda data: len(data))  # type: ignore[arg-type,misc]
+    CountedBodyFrames(lambda header: header)  # type: ignore[arg-type,return-value]
     StreamProtocol(StructSerializer("!i"), client_converter())  # type: ignore[misc]
 
 

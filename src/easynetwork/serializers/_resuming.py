@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["drop_through", "note_remaining_data", "pop_remaining_data", "rest_of_refused"]
+__all__ = ["drop", "drop_through", "note_remaining_data", "pop_remaining_data", "rest_of_refused"]
 
 from collections.abc import Generator
 from typing import Final
 
 from easynetwork._typing import ReadableBuffer
-from easynetwork.exceptions import LimitOverrunError
+from easynetwork.exceptions import IncrementalDeserializeError
 
 _REMAINING_DATA: Final = "_easynetwork_remaining_data"
 
@@ -27,7 +27,7 @@ def pop_remaining_data(exc: BaseException) -> ReadableBuffer | None:
     return remaining_data
 
 
-def rest_of_refused(error: LimitOverrunError) -> Generator[None, bytes, bytes] | None:
+def rest_of_refused(error: IncrementalDeserializeError) -> Generator[None, bytes, bytes] | None:
     """Return a generator that drops the rest of an incomplete packet, or None if the end of the packet is unknown."""
     if error._rest is None and error._separator:
         return drop_through(error._separator)
@@ -44,3 +44,12 @@ def drop_through(separator: bytes) -> Generator[None, bytes, bytes]:
         if end >= 0:
             return held[end + len(separator) :]
         held = held[max(len(held) - overlap, 0) :]
+
+
+def drop(size: int) -> Generator[None, bytes, bytes]:
+    """Drop *size* received bytes, at least one. Return the bytes after them."""
+    while True:
+        received = yield
+        if len(received) >= size:
+            return received[size:]
+        size -= len(received)

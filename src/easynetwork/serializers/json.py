@@ -15,7 +15,8 @@ from easynetwork.exceptions import DeserializeError
 
 from ._copying import deserialize_from_buffer
 from ._json_frames import JSON_WHITESPACE, read_json_frame
-from .framing import FramedPacketSerializer, SeparatedFrames, deserialize_frame
+from .framing import FramedPacketSerializer, SeparatedFrames
+from .framing.serializer import deserialize_frame
 
 _WHITESPACE: Final[str] = JSON_WHITESPACE.decode("ascii")
 

@@ -1,8 +1,16 @@
-"""Serializers that wrap another serializer and add framing to its packets."""
+"""Serializers that wrap another serializer: they encode its packets, or add a frame or a checksum."""
 
 from __future__ import annotations
 
-__all__ = ["BZ2CompressorSerializer", "Base64EncoderSerializer", "ZlibCompressorSerializer"]
+__all__ = [
+    "BZ2CompressorSerializer",
+    "Base64EncoderSerializer",
+    "ChecksumSerializer",
+    "FramedSerializer",
+    "ZlibCompressorSerializer",
+]
 
 from .base64 import Base64EncoderSerializer
+from .checksum import ChecksumSerializer
 from .compressor import BZ2CompressorSerializer, ZlibCompressorSerializer
+from .framed import FramedSerializer

@@ -20,7 +20,7 @@ from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPa
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 from easynetwork.serializers._copying import deserialize_from_buffer
 from easynetwork.serializers.abc import AbstractPacketSerializer, BufferedIncrementalPacketSerializer
-from easynetwork.serializers.framing import deserialize_frame
+from easynetwork.serializers.framing.serializer import deserialize_frame
 
 from ._bz2_marks import EndMarkFinder
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support.framing_cases import (
     Block,
     BufferedProtocolByGenerators,
+    Framed,
     LengthPrefix,
     Line,
     ProtocolByGenerators,
@@ -29,6 +30,7 @@ from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, 
 from easynetwork.serializers import JSONSerializer, StringLineSerializer, StructSerializer
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
 from easynetwork.serializers.composite import StapledPacketSerializer
+from easynetwork.serializers.framing import LengthPrefixedFrames
 from easynetwork.serializers.json import JSONDecoderConfig
 from easynetwork.serializers.wrapper import ZlibCompressorSerializer
 
@@ -190,8 +192,12 @@ def test_what_is_not_an_exception_goes_through_and_costs_one_packet(
 
 @pytest.mark.parametrize(
     ("base", "framing", "stream"),
-    [(Line, b"\n", b"one\ntwo\nsix\n"), (Block, 3, b"onetwosix")],
-    ids=["lines", "blocks"],
+    [
+        (Line, b"\n", b"one\ntwo\nsix\n"),
+        (Block, 3, b"onetwosix"),
+        (Framed, LengthPrefixedFrames(1), b"\3one\3two\3six"),
+    ],
+    ids=["lines", "blocks", "frames"],
 )
 def test_an_interruption_within_a_batch_loses_no_packet(base: Any, framing: Any, stream: bytes) -> None:
     interruptions = [KeyboardInterrupt()]

@@ -6,13 +6,14 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from tests.support.framing_cases import Block, LengthPrefix, Line, decode
+from tests.support.framing_cases import Block, Framed, LengthPrefix, Line, decode
 
 from easynetwork.converter import AbstractPacketConverter
 from easynetwork.exceptions import IncrementalDeserializeError, PacketConversionError, StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import BufferedIncrementalPacketSerializer
+from easynetwork.serializers.framing import CutFrames, FrameFormat, LengthPrefixedFrames, NetstringFrames
 from easynetwork.serializers.line import StringLineSerializer
 
 
@@ -44,6 +45,10 @@ class ShoutingBlock(ShoutingReader, ShoutingWriter, Block):
     pass
 
 
+class ShoutingFramed(ShoutingReader, ShoutingWriter, Framed):
+    pass
+
+
 class ShoutingString(ShoutingReader, ShoutingWriter, StringLineSerializer):
     pass
 
@@ -55,6 +60,7 @@ class ShoutingPrefix(ShoutingReader, ShoutingWriter, LengthPrefix):  # type: ign
 CASES: list[tuple[Any, Any]] = [
     (ShoutingLine(b"\n"), b"abc"),
     (ShoutingBlock(3), b"abc"),
+    (ShoutingFramed(LengthPrefixedFrames(1)), b"abc"),
     (ShoutingString(), "abc"),
     (ShoutingPrefix(), b"abc"),
 ]
@@ -72,7 +78,7 @@ def test_a_mixin_before_our_classes_is_honoured(
     assert decode(protocol, [quiet, quiet]) == [packet.upper()] * 2
 
 
-@pytest.mark.parametrize("base", [Line(b"\n"), Block(3), StringLineSerializer()])
+@pytest.mark.parametrize("base", [Line(b"\n"), Block(3), Framed(NetstringFrames()), StringLineSerializer()])
 @pytest.mark.parametrize("method", ["incremental_deserialize", "buffered_incremental_deserialize"])
 def test_a_subclass_that_replaces_one_generator_is_honoured_on_that_way_only(base: Any, method: str) -> None:
     class Replaced(type(base)):  # type: ignore[misc]  # the base is a parameter
@@ -83,10 +89,14 @@ def test_a_subclass_that_replaces_one_generator_is_honoured_on_that_way_only(bas
         return (yield from getattr(type(base), method)(self, *args))
 
     setattr(Replaced, method, replaced)
-    serializer = Replaced(3) if isinstance(base, Block) else Replaced(b"\n") if isinstance(base, Line) else Replaced()
+    if isinstance(base, Block):
+        serializer, data = Replaced(3), b"abc"
+    elif isinstance(base, Framed):
+        serializer, data = Replaced(NetstringFrames()), b"2:ab,"
+    else:
+        serializer, data = Replaced(b"\n") if isinstance(base, Line) else Replaced(), b"ab\n"
     by_chunks: StreamProtocol[Any, Any] = StreamProtocol(serializer)
     by_buffer: BufferedStreamProtocol[Any, Any, Any] = BufferedStreamProtocol(serializer)
-    data = b"abc" if isinstance(base, Block) else b"ab\n"
     decode(by_chunks if method.startswith("inc") else by_buffer, [data])
     assert Replaced.calls == 1
     decode(by_buffer if method.startswith("inc") else by_chunks, [data])
@@ -269,3 +279,35 @@ def test_an_incremental_error_raised_by_deserialize_itself_is_honoured_as_an_inv
     with pytest.raises(StreamProtocolParseError) as info:
         decoder.next_packet()
     assert bytes(info.value.remaining_data) == b"b\n"
+
+
+@pytest.mark.parametrize(
+    "frames", [LengthPrefixedFrames(1), CutFrames(lambda data, start: start + 4)], ids=["length", "cut"]
+)
+def test_a_subclass_that_encodes_frames_itself_is_honoured(frames: FrameFormat) -> None:
+    class OwnFrames(Framed):
+        def encode_frame(self, packet: bytes) -> bytes:
+            return b"<" + super().encode_frame(packet) + b">"
+
+    protocol: StreamProtocol[bytes, bytes] = StreamProtocol(OwnFrames(frames))
+    sent = b"<" + frames.wrap(b"abc") + b">"
+    assert packet_encoder(protocol)(b"abc") == sent
+    assert list(protocol.generate_chunks(b"abc")) == [sent]
+
+
+def test_a_converter_behind_frames() -> None:
+    class Numbers(AbstractPacketConverter[int, bytes]):
+        def create_from_dto_packet(self, packet: bytes) -> int:
+            if not packet.isdigit():
+                raise PacketConversionError("not a number")
+            return int(packet)
+
+        def convert_to_dto_packet(self, obj: int) -> bytes:
+            return b"%d" % obj
+
+    protocol: StreamProtocol[int, int] = StreamProtocol(Framed(LengthPrefixedFrames(1)), Numbers())
+    assert packet_encoder(protocol)(123) == b"\x03123"
+    stream = b"\x01a\x0212\x01b\x011"
+    for chunks in ([stream], [stream[:3], stream[3:]]):
+        results = [item[0] if isinstance(item, tuple) else item for item in decode(protocol, chunks)]
+        assert results == [PacketConversionError, 12, PacketConversionError, 1]

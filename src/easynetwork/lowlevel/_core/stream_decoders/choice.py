@@ -20,8 +20,10 @@ from easynetwork._checks import check_strictly_positive
 from easynetwork.lowlevel._overrides import is_overridden, provider
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers.abc import between_packets
-from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
+from easynetwork.serializers.framing import CutFrames, FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
+from easynetwork.serializers.framing._cutting import CutFormat
 
+from .cut import CutDecoder
 from .fixed_size import FixedSizeDecoder
 from .generators import BufferedDecoder, GeneratorDecoder
 from .interface import StreamDecoder
@@ -72,6 +74,8 @@ def decoder_factory(
             return partial(decoder, decode, separator, limit)
         case FixedSizeFrames(size) if isinstance(protocol, StreamProtocol) or size < _LARGE_FRAME:
             return partial(FixedSizeDecoder, decode, size)
+        case CutFormat() as format:
+            return partial(CutDecoder, decode, format)
         case _:
             return fallback
 
@@ -89,7 +93,7 @@ def packet_encoder(protocol: AnyStreamProtocolType[_T_Packet, Any]) -> Callable[
     serializer = _framed_serializer(protocol, protocol_type.generate_chunks, "incremental_serialize", "encode_frame")
     if serializer is None:
         return lambda packet: b"".join(protocol.generate_chunks(packet))
-    encode: Callable[[Any], bytes] = serializer.encode_frame
+    encode = _encode_function(serializer)
     converter = protocol._converter
     if converter is None:
         return encode
@@ -114,6 +118,16 @@ def _decode_function(serializer: FramedPacketSerializer[Any, Any], converter: An
         return deserialize
     convert = converter.create_from_dto_packet
     return lambda frame: convert(deserialize(frame))
+
+
+def _encode_function(serializer: FramedPacketSerializer[Any, Any]) -> Callable[[Any], bytes]:
+    frames = serializer.frame_format()
+    if frames is None or provider(serializer, "encode_frame") is not FramedPacketSerializer:
+        return serializer.encode_frame
+    wrap, serialize = frames.wrap, serializer.serialize
+    if isinstance(frames, CutFrames):
+        return serialize  # its packets are frames already
+    return lambda packet: wrap(serialize(packet))
 
 
 def _framed_serializer(

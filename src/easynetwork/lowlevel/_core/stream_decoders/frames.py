@@ -12,7 +12,7 @@ from easynetwork.exceptions import (
     PacketConversionError,
     StreamProtocolParseError,
 )
-from easynetwork.serializers.framing import error_in_stream
+from easynetwork.serializers.framing.serializer import error_in_stream
 
 from .interface import StreamDecoder, protocol_crash
 
@@ -36,6 +36,38 @@ class FrameDecoder(StreamDecoder[_T_Packet]):
     def clear(self) -> None:
         self._received.clear()
         self._chunk = b""
+
+    def _decode_many(self, frames: list[bytes], limit: int) -> list[_T_Packet]:
+        """Decode at most *limit* frames from the end of *frames*, and remove them. Stop before a frame that is invalid.
+
+        Raise the error of the first frame.
+        """
+        packets: list[_T_Packet] = []
+        try:
+            packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
+        except (KeyboardInterrupt, SystemExit):
+            raise  # nothing is consumed: all frames will be decoded again
+        except BaseException:
+            pass  # packets has the frames before the bad frame, which is decoded next
+        if not packets:  # also if the decoder raises StopIteration, which silently ends map()
+            return [self._decode_last(frames)]
+        del frames[-len(packets) :]
+        return packets
+
+    def _decode_last(self, frames: list[bytes]) -> _T_Packet:
+        """Decode the last of *frames*, and remove it."""
+        frame = frames.pop()
+        try:
+            return self._decode(frame)
+        except Exception as exc:
+            self._fail(exc, self._remaining())
+        except (KeyboardInterrupt, SystemExit):
+            frames.append(frame)  # nothing is consumed
+            raise
+
+    def _remaining(self) -> memoryview:
+        """Return the bytes after the last frame taken, without a copy."""
+        raise NotImplementedError
 
     def _fail(self, exc: BaseException, remaining_data: memoryview) -> NoReturn:
         """Raise the error for *exc*, which decoding a frame raised.

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from easynetwork._typing import ReadableBuffer
-from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
+from easynetwork.exceptions import IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel._core.bytes_queue import BytesQueue
 from easynetwork.lowlevel._overrides import is_overridden
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol, build_packets
@@ -164,7 +164,7 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
         self._generator = None
         self._go_on_with(exc.remaining_data)
         error = exc.error
-        if isinstance(error, LimitOverrunError) and not error._is_over:
+        if isinstance(error, IncrementalDeserializeError) and not error._is_over:
             if (rest := rest_of_refused(error)) is None:
                 self._lose_framing(exc)
             else:

@@ -76,16 +76,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
             frames = self._split_received()
         if self._has_large_frames or not frames:
             return super().next_packets(limit)
-        packets: list[_T_Packet] = []
-        try:
-            packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
-        except (KeyboardInterrupt, SystemExit):
-            raise  # nothing is consumed: all frames will be decoded again
-        except BaseException:
-            pass  # packets has the frames before the bad frame, which is decoded next
-        if not packets:  # also if the decoder raises StopIteration, which silently ends map()
-            return [self._decode_last(frames)]
-        del frames[-len(packets) :]
+        packets = self._decode_many(frames, limit)
         if not frames and not self._tail:
             self.drained = True
             self._chunk = b""

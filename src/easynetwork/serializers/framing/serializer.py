@@ -1,75 +1,22 @@
-"""Declarative framing: how to split a byte stream into packets, described as data.
-
-The generator protocol of :mod:`easynetwork.serializers.abc` can express any framing, but needs one generator per
-packet. Most framings are simpler: a frame ends with a separator or has a fixed size. If a serializer declares such a
-framing, the library splits a whole chunk at once. The packets and the errors are the same.
-"""
+"""The base class of serializers that state their framing as data."""
 
 from __future__ import annotations
 
-__all__ = ["FixedSizeFrames", "FrameFormat", "FramedPacketSerializer", "SeparatedFrames"]
+__all__ = ["FramedPacketSerializer", "deserialize_frame", "error_in_stream"]
 
 from abc import abstractmethod
 from collections.abc import Generator
-from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
+from easynetwork.serializers._copying import deserialize_from_buffer
+from easynetwork.serializers._resuming import note_remaining_data
+from easynetwork.serializers.abc import AbstractPacketSerializer, BufferedIncrementalPacketSerializer
+from easynetwork.serializers.tools import GeneratorStreamReader
 
-from ._resuming import note_remaining_data
-from .abc import AbstractPacketSerializer, BufferedIncrementalPacketSerializer
-from .tools import GeneratorStreamReader
-
-
-@dataclass(frozen=True, slots=True)
-class SeparatedFrames:
-    """Frames that end with *separator*.
-
-    Raises:
-        ValueError: *separator* is empty, or *limit* is not strictly positive.
-    """
-
-    separator: bytes
-    """The bytes that end a frame; never empty."""
-
-    limit: int
-    """Maximum size of a frame in bytes, without its separator."""
-
-    keep_end: bool = False
-    """Whether ``deserialize()`` receives the frame with its separator."""
-
-    def __post_init__(self) -> None:
-        if not self.separator:
-            raise ValueError("separator must not be empty")
-        if self.limit <= 0:
-            raise ValueError(f"limit must be strictly positive, got {self.limit!r}")
-
-    def strip(self, data: bytes) -> bytes:
-        """Return *data* without trailing separators."""
-        end = len(data)
-        while data.endswith(self.separator, 0, end):
-            end -= len(self.separator)
-        return data[:end]
-
-
-@dataclass(frozen=True, slots=True)
-class FixedSizeFrames:
-    """Frames of exactly *size* bytes.
-
-    Raises:
-        ValueError: *size* is not strictly positive.
-    """
-
-    size: int
-    """The size of a frame, in bytes."""
-
-    def __post_init__(self) -> None:
-        if self.size <= 0:
-            raise ValueError(f"size must be strictly positive, got {self.size!r}")
-
-
-FrameFormat: TypeAlias = SeparatedFrames | FixedSizeFrames
+from ._cutting import CutFormat, receive_frame
+from .formats import FixedSizeFrames, FrameFormat, SeparatedFrames
 
 
 class FramedPacketSerializer(
@@ -99,10 +46,21 @@ class FramedPacketSerializer(
         """
         raise NotImplementedError
 
-    @abstractmethod
+    @property
+    def _between_packets(self) -> bytes:
+        frames = self.frame_format()
+        return frames.between if isinstance(frames, CutFormat) else b""
+
     def encode_frame(self, packet: SentDTOPacketT_contra, /) -> bytes:
-        """Return the frame of *packet*, including any separator, or ``b""`` if nothing is to be sent."""
-        raise NotImplementedError
+        """Return the frame of *packet*, including any separator, or ``b""`` if nothing is to be sent.
+
+        Raises:
+            ValueError: the framing has no such frame.
+        """
+        frames = self.frame_format()
+        if frames is None:
+            raise _no_frame_format(self)
+        return frames.wrap(self.serialize(packet))
 
     @abstractmethod
     def serialize(self, packet: SentDTOPacketT_contra, /) -> bytes:
@@ -134,8 +92,11 @@ class FramedPacketSerializer(
         frames = self.frame_format()
         if isinstance(frames, SeparatedFrames):
             frame = yield from reader.read_until(frames.separator, frames.limit, keep_end=frames.keep_end)
-        elif frames is not None:
+        elif isinstance(frames, FixedSizeFrames):
             frame = yield from reader.read_exactly(frames.size)
+        elif isinstance(frames, CutFormat):
+            frame, remaining = yield from receive_frame(frames)
+            return deserialize_frame(self, frame, remaining, flat=self._reports_causes), remaining
         else:
             raise _no_frame_format(self)
         remaining = reader.read_all()
@@ -144,13 +105,15 @@ class FramedPacketSerializer(
     def create_deserializer_buffer(self, sizehint: int) -> bytearray | memoryview:
         """Return a new buffer. For separated frames, it is a ``bytearray`` of the limit; *sizehint* is ignored.
 
-        For frames of a fixed size, it is a ``memoryview`` of *sizehint* bytes, or of one frame if that is larger.
+        Otherwise, it is a ``memoryview`` of *sizehint* bytes, or of one frame of a fixed size if that is larger.
         """
         frames = self.frame_format()
         if isinstance(frames, SeparatedFrames):
             return bytearray(max(frames.limit, len(frames.separator)))
-        if frames is not None:
+        if isinstance(frames, FixedSizeFrames):
             return memoryview(bytearray(max(frames.size, sizehint)))
+        if frames is not None:
+            return memoryview(bytearray(max(sizehint, 1)))
         raise _no_frame_format(self)
 
     def buffered_incremental_deserialize(
@@ -168,11 +131,13 @@ class FramedPacketSerializer(
             index, received = yield from _receive_until(frames.separator, buffer)
             end = index + len(frames.separator)
             size = end if frames.keep_end else index
-        elif frames is not None:
+        elif isinstance(frames, FixedSizeFrames):
             end = size = frames.size
             received = 0
             while received < size:
                 received += yield received
+        elif frames is not None:
+            return (yield from deserialize_from_buffer(self.incremental_deserialize(), memoryview(buffer)))
         else:
             raise _no_frame_format(self)
         view = memoryview(buffer)
