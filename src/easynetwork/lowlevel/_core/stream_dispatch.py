@@ -121,6 +121,7 @@ class StreamDispatcher(Generic[_T_Request]):
         # When a generator ends, Python 3.11 walks the line table of this function up to the line where
         # StopAsyncIteration is raised. That is slow, so there is little code before that line.
         unregistered, decoder = unregistered_generators(), self._decoder
+        decode_single = decoder.take_single
         requests: Iterator[_T_Request] | None = self._requests  # decoded requests that no generator has received
         is_drained = False  # whether the decoder returns no request until it gets new bytes
         last_yielded, first_wait = None, BYTES  # the last valid object that was yielded, and its requirement
@@ -194,7 +195,7 @@ class StreamDispatcher(Generic[_T_Request]):
                         self.has_ended = True
                         break
                     steps += 1
-                    argument = decoder.take_single(received)
+                    argument = decode_single(received)
                     received = None
                     if argument is not NEED_DATA:
                         break
