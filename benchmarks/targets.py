@@ -11,7 +11,7 @@ from benchmarks.results import Results, median_or_none
 __all__ = ["TARGETS", "Bound", "Target", "Verdict", "evaluate"]
 
 # One bound for every Python, or bounds by Python version. Each of these applies from that version on, up to the next
-# one in the mapping; None is no bound.
+# one in the mapping; None means no bound.
 Bound = float | Mapping[tuple[int, int], float | None] | None
 
 

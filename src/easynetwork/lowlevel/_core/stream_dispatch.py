@@ -215,9 +215,8 @@ class StreamDispatcher(Generic[_T_Request]):
                 steps += 1
             if argument is not NEED_DATA:
                 continue
-            if (
-                self.has_ended or self.has_lost_framing
-            ):  # do what close_generator() does, without a call: short connections notice it
+            if self.has_ended or self.has_lost_framing:
+                # Do what close_generator() does, without a call: short connections notice it.
                 try:
                     yield from agen.aclose()
                 except BaseExceptionGroup as group:

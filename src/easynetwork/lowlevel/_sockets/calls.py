@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "ERROR_DELAY",
     "adopt_socket",
     "bind_socket",
     "check_is_socket",
@@ -28,6 +29,9 @@ try:
     import ssl
 except ImportError:  # Python without TLS
     ssl = None  # type: ignore[assignment]
+
+ERROR_DELAY: Final = 0.1
+"""Seconds without receiving after two errors in a row of a datagram listener: the system may lack a resource."""
 
 
 def check_plain_socket(sock: _socket.socket, type_: _socket.SocketKind) -> None:

@@ -108,13 +108,9 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         self._is_tail_refused = False
 
     def _decode_last(self, frames: list[bytes]) -> _T_Packet:
-        frame = frames.pop()
-        if self._has_large_frames and len(frame) > self._limit:
-            self._refuse_frame(frame)
-        try:
-            return self._decode(frame)
-        except Exception as exc:
-            self._fail(exc, self._remaining())
+        if self._has_large_frames and len(frames[-1]) > self._limit:
+            self._refuse_frame(frames.pop())
+        return super()._decode_last(frames)
 
     def _split_received(self) -> list[bytes]:
         """Split the received bytes into frames. Call it only when no frames are left."""

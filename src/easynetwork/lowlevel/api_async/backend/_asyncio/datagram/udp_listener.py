@@ -11,13 +11,13 @@ import socket
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
 from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
-from easynetwork.lowlevel._sockets.calls import count_dropped_datagrams
+from easynetwork.lowlevel._sockets.calls import ERROR_DELAY, count_dropped_datagrams
 from easynetwork.lowlevel._sockets.inet import is_numeric_host
 from easynetwork.lowlevel.api_async.backend._resolving import resolve_peer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _logger = logging.getLogger(__name__)
-
-ERROR_DELAY: Final = 0.1
-"""Seconds without receiving after two errors in a row, because the system may be short of a resource."""
 
 
 class AsyncioUDPListener(AsyncDatagramListener[Any]):

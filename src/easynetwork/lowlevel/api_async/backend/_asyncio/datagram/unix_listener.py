@@ -11,7 +11,7 @@ import socket
 import warnings
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import error_from_errno
@@ -19,7 +19,7 @@ from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._sockets.ancillary import RECVMSG_FLAGS, close_descriptors, whole_messages
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
-from easynetwork.lowlevel._sockets.calls import count_dropped_datagrams
+from easynetwork.lowlevel._sockets.calls import ERROR_DELAY, count_dropped_datagrams
 from easynetwork.lowlevel._sockets.unix_address import check_destination
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS, MAX_DATAGRAM_BUFSIZE
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 
 _logger = logging.getLogger(__name__)
-
-ERROR_DELAY: Final = 0.1
-"""Seconds without reading after two errors in a row, because the system may be short of a resource."""
 
 
 class AsyncioUnixDatagramListener(AsyncDatagramListener[Any]):

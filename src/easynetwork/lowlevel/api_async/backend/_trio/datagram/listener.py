@@ -8,14 +8,14 @@ import logging
 import socket as _socket
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel._sockets.ancillary import RECVMSG_FLAGS, whole_messages
-from easynetwork.lowlevel._sockets.calls import count_dropped_datagrams
+from easynetwork.lowlevel._sockets.calls import ERROR_DELAY, count_dropped_datagrams
 from easynetwork.lowlevel._sockets.unix_address import check_destination
 from easynetwork.lowlevel.api_async.backend._resolving import resolve_peer
 from easynetwork.lowlevel.api_async.backend._trio.owner import SocketOwner
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _logger = logging.getLogger(__name__)
-
-ERROR_DELAY: Final = 0.1
-"""Seconds without reading after two errors in a row, because the system may be short of a resource."""
 
 
 class TrioDatagramListener(SocketOwner, AsyncDatagramListener[Any]):
