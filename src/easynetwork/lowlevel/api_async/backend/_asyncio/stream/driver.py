@@ -68,11 +68,11 @@ class InlineDriver(Steppable, AttachedDriver):
         return self.carry()
 
     def _start(self) -> Any:
-        early, self._early = self._early, None
         yielded: Any = None
         try:
             yielded = self._send(None)
         finally:
+            early, self._early = self._early, None  # only now: the handler may have started TLS, which takes the chunk
             if early and not (yielded is BYTES and not self._stream.closing):
                 self._stream.keep(early)
                 early = None
@@ -196,6 +196,12 @@ class InlineDriver(Steppable, AttachedDriver):
     def is_waiting(self) -> bool:
         """Return whether the dispatcher takes bytes now."""
         return self._wakeup is not None and self._required is not TURN
+
+    def take_early(self) -> bytes:
+        if not self._early:
+            return b""
+        early, self._early = self._early, b""
+        return early
 
     def _end_turn(self) -> None:
         if self._wakeup is not None and self._required is TURN:
