@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_NewSentPacket = TypeVar("_T_NewSentPacket")
+_T_NewReceivedPacket = TypeVar("_T_NewReceivedPacket")
 
 _ADDRESS_OPTIONS: Final = frozenset({"local_address", "connect_timeout"})
 
@@ -135,6 +137,25 @@ class TCPNetworkClient(
         sock = open_socket()
         set_tcp_options(sock)
         super().__init__(sock, _new_transport(sock, retry_interval, tls), protocol, bufsize)
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewSentPacket, _T_NewReceivedPacket], /
+    ) -> TCPNetworkClient[_T_NewSentPacket, _T_NewReceivedPacket]:
+        """Exchange the protocol object. Return this client, typed for the new packets.
+
+        The new one parses all bytes that are not part of a packet that `recv_packet` returned, also those that have
+        already arrived.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+            ClientClosedError: the client is closed.
+            BusyResourceError: another thread is receiving.
+            UnsupportedOperation: a generator of the old protocol object has already taken the start of a packet.
+            ConnectionAbortedError: the stream cannot continue, see `recv_packet`.
+        """
+        self._set_protocol(protocol)
+        client: TCPNetworkClient[Any, Any] = self
+        return client
 
 
 def _new_transport(

@@ -29,10 +29,13 @@ class PullingDriver:
         self._transport = transport
         self._dispatcher = dispatcher
 
+    def set_transport(self, transport: AsyncStreamReadTransport) -> None:
+        self._transport = transport
+
     @types.coroutine
     def run(self, next_generator: NextGenerator[Any]) -> Generator[Any, Any, Ending]:
         """Run the dispatcher until no generator is left or the stream ends."""
-        transport, dispatcher = self._transport, self._dispatcher
+        dispatcher = self._dispatcher
         requests: Generator[Any, Any, Ending] = dispatcher.run(next_generator)
         resume: Callable[[Any], Any] = requests.send
         answer: Any = None
@@ -42,11 +45,11 @@ class PullingDriver:
                 resume, answer = requests.send, None  # frees the bytes while the dispatcher waits
                 try:
                     if required is BYTES:
-                        answer = yield from receive(transport, dispatcher).__await__()
+                        answer = yield from receive(self._transport, dispatcher).__await__()
                     elif required is MORE or isinstance(required, Wait):
                         answer = yield from self._receive_in_time(required).__await__()
                     elif required is TURN:
-                        yield from transport.backend().coro_yield().__await__()
+                        yield from self._transport.backend().coro_yield().__await__()
                     else:  # the handler awaits something
                         answer = yield required
                 except GeneratorExit:

@@ -67,6 +67,9 @@ class InlineDriver(Steppable, AttachedDriver):
         self._send = self._requests.send
         return self.carry()
 
+    def set_transport(self, transport: AsyncStreamTransport) -> None:
+        self._transport = transport
+
     def _start(self) -> Any:
         yielded: Any = None
         try:
@@ -235,11 +238,12 @@ class OwnBufferDriver(InlineDriver, asyncio.BufferedProtocol):
     _is_lent: bool
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        self._is_lent = self.is_waiting()
+        buffered = self._dispatcher.buffered
+        self._is_lent = self.is_waiting() and buffered is not None
         if self._is_lent:
-            assert self._dispatcher.buffered is not None
+            assert buffered is not None
             try:
-                self._buffer = self._dispatcher.buffered.get_buffer()
+                self._buffer = buffered.get_buffer()
                 return self._buffer
             except (SystemExit, KeyboardInterrupt):
                 raise
