@@ -6,7 +6,7 @@ from one ``yield`` to the next. :mod:`.requirements` describes how a driver runs
 
 from __future__ import annotations
 
-__all__ = ["DISCONNECTED", "NEVER_YIELDED", "RETURNED", "Driver", "Ending", "StreamDispatcher"]
+__all__ = ["DISCONNECTED", "NEVER_YIELDED", "RETURNED", "Driver", "Ending", "StreamDispatcher", "is_waiting"]
 
 import enum
 import math
@@ -38,7 +38,7 @@ class Ending(enum.Enum):
     """Why a dispatcher returned."""
 
     RETURNED = "the last generator returned"
-    NEVER_YIELDED = "a generator returned before its first yield"
+    NEVER_YIELDED = "a generator returned before its first yield, and has not received in another way"
     DISCONNECTED = "the connection ended"
 
 
@@ -54,8 +54,16 @@ class Driver(Protocol):
     def run(self, next_generator: NextGenerator[Any], /) -> Awaitable[Ending]:
         """Run `StreamDispatcher.run` to its end. One task at a time may call this, any number of times."""
 
+    requests: Any
+    """The generator of the last `StreamDispatcher.run`; None before the first."""
+
     def set_transport(self, transport: Any, /) -> None:
         """Receive from *transport* from now on: the TLS transport on top of the one of the constructor."""
+
+
+def is_waiting(requests: Any) -> bool:
+    """Return whether *requests*, a generator of `StreamDispatcher.run`, waits while its handler is at a ``yield``."""
+    return requests is not None and requests.gi_suspended and requests.gi_yieldfrom is None
 
 
 _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
@@ -77,9 +85,9 @@ class StreamDispatcher(Generic[_T_Request]):
         "_decoder",
         "_error",
         "_has_changed",
+        "_has_received",
         "_is_disconnection",
         "_requests",
-        "_running",
         "_steps",
         "_was_tls_cut",
         "ancillary_bufsize",
@@ -106,8 +114,8 @@ class StreamDispatcher(Generic[_T_Request]):
         self._was_tls_cut: bool | None = None
         self._requests: Iterator[_T_Request] = _NOTHING_DECODED  # decoded requests that no generator has received
         self._error: BaseException | None = None  # the error to throw into the generator
-        self._running: Any = None  # what `run` returned last
-        self._has_changed = False  # whether the handler has received or exchanged the decoder, so that `_run` must look
+        self._has_changed = False  # whether the handler has received or exchanged the decoder, so that `run` must look
+        self._has_received = False  # whether `receive` has returned a request since `run` last looked
         self._steps = 0  # number of packets that `receive` returned since its last TURN
 
         self.buffered = decoder.buffered
@@ -125,19 +133,12 @@ class StreamDispatcher(Generic[_T_Request]):
         self.origin: Origin | None = None
         """Marks the errors of this connection. None before the first error."""
 
-    def run(self, next_generator: NextGenerator[_T_Request]) -> Any:
+    @types.coroutine
+    def run(self, next_generator: NextGenerator[_T_Request]) -> Generator[Any, Any, Ending]:
         """Send requests to the generators that *next_generator* returns, until it returns None or the stream ends.
 
         Errors of a generator propagate. The last generator is always closed.
-
-        Returns:
-            A generator for a driver, which may also be awaited. Its result is an `Ending`.
         """
-        self._running = running = self._run(next_generator)
-        return running
-
-    @types.coroutine
-    def _run(self, next_generator: NextGenerator[_T_Request]) -> Generator[Any, Any, Ending]:
         # When a generator ends, Python 3.11 walks the line table of this function up to the line where
         # StopAsyncIteration is raised. That is slow, so there is little code before that line.
         unregistered, decoder = unregistered_generators(), self._decoder
@@ -175,7 +176,10 @@ class StreamDispatcher(Generic[_T_Request]):
                 try:
                     yielded = yield from asend(None)
                 except StopAsyncIteration:
-                    return NEVER_YIELDED
+                    if not self._has_received:
+                        return NEVER_YIELDED
+                    self._has_received, agen = False, None
+                    continue
                 if unregistered.starting is not None:
                     unregistered = unregistered_generators()
             try:
@@ -268,6 +272,7 @@ class StreamDispatcher(Generic[_T_Request]):
                 self._steps = 0
                 yield TURN
             for request in self._requests:
+                self._has_received = True
                 return request
             decoder = self._decoder
             wait = BYTES if timeout == math.inf else Wait(timeout)
@@ -285,8 +290,10 @@ class StreamDispatcher(Generic[_T_Request]):
                     self.has_ended = True
                     raise self.end_of_stream()
                 if (first := decoder.take_single(received)) is not NEED_DATA:
+                    self._has_received = True
                     return first
             self._requests = iter(decoded)
+            self._has_received = True
             return next(self._requests)
         except BaseException as exc:
             if isinstance(exc, FramingLostError):
@@ -302,19 +309,6 @@ class StreamDispatcher(Generic[_T_Request]):
         error = FramingLostError() if self.has_lost_framing else end_of_stream(self._decoder.pending)
         self.claim(error)
         return error
-
-    def is_running(self) -> bool:
-        """Return whether a call of `run` has not ended."""
-        return self._running is not None and self._running.gi_frame is not None
-
-    def is_run_by_caller(self) -> bool:
-        """Return whether the caller is a generator of `run`, or what it awaits in its own task."""
-        return self._running is not None and self._running.gi_running
-
-    def is_waiting(self) -> bool:
-        """Return whether a request is being waited for: by a generator at its ``yield``, or in `receive`."""
-        running = self._running
-        return self.is_receiving or (running is not None and running.gi_suspended and running.gi_yieldfrom is None)
 
     def set_decoder(self, decoder: StreamDecoder[Any]) -> None:
         """Decode with *decoder* all bytes that are not part of a request that a handler has received."""
@@ -343,7 +337,7 @@ class StreamDispatcher(Generic[_T_Request]):
         self._drop_requests()
 
     def _drop_requests(self) -> None:
-        for _ in self._requests:  # `_run` may be iterating too
+        for _ in self._requests:  # `run` may be iterating too
             pass
 
     def is_interrupting(self) -> bool:

@@ -18,7 +18,7 @@ from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
-from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher
+from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher, is_waiting
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
@@ -88,13 +88,15 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
 
         Raise the same errors, but for a client that this side has closed a `ConnectionAbortedError`.
         """
-        dispatcher, limit = self._dispatcher, seconds(timeout)
-        self._check_not_receiving()
+        limit = seconds(timeout)
+        if self._dispatcher.is_receiving:
+            raise BusyResourceError("recv_packet() is already waiting for a packet")
+        requests = self._driver.requests
         packet: _T_Received
-        if dispatcher.is_run_by_caller():
-            packet = await dispatcher.receive(limit)
-        elif not dispatcher.is_running():
+        if requests is None or requests.gi_frame is None:
             packet = await self._receive_outside(limit)
+        elif requests.gi_running:  # the caller is one of its generators
+            packet = await self._dispatcher.receive(limit)
         else:
             raise RuntimeError("recv_packet() must be awaited in the task of the connection, not in another one")
         return packet
@@ -169,12 +171,8 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
         """
         await self._end_sending(self._transport.send_eof)
 
-    def _check_not_receiving(self) -> None:
-        if self._dispatcher.is_receiving:
-            raise BusyResourceError("recv_packet() is already waiting for a packet")
-
     def _check_not_waiting(self) -> None:
-        if self._dispatcher.is_waiting():
+        if self._dispatcher.is_receiving or is_waiting(self._driver.requests):
             raise BusyResourceError("A packet is being waited for")
 
     # ----------------------------------------------------------------------------------------------------------- errors

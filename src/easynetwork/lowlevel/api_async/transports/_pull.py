@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class PullingDriver:
     """Awaits the receiving methods of a transport whenever the dispatcher requires bytes."""
 
-    __slots__ = ("_deadline", "_dispatcher", "_transport")
+    __slots__ = ("_deadline", "_dispatcher", "_transport", "requests")
 
     _deadline: float
     """The deadline of the last `Wait`, on the clock of the backend."""
@@ -28,6 +28,7 @@ class PullingDriver:
     def __init__(self, transport: AsyncStreamReadTransport, dispatcher: StreamDispatcher[Any]) -> None:
         self._transport = transport
         self._dispatcher = dispatcher
+        self.requests: Generator[Any, Any, Ending] | None = None
 
     def set_transport(self, transport: AsyncStreamReadTransport) -> None:
         self._transport = transport
@@ -37,6 +38,7 @@ class PullingDriver:
         """Run the dispatcher until no generator is left or the stream ends."""
         dispatcher = self._dispatcher
         requests: Generator[Any, Any, Ending] = dispatcher.run(next_generator)
+        self.requests = requests
         resume: Callable[[Any], Any] = requests.send
         answer: Any = None
         try:
