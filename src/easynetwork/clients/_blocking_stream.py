@@ -6,7 +6,7 @@ __all__ = ["BlockingStreamClient"]
 
 import contextlib
 import socket as _socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 
 from easynetwork.clients._blocking_client import BlockingClient
@@ -34,7 +34,7 @@ class BlockingStreamClient(
         max_recv_size: maximum number of bytes per read.
     """
 
-    __slots__ = ()
+    __slots__ = ("_protocol",)
 
     def __init__(
         self,
@@ -44,6 +44,7 @@ class BlockingStreamClient(
         max_recv_size: int,
     ) -> None:
         super().__init__(sock, transport, StreamEndpoint(transport, protocol, max_recv_size))
+        self._protocol = protocol
 
     def _set_protocol(self, protocol: AnyStreamProtocolType[Any, Any]) -> None:
         """Do what `set_protocol` does in each of the subclasses."""
@@ -51,6 +52,16 @@ class BlockingStreamClient(
         with self._alone_receiving():
             self._check_open()
             self._endpoint.set_protocol(protocol)
+            self._protocol = protocol
+
+    def _start_tls(self, tls_options: Mapping[str, Any]) -> None:
+        """Upgrade the connection to TLS. The options are those of `SSLStreamTransport`."""
+        with self._send_lock.lock, self._alone_receiving():
+            self._check_open()
+            try:
+                self._transport = self._endpoint._start_tls(self._protocol, **tls_options)
+            except OSError as exc:
+                self._raise_client_error(exc)
 
     @contextlib.contextmanager
     def _alone_receiving(self) -> Iterator[None]:

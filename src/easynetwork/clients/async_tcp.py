@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overloa
 from easynetwork._checks import check_timeouts
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
 from easynetwork.clients._inet_client import INETClient, check_remote_address, inet_opener
-from easynetwork.clients._tls import tls_options
+from easynetwork.clients._tls import tls_options, upgrade_options
 from easynetwork.lowlevel._sockets.options import set_tcp_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
@@ -194,10 +194,10 @@ class AsyncTCPNetworkClient(
             ConnectionAbortedError: the connection ended during the handshake.
             ClientClosedError: the client is closed.
             BusyResourceError: another task is receiving.
-            RuntimeError: `send_eof` was called; or this Python was built without TLS.
+            RuntimeError: the connection uses TLS already; `send_eof` was called; or this Python was built without TLS.
             UnsupportedOperation: a generator of the protocol object has already taken the start of a packet.
         """
-        tls = tls_options(
+        tls = upgrade_options(
             self._connect_address,
             ssl,
             server_hostname=server_hostname,
@@ -205,9 +205,6 @@ class AsyncTCPNetworkClient(
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             ssl_standard_compatible=ssl_standard_compatible,
         )
-        check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
-        if tls is None:
-            raise ValueError("'ssl' must be a TLS context or True")
         await self._start_tls(tls)
 
 

@@ -161,14 +161,23 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         if self._encode is not _encode_nothing:
             self._encode = encode
 
-    async def _upgrade(self, transport: AsyncStreamTransport, received: bytes, **tls_options: Any) -> None:
+    async def _upgrade(
+        self, transport: AsyncStreamTransport, take_undelivered: Callable[[], bytes], **tls_options: Any
+    ) -> None:
         """Start TLS on *transport*, and replace it. Call this in `_alone`: other senders wait for the end.
 
         Parameters:
             transport: the transport in use.
-            received: the bytes that came from it and have not been used.
+            take_undelivered: returns the bytes that came from it and are not part of a delivered packet.
             tls_options: see `AsyncTLSStreamTransport.wrap`.
+
+        Raises:
+            RuntimeError: the connection uses TLS already, or its sending direction is closed.
         """
+        self._check_can_send()
+        if isinstance(transport, AsyncTLSStreamTransport):
+            raise RuntimeError("The connection uses TLS already")
+        received = take_undelivered()
         self._batch = NO_BATCH
         self._transport = await AsyncTLSStreamTransport._start(transport, received=received, **tls_options)
         self._batch = write_batch(self._transport)

@@ -199,8 +199,7 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
         `set_protocol` must follow, and no task may receive until then.
         """
         async with self._alone():
-            self._check_can_send()
-            await self._upgrade(self._transport, self._receiver.take_undelivered(), **tls_options)
+            await self._upgrade(self._transport, self._receiver.take_undelivered, **tls_options)
 
     async def send_eof(self) -> None:
         """Close the sending direction after all accepted packets are sent. Receiving remains possible. Idempotent.

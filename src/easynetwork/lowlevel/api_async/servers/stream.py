@@ -24,7 +24,6 @@ from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_factory, expect_input
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
-from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol
@@ -142,22 +141,19 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
         check_ssl_context(ssl, server_side=True)
         check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
         async with self._alone():
-            self._check_can_send()
             self._check_not_waiting()
-            if isinstance(self._transport, AsyncTLSStreamTransport):
-                raise RuntimeError("The connection uses TLS already")
             try:
                 await self._upgrade(
                     self._transport,
-                    self._dispatcher.take_undelivered(),
+                    self._dispatcher.take_undelivered,
                     ssl_context=ssl,
                     handshake_timeout=ssl_handshake_timeout,
                     shutdown_timeout=ssl_shutdown_timeout,
                     server_side=True,
                     standard_compatible=ssl_standard_compatible is not False,
                 )
-            except Exception as exc:
-                self._dispatcher.claim(exc)
+            except OSError as exc:
+                self._has_failed(exc)
                 raise
             self._driver.set_transport(self._transport)
 

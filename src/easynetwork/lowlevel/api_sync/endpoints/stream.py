@@ -22,6 +22,7 @@ from easynetwork.lowlevel.api_sync.transports.abc import (
     StreamTransport,
     StreamWriteTransport,
 )
+from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport, SSLStreamTransport
 from easynetwork.protocol import AnyStreamProtocolType
 
 from ._endpoint import Endpoint
@@ -162,9 +163,12 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         except TimeoutError as exc:
             _raise_time_out(exc, "The packet was not sent", limit)
 
-    def _to_bytes(self, packet: _T_SentPacket) -> bytes:
+    def _check_can_send(self) -> None:
         if self._eof_sent:
             raise RuntimeError("send_eof() was called: nothing can be sent any more")
+
+    def _to_bytes(self, packet: _T_SentPacket) -> bytes:
+        self._check_can_send()
         try:
             return self._encode(packet)
         except Exception as exc:
@@ -338,6 +342,27 @@ class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
         endpoint: StreamEndpoint[Any, Any] = self
         endpoint._receiver, endpoint._encode = receiver, packet_encoder(protocol)
         return endpoint
+
+    def _start_tls(self, protocol: AnyStreamProtocolType[Any, Any], **tls_options: Any) -> SSLStreamTransport:
+        """Start TLS on the transport, a `SocketStreamTransport`, and replace it. Return the new transport.
+
+        Parameters:
+            protocol: the protocol object of this endpoint.
+            tls_options: see `SSLStreamTransport`.
+
+        Raises:
+            RuntimeError: the connection uses TLS already, or `send_eof` was called.
+            UnsupportedOperation: a generator of the protocol object has already taken the start of a packet.
+        """
+        self._check_can_send()
+        plain = self._transport
+        if not isinstance(plain, SocketStreamTransport):
+            raise RuntimeError("The connection uses TLS already")
+        tls = SSLStreamTransport._start(plain, received=self._receiver.take_undelivered(), **tls_options)
+        self._transport = tls
+        self._send_bytes = sender(tls)
+        self.set_protocol(protocol)
+        return tls
 
     def send_eof(self) -> None:
         """Close the sending direction. Receiving remains possible. Idempotent.
