@@ -208,6 +208,7 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
     def set_protocol(
         self, protocol: AnyStreamProtocolType[_T_NewResponse, _T_NewReceived], /
     ) -> ConnectedClient[_T_NewResponse, _T_NewReceived]:
+        self._check_open()
         super().set_protocol(protocol)
         client: ConnectedClient[Any, Any] = self
         return client

@@ -199,7 +199,7 @@ class StreamDispatcher(Generic[_T_Request]):
                     else:
                         requests = None
                 wait = first_wait
-                while argument is NEED_DATA:
+                while argument is NEED_DATA and not self.has_ended:
                     if not is_drained:
                         if decoded := decoder.next_packets(STEPS_PER_TURN):
                             is_drained = decoder.drained
@@ -277,6 +277,8 @@ class StreamDispatcher(Generic[_T_Request]):
             decoder = self._decoder
             wait = BYTES if timeout == math.inf else Wait(timeout)
             while not (decoded := decoder.next_packets(STEPS_PER_TURN)):
+                if self.has_ended:
+                    raise self.end_of_stream()
                 decoder.batch = b""
                 try:
                     received = yield wait
@@ -288,7 +290,7 @@ class StreamDispatcher(Generic[_T_Request]):
                     received, wait = self._take_special(received, wait)
                 if not received:
                     self.has_ended = True
-                    raise self.end_of_stream()
+                    continue
                 if (first := decoder.take_single(received)) is not NEED_DATA:
                     self._has_received = True
                     return first

@@ -187,6 +187,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         async with self._alone():
             if self._encode is _encode_nothing:
                 return
+            self._check_can_send()
             try:
                 await send_eof()
             except OSError as exc:
