@@ -102,8 +102,11 @@ def dial(transport: str, address: str) -> LoadSocket:
     else:
         sock = socket.create_connection((HOST, int(address)), timeout=_TIMEOUT)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if transport == "tls":
+    if transport in ("tls", "starttls"):
         try:
+            if transport == "starttls":
+                sock.sendall(b"STARTTLS\n")
+                sock.recv(BUFFER_SIZE)
             return TLSSocket(sock)
         except BaseException:
             sock.close()
