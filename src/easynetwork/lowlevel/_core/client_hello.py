@@ -43,6 +43,9 @@ class ServerNameReader:
     def feed(self, chunk: bytes) -> bool:
         """Take the next received bytes. Return whether the reader is done."""
         received, message = self._received, self._message
+        if not (received or message) and (end := _end_of_single_record(chunk)):
+            self.name = _find_server_name(chunk, _RECORD_HEADER + _MESSAGE_HEADER, end)
+            return True
         received += chunk
         while len(received) >= _RECORD_HEADER:
             size = int.from_bytes(received[3:_RECORD_HEADER])
@@ -58,24 +61,38 @@ class ServerNameReader:
                 if message[0] != _CLIENT_HELLO or size > _MAX_MESSAGE:
                     return True
                 if len(message) >= _MESSAGE_HEADER + size:
-                    self.name = _find_server_name(bytes(message[_MESSAGE_HEADER : _MESSAGE_HEADER + size]))
+                    self.name = _find_server_name(bytes(message), _MESSAGE_HEADER, _MESSAGE_HEADER + size)
                     return True
         return False
 
 
-def _find_server_name(hello: bytes) -> str | None:
-    """Return the host name in a ClientHello (:rfc:`8446`, section 4.1.2); None if there is none."""
+def _end_of_single_record(chunk: bytes) -> int:
+    """Return where the first record of *chunk* ends, if that is a whole ClientHello, as it usually is; otherwise 0."""
+    end = _RECORD_HEADER + int.from_bytes(chunk[3:_RECORD_HEADER])
+    if len(chunk) < end or not chunk.startswith(b"\x16\x03"):
+        return 0
+    return end if int.from_bytes(chunk[5:9]) == (_CLIENT_HELLO << 24) + end - 9 else 0
+
+
+def _find_server_name(data: bytes, start: int, end: int) -> str | None:
+    """Return the host name in a ClientHello (:rfc:`8446`, section 4.1.2); None if there is none.
+
+    Parameters:
+        data: contains the body of the message.
+        start: where the body starts.
+        end: where it ends.
+    """
     try:
-        position = 2 + 32  # version and random number
-        position += 1 + hello[position]  # session identifier
-        position += 2 + _U16.unpack_from(hello, position)[0]  # cipher suites
-        position += 1 + hello[position]  # compression methods
+        position = start + 2 + 32  # version and random number
+        position += 1 + data[position]  # session identifier
+        position += 2 + _U16.unpack_from(data, position)[0]  # cipher suites
+        position += 1 + data[position]  # compression methods
         position += 2  # size of the extensions
-        while position < len(hello):
-            kind, size = _EXTENSION.unpack_from(hello, position)
+        while position < end:
+            kind, size = _EXTENSION.unpack_from(data, position)
             position += 4
             if kind == _SERVER_NAME:
-                return _first_host_name(hello[position : position + size])
+                return _first_host_name(data[position : position + size])
             position += size
     except (IndexError, error):
         pass

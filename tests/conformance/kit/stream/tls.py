@@ -96,4 +96,6 @@ async def the_attributes_are_those_of_the_encryption(stage: StreamStage) -> None
     assert isinstance(stage.transport.extra(TLSAttribute.sslcontext), ssl.SSLContext)
     assert stage.transport.extra(TLSAttribute.tls_version) == "TLSv1.3"
     assert len(stage.transport.extra(TLSAttribute.cipher)) == 3
+    assert stage.transport.extra(TLSAttribute.server_name) == "server.invalid"
+    assert stage.transport.extra(TLSAttribute.alpn_protocol, None) is None
     assert stage.transport.extra(TLSAttribute.compression, None) is None

@@ -61,7 +61,7 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
     ===============  ========  =========  ====  =====  =========  =======================================
 
     * *writable* is also false while the peer reads too slowly (`pause_writing`), while a Unix socket changes its
-      transport, and between a `flush` that finds the transport closing and `connection_lost`.
+      transport, during a TLS handshake, and between a `flush` that finds the transport closing and `connection_lost`.
     * *closing* after a loss: true if this side closed first, or has closed since.
     * *error* is set only when the connection is lost, and stays None if the connection ended in an orderly way.
     * *reading_paused* does not depend on the state. It is set when more than `HIGH_WATER` bytes are kept, until at most

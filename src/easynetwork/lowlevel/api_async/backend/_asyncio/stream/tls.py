@@ -35,7 +35,8 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
     The filter is the protocol of the loop's transport and the transport of the protocol above it.
 
     Parameters:
-        stream: the protocol above. From the handshake on, the filter is its transport.
+        stream: the stream to encrypt. It or its driver is the protocol above. From the handshake on, the filter is its
+            transport.
         engine: encrypts and decrypts.
         shutdown_timeout: seconds that a close waits for the closing alert of the peer.
     """

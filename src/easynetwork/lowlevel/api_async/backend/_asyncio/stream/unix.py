@@ -43,7 +43,8 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
 
     Each receiving call reads the socket itself, with or without ancillary data. Until then, ancillary data stays in the
     socket with its bytes. Callbacks deliver only bytes that a handler requests without ancillary data. For these, a
-    loop that reads faster than Python code (uvloop) gets the socket.
+    loop that reads faster than Python code (uvloop) gets the socket. With TLS, callbacks deliver all bytes, without
+    ancillary data.
     """
 
     __slots__ = ("_reads",)
