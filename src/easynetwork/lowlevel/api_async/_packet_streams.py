@@ -171,16 +171,19 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             take_undelivered: returns the bytes that came from it and are not part of a delivered packet.
             tls_options: see `AsyncTLSStreamTransport.wrap`.
 
-        Raises:
-            RuntimeError: the connection uses TLS already, or its sending direction is closed.
+        It raises the errors of `_check_can_upgrade` and `AsyncTLSStreamTransport.wrap`.
         """
-        self._check_can_send()
-        if isinstance(transport, AsyncTLSStreamTransport):
-            raise RuntimeError("The connection uses TLS already")
+        self._check_can_upgrade()
         received = take_undelivered()
         self._batch = NO_BATCH
         self._transport = await AsyncTLSStreamTransport._start(transport, received=received, **tls_options)
         self._batch = write_batch(self._transport)
+
+    def _check_can_upgrade(self) -> None:
+        """Raise `RuntimeError` if the connection uses TLS already, or its sending direction is closed."""
+        self._check_can_send()
+        if isinstance(self._transport, AsyncTLSStreamTransport):
+            raise RuntimeError("The connection uses TLS already")
 
     async def _end_sending(self, send_eof: Callable[[], Awaitable[None]]) -> None:
         """Close the sending direction of the transport with *send_eof*, unless it is closed."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, final
 from typing_extensions import TypeVar
 
 from easynetwork._checks import check_strictly_positive, check_timeouts, seconds
-from easynetwork.exceptions import BusyResourceError
+from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
 from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
@@ -22,7 +22,14 @@ from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, En
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
-from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_factory, expect_input
+from easynetwork.lowlevel.api_async.transports._hooks import (
+    can_carry_tls,
+    chunk_receiver,
+    close_soon,
+    driver_factory,
+    expect_input,
+)
+from easynetwork.lowlevel.api_async.transports._pull import PullingDriver
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
@@ -166,6 +173,11 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
             OSError: the connection broke.
         """
         await self._end_sending(self._transport.send_eof)
+
+    def _check_can_upgrade(self) -> None:
+        super()._check_can_upgrade()
+        if not (isinstance(self._driver, PullingDriver) or can_carry_tls(self._transport)):
+            raise UnsupportedOperation("The transport of this client cannot be upgraded to TLS")
 
     def _check_not_waiting(self) -> None:
         if self._dispatcher.is_receiving or is_waiting(self._driver.requests):

@@ -6,6 +6,7 @@ __all__ = [
     "NO_BATCH",
     "ChunkReceiver",
     "WriteBatch",
+    "can_carry_tls",
     "chunk_receiver",
     "close_soon",
     "driver_factory",
@@ -172,6 +173,11 @@ def read_names(transport: AsyncStreamTransport) -> Callable[[AsyncStreamTranspor
         raise TypedAttributeLookupError("The transport does not know the addresses of its socket") from None
     names = get_names[0](), get_names[1]()
     return lambda _: names
+
+
+def can_carry_tls(transport: AsyncStreamTransport) -> bool:
+    """Return whether `start_tls` does the handshake, so that *transport* and its driver carry plaintext afterwards."""
+    return find_hook(transport, "_hook_start_tls") is not None
 
 
 async def start_tls(
