@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from resp import CLIENT_PROTOCOL, Command, RedisError, Reply, words
 
 from easynetwork.clients import AsyncTCPNetworkClient
+from easynetwork.exceptions import StreamProtocolParseError
 
 
 class Redis:
@@ -31,14 +32,16 @@ class Redis:
 
     async def run_all(self, commands: Sequence[Command]) -> list[Reply]:
         """Run many commands without waiting for each reply. Return all replies, errors too."""
-        async with asyncio.TaskGroup() as group:
-            # Receive meanwhile: a server need not take more commands while nobody reads its replies.
-            group.create_task(self.send_all(commands))
-            return [await self.client.recv_packet() for _ in commands]
+        # Send and receive at the same time: a server need not read more while its replies are not read.
+        _, replies = await asyncio.gather(self.send_all(commands), self.receive(len(commands)))
+        return replies
 
     async def send_all(self, commands: Sequence[Command]) -> None:
         for command in commands:
             await self.client.send_packet(command)
+
+    async def receive(self, count: int) -> list[Reply]:
+        return [await self.client.recv_packet() for _ in range(count)]
 
     async def subscribe(self, *channels: bytes) -> AsyncIterator[tuple[Reply, Reply]]:
         """Give each message with its channel. The connection can do nothing else then."""
@@ -58,21 +61,21 @@ async def main() -> None:
     parser.add_argument("words", nargs="*", help="of one command")
     options = parser.parse_args()
 
-    async with AsyncTCPNetworkClient((options.host, options.port), CLIENT_PROTOCOL) as client:
-        redis = Redis(client)
-        match [word.encode() for word in options.words]:
-            case [b"subscribe", *channels]:
-                async for channel, message in redis.subscribe(*channels):
-                    print(channel, message, flush=True)
-            case []:
-                commands = [command for line in sys.stdin.buffer if (command := words(line))]
-                for reply in await redis.run_all(commands):
-                    print(repr(reply) if isinstance(reply, RedisError) else reply)
-            case command:
-                try:
+    try:
+        async with AsyncTCPNetworkClient((options.host, options.port), CLIENT_PROTOCOL) as client:
+            redis = Redis(client)
+            match [word.encode() for word in options.words]:
+                case [b"subscribe", *channels]:
+                    async for channel, message in redis.subscribe(*channels):
+                        print(channel, message, flush=True)
+                case []:
+                    commands = [command for line in sys.stdin.buffer if (command := words(line))]
+                    for reply in await redis.run_all(commands):
+                        print(repr(reply) if isinstance(reply, RedisError) else reply)
+                case command:
                     print(await redis.run(*command))
-                except RedisError as error:
-                    sys.exit(f"error: {error}")
+    except (RedisError, StreamProtocolParseError, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
