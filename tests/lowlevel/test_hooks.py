@@ -19,7 +19,6 @@ from easynetwork.lowlevel.api_sync.transports.abc import BaseTransport
 EXPECTED_LOSSES = {
     # It keeps bytes and control messages in the socket until they are asked for, and tells names that change.
     ("AsyncioUnixStreamTransport", "_hook_keep_names"),
-    ("AsyncioUnixStreamTransport", "_hook_start_tls"),
 }
 
 

@@ -236,7 +236,7 @@ async def test_handshake_is_aborted(certificates: Certificates, code: int) -> No
     callbacks.connection_made(Mock(spec=asyncio.Transport, **{"is_closing.return_value": False}))
     engine = TLSEngine(certificates.client_context(), server_side=False, server_hostname="localhost")
     below = TLSFilter(callbacks, engine, 1)
-    handshake = asyncio.ensure_future(below.handshake())
+    handshake = asyncio.ensure_future(below.handshake(b""))
     await asyncio.sleep(0)
     below.connection_lost(OSError(code, os.strerror(code)))
     with aborts(code):

@@ -147,7 +147,8 @@ def test_the_keys_of_a_family_are_the_same_objects(keys: type[SocketAttribute]) 
 
 
 def test_tls_keys_are_named_as_the_methods_of_an_ssl_socket() -> None:
-    names = ("sslcontext", "peercert", "cipher", "compression", "tls_version", "standard_compatible")
+    names = ["sslcontext", "peercert", "cipher", "compression", "tls_version", "alpn_protocol", "server_name"]
+    names += ["standard_compatible"]
     assert len({getattr(TLSAttribute, name) for name in names}) == len(names)
 
 

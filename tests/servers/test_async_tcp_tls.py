@@ -213,14 +213,19 @@ async def test_client_knows_about_tls(context: ssl.SSLContext, certificates: Cer
             facts.append(client.extra(TLSAttribute.tls_version))
             facts.append(client.extra(TLSAttribute.sslcontext) is context)
             facts.append(client.extra(TLSAttribute.standard_compatible))
+            facts.append(client.extra(TLSAttribute.alpn_protocol))
+            facts.append(client.extra(TLSAttribute.server_name))
             facts.append(client.extra(INETClientAttribute.remote_address).port)
             with pytest.raises(TypedAttributeLookupError):
                 client.extra(TLSAttribute.peercert)
 
+    client_context = certificates.client_context("TLSv1.3")
+    for each in (context, client_context):
+        each.set_alpn_protocols(["lines"])
     async with serving(Curious(), ssl=context, ssl_standard_compatible=False) as it:
-        peer = await connect(it, certificates.client_context("TLSv1.3"))
+        peer = await connect(it, client_context)
         assert await peer.ask(b"a") == b"a"
-        assert facts == ["TLSv1.3", True, False, peer.sock.getsockname()[1]]
+        assert facts == ["TLSv1.3", True, False, "lines", "localhost", peer.sock.getsockname()[1]]
 
 
 # -------------------------------------------------------------------------------------------------------- the end

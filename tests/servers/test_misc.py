@@ -24,12 +24,16 @@ from easynetwork.servers.misc import build_lowlevel_stream_server_handler
 EVERY_BACKEND = True
 
 
+WITHOUT_CONNECTION: Any = types.SimpleNamespace(_dispatcher=types.SimpleNamespace())
+"""Stands for the low-level client of a connection that is not there."""
+
+
 class FakeClient(AsyncStreamClient[str]):
     """Keeps what is sent, or passes it on."""
 
     __slots__ = ("closed", "lowlevel_client", "sent")
 
-    def __init__(self, lowlevel_client: Any = None) -> None:
+    def __init__(self, lowlevel_client: Any = WITHOUT_CONNECTION) -> None:
         self.lowlevel_client = lowlevel_client
         self.sent: list[str] = []
         self.closed = False
@@ -38,7 +42,7 @@ class FakeClient(AsyncStreamClient[str]):
         if self.is_closing():
             raise ClientClosedError
         self.sent.append(packet)
-        if self.lowlevel_client is not None:
+        if self.lowlevel_client is not WITHOUT_CONNECTION:
             await self.lowlevel_client.send_packet(packet)
 
     def is_closing(self) -> bool:
@@ -46,7 +50,7 @@ class FakeClient(AsyncStreamClient[str]):
 
     async def aclose(self) -> None:
         self.closed = True
-        if self.lowlevel_client is not None:
+        if self.lowlevel_client is not WITHOUT_CONNECTION:
             await self.lowlevel_client.aclose()
         else:
             await settle()
@@ -113,7 +117,7 @@ async def refuse(lowlevel_client: Any, diary: list[str]) -> AsyncIterator[None]:
 
 def by_hand(handler: Diarist, initializer: Any = initialize) -> Requests:
     build: Any = build_lowlevel_stream_server_handler
-    return cast("Requests", build(initializer, handler, handler.diary)(None))
+    return cast("Requests", build(initializer, handler, handler.diary)(WITHOUT_CONNECTION))
 
 
 # ---------------------------------------------------------------------------------------------- by AsyncStreamServer
@@ -239,7 +243,7 @@ async def test_connection_error_at_the_end_is_a_warning_of_the_logger(caplog: py
     for logger, name in ((None, "easynetwork.servers.misc"), (logging.getLogger("mine"), "mine")):
         handler = Failing()
         caplog.clear()
-        agen = build(initialize, handler, handler.diary, logger=logger)(None)
+        agen = build(initialize, handler, handler.diary, logger=logger)(WITHOUT_CONNECTION)
         await anext(agen)
         await agen.aclose()
         assert [(record.name, record.levelno) for record in caplog.records] == [(name, logging.WARNING)]
@@ -315,7 +319,7 @@ async def test_await_of_a_relayed_handler_that_is_closed_does_not_return() -> No
             raise
         ends.append("returned")
 
-    agen = relayed(handle)(None)
+    agen = relayed(handle)(WITHOUT_CONNECTION)
     assert await anext(agen) is None
     step = agen.asend("request")
     assert step.send(None) == "suspended"

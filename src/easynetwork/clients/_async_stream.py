@@ -5,13 +5,15 @@ from __future__ import annotations
 __all__ = ["BaseAsyncStreamClient"]
 
 import socket as _socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from easynetwork.clients._arguments import stream_bufsize
 from easynetwork.clients._async_client import BaseAsyncNetworkClient
 from easynetwork.clients._errors import raise_stream_client_error
+from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import stream_error
+from easynetwork.lowlevel._core.stream_decoders.choice import check_stream_protocol
 from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA
 from easynetwork.lowlevel.api_async._packet_streams import PacketReceiver
 from easynetwork.lowlevel.api_async.endpoints.stream import AsyncStreamEndpoint
@@ -86,6 +88,36 @@ class BaseAsyncStreamClient(
                     await endpoint._send_slowly(data)
                 except OSError as exc:
                     self._raise_client_error(exc)
+
+    def _set_protocol(self, protocol: AnyStreamProtocolType[Any, Any]) -> None:
+        """Do what `set_protocol` does in each of the subclasses."""
+        check_stream_protocol(protocol)
+        self._check_open()
+        self._check_not_receiving()
+        if self._endpoint is not None:
+            self._endpoint.set_protocol(protocol)
+        self._protocol = protocol
+
+    async def _start_tls(self, tls_options: Mapping[str, Any]) -> None:
+        """Connect if necessary, then upgrade to TLS. The options are those of `AsyncTLSStreamTransport.wrap`."""
+        async with self._send_lock:
+            endpoint = await self._connected()
+            self._check_not_receiving()
+            async with self._receive_lock:
+                try:
+                    with self._backend.open_cancel_scope() as self._connecting:
+                        await endpoint._start_tls(**tls_options)
+                        self._transport = endpoint._transport
+                        endpoint.set_protocol(self._protocol)
+                except OSError as exc:
+                    self._raise_client_error(exc)
+                finally:
+                    self._connecting = None
+                self._check_open()
+
+    def _check_not_receiving(self) -> None:
+        if self._receive_lock.taken:
+            raise BusyResourceError("Another task is receiving")
 
     async def send_eof(self) -> None:
         """Close the sending direction. Receiving remains possible. Idempotent. Do nothing on a closed client.

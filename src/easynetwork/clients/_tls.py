@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["tls_options"]
+__all__ = ["tls_options", "upgrade_options"]
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ try:
 except ImportError:  # Python without TLS
     _ssl = None  # type: ignore[assignment]
 
-from easynetwork._checks import check_string
+from easynetwork._checks import check_string, check_timeouts
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 
 if TYPE_CHECKING:
@@ -68,6 +68,17 @@ def tls_options(
         "shutdown_timeout": ssl_shutdown_timeout,
         "standard_compatible": True if ssl_standard_compatible is None else ssl_standard_compatible,
     }
+
+
+def upgrade_options(address: object, ssl: SSLContext | bool, **options: Any) -> dict[str, Any]:
+    """Return the keyword arguments to start TLS on a connection. Check all of them, as for `tls_options`."""
+    tls = tls_options(address, ssl, **options)
+    if tls is None:
+        raise ValueError("'ssl' must be a TLS context or True")
+    check_timeouts(
+        ssl_handshake_timeout=options["ssl_handshake_timeout"], ssl_shutdown_timeout=options["ssl_shutdown_timeout"]
+    )
+    return tls
 
 
 def _name_in_certificate(host: str) -> str:

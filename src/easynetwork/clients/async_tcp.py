@@ -7,12 +7,12 @@ __all__ = ["AsyncTCPNetworkClient"]
 import socket as _socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
 
 from easynetwork._checks import check_timeouts
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
 from easynetwork.clients._inet_client import INETClient, check_remote_address, inet_opener
-from easynetwork.clients._tls import tls_options
+from easynetwork.clients._tls import tls_options, upgrade_options
 from easynetwork.lowlevel._sockets.options import set_tcp_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_NewSentPacket = TypeVar("_T_NewSentPacket")
+_T_NewReceivedPacket = TypeVar("_T_NewReceivedPacket")
 
 
 _ADDRESS_OPTIONS: Final = frozenset({"local_address", "happy_eyeballs_delay"})
@@ -63,7 +65,7 @@ class AsyncTCPNetworkClient(
         OSError: ``ENOTCONN``: *socket* is not connected.
     """
 
-    __slots__ = ()
+    __slots__ = ("_connect_address",)
 
     @overload
     def __init__(
@@ -140,6 +142,70 @@ class AsyncTCPNetworkClient(
             protocol,
             max_recv_size,
         )
+        self._connect_address = None if isinstance(arg, _socket.socket) else arg
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewSentPacket, _T_NewReceivedPacket], /
+    ) -> AsyncTCPNetworkClient[_T_NewSentPacket, _T_NewReceivedPacket]:
+        """Exchange the protocol object. Return this client, typed for the new packets.
+
+        The new one parses all bytes that are not part of a packet that `recv_packet` returned, also those that have
+        already arrived.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+            ClientClosedError: the client is closed.
+            BusyResourceError: another task is receiving.
+            UnsupportedOperation: a generator of the old protocol object has already taken the start of a packet.
+            ConnectionAbortedError: the stream cannot continue, see `recv_packet`.
+        """
+        self._set_protocol(protocol)
+        client: AsyncTCPNetworkClient[Any, Any] = self
+        return client
+
+    async def start_tls(
+        self,
+        ssl: SSLContext | Literal[True] = True,
+        *,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        ssl_standard_compatible: bool | None = None,
+    ) -> None:
+        """Upgrade the connection to TLS (STARTTLS), after the server has agreed in its own protocol.
+
+        Other tasks that send wait for the end of the handshake. If the call fails during the handshake or is cancelled,
+        the connection is closed.
+
+        Parameters:
+            ssl: a TLS context, or True for `ssl.create_default_context`.
+            server_hostname: the name to verify in the server's certificate; if None, the host of the address.
+            ssl_handshake_timeout: maximum duration of the handshake, in seconds; 60 if None.
+            ssl_shutdown_timeout: seconds that a close waits for the server to close TLS too; 30 if None.
+            ssl_standard_compatible: whether the end of the connection without a TLS closing alert is an error; True if
+                None.
+
+        Raises:
+            TypeError: an argument is of the wrong type.
+            ValueError: there is no host name; a timeout is negative or NaN.
+            ssl.SSLError: the handshake failed, or bytes that are not TLS arrived before it: somebody may have injected
+                them.
+            TimeoutError: the handshake took too long.
+            ConnectionAbortedError: the connection ended during the handshake.
+            ClientClosedError: the client is closed.
+            BusyResourceError: another task is receiving.
+            RuntimeError: the connection uses TLS already; `send_eof` was called; or this Python was built without TLS.
+            UnsupportedOperation: a generator of the protocol object has already taken the start of a packet.
+        """
+        tls = upgrade_options(
+            self._connect_address,
+            ssl,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            ssl_standard_compatible=ssl_standard_compatible,
+        )
+        await self._start_tls(tls)
 
 
 async def _connect(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_NewSentPacket = TypeVar("_T_NewSentPacket")
+_T_NewReceivedPacket = TypeVar("_T_NewReceivedPacket")
 
 
 class AsyncUnixStreamClient(
@@ -98,3 +100,22 @@ class AsyncUnixStreamClient(
             max_recv_size,
         )
         self._peer_credentials: UnixCredentials | None = None
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewSentPacket, _T_NewReceivedPacket], /
+    ) -> AsyncUnixStreamClient[_T_NewSentPacket, _T_NewReceivedPacket]:
+        """Exchange the protocol object. Return this client, typed for the new packets.
+
+        The new one parses all bytes that are not part of a packet that `recv_packet` returned, also those that have
+        already arrived.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+            ClientClosedError: the client is closed.
+            BusyResourceError: another task is receiving.
+            UnsupportedOperation: a generator of the old protocol object has already taken the start of a packet.
+            ConnectionAbortedError: the stream cannot continue, see `recv_packet`.
+        """
+        self._set_protocol(protocol)
+        client: AsyncUnixStreamClient[Any, Any] = self
+        return client

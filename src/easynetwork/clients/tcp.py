@@ -7,14 +7,14 @@ __all__ = ["TCPNetworkClient"]
 import errno
 import socket as _socket
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
 
 from easynetwork._checks import check_above_zero, check_timeouts
 from easynetwork.clients._adoption import handed_over
 from easynetwork.clients._arguments import stream_bufsize
 from easynetwork.clients._blocking_stream import BlockingStreamClient
 from easynetwork.clients._inet_client import INETClient, inet_opener
-from easynetwork.clients._tls import tls_options
+from easynetwork.clients._tls import tls_options, upgrade_options
 from easynetwork.lowlevel._core.errors import error_from_errno, is_stream_end
 from easynetwork.lowlevel._sockets.options import set_tcp_options
 from easynetwork.lowlevel.api_sync._connecting import adopt, open_tcp_socket
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_NewSentPacket = TypeVar("_T_NewSentPacket")
+_T_NewReceivedPacket = TypeVar("_T_NewReceivedPacket")
 
 _ADDRESS_OPTIONS: Final = frozenset({"local_address", "connect_timeout"})
 
@@ -68,7 +70,7 @@ class TCPNetworkClient(
         ConnectionAbortedError: the connection ended during the TLS handshake.
     """
 
-    __slots__ = ()
+    __slots__ = ("_connect_address",)
 
     @overload
     def __init__(
@@ -135,6 +137,69 @@ class TCPNetworkClient(
         sock = open_socket()
         set_tcp_options(sock)
         super().__init__(sock, _new_transport(sock, retry_interval, tls), protocol, bufsize)
+        self._connect_address = None if isinstance(arg, _socket.socket) else arg
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewSentPacket, _T_NewReceivedPacket], /
+    ) -> TCPNetworkClient[_T_NewSentPacket, _T_NewReceivedPacket]:
+        """Exchange the protocol object. Return this client, typed for the new packets.
+
+        The new one parses all bytes that are not part of a packet that `recv_packet` returned, also those that have
+        already arrived.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+            ClientClosedError: the client is closed.
+            BusyResourceError: another thread is receiving.
+            UnsupportedOperation: a generator of the old protocol object has already taken the start of a packet.
+            ConnectionAbortedError: the stream cannot continue, see `recv_packet`.
+        """
+        self._set_protocol(protocol)
+        client: TCPNetworkClient[Any, Any] = self
+        return client
+
+    def start_tls(
+        self,
+        ssl: SSLContext | Literal[True] = True,
+        *,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        ssl_standard_compatible: bool | None = None,
+    ) -> None:
+        """Upgrade the connection to TLS (STARTTLS), after the server has agreed in its own protocol.
+
+        Other threads that send wait for the end of the handshake. If the handshake fails, the connection is closed.
+
+        Parameters:
+            ssl: a TLS context, or True for `ssl.create_default_context`.
+            server_hostname: the name to verify in the server's certificate; if None, the host of the address.
+            ssl_handshake_timeout: maximum duration of the handshake, in seconds; 60 if None.
+            ssl_shutdown_timeout: seconds that a close waits for the server to close TLS too; 30 if None.
+            ssl_standard_compatible: whether the end of the connection without a TLS closing alert is an error; True if
+                None.
+
+        Raises:
+            TypeError: an argument is of the wrong type.
+            ValueError: there is no host name; a timeout is negative or NaN.
+            ssl.SSLError: the handshake failed, or bytes that are not TLS arrived before it: somebody may have injected
+                them.
+            TimeoutError: the handshake took too long.
+            ConnectionAbortedError: the connection ended during the handshake.
+            ClientClosedError: the client is closed.
+            BusyResourceError: another thread is receiving.
+            RuntimeError: the connection uses TLS already; `send_eof` was called; or this Python was built without TLS.
+            UnsupportedOperation: a generator of the protocol object has already taken the start of a packet.
+        """
+        tls = upgrade_options(
+            self._connect_address,
+            ssl,
+            server_hostname=server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+            ssl_standard_compatible=ssl_standard_compatible,
+        )
+        self._start_tls(tls)
 
 
 def _new_transport(

@@ -22,6 +22,8 @@ from easynetwork.protocol import AnyStreamProtocolType
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_NewSentPacket = TypeVar("_T_NewSentPacket")
+_T_NewReceivedPacket = TypeVar("_T_NewReceivedPacket")
 
 _ADDRESS_OPTIONS: Final = frozenset({"local_path", "connect_timeout"})
 
@@ -98,3 +100,22 @@ class UnixStreamClient(
         sock = open_socket()
         super().__init__(sock, SocketStreamTransport(sock, retry_interval), protocol, bufsize)
         self._peer_credentials: UnixCredentials | None = None
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewSentPacket, _T_NewReceivedPacket], /
+    ) -> UnixStreamClient[_T_NewSentPacket, _T_NewReceivedPacket]:
+        """Exchange the protocol object. Return this client, typed for the new packets.
+
+        The new one parses all bytes that are not part of a packet that `recv_packet` returned, also those that have
+        already arrived.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+            ClientClosedError: the client is closed.
+            BusyResourceError: another thread is receiving.
+            UnsupportedOperation: a generator of the old protocol object has already taken the start of a packet.
+            ConnectionAbortedError: the stream cannot continue, see `recv_packet`.
+        """
+        self._set_protocol(protocol)
+        client: UnixStreamClient[Any, Any] = self
+        return client

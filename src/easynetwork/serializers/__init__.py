@@ -8,6 +8,7 @@ __all__ = [
     "MessagePackSerializer",
     "NamedTupleStructSerializer",
     "PickleSerializer",
+    "RawSerializer",
     "StringLineSerializer",
     "StructSerializer",
 ]
@@ -17,4 +18,5 @@ from .json import JSONSerializer
 from .line import StringLineSerializer
 from .msgpack import MessagePackSerializer
 from .pickle import PickleSerializer
+from .raw import RawSerializer
 from .struct import NamedTupleStructSerializer, StructSerializer

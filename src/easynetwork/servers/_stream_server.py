@@ -10,7 +10,9 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeAlias
+
+from typing_extensions import TypeVar
 
 from easynetwork._checks import check_strictly_positive
 from easynetwork.exceptions import ClientClosedError, TypedAttributeLookupError
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
 
 _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
+_T_Received = TypeVar("_T_Received", default=Any)
+_T_NewResponse = TypeVar("_T_NewResponse")
+_T_NewReceived = TypeVar("_T_NewReceived")
 _T_Address = TypeVar("_T_Address")
 
 DEFAULT_BACKLOG = 100
@@ -150,7 +155,7 @@ class _Connections(ConnectionHandler):
         log_stream_handler_error(self._server.logger, fault, client.address, client.error_origin)
 
 
-class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response]):
+class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[_T_Response, _T_Received]):
     """A client of a stream server.
 
     Tasks that send at the same time wait for their turn, in the order of their calls. A plain `ServedClient` refuses
@@ -196,7 +201,22 @@ class ConnectedClient(ServedClient[_T_Response], AsyncStreamClient[_T_Response])
                 await aclose_forcefully(self._transport)
             raise
 
+    async def recv_packet(self, *, timeout: float | None = None) -> _T_Received:
+        self._check_open()
+        return await super().recv_packet(timeout=timeout)
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewResponse, _T_NewReceived], /
+    ) -> ConnectedClient[_T_NewResponse, _T_NewReceived]:
+        super().set_protocol(protocol)
+        client: ConnectedClient[Any, Any] = self
+        return client
+
     def _check_can_send(self) -> None:
+        self._check_open()
+        super()._check_can_send()
+
+    def _check_open(self) -> None:
         if self.is_closing():
             raise ClientClosedError("The client is closed")
 

@@ -51,6 +51,13 @@ class _TCPClient(ConnectedClient[_T_Response]):
         if not _ACCEPTED_SOCKETS_INHERIT:
             set_tcp_options(self.extra(INETSocketAttribute.socket))
 
+    async def _upgrade(
+        self, transport: AsyncStreamTransport, take_undelivered: Callable[[], bytes], **tls_options: Any
+    ) -> None:
+        names = self._names(transport)
+        self._names = lambda _: names  # the function of `keep_names` is for one type of transports
+        await super()._upgrade(transport, take_undelivered, **tls_options)
+
     @property
     def address(self) -> SocketAddress:
         return inet_address(self._names(self._transport)[1])

@@ -16,7 +16,9 @@ import socket as _socket
 import sys
 from abc import ABCMeta, abstractmethod
 from collections.abc import AsyncGenerator, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel import typed_attr
@@ -24,10 +26,16 @@ from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.lowlevel.socket import ISocket, SocketAddress, SocketAttribute
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+    from easynetwork.protocol import AnyStreamProtocolType
 
 _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
+_T_Received = TypeVar("_T_Received", default=Any)
+_T_NewResponse = TypeVar("_T_NewResponse")
+_T_NewReceived = TypeVar("_T_NewReceived")
 
 
 class INETClientAttribute(typed_attr.TypedAttributeSet):
@@ -104,8 +112,12 @@ class AsyncBaseClientInterface(typed_attr.TypedAttributeProvider, Generic[_T_Res
         raise NotImplementedError
 
 
-class AsyncStreamClient(AsyncBaseClientInterface[_T_Response]):
-    """A connected client."""
+class AsyncStreamClient(AsyncBaseClientInterface[_T_Response], Generic[_T_Response, _T_Received]):
+    """A connected client.
+
+    Its types are those of the packets that are sent to it, and of those that `recv_packet` returns: ``Any`` until
+    `set_protocol` says more.
+    """
 
     __slots__ = ()
 
@@ -113,6 +125,98 @@ class AsyncStreamClient(AsyncBaseClientInterface[_T_Response]):
     async def aclose(self) -> None:
         """Send all pending packets, then close the connection. Idempotent. A cancelled call closes abruptly."""
         raise NotImplementedError
+
+    async def recv_packet(self, *, timeout: float | None = None) -> _T_Received:
+        """Receive the next packet, as a ``yield`` does. For functions to which a handler delegates.
+
+        Await it in the task of the connection: in ``handle()``, ``on_connection()`` or what they await. A handler may
+        use both ways in turn.
+
+        If the call is cancelled, no data is lost.
+
+        Parameters:
+            timeout: maximum number of seconds; None for no limit.
+
+        Raises:
+            TimeoutError: no packet arrived in time.
+            ConnectionAbortedError: the client left, or the stream cannot continue. A handler need not catch this: the
+                connection then ends as if at a ``yield``.
+            IncompletePacketError: the client left in the middle of a packet; a `ConnectionAbortedError`.
+            StreamProtocolParseError: invalid bytes were received. The next call continues after them.
+            ClientClosedError: the client was closed on this side.
+            BusyResourceError: a packet is already being waited for.
+            RuntimeError: the protocol object raised an unexpected exception (the cause), or this is not the task of the
+                connection. `asyncio.wait_for`, for example, makes another task on Python 3.11: use *timeout*.
+            UnsupportedOperation: this kind of client does not support it.
+        """
+        raise UnsupportedOperation("This client cannot receive packets")
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewResponse, _T_NewReceived], /
+    ) -> AsyncStreamClient[_T_NewResponse, _T_NewReceived]:
+        """Exchange the protocol object of this connection. Return the client, typed for the new packets.
+
+        The new one parses all bytes that are not part of a packet that the handler has received, also those that have
+        already arrived. Called in ``on_connection()``, it parses all bytes.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+            BusyResourceError: a packet is being waited for.
+            UnsupportedOperation: a generator of the old protocol object has already taken the start of a packet; or
+                this kind of client does not support it.
+            ConnectionAbortedError: the stream cannot continue: a packet failed, and only its parser knew where the next
+                one starts.
+        """
+        raise UnsupportedOperation("This client cannot exchange its protocol object")
+
+    async def start_tls(
+        self,
+        ssl: SSLContext,
+        /,
+        *,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        ssl_standard_compatible: bool | None = None,
+    ) -> None:
+        """Upgrade the connection to TLS: do the server's side of the handshake (STARTTLS).
+
+        All bytes that are not part of a packet that the handler has received belong to TLS. If they do not begin a TLS
+        record, the call fails: they would be commands that somebody else injected before the handshake, as in
+        CVE-2011-0411. Answer the client's request first, then call this.
+
+        If the call fails or is cancelled, the connection is closed. A handler need not catch the error of a failed
+        handshake: the server logs one line.
+
+        Parameters:
+            ssl: the TLS settings and certificates.
+            ssl_handshake_timeout: maximum duration of the handshake, in seconds; 60 if None.
+            ssl_shutdown_timeout: seconds that a close waits for the client to close TLS too; 30 if None.
+            ssl_standard_compatible: whether the end of the connection without a TLS closing alert is an error; True if
+                None.
+
+        Raises:
+            TypeError: *ssl* is not an `ssl.SSLContext`.
+            ValueError: *ssl* is for clients only; a timeout is negative or NaN.
+            ssl.SSLError: the handshake failed, or bytes that are not TLS were received before it.
+            TimeoutError: the handshake took too long.
+            ConnectionError: the connection ended.
+            ClientClosedError: the client was closed on this side.
+            BusyResourceError: a packet is being waited for.
+            RuntimeError: the connection uses TLS already, or `send_eof` was called.
+            UnsupportedOperation: a generator of the protocol object has already taken the start of a packet; or this
+                kind of client does not support it.
+        """
+        raise UnsupportedOperation("This client does not support TLS")
+
+    async def send_eof(self) -> None:
+        """Close the sending direction after all packets are sent. Requests still arrive. Idempotent.
+
+        Raises:
+            ClientClosedError: the client was closed on this side.
+            ConnectionError: the connection broke.
+            UnsupportedOperation: the connection uses TLS, or this kind of client does not support it.
+        """
+        raise UnsupportedOperation("This client cannot close one direction")
 
 
 class AsyncDatagramClient(AsyncBaseClientInterface[_T_Response]):

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack
 
+from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._core.handler_generators import (
     HandlerGenerator,
     NextGenerator,
@@ -150,10 +151,11 @@ class _StreamServerHandler(ConnectionHandler, Generic[_T_Request, _T_Response]):
         self, lowlevel_client: ConnectedStreamClient[_T_Response]
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
         """Relay all requests of a connection from one generator to the generators of the handler."""
+        lowlevel_client._dispatcher.is_receiving = True  # the relayed generators cannot receive by themselves
         dispatcher = StreamDispatcher(_RelayDecoder(), 1, ancillary_bufsize=1)
 
         async def run(next_generator: NextGenerator[Any]) -> Ending:
-            ending = await dispatcher.run(next_generator)
+            ending: Ending = await dispatcher.run(next_generator)
             if ending is DISCONNECTED:
                 raise GeneratorExit  # the relaying generator is being closed
             return ending
@@ -195,6 +197,9 @@ class _RelayDecoder(StreamDecoder[Any]):
 
     def next_packet(self) -> NeedData:
         return NEED_DATA
+
+    def take_undelivered(self, count: int = 0) -> bytes:
+        raise UnsupportedOperation("The requests are relayed to this handler")
 
     def clear(self) -> None:
         pass

@@ -99,6 +99,92 @@ def test_plain_text_is_no_handshake(certificates: Certificates, garbage: bytes) 
             engine.handshake(garbage)
 
 
+@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("data", [b"QUIT\r\n", b"\x17\x03\x03\0\x01x", b"\x16\x02\0\0", b"\0"])
+def test_plaintext_after_an_exchange_of_plaintext_is_an_injection(
+    certificates: Certificates, side: str, data: bytes
+) -> None:
+    engine = getattr(Duplex(certificates, follows_plaintext=True), side)
+    assert not engine.handshake()
+    with pytest.raises(ssl.SSLError, match=f"{len(data)} bytes of plaintext arrived before the TLS handshake.*CVE-"):
+        engine.handshake(data)
+
+
+@pytest.mark.parametrize("follows_plaintext", [True, False])
+@pytest.mark.parametrize("data", [b"\x16\x03\x01\0\x10" + b"x" * 100, b"\x16", b"\x15\x03\x03\0\x02\x02\x28"])
+def test_bytes_that_begin_a_record_are_for_the_tls_library(
+    certificates: Certificates, follows_plaintext: bool, data: bytes
+) -> None:
+    duplex = Duplex(certificates, follows_plaintext=follows_plaintext)
+    duplex.client.handshake()
+    reasons: list[str | None] = []
+    for engine in (duplex.client, duplex.server):
+        try:
+            engine.handshake(data)
+        except ssl.SSLError as exc:
+            reasons.append(exc.reason)
+    assert None not in reasons, "the error is not from OpenSSL"
+
+
+@pytest.mark.parametrize("pieces", [1, 3, None])
+def test_handshake_after_an_exchange_of_plaintext_comes_in_pieces(
+    certificates: Certificates, tls_version: str, pieces: int | None
+) -> None:
+    duplex = Duplex(certificates, tls_version, follows_plaintext=True)
+    duplex.shake_hands(pieces)
+    assert send(duplex.client, duplex.server, b"QUIT\r\n") == b"QUIT\r\n"
+
+
+@pytest.mark.parametrize(
+    ("given_name", "name"),
+    [
+        ("localhost", "localhost"),
+        ("Server.Example", "server.example"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("127.0.0.1", None),
+        ("::1", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("pieces", [1, None])
+def test_both_sides_tell_the_server_name_that_was_sent(
+    certificates: Certificates, tls_version: str, given_name: str | None, name: str | None, pieces: int | None
+) -> None:
+    client_context, server_context = certificates.client_context(tls_version), certificates.server_context(tls_version)
+    client_context.check_hostname = False
+    told: list[str | None] = []
+    server_context.sni_callback = lambda _tls, name, _context: told.append(name)
+    duplex = Duplex(
+        certificates, client_context=client_context, server_context=server_context, server_hostname=given_name
+    )
+    assert duplex.server.server_name is None
+    duplex.shake_hands(pieces)
+    assert duplex.client.server_name == duplex.server.server_name == name
+    assert [told_name and told_name.lower() for told_name in told] == [name]
+
+
+def test_server_name_may_choose_the_certificate(certificates: Certificates) -> None:
+    first, second = certificates.server_context(), certificates.server_context()
+
+    def choose(tls: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        tls.context = second
+
+    first.sni_callback = choose
+    duplex = Duplex(certificates, server_context=first)
+    duplex.shake_hands()
+    assert duplex.server.ssl_object.context is second
+    assert duplex.server.server_name == "localhost"
+
+
+def test_server_name_is_that_of_the_first_message_after_a_retry(certificates: Certificates) -> None:
+    """The server wants a key of another group, and the client repeats its message: :rfc:`8446`, section 4.1.4."""
+    server_context = certificates.server_context("TLSv1.3")
+    server_context.set_ecdh_curve("secp521r1")
+    duplex = Duplex(certificates, "TLSv1.3", server_context=server_context)
+    duplex.shake_hands()
+    assert duplex.server.server_name == "localhost"
+
+
 def refuse(duplex: Duplex) -> tuple[Exception | None, Exception | None]:
     """Do a handshake that fails. Return the errors of the client and of the server."""
     errors: dict[TLSEngine, Exception] = {}

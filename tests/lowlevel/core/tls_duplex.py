@@ -25,18 +25,21 @@ class Duplex:
         client_context: ssl.SSLContext | None = None,
         server_context: ssl.SSLContext | None = None,
         standard_compatible: bool = True,
+        follows_plaintext: bool = False,
         **client_options: Any,
     ) -> None:
         self.client = TLSEngine(
             client_context or certificates.client_context(version),
             server_side=False,
             standard_compatible=standard_compatible,
+            follows_plaintext=follows_plaintext,
             **{"server_hostname": "localhost", **client_options},
         )
         self.server = TLSEngine(
             server_context or certificates.server_context(version),
             server_side=True,
             standard_compatible=standard_compatible,
+            follows_plaintext=follows_plaintext,
         )
 
     def shake_hands(self, pieces: Sequence[int] | int | None = None) -> None:

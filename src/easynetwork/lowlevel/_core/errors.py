@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "LOST_CONNECTION_ERRNOS",
     "TLS_ERRORS",
+    "end_of_stream",
     "error_from_errno",
     "is_cut_tls",
     "is_stream_end",
@@ -16,6 +17,8 @@ __all__ = [
 import errno
 import os
 from typing import Final, NoReturn, overload
+
+from easynetwork.exceptions import IncompletePacketError
 
 try:
     from ssl import SSLEOFError, SSLError, SSLZeroReturnError
@@ -42,6 +45,13 @@ def error_from_errno(code: int, details: str = "") -> OSError:
     # The POSIX text, "Software caused connection abort", is wrong if the peer ended the connection.
     text = os.strerror(code) if code != errno.ECONNABORTED else "the connection has ended"
     return OSError(code, f"{text} ({details})" if details else text)
+
+
+def end_of_stream(pending: int) -> ConnectionAbortedError:
+    """Return the error for the end of a stream. *pending* is the number of bytes received of an incomplete packet."""
+    if pending:
+        return IncompletePacketError(pending)
+    return ConnectionAbortedError(errno.ECONNABORTED, "the peer closed the connection")
 
 
 def too_late(what: str, timeout: float) -> OSError:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 __all__ = ["IncomingPackets", "encoding_crash"]
 
-import errno
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from easynetwork.exceptions import IncompletePacketError
-
 from .ancillary import hand_over
+from .errors import end_of_stream
 from .stream_decoders.interface import NEED_DATA, StreamDecoder
 
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
@@ -48,9 +46,7 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         Raise its subclass `IncompletePacketError` if the stream ended inside a packet.
         """
         if self.has_ended:
-            if nbytes := self._decoder.pending:
-                raise IncompletePacketError(nbytes)
-            raise ConnectionAbortedError(errno.ECONNABORTED, "the peer closed the connection")
+            raise end_of_stream(self._decoder.pending)
 
     def _complete_with_ancillary(
         self, received: bytes | int, ancillary_data: Any, ancillary_data_received: Callable[[Any], object]
@@ -79,6 +75,25 @@ class IncomingPackets(Generic[_T_ReceivedPacket]):
         if (packet := self._decoder.next_packet()) is NEED_DATA:
             raise EOFError("The bytes received with the ancillary data do not complete a packet")
         return packet
+
+    def take_over(self, previous: IncomingPackets[Any]) -> None:
+        """Continue where *previous* is, a receiver of the same stream that will not be used any more.
+
+        Raises:
+            UnsupportedOperation: the protocol object has already taken the start of the next packet.
+            FramingLostError: an earlier packet failed, and the start of the next one is unknown.
+        """
+        undelivered = previous.take_undelivered()
+        if undelivered:
+            self._decoder.feed(undelivered)
+        self.has_ended = previous.has_ended
+
+    def take_undelivered(self) -> bytes:
+        """Return all received bytes that are not part of a returned packet, and drop them.
+
+        Raise the same errors as `take_over`.
+        """
+        return self._decoder.take_undelivered()
 
     def is_interrupting(self) -> bool:
         """Return whether the peer may still be sending: received input is unread, and the stream has not ended."""

@@ -6,9 +6,10 @@ from one ``yield`` to the next. :mod:`.requirements` describes how a driver runs
 
 from __future__ import annotations
 
-__all__ = ["DISCONNECTED", "NEVER_YIELDED", "RETURNED", "Driver", "Ending", "StreamDispatcher"]
+__all__ = ["DISCONNECTED", "NEVER_YIELDED", "RETURNED", "Driver", "Ending", "StreamDispatcher", "is_waiting"]
 
 import enum
+import math
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from operator import length_hint
@@ -17,7 +18,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from easynetwork.exceptions import UnsupportedOperation
 
 from .ancillary import hand_over
-from .errors import is_cut_tls
+from .errors import end_of_stream, is_cut_tls
 from .faults import Origin, closes_coroutine, raise_without_generator_exit
 from .handler_generators import (
     HandlerGenerator,
@@ -37,7 +38,7 @@ class Ending(enum.Enum):
     """Why a dispatcher returned."""
 
     RETURNED = "the last generator returned"
-    NEVER_YIELDED = "a generator returned before its first yield"
+    NEVER_YIELDED = "a generator returned before its first yield, and has not received in another way"
     DISCONNECTED = "the connection ended"
 
 
@@ -52,6 +53,17 @@ class Driver(Protocol):
 
     def run(self, next_generator: NextGenerator[Any], /) -> Awaitable[Ending]:
         """Run `StreamDispatcher.run` to its end. One task at a time may call this, any number of times."""
+
+    requests: Any
+    """The generator of the last `StreamDispatcher.run`; None before the first."""
+
+    def set_transport(self, transport: Any, /) -> None:
+        """Receive from *transport* from now on: the TLS transport on top of the one of the constructor."""
+
+
+def is_waiting(requests: Any) -> bool:
+    """Return whether *requests*, a generator of `StreamDispatcher.run`, waits while its handler is at a ``yield``."""
+    return requests is not None and requests.gi_suspended and requests.gi_yieldfrom is None
 
 
 _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
@@ -72,13 +84,17 @@ class StreamDispatcher(Generic[_T_Request]):
     __slots__ = (
         "_decoder",
         "_error",
+        "_has_changed",
+        "_has_received",
         "_is_disconnection",
         "_requests",
+        "_steps",
         "_was_tls_cut",
         "ancillary_bufsize",
         "buffered",
         "has_ended",
         "has_lost_framing",
+        "is_receiving",
         "is_stopped",
         "max_recv_size",
         "origin",
@@ -98,8 +114,11 @@ class StreamDispatcher(Generic[_T_Request]):
         self._was_tls_cut: bool | None = None
         self._requests: Iterator[_T_Request] = _NOTHING_DECODED  # decoded requests that no generator has received
         self._error: BaseException | None = None  # the error to throw into the generator
+        self._has_changed = False  # whether the handler has received or exchanged the decoder, so that `run` must look
+        self._has_received = False  # whether `receive` has returned a request since `run` last looked
+        self._steps = 0  # number of packets that `receive` returned since its last TURN
 
-        self.buffered: Final = decoder.buffered
+        self.buffered = decoder.buffered
         """Provides the buffer for received bytes. None if the dispatcher takes ``bytes``."""
         self.max_recv_size: Final = max_recv_size
         self.ancillary_bufsize: Final = ancillary_bufsize
@@ -107,6 +126,8 @@ class StreamDispatcher(Generic[_T_Request]):
         """Whether the dispatcher has reached the end of the stream."""
         self.has_lost_framing: bool = False
         """Whether the rest of the stream cannot be decoded. This ends the connection, although the peer has not."""
+        self.is_receiving: bool = False
+        """Whether a generator waits in `receive`."""
         self.is_stopped: bool = False
         """Whether this side is closing the connection."""
         self.origin: Origin | None = None
@@ -155,7 +176,10 @@ class StreamDispatcher(Generic[_T_Request]):
                 try:
                     yielded = yield from asend(None)
                 except StopAsyncIteration:
-                    return NEVER_YIELDED
+                    if not self._has_received:
+                        return NEVER_YIELDED
+                    self._has_received, agen = False, None
+                    continue
                 if unregistered.starting is not None:
                     unregistered = unregistered_generators()
             try:
@@ -165,6 +189,10 @@ class StreamDispatcher(Generic[_T_Request]):
                 if yielded is not last_yielded:
                     first_wait = self._parse(yielded)
                     last_yielded = yielded
+                if self._has_changed:
+                    self._has_changed = is_drained = False
+                    decoder, requests = self._decoder, self._requests
+                    decode_single = decoder.take_single
                 if requests is not None:
                     for argument in requests:  # noqa: B007  # the next request; cheaper than next()
                         break
@@ -183,6 +211,7 @@ class StreamDispatcher(Generic[_T_Request]):
                         is_drained = True
                         if wait is _ONE_READ:
                             raise EOFError("The bytes received with the ancillary data are not a complete request")
+                    decoder.batch = b""
                     try:
                         received = yield wait
                     except Exception as exc:
@@ -227,11 +256,88 @@ class StreamDispatcher(Generic[_T_Request]):
             except StopAsyncIteration:
                 agen = None
 
+    # ---------------------------------------------------------------------------------- receiving inside of a generator
+
+    @types.coroutine
+    def receive(self, timeout: float) -> Generator[Any, Any, _T_Request]:
+        """Return the next request, within *timeout* seconds. Only a generator of `run` may await this.
+
+        The generator then need not wait at its ``yield``, but raises the same errors. It gets an error at the end of
+        the stream too. To the driver it makes no difference whether this method or `run` yields a requirement.
+        """
+        self.is_receiving = self._has_changed = True
+        try:
+            self._steps += 1
+            if self._steps >= STEPS_PER_TURN:
+                self._steps = 0
+                yield TURN
+            for request in self._requests:
+                self._has_received = True
+                return request
+            decoder = self._decoder
+            wait = BYTES if timeout == math.inf else Wait(timeout)
+            while not (decoded := decoder.next_packets(STEPS_PER_TURN)):
+                decoder.batch = b""
+                try:
+                    received = yield wait
+                except Exception as exc:
+                    if not self._ends_connection(exc):
+                        raise
+                    received = b""
+                if wait is not BYTES:
+                    received, wait = self._take_special(received, wait)
+                if not received:
+                    self.has_ended = True
+                    raise self.end_of_stream()
+                if (first := decoder.take_single(received)) is not NEED_DATA:
+                    self._has_received = True
+                    return first
+            self._requests = iter(decoded)
+            self._has_received = True
+            return next(self._requests)
+        except BaseException as exc:
+            if isinstance(exc, FramingLostError):
+                self.has_lost_framing = True
+            if not closes_coroutine(exc):
+                self.claim(exc)
+            raise
+        finally:
+            self.is_receiving = False
+
+    def end_of_stream(self) -> OSError:
+        """Return the error for a generator that wants a request after the last one."""
+        error = FramingLostError() if self.has_lost_framing else end_of_stream(self._decoder.pending)
+        self.claim(error)
+        return error
+
+    def set_decoder(self, decoder: StreamDecoder[Any]) -> None:
+        """Decode with *decoder* all bytes that are not part of a request that a handler has received."""
+        undelivered = self.take_undelivered()
+        self._decoder = decoder
+        self.buffered = decoder.buffered
+        if undelivered:
+            decoder.feed(undelivered)
+
+    def take_undelivered(self) -> bytes:
+        """Return all bytes that are not part of a request that a handler has received, and drop them.
+
+        Raises:
+            UnsupportedOperation: the protocol object has already taken the start of the next request.
+            FramingLostError: an earlier packet failed, and the start of the next one is unknown.
+        """
+        undelivered = self._decoder.take_undelivered(length_hint(self._requests))
+        self._drop_requests()
+        self._has_changed = True
+        return undelivered
+
     def stop(self) -> None:
         """Drop the received bytes and requests, and start no more generators. Call this when this side closes."""
         self.is_stopped = True
         self._decoder.clear()
-        for _ in self._requests:
+        self._drop_requests()
+
+    def _drop_requests(self) -> None:
+        for _ in self._requests:  # `run` may be iterating too
             pass
 
     def is_interrupting(self) -> bool:

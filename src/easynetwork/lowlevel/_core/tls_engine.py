@@ -5,8 +5,10 @@ from __future__ import annotations
 __all__ = ["TLSEngine", "check_ssl_context"]
 
 import errno
+import ipaddress
 from typing import TYPE_CHECKING, Final
 
+from .client_hello import ServerNameReader
 from .errors import error_from_errno
 
 try:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _MAX_PLAINTEXT: Final = 16384
 """Maximum plaintext of one record, in bytes (:rfc:`8446`, section 5.1). A read of this size takes a whole record."""
+
+_FIRST_RECORDS: Final = (21, 22)
+"""Content types of the first record of a peer: an alert or a handshake message (:rfc:`8446`, section 5.1)."""
 
 
 def check_ssl_context(context: object, *, server_side: bool) -> None:
@@ -48,6 +53,8 @@ class TLSEngine:
         server_hostname: the name that the server's certificate must be valid for.
         session: the session to resume, for clients up to TLS 1.2.
         standard_compatible: whether a stream that ends without a closing alert is an error.
+        follows_plaintext: whether unencrypted data was exchanged before. The first received bytes must then begin a TLS
+            record.
 
     Raises:
         TypeError: *context* is not an `ssl.SSLContext`.
@@ -56,9 +63,12 @@ class TLSEngine:
     """
 
     __slots__ = (
+        "_follows_plaintext",
         "_incoming",
+        "_name_reader",
         "_outgoing",
         "_read",
+        "_server_name",
         "_unsent",
         "_write",
         "closed_by_peer",
@@ -76,6 +86,7 @@ class TLSEngine:
         server_hostname: str | None = None,
         session: SSLSession | None = None,
         standard_compatible: bool = True,
+        follows_plaintext: bool = False,
     ) -> None:
         check_ssl_context(context, server_side=server_side)
         if context.check_hostname and not (server_side or server_hostname):
@@ -90,6 +101,9 @@ class TLSEngine:
         self._read: Final = self.ssl_object.read
         self._write: Final = self.ssl_object.write
         self.standard_compatible: Final = standard_compatible
+        self._follows_plaintext = follows_plaintext  # until the first bytes have been checked
+        self._name_reader = ServerNameReader() if server_side else None  # until it has seen the ClientHello
+        self._server_name: str | None = None  # received by a server
         self.ended: bool = False
         """Whether the plaintext has ended."""
         self.closed_by_peer: bool = False
@@ -101,10 +115,16 @@ class TLSEngine:
         """Continue the handshake as far as possible. Return whether it is complete.
 
         Raises:
-            ssl.SSLError: the sides cannot agree, or a certificate was refused. An alert may have to be sent.
+            ssl.SSLError: the sides cannot agree, a certificate was refused, or plaintext arrived. An alert may have to
+                be sent.
             ssl.SSLEOFError: the peer has ended the stream (`feed_eof`).
         """
         if ciphertext:
+            if self._follows_plaintext:
+                self._follows_plaintext = False
+                _check_begins_tls(ciphertext)
+            if self._name_reader is not None and self._name_reader.feed(ciphertext):
+                self._server_name, self._name_reader = self._name_reader.name, None
             self._incoming.write(ciphertext)
         try:
             self.ssl_object.do_handshake()
@@ -210,6 +230,15 @@ class TLSEngine:
         self.encrypt(b"".join(unsent))
 
     @property
+    def server_name(self) -> str | None:
+        """The name of the server that the client has sent, in lower case. None if it has sent none."""
+        if self.ssl_object.server_side:
+            name = self._server_name
+        elif (name := self.ssl_object.server_hostname) is not None and _is_ip_address(name):
+            return None
+        return None if name is None else name.lower()
+
+    @property
     def must_receive(self) -> bool:
         """Whether unsent plaintext waits for input from the peer, which ends a renegotiation."""
         return bool(self._unsent)
@@ -240,6 +269,33 @@ class TLSEngine:
             pass
         except (ssl.SSLError, ValueError) as exc:  # nothing to close before the handshake
             self.fail(exc)
+
+
+def _check_begins_tls(data: bytes) -> None:
+    """Check that *data*, the first bytes after an exchange of plaintext, begins a TLS record.
+
+    An attacker can append plaintext to the peer's request to start TLS. If the receiver decoded it after the handshake,
+    it would look as if the authenticated peer had sent it.
+
+    Raises:
+        ssl.SSLError: *data* is plaintext.
+    """
+    if data[0] in _FIRST_RECORDS and data[1:2] in (b"\x03", b""):  # all versions of TLS are 3.x on the wire
+        return
+    raise ssl.SSLError(
+        ssl.SSL_ERROR_SSL,
+        f"{len(data)} bytes of plaintext arrived before the TLS handshake. An attacker may have injected them: see "
+        "CVE-2011-0411 and CVE-2021-38371",
+    )
+
+
+def _is_ip_address(name: str) -> bool:
+    """Return whether *name* is an IP address, which clients do not send (:rfc:`6066`, section 3)."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _eof_error(text: str) -> ssl.SSLEOFError:

@@ -27,6 +27,8 @@ from .proxy import SocketProxy
 if TYPE_CHECKING:
     import ssl
 
+    from easynetwork.lowlevel._core.tls_engine import TLSEngine
+
     from .unix_address import RawUnixSocketAddress
 
 
@@ -90,6 +92,14 @@ class TLSAttribute(typed_attr.TypedAttributeSet):
     tls_version: str = typed_attr.typed_attribute()
     """The protocol version."""
 
+    alpn_protocol: str = typed_attr.typed_attribute()
+    """The application protocol that both sides agreed on (:rfc:`7301`). It is missing if they did not."""
+
+    server_name: str = typed_attr.typed_attribute()
+    """The name of the server that the client sent (SNI, :rfc:`6066`), on both sides. It is missing if the client sent
+    none, for example because it connected to an IP address. The name is ASCII in lower case; international names are
+    in the form of the wire: ``xn--bcher-kva.example``."""
+
     standard_compatible: bool = typed_attr.typed_attribute()
     """Whether the end of the connection without a TLS closing alert is an error."""
 
@@ -127,8 +137,9 @@ def socket_attributes(
     }
 
 
-def tls_attributes(tls: ssl.SSLObject | ssl.SSLSocket, standard_compatible: bool) -> Mapping[Any, Callable[[], Any]]:
-    """Return the `TLSAttribute` values of a connection."""
+def tls_attributes(engine: TLSEngine) -> Mapping[Any, Callable[[], Any]]:
+    """Return the `TLSAttribute` values of a connection. Each value is looked up on access."""
+    tls = engine.ssl_object
 
     def fact(get: Callable[[], Any]) -> Callable[[], Any]:
         def get_value() -> Any:
@@ -148,5 +159,7 @@ def tls_attributes(tls: ssl.SSLObject | ssl.SSLSocket, standard_compatible: bool
         TLSAttribute.cipher: fact(tls.cipher),
         TLSAttribute.compression: fact(tls.compression),
         TLSAttribute.tls_version: fact(tls.version),
-        TLSAttribute.standard_compatible: lambda: standard_compatible,
+        TLSAttribute.alpn_protocol: fact(tls.selected_alpn_protocol),
+        TLSAttribute.server_name: fact(lambda: engine.server_name),
+        TLSAttribute.standard_compatible: lambda: engine.standard_compatible,
     }

@@ -18,8 +18,10 @@ from easynetwork.lowlevel.api_async.transports._hooks import NO_BATCH, chunk_rec
 from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncBaseTransport,
     AsyncStreamReadTransport,
+    AsyncStreamTransport,
     AsyncStreamWriteTransport,
 )
+from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
 from easynetwork.protocol import AnyStreamProtocolType
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_NewPacket = TypeVar("_T_NewPacket")
 
 
 class TransportWrapper(AsyncBaseTransport):
@@ -154,13 +157,49 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
     def _has_failed(self, exc: OSError) -> None:
         """Record an error of the connection that is about to be raised."""
 
+    def _set_encoder(self, encode: Callable[[Any], bytes]) -> None:
+        if self._encode is not _encode_nothing:
+            self._encode = encode
+
+    async def _upgrade(
+        self, transport: AsyncStreamTransport, take_undelivered: Callable[[], bytes], **tls_options: Any
+    ) -> None:
+        """Start TLS on *transport*, and replace it. Call this in `_alone`: other senders wait for the end.
+
+        Parameters:
+            transport: the transport in use.
+            take_undelivered: returns the bytes that came from it and are not part of a delivered packet.
+            tls_options: see `AsyncTLSStreamTransport.wrap`.
+
+        Raises:
+            RuntimeError: the connection uses TLS already, or its sending direction is closed.
+        """
+        self._check_can_send()
+        if isinstance(transport, AsyncTLSStreamTransport):
+            raise RuntimeError("The connection uses TLS already")
+        received = take_undelivered()
+        self._batch = NO_BATCH
+        self._transport = await AsyncTLSStreamTransport._start(transport, received=received, **tls_options)
+        self._batch = write_batch(self._transport)
+
+    async def _end_sending(self, send_eof: Callable[[], Awaitable[None]]) -> None:
+        """Close the sending direction of the transport with *send_eof*, unless it is closed."""
+        async with self._alone():
+            if self._encode is _encode_nothing:
+                return
+            try:
+                await send_eof()
+            except OSError as exc:
+                self._has_failed(exc)
+                raise
+            # Every further `send_packet` fails in `_check_can_send`, before it calls the protocol object.
+            self._encode = _encode_nothing
+            self._batch = NO_BATCH
+
     def _check_can_send(self) -> None:
         """Raise `RuntimeError` if the sending direction is closed."""
-
-    def _send_no_more(self) -> None:
-        """Make every further `send_packet` fail in `_check_can_send`, before it calls the protocol object."""
-        self._encode = _encode_nothing
-        self._batch = NO_BATCH
+        if self._encode is _encode_nothing:
+            raise RuntimeError("send_eof() was called: nothing can be sent any more")
 
 
 def _encode_nothing(packet: object) -> bytes:
@@ -194,6 +233,20 @@ class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
 
         One task at a time may call this, unless `has_ended`.
         """
+
+    def replacement(
+        self, transport: AsyncStreamReadTransport, protocol: AnyStreamProtocolType[Any, _T_NewPacket]
+    ) -> PacketReceiver[_T_NewPacket]:
+        """Return a receiver that continues where this one is, with another protocol object.
+
+        Raises:
+            BusyResourceError: another task is receiving.
+            UnsupportedOperation: the protocol object has already taken the start of the next packet.
+        """
+        self._guard.check()
+        receiver = PacketReceiver(transport, protocol, self._max_recv_size)
+        receiver.take_over(self)
+        return receiver
 
     async def receive(self) -> _T_ReceivedPacket:
         """Return the next packet. A cancelled call keeps the received bytes for the next call."""

@@ -361,9 +361,11 @@ async def test_attributes_are_those_of_the_socket_and_of_tls(
         assert ("DNS", "localhost") in tls.extra(TLSAttribute.peercert)["subjectAltName"]
         assert tls.extra(TLSAttribute.cipher) == peer.engine.ssl_object.cipher()
         assert tls.extra(TLSAttribute.tls_version) == tls_version
+        assert tls.extra(TLSAttribute.server_name) == "localhost"
         assert tls.extra(TLSAttribute.standard_compatible) is False
-        with pytest.raises(TypedAttributeLookupError):
-            tls.extra(TLSAttribute.compression)
+        for missing in (TLSAttribute.compression, TLSAttribute.alpn_protocol):
+            with pytest.raises(TypedAttributeLookupError):
+                tls.extra(missing)
         assert isinstance(tls.backend(), AsyncIOBackend)
 
 

@@ -65,7 +65,7 @@ class CutDecoder(FrameDecoder[_T_Packet]):
         packets = self._decode_many(frames, limit)
         if not (frames or self._received or self._has_uncut):
             self.drained = True
-            self._chunk = b""  # an idle connection must not keep its last chunk in memory
+            self.batch, self._chunk = self._chunk, b""
         return packets
 
     def take_single(self, chunk: bytes) -> _T_Packet | NeedData:
@@ -100,6 +100,17 @@ class CutDecoder(FrameDecoder[_T_Packet]):
         return bool(
             self._received or self._frames or self._has_uncut or self._partial is not None or self._dropping is not None
         )
+
+    def _unframed(self, count: int) -> bytes:
+        if self._lost is not None:
+            raise FramingLostError from self._lost
+        count += len(self._frames)
+        chunk = self._chunk or self.batch
+        uncut = chunk[self._stop :] if self._has_uncut else bytes(self._partial or b"")
+        if not count:
+            return uncut
+        ends = self._find_ends(chunk)
+        return chunk[ends[-count - 1] if count < len(ends) else self._begin : self._stop] + uncut
 
     def clear(self) -> None:
         super().clear()
@@ -189,10 +200,14 @@ class CutDecoder(FrameDecoder[_T_Packet]):
         return refusal
 
     def _remaining(self) -> memoryview:
-        """Return the bytes after the last frame taken, without a copy. The ends are computed once."""
+        """Return the bytes after the last frame taken, without a copy."""
+        return memoryview(self._chunk)[self._find_ends(self._chunk)[-len(self._frames) - 1] :]
+
+    def _find_ends(self, chunk: bytes) -> list[int]:
+        """Return where the frames of *chunk*, the last one, end. They are computed once."""
         if self._ends is None:
             self._ends, end = [], self._begin
             while end < self._stop:
-                end = max(end + 1, self._format.find_end(self._chunk, end, 0))
+                end = max(end + 1, self._format.find_end(chunk, end, 0))
                 self._ends.append(end)
-        return memoryview(self._chunk)[self._ends[-len(self._frames) - 1] :]
+        return self._ends

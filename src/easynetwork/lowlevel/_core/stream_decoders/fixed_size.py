@@ -16,7 +16,7 @@ _T_Packet = TypeVar("_T_Packet")
 class FixedSizeDecoder(FrameDecoder[_T_Packet]):
     """A decoder that slices frames out of a chunk. It collects an incomplete frame in a ``bytearray``."""
 
-    __slots__ = ("_partial", "_position", "_size")
+    __slots__ = ("_partial", "_position", "_size", "drained")
 
     def __init__(self, decode: Callable[[bytes], _T_Packet], size: int) -> None:
         super().__init__(decode)
@@ -38,6 +38,7 @@ class FixedSizeDecoder(FrameDecoder[_T_Packet]):
             self._fail(exc, memoryview(self._chunk)[end:])
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
+        self.drained = False
         size = self._size
         if self._position + size > len(self._chunk) and not (self._received and self._next_chunk()):
             return []
@@ -53,11 +54,20 @@ class FixedSizeDecoder(FrameDecoder[_T_Packet]):
         if not packets:  # also if the decoder raises StopIteration, which silently ends map()
             return [self.next_packet()]  # type: ignore[list-item]  # a whole frame is there
         self._position += size * len(packets)
+        if self._position == len(chunk):
+            self.drained = True
+            self.batch, self._chunk, self._position = chunk, b"", 0
         return packets
 
     @property
     def pending(self) -> int:
         return len(self._chunk) - self._position if self._partial is None else len(self._partial)
+
+    def _unframed(self, count: int) -> bytes:
+        if self._partial is not None:
+            return bytes(self._partial)
+        chunk, position = (self._chunk, self._position) if self._chunk else (self.batch, len(self.batch))
+        return chunk[position - count * self._size :]
 
     @property
     def holds_input(self) -> bool:

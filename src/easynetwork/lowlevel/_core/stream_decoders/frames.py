@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["FrameDecoder"]
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, NoReturn, TypeVar
 
@@ -32,10 +33,21 @@ class FrameDecoder(StreamDecoder[_T_Packet]):
         self.input = self._received
         self._decode = decode
         self._chunk: bytes = b""
+        self.batch = b""
+
+    def take_undelivered(self, count: int = 0) -> bytes:
+        undelivered = self._unframed(count) + b"".join(self._received)
+        self.clear()
+        return undelivered
+
+    @abstractmethod
+    def _unframed(self, count: int) -> bytes:
+        """Do what `take_undelivered` does, without `_received`, and drop nothing."""
+        raise NotImplementedError
 
     def clear(self) -> None:
         self._received.clear()
-        self._chunk = b""
+        self._chunk = self.batch = b""
 
     def _decode_many(self, frames: list[bytes], limit: int) -> list[_T_Packet]:
         """Decode at most *limit* frames from the end of *frames*, and remove them. Stop before a frame that is invalid.

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from easynetwork._typing import ReadableBuffer
-from easynetwork.exceptions import IncrementalDeserializeError, StreamProtocolParseError
+from easynetwork.exceptions import IncrementalDeserializeError, StreamProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel._core.bytes_queue import BytesQueue
 from easynetwork.lowlevel._overrides import is_overridden
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol, build_packets
@@ -110,6 +110,15 @@ class _ProtocolDecoder(StreamDecoder[_T_Packet]):
     @property
     def holds_input(self) -> bool:
         return bool(self._queue.nbytes or self._kept or self._results or self._is_dropping or self.pending)
+
+    def take_undelivered(self, count: int = 0) -> bytes:
+        nbytes = self._received.nbytes  # raises the error of a lost framing
+        if self.pending:
+            text = f"The protocol object has already taken {self.pending} bytes of an incomplete packet"
+            raise UnsupportedOperation(text)
+        undelivered = self._kept + (self._queue.take_all() if nbytes else b"")
+        self.clear()
+        return undelivered
 
     def clear(self) -> None:
         self._queue.clear()
@@ -372,6 +381,10 @@ class BufferedDecoder(_ProtocolDecoder[_T_Packet]):
     @property
     def holds_input(self) -> bool:
         return self._written > 0 or super().holds_input
+
+    def take_undelivered(self, count: int = 0) -> bytes:
+        written = bytes(self._view[: self._written]) if self._view is not None else b""
+        return written + super().take_undelivered(count)
 
     def clear(self) -> None:
         super().clear()

@@ -51,10 +51,16 @@ class FramingLostError(ConnectionAbortedError):
 class StreamDecoder(ABC, Generic[_T_Packet]):
     """The receiving half of one stream."""
 
-    __slots__ = ("input",)
+    __slots__ = ("batch", "input")
 
     input: SupportsAppend
     """Accepts chunks as received, without parsing: a packet costs nothing until it is requested."""
+    batch: bytes
+    """The bytes of the packets that `next_packets` returned last, if it consumed all bytes.
+
+    `take_undelivered` needs them. The caller sets ``b""`` when all packets are delivered, because an idle connection
+    must not keep its last chunk in memory.
+    """
     drained: bool = False
     """Whether the last `next_packets` consumed all bytes. Without new bytes, another call would return no packets."""
 
@@ -112,6 +118,19 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
     @abstractmethod
     def holds_input(self) -> bool:
         """Whether some received bytes have not become packets."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def take_undelivered(self, count: int = 0) -> bytes:
+        """Return all bytes that are not part of a delivered packet, and drop them.
+
+        Parameters:
+            count: number of packets of the last `next_packets` that were not delivered, counted from its end.
+
+        Raises:
+            UnsupportedOperation: the protocol object has already taken the start of the next packet.
+            FramingLostError: an earlier packet failed, and the start of the next one is unknown.
+        """
         raise NotImplementedError
 
     @abstractmethod

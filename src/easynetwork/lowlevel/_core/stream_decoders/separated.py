@@ -79,7 +79,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         packets = self._decode_many(frames, limit)
         if not frames and not self._tail:
             self.drained = True
-            self._chunk = b""
+            self.batch, self._chunk = self._chunk, b""
         return packets
 
     def take_single(self, chunk: bytes) -> _T_Packet | NeedData:
@@ -100,6 +100,14 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
     @property
     def holds_input(self) -> bool:
         return bool(self._received or self._frames or self._tail)
+
+    def _unframed(self, count: int) -> bytes:
+        count += len(self._frames)
+        if not count:
+            return bytes(self._tail)
+        # All but the first frame of the last result are in the chunk, even if the first began before it.
+        pieces = (self._chunk or self.batch).rsplit(self._separator, count + 1)
+        return self._separator.join(pieces[-count - 1 :])
 
     def clear(self) -> None:
         super().clear()

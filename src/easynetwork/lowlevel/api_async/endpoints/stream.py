@@ -23,6 +23,8 @@ from ._endpoint import Endpoint
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_NewSentPacket = TypeVar("_T_NewSentPacket")
+_T_NewReceivedPacket = TypeVar("_T_NewReceivedPacket")
 
 
 class _Receiving(AsyncBaseTransport, Generic[_T_ReceivedPacket]):
@@ -85,6 +87,8 @@ class AsyncStreamReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_Rece
 
     __slots__ = ("_receiver",)
 
+    _transport: AsyncStreamReadTransport
+
     def __init__(
         self,
         transport: AsyncStreamReadTransport,
@@ -94,6 +98,14 @@ class AsyncStreamReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_Rece
         check_transport(transport, AsyncStreamReadTransport)
         self._receiver = PacketReceiver(transport, protocol, max_recv_size)
         super().__init__(transport)
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[Any, _T_NewReceivedPacket]
+    ) -> AsyncStreamReceiverEndpoint[_T_NewReceivedPacket]:
+        """Exchange the protocol object, as `AsyncStreamEndpoint.set_protocol` does."""
+        endpoint: AsyncStreamReceiverEndpoint[Any] = self
+        endpoint._receiver = self._receiver.replacement(self._transport, protocol)
+        return endpoint
 
     async def aclose(self) -> None:
         try:
@@ -121,6 +133,18 @@ class AsyncStreamSenderEndpoint(Endpoint, PacketSender[_T_SentPacket]):
         check_transport(transport, AsyncStreamWriteTransport)
         super().__init__(transport, packet_encoder(protocol))
 
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewSentPacket, Any]
+    ) -> AsyncStreamSenderEndpoint[_T_NewSentPacket]:
+        """Exchange the protocol object. Return this endpoint, typed for the new packets.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+        """
+        self._set_encoder(packet_encoder(protocol))
+        endpoint: AsyncStreamSenderEndpoint[Any] = self
+        return endpoint
+
 
 class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
     """Sends and receives packets. One task may send while another task receives.
@@ -135,7 +159,7 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
         ValueError: *max_recv_size* is not a strictly positive integer.
     """
 
-    __slots__ = ("_eof_sent", "_receiver")
+    __slots__ = ("_receiver",)
 
     _transport: AsyncStreamTransport
 
@@ -148,7 +172,34 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
         check_transport(transport, AsyncStreamTransport)
         self._receiver = PacketReceiver(transport, protocol, max_recv_size)
         super().__init__(transport, packet_encoder(protocol))
-        self._eof_sent = False
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewSentPacket, _T_NewReceivedPacket]
+    ) -> AsyncStreamEndpoint[_T_NewSentPacket, _T_NewReceivedPacket]:
+        """Exchange the protocol object. Return this endpoint, typed for the new packets.
+
+        The new one parses all bytes that are not part of a packet that `recv_packet` returned, also those that have
+        already arrived.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+            BusyResourceError: another task is receiving.
+            UnsupportedOperation: a generator of the old protocol object has already taken the start of a packet.
+            ConnectionAbortedError: the stream cannot continue, see `recv_packet`.
+        """
+        receiver = self._receiver.replacement(self._transport, protocol)
+        self._set_encoder(packet_encoder(protocol))
+        endpoint: AsyncStreamEndpoint[Any, Any] = self
+        endpoint._receiver = receiver
+        return endpoint
+
+    async def _start_tls(self, **tls_options: Any) -> None:
+        """Upgrade the connection to TLS. The options are those of `AsyncTLSStreamTransport.wrap`.
+
+        `set_protocol` must follow, and no task may receive until then.
+        """
+        async with self._alone():
+            await self._upgrade(self._transport, self._receiver.take_undelivered, **tls_options)
 
     async def send_eof(self) -> None:
         """Close the sending direction after all accepted packets are sent. Receiving remains possible. Idempotent.
@@ -157,11 +208,7 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
             BusyResourceError: another task is sending.
             UnsupportedOperation: the transport cannot close one direction only (TLS).
         """
-        async with self._alone():
-            if not self._eof_sent:
-                await self._transport.send_eof()
-                self._eof_sent = True
-                self._send_no_more()
+        await self._end_sending(self._transport.send_eof)
 
     async def aclose(self) -> None:
         """Close the transport and drop the received data. A cancelled call closes abruptly.
@@ -176,7 +223,3 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
                 await super().aclose()
             finally:
                 self._receiver.clear()
-
-    def _check_can_send(self) -> None:
-        if self._eof_sent:
-            raise RuntimeError("send_eof() was called: nothing can be sent any more")

@@ -8,14 +8,18 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, final
 
-from easynetwork._checks import check_strictly_positive
+from typing_extensions import TypeVar
+
+from easynetwork._checks import check_strictly_positive, check_timeouts, seconds
+from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
-from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher
+from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher, is_waiting
+from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.transports._hooks import chunk_receiver, close_soon, driver_factory, expect_input
@@ -27,15 +31,20 @@ from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol
 from ._server import Server
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
 
 _logger = logging.getLogger(__name__)
 
 _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
+_T_Received = TypeVar("_T_Received", default=Any)
+_T_NewResponse = TypeVar("_T_NewResponse")
+_T_NewReceived = TypeVar("_T_NewReceived")
 
 
-class ServedClient(PacketSender[_T_Response]):
+class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received]):
     """A client of a server: the driver of its requests, and the methods to answer them."""
 
     __slots__ = ("_dispatcher", "_driver")
@@ -71,6 +80,99 @@ class ServedClient(PacketSender[_T_Response]):
                 self._has_failed(exc)
                 raise
 
+    # --------------------------------------------------------------------------------------- receiving without a yield
+
+    async def recv_packet(self, *, timeout: float | None = None) -> _T_Received:
+        """Receive the next packet. `AsyncStreamClient.recv_packet` says how it goes together with ``yield``.
+
+        Raise the same errors, but for a client that this side has closed a `ConnectionAbortedError`.
+        """
+        limit = seconds(timeout)
+        if self._dispatcher.is_receiving:
+            raise BusyResourceError("recv_packet() is already waiting for a packet")
+        requests = self._driver.requests
+        packet: _T_Received
+        if requests is None or requests.gi_frame is None:
+            packet = await self._receive_outside(limit)
+        elif requests.gi_running:  # the caller is one of its generators
+            packet = await self._dispatcher.receive(limit)
+        else:
+            raise RuntimeError("recv_packet() must be awaited in the task of the connection, not in another one")
+        return packet
+
+    async def _receive_outside(self, limit: float) -> Any:
+        """Receive a packet outside of the generators of the handler: in a coroutine that its server awaits."""
+        packets: list[Any] = []
+
+        async def receive_one() -> HandlerGenerator[Any]:
+            packets.append((yield limit))
+
+        await self._driver.run(single_generator(receive_one()))
+        if not packets:
+            raise self._dispatcher.end_of_stream()
+        return packets.pop()
+
+    # -------------------------------------------------------------------------------------------- protocols that change
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewResponse, _T_NewReceived], /
+    ) -> ServedClient[_T_NewResponse, _T_NewReceived]:
+        """Exchange the protocol object, as `AsyncStreamClient.set_protocol` does."""
+        dispatcher = self._dispatcher
+        by_chunks = chunk_receiver(self._transport) is not None
+        decoder = decoder_factory(protocol, dispatcher.max_recv_size, by_chunks=by_chunks)()
+        encode = packet_encoder(protocol)
+        self._check_not_waiting()
+        dispatcher.set_decoder(decoder)
+        self._set_encoder(encode)
+        client: ServedClient[Any, Any] = self
+        return client
+
+    async def start_tls(
+        self,
+        ssl: SSLContext,
+        /,
+        *,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+        ssl_standard_compatible: bool | None = None,
+    ) -> None:
+        """Upgrade the connection to TLS, as `AsyncStreamClient.start_tls` does."""
+        check_ssl_context(ssl, server_side=True)
+        check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+        async with self._alone():
+            self._check_not_waiting()
+            try:
+                await self._upgrade(
+                    self._transport,
+                    self._dispatcher.take_undelivered,
+                    ssl_context=ssl,
+                    handshake_timeout=ssl_handshake_timeout,
+                    shutdown_timeout=ssl_shutdown_timeout,
+                    server_side=True,
+                    standard_compatible=ssl_standard_compatible is not False,
+                )
+            except OSError as exc:
+                self._has_failed(exc)
+                raise
+            self._driver.set_transport(self._transport)
+
+    async def send_eof(self) -> None:
+        """Close the sending direction after all packets are sent. Requests still arrive. Idempotent.
+
+        Raises:
+            BusyResourceError: another task is sending or closing.
+            UnsupportedOperation: the transport cannot close one direction only (TLS).
+            OSError: the connection broke.
+        """
+        await self._end_sending(self._transport.send_eof)
+
+    def _check_not_waiting(self) -> None:
+        if self._dispatcher.is_receiving or is_waiting(self._driver.requests):
+            raise BusyResourceError("A packet is being waited for")
+
+    # ----------------------------------------------------------------------------------------------------------- errors
+
     def _has_failed(self, exc: OSError) -> None:
         self._dispatcher.claim(exc)
 
@@ -81,7 +183,7 @@ class ServedClient(PacketSender[_T_Response]):
 
 
 @final
-class ConnectedStreamClient(ServedClient[_T_Response]):
+class ConnectedStreamClient(ServedClient[_T_Response, _T_Received]):
     """A client of an `AsyncStreamServer`, as its handler sees it. Only the server creates instances."""
 
     __slots__ = ()

@@ -174,22 +174,27 @@ def read_names(transport: AsyncStreamTransport) -> Callable[[AsyncStreamTranspor
     return lambda _: names
 
 
-async def start_tls(transport: AsyncStreamTransport, engine: TLSEngine, shutdown_timeout: float) -> bool:
+async def start_tls(
+    transport: AsyncStreamTransport, engine: TLSEngine, shutdown_timeout: float, received: bytes
+) -> bool:
     """Do the TLS handshake on *transport*. Return whether *transport* carries plaintext from now on.
 
     The default does nothing and returns false. The caller must then encrypt and decrypt the bytes itself.
+
+    The driver of *transport*, if it has one, gets plaintext from now on.
 
     Parameters:
         transport: the connection.
         engine: encrypts and decrypts.
         shutdown_timeout: seconds that `aclose` waits for the closing alert of the peer.
+        received: bytes that were taken from *transport* before, but belong to the handshake.
 
     Raises:
         ssl.SSLError: the handshake failed.
         OSError: the connection broke.
     """
     hook = find_hook(transport, "_hook_start_tls")
-    return hook is not None and await hook(transport, engine, shutdown_timeout)
+    return hook is not None and await hook(transport, engine, shutdown_timeout, received)
 
 
 # ----------------------------------------------------------------------------------------------------------- datagrams

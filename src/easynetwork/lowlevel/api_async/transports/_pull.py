@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class PullingDriver:
     """Awaits the receiving methods of a transport whenever the dispatcher requires bytes."""
 
-    __slots__ = ("_deadline", "_dispatcher", "_transport")
+    __slots__ = ("_deadline", "_dispatcher", "_transport", "requests")
 
     _deadline: float
     """The deadline of the last `Wait`, on the clock of the backend."""
@@ -28,12 +28,17 @@ class PullingDriver:
     def __init__(self, transport: AsyncStreamReadTransport, dispatcher: StreamDispatcher[Any]) -> None:
         self._transport = transport
         self._dispatcher = dispatcher
+        self.requests: Generator[Any, Any, Ending] | None = None
+
+    def set_transport(self, transport: AsyncStreamReadTransport) -> None:
+        self._transport = transport
 
     @types.coroutine
     def run(self, next_generator: NextGenerator[Any]) -> Generator[Any, Any, Ending]:
         """Run the dispatcher until no generator is left or the stream ends."""
-        transport, dispatcher = self._transport, self._dispatcher
+        dispatcher = self._dispatcher
         requests: Generator[Any, Any, Ending] = dispatcher.run(next_generator)
+        self.requests = requests
         resume: Callable[[Any], Any] = requests.send
         answer: Any = None
         try:
@@ -42,11 +47,11 @@ class PullingDriver:
                 resume, answer = requests.send, None  # frees the bytes while the dispatcher waits
                 try:
                     if required is BYTES:
-                        answer = yield from receive(transport, dispatcher).__await__()
+                        answer = yield from receive(self._transport, dispatcher).__await__()
                     elif required is MORE or isinstance(required, Wait):
                         answer = yield from self._receive_in_time(required).__await__()
                     elif required is TURN:
-                        yield from transport.backend().coro_yield().__await__()
+                        yield from self._transport.backend().coro_yield().__await__()
                     else:  # the handler awaits something
                         answer = yield required
                 except GeneratorExit:

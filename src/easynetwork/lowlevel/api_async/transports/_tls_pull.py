@@ -62,10 +62,14 @@ class PulledTLS(AsyncStreamTransport):
         self._receive_lock = transport.backend().create_fair_lock()
         self._send_lock = transport.backend().create_fair_lock()
 
-    async def handshake(self) -> None:
-        """Perform the handshake. Raise `ssl.SSLError` or `OSError` if it fails."""
+    async def handshake(self, received: bytes) -> None:
+        """Perform the handshake. Raise `ssl.SSLError` or `OSError` if it fails.
+
+        Parameters:
+            received: bytes that were taken from the transport before, but belong to the handshake.
+        """
         engine = self._engine
-        data = b""
+        data = received
         try:
             while not engine.handshake(data):
                 await self._flush()

@@ -90,6 +90,38 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
             OSError: the connection broke.
             ValueError: a timeout is negative or NaN, or *ssl_context* must check a host name but none was given.
         """
+        return await cls._start(
+            transport,
+            ssl_context,
+            handshake_timeout=handshake_timeout,
+            shutdown_timeout=shutdown_timeout,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            standard_compatible=standard_compatible,
+            session=session,
+        )
+
+    @classmethod
+    async def _start(
+        cls,
+        transport: AsyncStreamTransport,
+        ssl_context: SSLContext,
+        *,
+        received: bytes | None = None,
+        handshake_timeout: float | None = None,
+        shutdown_timeout: float | None = None,
+        server_side: bool | None = None,
+        server_hostname: str | None = None,
+        standard_compatible: bool = True,
+        session: SSLSession | None = None,
+    ) -> Self:
+        """Do what `wrap` does, also on a transport that has exchanged plaintext, and whose driver goes on.
+
+        Parameters:
+            received: None if TLS starts with the connection. Otherwise, the bytes that were taken from *transport* but
+                not decoded. They, or the first bytes that *transport* receives, must begin a TLS record: plaintext
+                raises `ssl.SSLError`.
+        """
         if handshake_timeout is None:
             handshake_timeout = SSL_HANDSHAKE_TIMEOUT
         if shutdown_timeout is None:
@@ -104,11 +136,13 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
                 server_hostname=server_hostname,
                 session=session,
                 standard_compatible=standard_compatible,
+                follows_plaintext=received is not None,
             )
+            received = received or b""
             with backend.timeout(handshake_timeout):
-                if not await _hooks.start_tls(transport, engine, shutdown_timeout):
+                if not await _hooks.start_tls(transport, engine, shutdown_timeout, received):
                     plain = pulled = PulledTLS(transport, engine, shutdown_timeout)
-                    await pulled.handshake()
+                    await pulled.handshake(received)
         except BaseException:
             await backend.cancel_shielded_coro_yield()  # let an alert that explains the failure leave first
             await aclose_forcefully(transport)
@@ -200,8 +234,7 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        engine = self._engine
-        return {**self._plain.extra_attributes, **tls_attributes(engine.ssl_object, engine.standard_compatible)}
+        return {**self._plain.extra_attributes, **tls_attributes(self._engine)}
 
     def _hook_write_batch(self) -> _hooks.WriteBatch:
         return _hooks.write_batch(self._plain)

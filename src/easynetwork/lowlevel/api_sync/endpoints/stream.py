@@ -22,12 +22,15 @@ from easynetwork.lowlevel.api_sync.transports.abc import (
     StreamTransport,
     StreamWriteTransport,
 )
+from easynetwork.lowlevel.api_sync.transports.socket import SocketStreamTransport, SSLStreamTransport
 from easynetwork.protocol import AnyStreamProtocolType
 
 from ._endpoint import Endpoint
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
+_T_NewSentPacket = TypeVar("_T_NewSentPacket")
+_T_NewReceivedPacket = TypeVar("_T_NewReceivedPacket")
 
 
 class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
@@ -45,6 +48,18 @@ class _PacketReceiver(IncomingPackets[_T_ReceivedPacket]):
         super().__init__(decoder_factory(protocol, max_recv_size, by_chunks=receive is not None)(), max_recv_size)
         self._transport = transport
         self._receive_chunk = receive or transport.recv
+
+    def replacement(
+        self, transport: StreamReadTransport, protocol: AnyStreamProtocolType[Any, _T_NewReceivedPacket]
+    ) -> _PacketReceiver[_T_NewReceivedPacket]:
+        """Return a receiver that continues where this one is, with another protocol object.
+
+        Raises:
+            UnsupportedOperation: the protocol object has already taken the start of the next packet.
+        """
+        receiver = _PacketReceiver(transport, protocol, self._max_recv_size)
+        receiver.take_over(self)
+        return receiver
 
     def receive(self, timeout: float) -> _T_ReceivedPacket:
         """Return the next packet. After a timeout, the data received so far is kept for the next call."""
@@ -148,9 +163,12 @@ class _Sending(Endpoint, Generic[_T_SentPacket]):
         except TimeoutError as exc:
             _raise_time_out(exc, "The packet was not sent", limit)
 
-    def _to_bytes(self, packet: _T_SentPacket) -> bytes:
+    def _check_can_send(self) -> None:
         if self._eof_sent:
             raise RuntimeError("send_eof() was called: nothing can be sent any more")
+
+    def _to_bytes(self, packet: _T_SentPacket) -> bytes:
+        self._check_can_send()
         try:
             return self._encode(packet)
         except Exception as exc:
@@ -226,6 +244,8 @@ class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):
 
     __slots__ = ("_receiver",)
 
+    _transport: StreamReadTransport
+
     def __init__(
         self,
         transport: StreamReadTransport,
@@ -236,6 +256,14 @@ class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):
         with closed_on_failure(transport):
             self._receiver = _PacketReceiver(transport, protocol, max_recv_size)
             super().__init__(transport)
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[Any, _T_NewReceivedPacket]
+    ) -> StreamReceiverEndpoint[_T_NewReceivedPacket]:
+        """Exchange the protocol object, as `StreamEndpoint.set_protocol` does."""
+        endpoint: StreamReceiverEndpoint[Any] = self
+        endpoint._receiver = self._receiver.replacement(self._transport, protocol)
+        return endpoint
 
     def close(self) -> None:
         """Close the transport and discard received data."""
@@ -258,6 +286,18 @@ class StreamSenderEndpoint(_Sending[_T_SentPacket]):
         check_transport(transport, StreamWriteTransport)
         with closed_on_failure(transport):
             super().__init__(transport, protocol)
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewSentPacket, Any]
+    ) -> StreamSenderEndpoint[_T_NewSentPacket]:
+        """Exchange the protocol object. Return this endpoint, typed for the new packets.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+        """
+        endpoint: StreamSenderEndpoint[Any] = self
+        endpoint._encode = packet_encoder(protocol)
+        return endpoint
 
 
 class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
@@ -284,6 +324,45 @@ class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
         with closed_on_failure(transport):
             self._receiver = _PacketReceiver(transport, protocol, max_recv_size)
             super().__init__(transport, protocol)
+
+    def set_protocol(
+        self, protocol: AnyStreamProtocolType[_T_NewSentPacket, _T_NewReceivedPacket]
+    ) -> StreamEndpoint[_T_NewSentPacket, _T_NewReceivedPacket]:
+        """Exchange the protocol object. Return this endpoint, typed for the new packets.
+
+        The new one parses all bytes that are not part of a packet that `recv_packet` returned, also those that have
+        already arrived. No other thread may be receiving.
+
+        Raises:
+            TypeError: *protocol* is not a stream protocol object.
+            UnsupportedOperation: a generator of the old protocol object has already taken the start of a packet.
+            ConnectionAbortedError: the stream cannot continue, see `recv_packet`.
+        """
+        receiver = self._receiver.replacement(self._transport, protocol)
+        endpoint: StreamEndpoint[Any, Any] = self
+        endpoint._receiver, endpoint._encode = receiver, packet_encoder(protocol)
+        return endpoint
+
+    def _start_tls(self, protocol: AnyStreamProtocolType[Any, Any], **tls_options: Any) -> SSLStreamTransport:
+        """Start TLS on the transport, a `SocketStreamTransport`, and replace it. Return the new transport.
+
+        Parameters:
+            protocol: the protocol object of this endpoint.
+            tls_options: see `SSLStreamTransport`.
+
+        Raises:
+            RuntimeError: the connection uses TLS already, or `send_eof` was called.
+            UnsupportedOperation: a generator of the protocol object has already taken the start of a packet.
+        """
+        self._check_can_send()
+        plain = self._transport
+        if not isinstance(plain, SocketStreamTransport):
+            raise RuntimeError("The connection uses TLS already")
+        tls = SSLStreamTransport._start(plain, received=self._receiver.take_undelivered(), **tls_options)
+        self._transport = tls
+        self._send_bytes = sender(tls)
+        self.set_protocol(protocol)
+        return tls
 
     def send_eof(self) -> None:
         """Close the sending direction. Receiving remains possible. Idempotent.

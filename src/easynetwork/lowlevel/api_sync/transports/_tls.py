@@ -28,8 +28,11 @@ from .base_selector import WouldBlockOnRead, WouldBlockOnWrite
 
 if TYPE_CHECKING:
     from ssl import SSLContext, SSLSession
+    from typing import Self
 
     from _typeshed import WriteableBuffer
+
+    from .socket import SocketStreamTransport
 
 _BUFSIZE: Final = 64 * 1024
 """Maximum number of bytes received or encrypted at once."""
@@ -68,7 +71,7 @@ class SSLStreamTransport(StreamSocketOwner):
 
     # `_lock` is held only briefly, never while waiting. Before Python 3.13, the ssl module lets two threads use one
     # OpenSSL object at the same time. Also, ciphertext must be sent in the order in which it was encrypted.
-    __slots__ = ("_closing", "_engine", "_lock", "_outgoing", "_plaintext", "_shutdown_timeout")
+    __slots__ = ("_closing", "_engine", "_lock", "_outgoing", "_plain", "_plaintext", "_shutdown_timeout")
 
     def __init__(
         self,
@@ -84,13 +87,77 @@ class SSLStreamTransport(StreamSocketOwner):
         session: SSLSession | None = None,
         selector_factory: Callable[[], selectors.BaseSelector] | None = None,
     ) -> None:
+        super().__init__(sock, _socket.SOCK_STREAM, retry_interval, selector_factory)
+        self._plain: SocketStreamTransport | None = None
+        self._shake_hands(
+            ssl_context,
+            handshake_timeout=handshake_timeout,
+            shutdown_timeout=shutdown_timeout,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            standard_compatible=standard_compatible,
+            session=session,
+        )
+
+    @classmethod
+    def _start(
+        cls,
+        plain: SocketStreamTransport,
+        ssl_context: SSLContext,
+        *,
+        received: bytes,
+        handshake_timeout: float | None = None,
+        shutdown_timeout: float | None = None,
+        server_side: bool | None = None,
+        server_hostname: str | None = None,
+        standard_compatible: bool = True,
+        session: SSLSession | None = None,
+    ) -> Self:
+        """Start TLS on *plain*, a transport that has exchanged plaintext. Return the encrypted transport.
+
+        Both transports then own the same socket, and each can close it. It is closed if the call fails. The caller must
+        not send or receive with *plain* any more.
+
+        Parameters:
+            received: the bytes that were taken from *plain* but not decoded. They, or the first bytes that *plain*
+                receives, must begin a TLS record: plaintext raises `ssl.SSLError`.
+        """
+        tls = cls.__new__(cls)
+        tls._plain = plain  # dropping it would close the socket
+        tls._sock = plain._sock
+        tls._process = plain._process
+        tls._retry_interval = plain._retry_interval
+        tls._wait_ready = plain._wait_ready
+        tls._shake_hands(
+            ssl_context,
+            received=received + plain._unread,
+            handshake_timeout=handshake_timeout,
+            shutdown_timeout=shutdown_timeout,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            standard_compatible=standard_compatible,
+            session=session,
+        )
+        return tls
+
+    def _shake_hands(
+        self,
+        ssl_context: SSLContext,
+        *,
+        received: bytes | None = None,
+        handshake_timeout: float | None,
+        shutdown_timeout: float | None,
+        server_side: bool | None,
+        server_hostname: str | None,
+        standard_compatible: bool,
+        session: SSLSession | None,
+    ) -> None:
         if handshake_timeout is None:
             handshake_timeout = SSL_HANDSHAKE_TIMEOUT
         if shutdown_timeout is None:
             shutdown_timeout = SSL_SHUTDOWN_TIMEOUT
-        super().__init__(sock, _socket.SOCK_STREAM, retry_interval, selector_factory)
         self._retry_interval = min(self._retry_interval, _LONGEST_WAIT)
-        with closed_on_failure(sock):
+        with closed_on_failure(self._sock):
             check_timeout("handshake_timeout", handshake_timeout)
             check_timeout("shutdown_timeout", shutdown_timeout)
             self._shutdown_timeout = shutdown_timeout
@@ -100,20 +167,24 @@ class SSLStreamTransport(StreamSocketOwner):
                 server_hostname=server_hostname,
                 session=session,
                 standard_compatible=standard_compatible,
+                follows_plaintext=received is not None,
             )
             self._lock = ForkSafeLock()
             self._plaintext = BytesQueue()
             self._outgoing = memoryview(b"")  # ciphertext that the socket has not accepted yet
             self._closing = False
+            handed_over = BytesQueue()
+            handed_over.append(received or b"")
             try:
-                self._retry(self._handshake_noblock, handshake_timeout)
+                self._retry(partial(self._handshake_noblock, handed_over), handshake_timeout)
             except TimeoutError:
                 raise too_late("The TLS handshake was not completed", handshake_timeout) from None
 
-    def _handshake_noblock(self) -> None:
+    def _handshake_noblock(self, handed_over: BytesQueue) -> None:
+        """Continue the handshake with the bytes that were received before it, which are removed."""
         engine = self._engine
         try:
-            is_complete = engine.handshake()
+            is_complete = engine.handshake(handed_over.take_all())
             while not is_complete:
                 self._flush()
                 ciphertext = self._receive_noblock(_BUFSIZE)
@@ -289,8 +360,7 @@ class SSLStreamTransport(StreamSocketOwner):
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        engine = self._engine
-        facts = tls_attributes(engine.ssl_object, engine.standard_compatible)
+        facts = tls_attributes(self._engine)
         return {**super().extra_attributes, **{key: partial(self._locked, get) for key, get in facts.items()}}
 
     def _locked(self, get_value: Callable[[], Any]) -> Any:

@@ -536,6 +536,9 @@ class Driver(AttachedDriver):
     def is_waiting(self) -> bool:
         return True
 
+    def take_early(self) -> bytes:
+        return b""
+
 
 def test_driver_becomes_the_protocol_and_is_woken_for_all_that_comes_another_way(loop: ManualLoop, fake: Fake) -> None:
     driver = Driver()

@@ -16,7 +16,7 @@ __all__ = [
 
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._core.handler_generators import NextGenerator
@@ -39,9 +39,9 @@ class InlineDriver(Steppable, AttachedDriver):
     The constructor makes the driver the protocol of the loop's transport.
     """
 
-    __slots__ = ("_deadline", "_dispatcher", "_early", "_requests", "_required", "_send", "_stream", "_transport")
+    __slots__ = ("_deadline", "_dispatcher", "_early", "_required", "_send", "_stream", "_transport", "requests")
 
-    _requests: Generator[Any, Any, Ending]
+    requests: Any
     _send: Callable[[Any], Any]
 
     def __init__(
@@ -57,22 +57,26 @@ class InlineDriver(Steppable, AttachedDriver):
         # The only chunk received before the carrier starts. It needs no queue, which short connections notice. None
         # once the carrier has started, or if there are more chunks.
         self._early: bytes | None = b""
+        self.requests = None
         stream.attach(self)
 
     # ------------------------------------------------------------------------------------------------- in the carrier
 
     def run(self, next_generator: NextGenerator[Any]) -> Coroutine[Any, Any, Ending]:
         """Run the dispatcher until no generator is left or the stream ends. One task at a time may await this."""
-        self._requests = self._dispatcher.run(next_generator)
-        self._send = self._requests.send
+        self.requests = self._dispatcher.run(next_generator)
+        self._send = self.requests.send
         return self.carry()
 
+    def set_transport(self, transport: AsyncStreamTransport) -> None:
+        self._transport = transport
+
     def _start(self) -> Any:
-        early, self._early = self._early, None
         yielded: Any = None
         try:
             yielded = self._send(None)
         finally:
+            early, self._early = self._early, None  # only now: the handler may have started TLS, which takes the chunk
             if early and not (yielded is BYTES and not self._stream.closing):
                 self._stream.keep(early)
                 early = None
@@ -85,7 +89,7 @@ class InlineDriver(Steppable, AttachedDriver):
         return self._settle(self._send(answer))
 
     def _throw(self, exc: BaseException) -> Any:
-        return self._settle(self._requests.throw(exc))
+        return self._settle(self.requests.throw(exc))
 
     def _settle(self, yielded: Any) -> Any:
         """Resume the dispatcher as long as its requirements can be met now. Return what the carrier does next.
@@ -120,7 +124,7 @@ class InlineDriver(Steppable, AttachedDriver):
             elif stream.error is None or stream.closing:
                 yielded = self._send(b"")
             else:
-                yielded = self._requests.throw(stream.error)
+                yielded = self.requests.throw(stream.error)
 
     def _receive_with_ancillary(self, wait: Wait) -> Coroutine[Any, Any, Any]:
         if wait.timeout is None:
@@ -197,6 +201,12 @@ class InlineDriver(Steppable, AttachedDriver):
         """Return whether the dispatcher takes bytes now."""
         return self._wakeup is not None and self._required is not TURN
 
+    def take_early(self) -> bytes:
+        if not self._early:
+            return b""
+        early, self._early = self._early, b""
+        return early
+
     def _end_turn(self) -> None:
         if self._wakeup is not None and self._required is TURN:
             self._required = PARKED
@@ -229,11 +239,12 @@ class OwnBufferDriver(InlineDriver, asyncio.BufferedProtocol):
     _is_lent: bool
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        self._is_lent = self.is_waiting()
+        buffered = self._dispatcher.buffered
+        self._is_lent = self.is_waiting() and buffered is not None
         if self._is_lent:
-            assert self._dispatcher.buffered is not None
+            assert buffered is not None
             try:
-                self._buffer = self._dispatcher.buffered.get_buffer()
+                self._buffer = buffered.get_buffer()
                 return self._buffer
             except (SystemExit, KeyboardInterrupt):
                 raise

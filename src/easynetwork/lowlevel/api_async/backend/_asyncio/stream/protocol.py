@@ -38,6 +38,10 @@ class AttachedDriver(asyncio.BaseProtocol):
     def is_waiting(self) -> bool:
         """Return whether the driver takes bytes now. Otherwise it keeps them for later."""
 
+    @abstractmethod
+    def take_early(self) -> bytes:
+        """Return the bytes that the driver itself has kept, and forget them. They precede those in `AsyncioStream`."""
+
 
 class AsyncioStream(WriteBatch, SharedBufferProtocol):
     """The state of one stream, as reported by the event loop, and its write batch.

@@ -66,12 +66,18 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         self._has_ended = False  # whether the protocol above has been told of the end of the stream
         self._is_full = False  # whether the lower transport has paused writing
         self._lacks_keys = False  # whether plaintext waits in the engine for the end of a renegotiation
-        self.set_protocol(stream)
+        self.set_protocol(stream if stream.driver is None else stream.driver)
 
     # ----------------------------------------------------------------------------------------------------- handshake
 
-    async def handshake(self) -> None:
+    async def handshake(self, received: bytes) -> None:
         """Insert the filter below the protocol, and wait until the handshake is complete.
+
+        Data that tasks send meanwhile waits, and is encrypted.
+
+        Parameters:
+            received: bytes that were taken from the stream before, but belong to the handshake. The bytes that the
+                stream and its driver keep follow.
 
         Raises:
             ssl.SSLError: the handshake failed. An alert for the peer may have been written.
@@ -81,7 +87,10 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         if stream.closing or stream.lost:
             raise stream.error or error_from_errno(errno.ECONNABORTED)
         stream.uncork()
-        received = stream.take_received()
+        self._is_full, stream.writable = not stream.writable, False
+        if stream.driver is not None:
+            received += stream.driver.take_early()
+        received += stream.take_received()
         has_ended, stream.ended = stream.ended, False
         stream.transport = self
         self._lower.set_protocol(self)
@@ -108,6 +117,8 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         if is_complete:
             self._state = _State.OPEN
             self._end_handshake(None)
+            if not self._is_full:
+                self._protocol.resume_writing()
             self.data_received(b"")  # deliver data that arrived with the last handshake message
 
     def _end_handshake(self, exc: Exception | None) -> None:
@@ -178,7 +189,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
-        if not self._engine.must_receive:
+        if not self._engine.must_receive and self._state is not _State.HANDSHAKE:
             self._protocol.resume_writing()
 
     def _send_outgoing(self) -> None:

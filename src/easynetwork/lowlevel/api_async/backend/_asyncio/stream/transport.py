@@ -140,9 +140,9 @@ class AsyncioStreamTransport(AsyncStreamTransport):
         transport = self._stream.transport  # loops keep the addresses after a close
         return transport.get_extra_info("sockname"), transport.get_extra_info("peername")
 
-    async def _hook_start_tls(self, engine: TLSEngine, shutdown_timeout: float) -> bool:
+    async def _hook_start_tls(self, engine: TLSEngine, shutdown_timeout: float, received: bytes) -> bool:
         self._close_timeout = CLOSE_TIMEOUT + shutdown_timeout
-        await TLSFilter(self._stream, engine, shutdown_timeout).handshake()
+        await TLSFilter(self._stream, engine, shutdown_timeout).handshake(received)
         return True
 
     def _hook_write_batch(self) -> WriteBatch:

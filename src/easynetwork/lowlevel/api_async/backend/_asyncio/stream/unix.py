@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._core.errors import error_from_errno, raise_stream_error
 from easynetwork.lowlevel._core.requirements import STEPS_PER_TURN
 from easynetwork.lowlevel._sockets.ancillary import MSG_CTRUNC, RECVMSG_FLAGS, truncation_error
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
     from easynetwork.lowlevel._core.stream_dispatch import Driver, StreamDispatcher
+    from easynetwork.lowlevel._core.tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 
 
@@ -74,7 +76,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
                 return is_more
 
     def _hook_chunk_receiver(self) -> ChunkReceiver:
-        return self._receive_chunk
+        return self._stream.receive_into if self._stream.has_tls else self._receive_chunk
 
     async def recv_into(self, buffer: WriteableBuffer) -> int:
         with memoryview(buffer).cast("B") as view:
@@ -84,6 +86,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
             return nbytes
 
     async def recv_with_ancillary(self, bufsize: int, ancillary_bufsize: int) -> tuple[bytes, Any]:
+        self._check_ancillary()
         if bufsize <= 0 or self._stream.received.nbytes:
             return await self.recv(bufsize), []
         await self._begin_with_ancillary()
@@ -94,6 +97,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
         return data, ancillary_data
 
     async def recv_with_ancillary_into(self, buffer: WriteableBuffer, ancillary_bufsize: int) -> tuple[int, Any]:
+        self._check_ancillary()
         with memoryview(buffer).cast("B") as view:
             if not len(view) or self._stream.received.nbytes:
                 return await self.recv_into(view), []
@@ -105,6 +109,10 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
                 self._keep_unread(bytes(view[:nbytes]))
                 raise truncation_error(ancillary_data)
             return nbytes, ancillary_data
+
+    def _check_ancillary(self) -> None:
+        if self._stream.has_tls:
+            raise UnsupportedOperation("A TLS connection carries no ancillary data")
 
     async def _begin_with_ancillary(self) -> None:
         stream = self._stream
@@ -156,6 +164,7 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     async def send_all_with_ancillary(
         self, iterable_of_data: Iterable[bytes | bytearray | memoryview], ancillary_data: Any
     ) -> None:
+        self._check_ancillary()
         parts = list(iterable_of_data)
         stream = self._stream
         if stream.is_changing:
@@ -196,6 +205,10 @@ class AsyncioUnixStreamTransport(AsyncioStreamTransport):
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
         # Ask the socket: a peer may bind its socket to a name later, but loops keep the empty name.
         return socket_attributes(lambda: self._stream.sock)
+
+    async def _hook_start_tls(self, engine: TLSEngine, shutdown_timeout: float, received: bytes) -> bool:
+        await self._stream.prepare_tls()
+        return await super()._hook_start_tls(engine, shutdown_timeout, received)
 
     def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
         stream = self._stream

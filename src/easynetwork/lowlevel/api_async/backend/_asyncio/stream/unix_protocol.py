@@ -23,10 +23,10 @@ class AsyncioUnixStream(AsyncioStream):
     only when a driver asks for plain bytes, and reads only while a driver asks for them.
     """
 
-    __slots__ = ("_change", "_closes_after_change", "hands_over", "lower", "reads_ahead", "sock")
+    __slots__ = ("_change", "_closes_after_change", "hands_over", "has_tls", "lower", "reads_ahead", "sock")
 
     lower: SocketTransport | None
-    """The `SocketTransport`; None while the loop has the socket."""
+    """The `SocketTransport`; None while the loop has the socket, and with TLS."""
     sock: _socket.socket
 
     def __init__(
@@ -36,6 +36,8 @@ class AsyncioUnixStream(AsyncioStream):
         self.reads_ahead = True
         self.hands_over = False
         """Whether the loop gets the socket when a driver asks for plain bytes."""
+        self.has_tls = False
+        """Whether a TLS filter reads from the transport. The transport does not change any more."""
         self._change: asyncio.Future[None] | None = None  # set while the loop creates its transport
         self._closes_after_change = False
 
@@ -47,7 +49,8 @@ class AsyncioUnixStream(AsyncioStream):
             self._end_change(transport)  # type: ignore[arg-type]  # uvloop's do not derive from asyncio.Transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.lower is None and self.reading_paused and (lower := self._take_back()) is not None:
+        is_with_loop = self.lower is None and not self.has_tls
+        if is_with_loop and self.reading_paused and (lower := self._take_back()) is not None:
             # A write failed: the peer accepts no more bytes. Reading was paused, so the peer's bytes are still in the
             # socket.
             lower.refuse_writing()
@@ -199,6 +202,13 @@ class AsyncioUnixStream(AsyncioStream):
     def abort(self) -> None:
         self._closes_after_change = False
         super().abort()
+
+    async def prepare_tls(self) -> None:
+        """Stop changing the transport, and receive bytes without their control messages only."""
+        self.hands_over = False
+        await self.wait_changed()
+        self.has_tls = self.reads_ahead = True
+        self.lower = None
 
     @property
     def is_changing(self) -> bool:
