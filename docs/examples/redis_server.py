@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
-from resp import SERVER_PROTOCOL, Command, RedisError, Reply
+from resp import SERVER_PROTOCOL, SERVER_PROTOCOL_3, Command, RedisError, Reply
 from store import Store
 
 from easynetwork.exceptions import StreamProtocolParseError
@@ -20,6 +20,7 @@ class RedisService(AsyncStreamRequestHandler[Command, Reply]):
         self.store = store
 
     async def handle(self, client: AsyncStreamClient[Reply]) -> AsyncGenerator[None, Command]:
+        version = 2
         transaction: list[Command] | None = None
         while True:
             try:
@@ -34,6 +35,10 @@ class RedisService(AsyncStreamRequestHandler[Command, Reply]):
                 case b"QUIT":
                     await client.send_packet("OK")
                     break
+                case b"HELLO" if command[1:] in ([], [b"2"], [b"3"]):
+                    version = int(command[1]) if len(command) == 2 else version
+                    client.set_protocol(SERVER_PROTOCOL_3 if version == 3 else SERVER_PROTOCOL)
+                    reply = {b"server": b"redis", b"version": b"7.0.0", b"proto": version, b"role": b"master"}
                 case b"MULTI" | b"EXEC" | b"DISCARD" as name if len(command) == 1:
                     reply, transaction = self.store.transact(name, transaction)
                 case _ if transaction is not None:

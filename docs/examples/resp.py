@@ -1,4 +1,4 @@
-"""The packets of Redis: commands are lists of bytes; replies are bytes, text, numbers, errors, lists or nothing."""
+"""The packets of Redis: commands are lists of bytes; replies are bytes, text, numbers, errors, nothing, or many."""
 
 import shlex
 from typing import TypeAlias
@@ -8,7 +8,7 @@ from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers.framing import CutFrames, FramedPacketSerializer
 
 Command: TypeAlias = list[bytes]
-Reply: TypeAlias = "bytes | str | int | list[Reply] | RedisError | None"
+Reply: TypeAlias = "bytes | str | int | list[Reply] | dict[bytes, Reply] | RedisError | None"
 
 LIMIT = 1024 * 1024  # bytes of a command or a reply
 LINE_LIMIT = 64 * 1024
@@ -93,8 +93,13 @@ class ServerSide(FramedPacketSerializer[Reply, Command]):
                 return b"$-1\r\n"
             case list():
                 return b"*%d\r\n%b" % (len(packet), b"".join(map(self.serialize, packet)))
+            case dict():
+                return b"*%d\r\n%b" % (2 * len(packet), self.serialize_items(packet))
             case RedisError():
                 return b"-%b\r\n" % str(packet).translate(NO_LINES).encode(errors="surrogateescape")
+
+    def serialize_items(self, packet: dict[bytes, Reply]) -> bytes:
+        return b"".join(self.serialize(key) + self.serialize(value) for key, value in packet.items())
 
     def deserialize(self, data: bytes, /) -> Command:
         if data[0] != ARRAY:
@@ -111,6 +116,18 @@ class ServerSide(FramedPacketSerializer[Reply, Command]):
             arguments.append(data[begin:end])
             end += 2
         return arguments
+
+
+class ServerSide3(ServerSide):
+    """Sends replies of RESP3, which clients may ask for."""
+
+    def serialize(self, packet: Reply, /) -> bytes:
+        match packet:
+            case None:
+                return b"_\r\n"
+            case dict():
+                return b"%%%d\r\n%b" % (len(packet), self.serialize_items(packet))
+        return super().serialize(packet)
 
 
 def words(line: bytes) -> Command:
@@ -164,4 +181,5 @@ class ClientSide(FramedPacketSerializer[Command, Reply]):
 
 
 SERVER_PROTOCOL = StreamProtocol(ServerSide())
+SERVER_PROTOCOL_3 = StreamProtocol(ServerSide3())
 CLIENT_PROTOCOL = StreamProtocol(ClientSide())

@@ -45,11 +45,11 @@ class Store:
             b"FLUSHALL": (0, 0, self.clear),
             **dict.fromkeys([b"MULTI", b"EXEC", b"DISCARD"], (0, 0, lambda: None)),  # see transact()
             # What clients say when they connect.
-            b"HELLO": (0, ANY, self.hello),
+            b"HELLO": (0, ANY, lambda *words: RedisError("NOPROTO unsupported protocol version")),
             b"SELECT": (1, 1, self.select),
             b"CLIENT": (2, ANY, lambda *words: "OK"),
             b"COMMAND": (0, ANY, lambda *words: []),
-            b"CONFIG": (2, ANY, lambda *words: [words[-1], b""]),
+            b"CONFIG": (2, ANY, lambda *words: {words[-1]: b""}),
         }
 
     def find(self, command: Command) -> Callable[..., Reply]:
@@ -176,8 +176,3 @@ class Store:
         if integer(index) != 0:
             raise RedisError("ERR DB index is out of range")
         return "OK"
-
-    def hello(self, version: bytes = b"2", *words: bytes) -> Reply:
-        if version != b"2":
-            raise RedisError("NOPROTO unsupported protocol version")
-        return [b"server", b"redis", b"version", b"7.0.0", b"proto", 2, b"mode", b"standalone", b"role", b"master"]

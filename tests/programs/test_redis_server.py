@@ -20,9 +20,9 @@ def server() -> Iterator[Example]:
         yield server
 
 
-@pytest.fixture
-def client(server: Example) -> Iterator[redis.Redis]:
-    with redis.Redis(port=server.port, protocol=2, socket_timeout=PATIENCE) as client:
+@pytest.fixture(params=[2, 3], ids=["RESP2", "RESP3"])
+def client(server: Example, request: pytest.FixtureRequest) -> Iterator[redis.Redis]:
+    with redis.Redis(port=server.port, protocol=request.param, socket_timeout=PATIENCE) as client:
         client.flushdb()
         yield client
 
@@ -43,7 +43,8 @@ def cli(server: Example, *words: str, typed: str | None = None) -> str:
 def test_redis_cli_gets_what_it_has_set(server: Example) -> None:
     assert cli(server, "set", "name", "Ada Lovelace") == "OK\n"
     assert cli(server, "get", "name") == "Ada Lovelace\n"
-    assert cli(server, "--no-raw", "mget", "name", "nothing") == '1) "Ada Lovelace"\n2) (nil)\n'
+    for version in ([], ["-3"]):
+        assert cli(server, *version, "--no-raw", "mget", "name", "nothing") == '1) "Ada Lovelace"\n2) (nil)\n'
 
 
 @pytest.mark.real_client
@@ -172,7 +173,7 @@ def test_redis_py_stores_large_values(client: redis.Redis) -> None:
 
 @pytest.mark.real_client
 async def test_redis_py_works_with_asyncio(server: Example) -> None:
-    async with redis.asyncio.Redis(port=server.port, protocol=2, socket_timeout=PATIENCE) as client:
+    async with redis.asyncio.Redis(port=server.port, socket_timeout=PATIENCE) as client:
         assert await client.set("by", "asyncio") is True
         assert await client.get("by") == b"asyncio"
         async with client.pipeline() as pipeline:
@@ -296,12 +297,15 @@ CONFIG GET save
 
 
 @pytest.mark.real_client
-def test_replies_are_those_of_redis(server: Example, real_redis: int) -> None:
+@pytest.mark.parametrize("version", [b"2", b"3"])
+def test_replies_are_those_of_redis(server: Example, real_redis: int, version: bytes) -> None:
     lines = LINES.strip().encode().splitlines()
-    by_line = b"FLUSHALL\r\n" + b"\r\n".join(lines) + b"\r\n"
-    assert reply_to(server.port, by_line).split(b"\r\n") == reply_to(real_redis, by_line).split(b"\r\n")
-    by_list = encoded(b"FLUSHALL") + b"".join(encoded(*line.split()) for line in lines)
-    assert reply_to(server.port, by_list).split(b"\r\n") == reply_to(real_redis, by_list).split(b"\r\n")
+    for commands in (b"\r\n".join(lines) + b"\r\n", b"".join(encoded(*line.split()) for line in lines)):
+        sent = b"HELLO %b\r\nFLUSHALL\r\nECHO start\r\n%b" % (version, commands)
+        hello, found, replies = reply_to(server.port, sent).partition(b"$5\r\nstart\r\n")
+        assert b"$5\r\nproto\r\n:%b\r\n" % version in hello
+        assert found
+        assert replies.split(b"\r\n") == reply_to(real_redis, sent).partition(found)[2].split(b"\r\n")
 
 
 @pytest.mark.real_client
