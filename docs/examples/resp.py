@@ -41,6 +41,8 @@ def cut_command(data: bytes, start: int) -> int:
         if not size.isdigit() or len(size) > DIGITS:
             raise DeserializeError("invalid bulk length")
         end += int(size) + 2
+        if data[end - 2 : end] != b"\r\n" and end <= len(data):
+            raise DeserializeError("an argument is longer than it says")
     return end
 
 

@@ -232,6 +232,30 @@ def test_odd_input_is_taken(server: Example, sent: bytes, replies: bytes) -> Non
     assert replies_to(server, sent) == replies
 
 
+def test_whatever_arrives_the_server_goes_on(server: Example, rng: random.Random) -> None:
+    commands = [
+        b"set a 1 0 5\r\nhello\r\n",
+        b"set n 0 0 1 noreply\r\n1\r\n",
+        b"cas a 0 0 2 1\r\nxy\r\n",
+        b"get a b\r\n",
+        b"incr n 1\r\n",
+        b"touch a 10\r\n",
+        b"flush_all 5\r\n",
+        b"delete a noreply\r\n",
+    ]
+    for _ in range(300):
+        sent = bytearray(b"".join(rng.choices(commands, k=4)))
+        for _ in range(rng.randrange(1, 4)):
+            position = rng.randrange(len(sent))
+            sent[position : position + rng.randrange(2)] = bytes(rng.choices(b"0159\r\n- x\0\xff", k=rng.randrange(2)))
+        with socket.create_connection(server.address, PATIENCE) as peer:
+            peer.sendall(sent)
+            peer.shutdown(socket.SHUT_WR)
+            while peer.recv(1 << 16):
+                pass
+    assert "Traceback" not in server.output
+
+
 def test_quit_ends_the_connection(server: Example) -> None:
     with socket.create_connection(server.address, PATIENCE) as peer:
         peer.sendall(b"quit\r\n")
