@@ -51,7 +51,8 @@ class HandWritten(asyncio.Protocol):
                 command, end = self.parse(data, start)
                 if command is None:
                     break
-                replies.append(self.encode(self.reply_to(command)))
+                if command:
+                    replies.append(self.encode(self.reply_to(command)))
                 start = end
         except ValueError as exc:
             replies.append(self.encode(RedisError(f"ERR Protocol error: {exc}")))
@@ -71,20 +72,24 @@ class HandWritten(asyncio.Protocol):
         if data[start] != ARRAY:
             return data[start:end].split(), end
         command = []
-        count = int(data[start + 1 : end])
-        while count > 0:
-            count -= 1
+        count = data[start + 1 : end - 2]
+        if not count.removeprefix(b"-").isdigit():
+            raise ValueError("invalid multibulk length")
+        for _ in range(int(count)):
             begin, end = end, data.find(b"\r\n", end) + 2
             if end < 2:
                 return None, 0
-            if data[begin] != BULK or (size := int(data[begin + 1 : end])) < 0:
-                raise ValueError("expected the size of an argument")
+            size = data[begin + 1 : end - 2]
+            if data[begin] != BULK or not size.isdigit():
+                raise ValueError("invalid bulk length")
             begin = end
-            end += size + 2
+            end += int(size) + 2
             if end - start > LIMIT:
                 raise ValueError("too large")
             if end > len(data):
                 return None, 0
+            if data[end - 2 : end] != b"\r\n":
+                raise ValueError("an argument is longer than it says")
             command.append(data[begin : end - 2])
         return command, end
 
