@@ -46,12 +46,12 @@ class Redis:
     async def subscribe(self, *channels: bytes) -> AsyncIterator[tuple[Reply, Reply]]:
         """Give each message with its channel. The connection can do nothing else then."""
         await self.client.send_packet([b"SUBSCRIBE", *channels])
-        async for reply in self.client.iter_received_packets(timeout=None):
-            match reply:
+        while True:
+            match await self.client.recv_packet():
                 case [b"message", channel, message]:
                     yield channel, message
-                case RedisError():
-                    raise reply
+                case RedisError() as error:
+                    raise error
 
 
 async def main() -> None:

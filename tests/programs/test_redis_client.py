@@ -134,3 +134,13 @@ def test_a_reply_that_is_not_one_is_an_error(saying: int) -> None:
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
     assert result.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "saying", [b"*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\nhello\r\n"], indirect=True, ids=["end"]
+)
+def test_a_subscriber_notices_the_end_of_the_connection(saying: int) -> None:
+    result = client(saying, "subscribe", "news")
+    assert result.stdout == "b'news' b'hello'\n"
+    assert result.stderr.startswith("error: ")
+    assert result.returncode == 1
