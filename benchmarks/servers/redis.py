@@ -15,16 +15,17 @@ from easynetwork.servers.handlers import AsyncStreamClient
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "docs" / "examples"))
 
-from redis_server import Store
-from resp import ARRAY, BULK, LIMIT, SERVER_PROTOCOL, Command, Reply, ServerSide
+from redis_server import RedisService
+from resp import ARRAY, BULK, LIMIT, SERVER_PROTOCOL, Command, RedisError, Reply, ServerSide
+from store import Store
 
 
-class StoreOnce(Store):
+class RedisServiceOnce(RedisService):
     """Starts a new generator for each command."""
 
     async def handle(self, client: AsyncStreamClient[Reply]) -> AsyncGenerator[None, Command]:
         command = yield
-        await client.send_packet(self.reply_to(command))
+        await client.send_packet(self.store.reply_to(command))
 
 
 class HandWritten(asyncio.Protocol):
@@ -50,10 +51,11 @@ class HandWritten(asyncio.Protocol):
                 command, end = self.parse(data, start)
                 if command is None:
                     break
-                replies.append(self.encode(self.reply_to(command)))
+                if command:
+                    replies.append(self.encode(self.reply_to(command)))
                 start = end
         except ValueError as exc:
-            replies.append(self.encode(exc))
+            replies.append(self.encode(RedisError(f"ERR Protocol error: {exc}")))
             self.transport.write(b"".join(replies))
             self.transport.close()
             return
@@ -70,33 +72,37 @@ class HandWritten(asyncio.Protocol):
         if data[start] != ARRAY:
             return data[start:end].split(), end
         command = []
-        count = int(data[start + 1 : end])
-        while count > 0:
-            count -= 1
+        count = data[start + 1 : end - 2]
+        if not count.removeprefix(b"-").isdigit():
+            raise ValueError("invalid multibulk length")
+        for _ in range(int(count)):
             begin, end = end, data.find(b"\r\n", end) + 2
             if end < 2:
                 return None, 0
-            if data[begin] != BULK or (size := int(data[begin + 1 : end])) < 0:
-                raise ValueError("expected the size of an argument")
+            size = data[begin + 1 : end - 2]
+            if data[begin] != BULK or not size.isdigit():
+                raise ValueError("invalid bulk length")
             begin = end
-            end += size + 2
+            end += int(size) + 2
             if end - start > LIMIT:
                 raise ValueError("too large")
             if end > len(data):
                 return None, 0
+            if data[end - 2 : end] != b"\r\n":
+                raise ValueError("an argument is longer than it says")
             command.append(data[begin : end - 2])
         return command, end
 
 
 async def serve(options: argparse.Namespace, ready: Ready) -> None:
+    store = Store()
     if options.way == "protocol":
-        store = Store()
         loop = asyncio.get_running_loop()
         async with await loop.create_server(lambda: HandWritten(store), HOST, 0, backlog=BACKLOG) as listener:
             ready(listener.sockets[0].getsockname()[1])
             await listener.serve_forever()
     else:
-        handler = Store() if options.way == "loop" else StoreOnce()
+        handler = RedisService(store) if options.way == "loop" else RedisServiceOnce(store)
         async with AsyncTCPNetworkServer(HOST, 0, SERVER_PROTOCOL, handler, options.backend, backlog=BACKLOG) as server:
             ready(server.get_addresses()[0].port)
             await server.serve_forever()
