@@ -92,11 +92,13 @@ def test_what_is_wrong_is_refused_with_a_code(client: ModbusTcpClient) -> None:
 
 
 @pytest.mark.real_client
-async def test_a_client_has_several_requests_in_flight(server: Example) -> None:
-    async with async_client(server) as client:
-        await asyncio.gather(*(client.write_register(100 + index, index) for index in range(50)))
-        answers = await asyncio.gather(*(client.read_holding_registers(100 + index) for index in range(50)))
-    assert [answer.registers for answer in answers] == [[index] for index in range(50)]
+async def test_many_clients_have_a_request_in_flight(server: Example) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(async_client(server)) for _ in range(10)]
+        for _ in range(10):
+            await asyncio.gather(*(client.write_register(100 + index, index) for index, client in enumerate(clients)))
+            answers = await asyncio.gather(*(client.read_holding_registers(100, count=10) for client in clients))
+            assert all(answer.registers == list(range(10)) for answer in answers)
 
 
 @pytest.mark.real_client
