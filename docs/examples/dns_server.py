@@ -42,12 +42,12 @@ from easynetwork.servers.handlers import (
 )
 
 PATIENCE = 10.0  # seconds without a query, after which the server closes a TCP connection
-TTL = 300  # seconds for which clients may remember an answer, also that there is none
+TTL = 300  # seconds for which clients may remember an answer, even a negative one
 MOST_ALIASES = 8  # in one reply
 
 
 class Zone:
-    """The records of one domain. It has no wildcards, and no part of it is left to another server."""
+    """The records of one domain, without wildcards and without delegations to other servers."""
 
     def __init__(
         self, domain: str, soa: RecordData, records: Mapping[str, Sequence[RecordData]], aliases: Mapping[str, str]
@@ -57,7 +57,7 @@ class Zone:
         self.records = {lower(to_name(name)): data for name, data in records.items()}
         self.records[self.domain] = [*self.records.get(self.domain, ()), soa]
         self.aliases = {lower(to_name(alias)): name for alias, name in aliases.items()}
-        # A name exists, too, if it is only the end of longer ones.
+        # A name without records exists if a longer name ends with it.
         self.names = {name[start:] for name in (*self.records, *self.aliases) for start in range(len(name))}
 
     def __contains__(self, name: Name) -> bool:
@@ -84,7 +84,7 @@ class Zone:
                 return reply
         records = self.records.get(lower(name), ())
         if type == Type.ANY and records:
-            type = records[0].type  # one type is enough (RFC 8482): those who forge addresses like large replies
+            type = records[0].type  # one type is enough (RFC 8482): large replies help attackers who forge addresses
         found = [Record(name, TTL, data) for data in records if data.type == type]
         reply.answers += found
         if not found:
@@ -104,11 +104,12 @@ class DatagramService(AsyncDatagramRequestHandler[Query, Reply]):
         except DatagramProtocolParseError:
             return  # not even a header
         if query.flags & IS_RESPONSE:
-            return  # two servers that answer answers would never stop
+            return  # two servers that answer each other's replies would never stop
         reply = self.zone.reply_to(query)
         asked = SMALLEST_LIMIT if query.edns is None else query.edns.size_limit
         reply.size_limit = min(max(asked, SMALLEST_LIMIT), LARGEST_LIMIT)
-        await client.send_packet(reply)
+        with suppress(OSError):  # the address may be forged, and one that nothing can be sent to
+            await client.send_packet(reply)
 
 
 class StreamService(AsyncStreamRequestHandler[Query, Reply]):
@@ -156,7 +157,7 @@ async def serve(host: str, port: int) -> None:
     async with AsyncTCPNetworkServer(
         host, port, TCP_PROTOCOL, StreamService(EXAMPLE), logger=logging.getLogger("dns.tcp")
     ) as tcp_server:
-        port = tcp_server.get_addresses()[0].port  # UDP has the same port, also if it was 0
+        port = tcp_server.get_addresses()[0].port  # not 0: UDP has to use the port that TCP got
         async with AsyncUDPNetworkServer(
             host, port, UDP_PROTOCOL, DatagramService(EXAMPLE), logger=logging.getLogger("dns.udp")
         ) as udp_server:

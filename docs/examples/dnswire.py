@@ -20,8 +20,9 @@ DNSSEC_OK = 0x8000  # a flag of the OPT record
 
 INTERNET = 1  # the only class of records that is in use
 
-SMALLEST_LIMIT = 512  # bytes: every client accepts a datagram of this size,
-LARGEST_LIMIT = 1232  # and networks do not lose the fragments of a datagram of this size: it has none
+# The limits of a datagram, in bytes:
+SMALLEST_LIMIT = 512  # every client accepts this size
+LARGEST_LIMIT = 1232  # no network fragments this size; see https://www.dnsflagday.net/2020/
 
 
 class Type(IntEnum):
@@ -56,7 +57,7 @@ def to_name(text: str) -> Name:
 
 
 def lower(name: Name) -> Name:
-    """Return what is equal for equal names."""
+    """Return *name* in lower case: names are equal if they differ in case only."""
     return tuple(label.lower() for label in name)
 
 
@@ -137,7 +138,7 @@ class Reply:
 
 
 class Writer:
-    """Writes a name that it has written already as a pointer."""
+    """Writes names with compression: a name, or the end of one, that was written before becomes a pointer to it."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -206,7 +207,7 @@ def decode_query(data: bytes) -> Query:
             raise ValueError("not one question")
         question, end = _read_question(data)
         return Query(id, flags, question, _read_edns(data, end, sum(records)))
-    except (ValueError, IndexError, struct.error):  # the last two: the message ends too early
+    except (ValueError, IndexError, struct.error):  # IndexError and struct.error: the message ends too early
         return Query(id, flags, None, None)
 
 
@@ -227,7 +228,7 @@ def _read_edns(data: bytes, start: int, records: int) -> Edns | None:
             edns = Edns(class_, ttl >> 16 & 0xFF, ttl & 0xFFFF)
         start = end + RECORD.size + size
     if start != len(data):
-        raise ValueError("more or less data than announced")
+        raise ValueError("more or fewer bytes than announced")
     return edns
 
 
@@ -244,7 +245,8 @@ def read_name(data: bytes, start: int) -> Name:
     while length := data[position]:
         if length >= 0xC0:
             position = int.from_bytes(data[position : position + 2], "big") & 0x3FFF
-            if not HEADER.size <= position < start:  # pointers that all lead back end
+            # Every pointer leads to an earlier place than the one before it, so they cannot form a loop.
+            if not HEADER.size <= position < start:
                 raise ValueError("a pointer that does not lead to an earlier name")
             start = position
         else:
@@ -258,7 +260,7 @@ def read_name(data: bytes, start: int) -> Name:
 
 def end_of_name(data: bytes, start: int) -> int:
     while length := data[start]:
-        if length >= 0xC0:  # a pointer, which is the end
+        if length >= 0xC0:  # a pointer, which ends the name
             return start + 2
         if length > 63:
             raise ValueError("a label is too long")

@@ -86,7 +86,7 @@ class Device:
             return bytes([function]) + self.call(function, request[1:])
         except RefusedError as error:
             return bytes([function | 0x80, error.code])
-        except struct.error:  # the arguments have another size
+        except struct.error:  # the arguments have the wrong size
             return bytes([function | 0x80, ILLEGAL_VALUE])
 
     def call(self, function: int, arguments: bytes) -> bytes:
@@ -122,7 +122,7 @@ class Device:
                 return arguments
             case 23:  # write registers, then read registers
                 (address, count, to_address, to_count), data = split_counted(">HHHH", arguments)
-                self.holding_registers.window(address, count, most=125)  # refuse a bad request as a whole
+                self.holding_registers.window(address, count, most=125)  # check both ranges before writing
                 self.holding_registers.write(to_address, to_registers(data, to_count), most=121)
                 return counted(from_registers(self.holding_registers.read(address, count, most=125)))
         raise RefusedError(ILLEGAL_FUNCTION)
@@ -167,9 +167,9 @@ class DeviceService(AsyncStreamRequestHandler[Frame, Frame]):
         try:
             while True:
                 request = yield
-                if request.protocol == MODBUS:  # others are dropped, says the specification
+                if request.protocol == MODBUS:  # the specification says to drop others silently
                     await client.send_packet(request._replace(data=self.device.answer(request.data)))
-        except StreamProtocolParseError:  # a wrong length: where the next frame begins is unknown
+        except StreamProtocolParseError:  # a wrong length: the start of the next frame is unknown
             await client.aclose()
 
 

@@ -27,13 +27,13 @@ from easynetwork.servers.handlers import (
     INETClientAttribute,
 )
 
-LIMIT = 16 * 1024  # bytes per message, in a stream
+LIMIT = 16 * 1024  # bytes per message in a stream
+DIGITS = b"123456789"
 
 FACILITIES = ["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"]
 FACILITIES += ["ntp", "audit", "alert", "clock", *(f"local{number}" for number in range(8))]
 SEVERITIES = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
-DIGITS = b"123456789"
-USER_NOTICE = 13  # the priority of a message that does not tell
+USER_NOTICE = 13  # the priority of a message without one
 
 PRIORITY = re.compile(r"<(0|[1-9][0-9]{0,2})>")
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
@@ -54,17 +54,17 @@ class Message:
     severity: str
     text: str
     time: str | None = None
-    """As the sender wrote it: in the format of RFC 3164, it has neither year nor time zone."""
+    """As the sender wrote it. In the format of RFC 3164, it has neither a year nor a time zone."""
     host: str | None = None
     app: str | None = None
     process: str | None = None
     message_id: str | None = None
     data: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    """The structured data of RFC 5424: names with their values, which may be several, by the identifier."""
+    """The structured data of RFC 5424: for each identifier, pairs of a name and a value. Names may repeat."""
 
 
 def parse_message(data: bytes) -> Message:
-    """Return the message in *data*. What is not in the format of RFC 5424 or RFC 3164 is text."""
+    """Return the message in *data*. Everything that is not in the format of RFC 5424 or RFC 3164 is text."""
     text = data.removesuffix(b"\n").decode("utf-8", "backslashreplace")
     priority = USER_NOTICE
     if (found := PRIORITY.match(text)) and int(found[1]) < 8 * len(FACILITIES):
@@ -84,7 +84,7 @@ def parse_message(data: bytes) -> Message:
 
 
 def parse_structured_data(text: str) -> tuple[dict[str, list[tuple[str, str]]], str]:
-    """Return the structured data at the start of *text*, and the text after them. All is text if they are bad."""
+    """Return the structured data at the start of *text*, and the text after it. Invalid data is text."""
     found = STRUCTURED_DATA.match(text)
     if found is None:
         return {}, text
@@ -96,7 +96,7 @@ def parse_structured_data(text: str) -> tuple[dict[str, list[tuple[str, str]]], 
 
 
 class MessageSerializer(AbstractPacketSerializer[Never, Message]):
-    """Only receives."""
+    """Receives messages. The server sends none."""
 
     def serialize(self, packet: Never, /) -> bytes:
         raise NotImplementedError
@@ -106,7 +106,7 @@ class MessageSerializer(AbstractPacketSerializer[Never, Message]):
 
 
 class MessageOrLineSerializer(FramedPacketSerializer[Never, Message]):
-    """Messages with their size in front, or lines: the first byte tells, as RFC 6587 says."""
+    """Finds messages in a TCP stream: lines, or messages after their size. The first byte tells which (RFC 6587)."""
 
     def frame_format(self) -> CutFrames:
         return CutFrames(cut, LIMIT)
@@ -119,7 +119,7 @@ class MessageOrLineSerializer(FramedPacketSerializer[Never, Message]):
 
 
 def cut(data: bytes, start: int) -> int:
-    """Return where the message ends that begins at *start*."""
+    """Return the end of the message that begins at *start*, or 0 if that is unknown yet."""
     if data[start] not in DIGITS:
         return data.find(b"\n", start) + 1
     space = data.find(b" ", start, start + 10)
@@ -132,7 +132,7 @@ def cut(data: bytes, start: int) -> int:
 
 def show(message: Message, client: AsyncBaseClientInterface[Never]) -> None:
     address = client.extra(INETClientAttribute.remote_address)
-    # JSON escapes all that could change the terminal, or look like another message.
+    # JSON escapes everything that could control the terminal or look like another message.
     print(json.dumps({"sender": address.host, **asdict(message)}), flush=True)
 
 
@@ -148,6 +148,7 @@ class StreamCollector(AsyncStreamRequestHandler[Message, Never]):
             try:
                 message = yield
             except StreamProtocolParseError as error:
+                # After a wrong size over TCP, the server closes the connection at the next yield.
                 logging.warning("%s: %s", client.extra(INETClientAttribute.remote_address), error)
             else:
                 show(message, client)

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import ast
 import contextlib
 import socket
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.programs import EXAMPLES, SECONDS_TO_END, Example, example, needs_program
+from tests.support.programs import EXAMPLES, SECONDS_TO_END, Example, example, needs_program, started
 
 from easynetwork.exceptions import DeserializeError
 
@@ -257,11 +259,33 @@ def test_what_is_not_a_query_is_ignored(server: Example, message: bytes) -> None
         assert id_and_rcode(sock.recv(65536)) == (2, Rcode.NOERROR)
 
 
+def test_a_query_that_cannot_be_answered_is_ignored(server: Example) -> None:
+    try:
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    except PermissionError:
+        pytest.skip("needs the right to forge an address")
+    with raw:
+        from_port_0 = struct.pack(">4H", 0, server.port, 8 + len(query(1)), 0)
+        raw.sendto(from_port_0 + query(1), (server.address[0], 0))
+    with udp(server) as sock:
+        sock.send(query(2))
+        assert id_and_rcode(sock.recv(65536)) == (2, Rcode.NOERROR)
+    assert "ERROR" not in server.output
+
+
 @pytest.mark.parametrize("message", [b"", query(1)[:11]])
 def test_a_connection_with_less_than_a_header_is_closed(server: Example, message: bytes) -> None:
     with tcp(server) as sock:
         sock.sendall(prefixed(message) + prefixed(query(2)))
         assert sock.recv(1) == b""
+
+
+def test_an_idle_connection_is_closed(tmp_path: Path) -> None:
+    impatient = f"import sys; sys.path.append({str(EXAMPLES)!r}); import dns_server as it; it.PATIENCE = 0.1; it.main()"
+    with started(["-c", impatient, "--port", "0"], tmp_path) as (_, address):
+        with socket.create_connection(ast.literal_eval(address), SECONDS_TO_END) as sock:
+            sock.sendall(prefixed(query(1))[:-1])
+            assert sock.recv(1) == b""
 
 
 def test_an_answer_over_tcp_is_ignored(server: Example) -> None:
