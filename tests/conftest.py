@@ -37,6 +37,7 @@ from typing import Any, NamedTuple
 import pytest
 from tests.support.background import Background, background_tasks
 from tests.support.certificates import VERSIONS, Certificates, the_certificates
+from tests.support.real_clients import RealClients
 
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
@@ -57,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(RealClients())
     if config.getoption("--eager-tasks"):
         for name, factory in LOOP_FACTORIES.items():
             LOOP_FACTORIES[name] = functools.partial(_eager_loop, factory)

@@ -15,16 +15,17 @@ from easynetwork.servers.handlers import AsyncStreamClient
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "docs" / "examples"))
 
-from redis_server import Store
-from resp import ARRAY, BULK, LIMIT, SERVER_PROTOCOL, Command, Reply, ServerSide
+from redis_server import RedisService
+from resp import ARRAY, BULK, LIMIT, SERVER_PROTOCOL, Command, RedisError, Reply, ServerSide
+from store import Store
 
 
-class StoreOnce(Store):
+class RedisServiceOnce(RedisService):
     """Starts a new generator for each command."""
 
     async def handle(self, client: AsyncStreamClient[Reply]) -> AsyncGenerator[None, Command]:
         command = yield
-        await client.send_packet(self.reply_to(command))
+        await client.send_packet(self.store.reply_to(command))
 
 
 class HandWritten(asyncio.Protocol):
@@ -53,7 +54,7 @@ class HandWritten(asyncio.Protocol):
                 replies.append(self.encode(self.reply_to(command)))
                 start = end
         except ValueError as exc:
-            replies.append(self.encode(exc))
+            replies.append(self.encode(RedisError(f"ERR Protocol error: {exc}")))
             self.transport.write(b"".join(replies))
             self.transport.close()
             return
@@ -89,14 +90,14 @@ class HandWritten(asyncio.Protocol):
 
 
 async def serve(options: argparse.Namespace, ready: Ready) -> None:
+    store = Store()
     if options.way == "protocol":
-        store = Store()
         loop = asyncio.get_running_loop()
         async with await loop.create_server(lambda: HandWritten(store), HOST, 0, backlog=BACKLOG) as listener:
             ready(listener.sockets[0].getsockname()[1])
             await listener.serve_forever()
     else:
-        handler = Store() if options.way == "loop" else StoreOnce()
+        handler = RedisService(store) if options.way == "loop" else RedisServiceOnce(store)
         async with AsyncTCPNetworkServer(HOST, 0, SERVER_PROTOCOL, handler, options.backend, backlog=BACKLOG) as server:
             ready(server.get_addresses()[0].port)
             await server.serve_forever()

@@ -14,9 +14,7 @@ COMMANDS = (
     b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\na\r\nb\r\n"
     b"*2\r\n$3\r\nget\r\n$1\r\nk\r\n*2\r\n$3\r\nGET\r\n$4\r\nnone\r\nPING\r\n*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nNOPE\r\n"
 )
-REPLIES = (
-    b"+OK\r\n$4\r\na\r\nb\r\n$-1\r\n+PONG\r\n+PONG\r\n-ERR unknown command, or wrong number of arguments: NOPE\r\n"
-)
+REPLIES = b"+OK\r\n$4\r\na\r\nb\r\n$-1\r\n+PONG\r\n+PONG\r\n-ERR unknown command 'NOPE', with args beginning with: \r\n"
 
 
 @pytest.mark.parametrize("way", WAYS)

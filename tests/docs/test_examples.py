@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs.pages import DOCS, marked_blocks
-from tests.docs.programs import SECONDS_TO_END, output_of, serving
+from tests.support.programs import SECONDS_TO_END, output_of, serving
 
 EXAMPLES = DOCS / "examples"
 PAGE = DOCS / "examples.md"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 from tests.docs.pages import PAGES, ROOT, marked_blocks
-from tests.docs.programs import output_of, serving
+from tests.support.programs import output_of, serving
 
 _RUN = re.compile(r"(\S+)(?: after (\S+))?(?: while (\S+) serves)?")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -125,7 +125,9 @@ def test_the_readme_tells_the_test_command_that_is_run_for_every_change(tmp_path
     (tmp_path / "README.md").write_bytes((ROOT / "README.md").read_bytes())
     # With a python3 that only fails, the script ends at the first command and has told which it was.
     (tmp_path / "python3").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / "python3").chmod(0o755)
+    (tmp_path / ".ci" / "install-programs").write_text("#!/bin/sh\n")
+    for program in ("python3", ".ci/install-programs"):
+        (tmp_path / program).chmod(0o755)
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     result = subprocess.run(
         ["bash", ".ci/run"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs.pages import DOCS, marked_blocks
-from tests.docs.programs import SECONDS_TO_END, started
+from tests.support.programs import SECONDS_TO_END, started
 
 PROGRAM = marked_blocks(DOCS / "stopping.md", "file")["sigterm_server.py"]
 
