@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from email.utils import formatdate
 
-from smtp_session import SIZE_LIMIT, Session
+from smtp import SIZE_LIMIT, Session
 
 from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.protocol import StreamProtocol
