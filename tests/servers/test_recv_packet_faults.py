@@ -1,4 +1,4 @@
-"""What `recv_packet` of a server's client says about the end of the stream, and what comes after it."""
+"""`recv_packet` of a server's client: the end of the stream, what comes after it, and the end of the handler."""
 
 from __future__ import annotations
 
@@ -123,3 +123,21 @@ async def test_recv_packet_of_a_client_that_is_closed_meanwhile_raises_client_cl
         await handler.client.aclose()
         await until(lambda: "disconnected" in handler.diary)
     assert isinstance(handler.error, ClientClosedError)
+
+
+class OnePerCall(Handler):
+    """Receives one request by `recv_packet`, and returns. Its ``yield`` only makes it a generator."""
+
+    async def handle(self, client: Client, /) -> Requests:
+        await client.send_packet(await client.recv_packet())
+        if client.is_closing():
+            yield None
+
+
+@pytest.mark.xfail(reason="FAULT: a generator that returns before its first yield closes the connection")
+async def test_handle_is_called_again_after_a_request_that_it_got_by_recv_packet() -> None:
+    async with serving(OnePerCall()) as it:
+        peer = await it.connect()
+        await peer.send(b"a\nb\n")
+        assert await peer.line() == b"a"
+        assert await peer.line() == b"b"
