@@ -6,8 +6,11 @@ __all__ = [
     "CBORSerializer",
     "JSONSerializer",
     "MessagePackSerializer",
+    "MsgspecJSONSerializer",
+    "MsgspecMessagePackSerializer",
     "NamedTupleStructSerializer",
     "PickleSerializer",
+    "ProtobufSerializer",
     "StringLineSerializer",
     "StructSerializer",
 ]
@@ -16,5 +19,7 @@ from .cbor import CBORSerializer
 from .json import JSONSerializer
 from .line import StringLineSerializer
 from .msgpack import MessagePackSerializer
+from .msgspec import MsgspecJSONSerializer, MsgspecMessagePackSerializer
 from .pickle import PickleSerializer
+from .protobuf import ProtobufSerializer
 from .struct import NamedTupleStructSerializer, StructSerializer
