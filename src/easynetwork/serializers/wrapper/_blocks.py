@@ -69,18 +69,23 @@ class BlockCompressorSerializer(AbstractCompressorSerializer[SentDTOPacketT_cont
 
     def _receive_compressed(self) -> Generator[None, bytes, tuple[bytes, bytes]]:
         """Wait for the compressed data of one packet. Return the decompressed data and the bytes after the packet."""
-        held = BytesIO()
-        held.write((yield))
+        finder = ItemEndFinder(self._read_head)
+        received = yield
+        held: BytesIO | None = None  # most packets arrive whole
         try:
-            end = yield from receive_to_end(ItemEndFinder(self._read_head), held, self._compressed_limit)
-            received = held.getvalue()
+            end = finder.find_end(memoryview(received))
+            if end < 0:
+                held = BytesIO()
+                held.write(received)
+                end = yield from receive_to_end(finder, held, self._compressed_limit)
+                received = held.getvalue()
             self._check_compressed_size(len(received) if end < 0 else end)
             try:
                 content = self._decompress(received[:end])
             except DeserializeError as exc:
                 raise FrameError(str(exc), end, is_overrun=isinstance(exc, TooLargeError)) from exc
         except FrameError as exc:
-            raise exc.in_stream(memoryview(held.getvalue()))  # its cause is set
+            raise exc.in_stream(memoryview(received if held is None else held.getvalue()))  # its cause is set
         return content, received[end:]
 
 
