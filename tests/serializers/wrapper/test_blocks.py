@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import lz4.frame
@@ -202,6 +203,14 @@ def test_blocks_without_content_do_not_go_on_for_ever(compressor: Any, size: int
     }[compressor]
     results = receive(compressor(TEXT, decompressed_limit=1000), pieces(header + block * 50_000, size))
     assert isinstance(results[0].error, LimitOverrunError)
+
+
+@both
+def test_one_serializer_serves_many_threads(compressor: Any) -> None:
+    serializer = compressor(TEXT)
+    packets = [str(number) * 1000 for number in range(200)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(serializer.deserialize, threads.map(serializer.serialize, packets))) == packets
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason="the standard library has Zstandard")
