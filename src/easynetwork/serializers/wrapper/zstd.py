@@ -123,9 +123,10 @@ def _read_frame_header(held: memoryview) -> tuple[int, Nesting] | None:
     if not frame_begins(held, _MAGIC, "Zstandard"):
         return None
     descriptor = held[4]
-    is_single_segment = descriptor & 0x20
-    end = 5 + _SIZES_OF_DICTIONARY_ID[descriptor & 3] + _SIZES_OF_CONTENT_SIZE[descriptor >> 6]
-    # Without a window, or else a size that does not exist for the smallest contents, in one more byte.
-    if not is_single_segment or descriptor >> 6 == 0:
-        end += 1
+    is_single_segment, kind_of_size = descriptor & 0x20, descriptor >> 6
+    end = 5 + _SIZES_OF_DICTIONARY_ID[descriptor & 3] + _SIZES_OF_CONTENT_SIZE[kind_of_size]
+    if not is_single_segment:
+        end += 1  # the size of the window
+    elif kind_of_size == 0:
+        end += 1  # the size of the content, which a single segment always has
     return end, Nesting.UNTIL_BREAK
