@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.docs.pages import DOCS
-from tests.docs.programs import SECONDS_TO_END, output_of, serving
+from tests.support.programs import EXAMPLES, SECONDS_TO_END, example, output_of
 
-SERVICE = str(DOCS / "examples" / "msgspec_service.py")
-CLIENT = str(DOCS / "examples" / "msgspec_client.py")
+CLIENT = str(EXAMPLES / "msgspec_client.py")
 
 
 class Peer:
@@ -39,11 +36,9 @@ class Peer:
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    with serving([SERVICE, "--port", "0"], tmp_path) as address:
-        found = re.search(r"(\d+)\)$", address)
-        assert found is not None
-        yield int(found[1])
+def port() -> Iterator[int]:
+    with example("msgspec_service.py") as server:
+        yield server.port
 
 
 @contextmanager
@@ -56,6 +51,7 @@ def articles(**counts: int) -> object:
     return {"type": "articles", "articles": counts}
 
 
+@pytest.mark.real_client
 def test_the_service_keeps_a_stock(port: int) -> None:
     with connected(port) as peer:
         assert peer.ask({"type": "list"}) == articles()
@@ -78,6 +74,7 @@ def test_what_is_not_there_is_refused(port: int) -> None:
         assert peer.ask({"type": "list"}) == articles(tea=1)
 
 
+@pytest.mark.real_client
 def test_many_requests_may_be_in_flight_and_are_answered_in_order(port: int) -> None:
     with connected(port) as peer:
         peer.send(*[{"type": "put", "article": "tea"}] * 1000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,8 @@ from typing import Any
 
 import pytest
 from google.protobuf import proto
-from tests.docs.pages import DOCS
-from tests.docs.programs import SECONDS_TO_END, output_of, serving
+from tests.support.programs import EXAMPLES, SECONDS_TO_END, example, output_of
 
-EXAMPLES = DOCS / "examples"
-SERVICE = str(EXAMPLES / "protobuf_service.py")
 CLIENT = str(EXAMPLES / "protobuf_client.py")
 
 
@@ -52,11 +48,9 @@ class Peer:
 
 
 @pytest.fixture
-def port(tmp_path: Path) -> Iterator[int]:
-    with serving([SERVICE, "--port", "0"], tmp_path) as address:
-        found = re.search(r"(\d+)\)$", address)
-        assert found is not None
-        yield int(found[1])
+def port() -> Iterator[int]:
+    with example("protobuf_service.py") as server:
+        yield server.port
 
 
 @contextmanager
@@ -77,6 +71,7 @@ def summary(station: str, count: int, lowest: float, highest: float) -> Any:
     return weather.Reply(summary=weather.Summary(station=station, count=count, lowest=lowest, highest=highest))
 
 
+@pytest.mark.real_client
 def test_the_service_summarizes_the_readings_of_each_station(port: int) -> None:
     with connected(port) as peer:
         assert peer.ask(reading("north", 21.5)) == summary("north", 1, 21.5, 21.5)
@@ -87,6 +82,7 @@ def test_the_service_summarizes_the_readings_of_each_station(port: int) -> None:
         assert peer.ask(question("west")) == weather.Reply(error="an unknown station")
 
 
+@pytest.mark.real_client
 def test_many_requests_may_be_in_flight_and_are_answered_in_order(port: int) -> None:
     with connected(port) as peer:
         for number in range(1000):
