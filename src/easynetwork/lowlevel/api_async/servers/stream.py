@@ -337,15 +337,16 @@ async def _handle_connection(
             except BaseException as exc:
                 if closes_coroutine(exc):
                     raise  # from this frame, as the check of the outer handler expects
-                await end_abruptly(transport, exc, partial(handler.report, client))
+                await end_abruptly(client._transport, exc, partial(handler.report, client))
             finally:
                 handler.connection_is_over(client)
+            transport = client._transport  # the handler may have started TLS
         if not client._dispatcher.has_ended and client._dispatcher.is_interrupting():
             expect_input(transport)
         if not close_soon(transport):
             await _close(transport, client._dispatcher)
     except BaseException as exc:
-        await end_abruptly(transport, exc, partial(ConnectionHandler.report, handler, client))
+        await end_abruptly(client._transport, exc, partial(ConnectionHandler.report, handler, client))
 
 
 async def _close(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]) -> None:
