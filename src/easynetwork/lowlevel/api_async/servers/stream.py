@@ -15,6 +15,7 @@ from typing_extensions import TypeVar
 from easynetwork._checks import check_strictly_positive, check_timeouts, seconds
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._backend_hooks import cancellation_detector
+from easynetwork.lowlevel._core.errors import HandshakeTimeoutError
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
@@ -152,6 +153,10 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
                     server_side=True,
                     standard_compatible=ssl_standard_compatible is not False,
                 )
+            except TimeoutError as exc:
+                late = HandshakeTimeoutError("The TLS handshake took too long")
+                self._has_failed(late)
+                raise late from exc
             except OSError as exc:
                 self._has_failed(exc)
                 raise
