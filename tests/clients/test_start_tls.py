@@ -61,7 +61,8 @@ async def connected(
 
 async def upgrade(client: AsyncClient, peer: TLSPeer, **options: Any) -> None:
     handshake = spawn(peer.handshake())
-    options = {"server_hostname": "localhost", "ssl_shutdown_timeout": 0.02} | options
+    options.setdefault("server_hostname", "localhost")
+    options.setdefault("ssl_shutdown_timeout", 0.02)
     await client.start_tls(the_certificates().client_context(), **options)
     await handshake.result()
 
