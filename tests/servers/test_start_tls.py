@@ -19,7 +19,7 @@ from tests.support.certificates import Certificates, the_certificates
 from tests.support.descriptors import all_closed
 from tests.support.lines import LINE_PROTOCOLS, line_protocol
 from tests.support.network_servers import problems
-from tests.support.peers import Peer
+from tests.support.peers import Peer, turns_of_the_loop
 from tests.support.stream_servers import Client, Handler, Requests, Serving, run, serving
 from tests.support.tls_servers import TLSClient, connect
 
@@ -30,6 +30,7 @@ from easynetwork.exceptions import (
     TypedAttributeLookupError,
     UnsupportedOperation,
 )
+from easynetwork.lowlevel.api_async.backend.abc import CancelScope
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.socket import SocketAttribute, TLSAttribute
@@ -605,6 +606,27 @@ async def test_cancelled_upgrade_closes_the_connection(serve: Serve) -> None:
         assert await plain.gone()
         await until(lambda: "disconnected" in handler.diary)
     assert handler.diary == ["connected", "cancelled", "disconnected"]
+
+
+@pytest.mark.parametrize("standard_compatible", [True, False])
+async def test_bytes_that_arrive_while_a_cancelled_upgrade_closes_are_ignored(standard_compatible: bool) -> None:
+    class Cancelled(Upgrading):
+        async def upgrade(self, client: Client) -> None:
+            with client.backend().open_cancel_scope() as self.scope:
+                await super().upgrade(client)
+
+        scope: CancelScope
+
+    handler = Cancelled(ssl_standard_compatible=standard_compatible)
+    async with serving(handler) as it:
+        for turns in range(6):
+            plain = await agreed(it)
+            await sleep(0.005)
+            handler.scope.cancel()
+            await turns_of_the_loop(turns)
+            with contextlib.suppress(ConnectionError):
+                plain.sock.send(hello(tls_client(plain)))
+            assert await plain.gone()
 
 
 async def test_another_task_closes_during_the_handshake(serve: Serve) -> None:
