@@ -611,11 +611,11 @@ async def test_cancelled_upgrade_closes_the_connection(serve: Serve) -> None:
 @pytest.mark.parametrize("standard_compatible", [True, False])
 async def test_bytes_that_arrive_while_a_cancelled_upgrade_closes_are_ignored(standard_compatible: bool) -> None:
     class Cancelled(Upgrading):
+        scope: CancelScope
+
         async def upgrade(self, client: Client) -> None:
             with client.backend().open_cancel_scope() as self.scope:
                 await super().upgrade(client)
-
-        scope: CancelScope
 
     handler = Cancelled(ssl_standard_compatible=standard_compatible)
     async with serving(handler) as it:
