@@ -14,6 +14,7 @@ from tests.support.background import sleep, spawn, until
 from tests.support.blocking import InThread, receive_exactly
 from tests.support.blocking_tls import shake_hands, shakes_hands
 from tests.support.certificates import Certificates, the_certificates
+from tests.support.forks import in_child_process, needs_fork
 from tests.support.lines import LINE_PROTOCOLS, line_protocol
 from tests.support.peers import Peer
 from tests.support.socket_calls import socket_calls
@@ -591,6 +592,18 @@ def test_blocking_close_ends_the_handshake() -> None:
         closing.result()
         assert isinstance(starting.error(), ClientClosedError)
         assert client.is_closed()
+
+
+@needs_fork
+def test_blocking_close_in_a_child_process_leaves_the_handshake_to_its_parent() -> None:
+    with blocking() as (client, peer):
+        starting = InThread(client.start_tls, the_certificates().client_context(), ssl_shutdown_timeout=0.02)
+        assert peer.recv(1, socket.MSG_PEEK)
+        in_child_process(client.close)
+        with shake_hands(peer, the_certificates().server_context()) as tls:
+            starting.result()
+            client.send_packet("a")
+            assert tls.recv(100) == b"a\n"
 
 
 def test_blocking_close_exchanges_the_alerts() -> None:
