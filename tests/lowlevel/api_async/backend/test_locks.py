@@ -209,7 +209,8 @@ async def test_a_condition_wakes_as_many_as_told(backend: AsyncBackend) -> None:
         for notify, expected in steps:
             async with condition:
                 notify()
-            await backend.sleep(0.001)
+            for _ in range(10):
+                await backend.coro_yield()
             assert woken == expected
 
 
