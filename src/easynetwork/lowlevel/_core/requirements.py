@@ -25,7 +25,7 @@ cancellation.
 
 from __future__ import annotations
 
-__all__ = ["BYTES", "DATAGRAM", "IDLE", "MORE", "NO_MORE", "STEPS_PER_TURN", "TURN", "Wait"]
+__all__ = ["BYTES", "DATAGRAM", "IDLE", "MORE", "NO_MORE", "STEPS_PER_TURN", "TURN", "TURN_TIME", "Wait"]
 
 import enum
 from typing import Final
@@ -60,6 +60,9 @@ STEPS_PER_TURN: Final = 64
 
 A step handles one packet or error, reads once, or accepts one connection.
 """
+
+TURN_TIME: Final = 200e-6
+"""Number of seconds after which a stream lets others have their turn, even if it has made fewer steps."""
 
 
 class Wait:

@@ -13,6 +13,7 @@ import math
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from operator import length_hint
+from time import perf_counter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
@@ -28,7 +29,7 @@ from .handler_generators import (
     parse_yielded,
     unregistered_generators,
 )
-from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, Wait
+from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, TURN_TIME, Wait
 from .stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 
 _T_Request = TypeVar("_T_Request")
@@ -88,7 +89,7 @@ class StreamDispatcher(Generic[_T_Request]):
         "_has_received",
         "_is_disconnection",
         "_requests",
-        "_steps",
+        "_turn_end",
         "_was_tls_cut",
         "ancillary_bufsize",
         "buffered",
@@ -116,7 +117,7 @@ class StreamDispatcher(Generic[_T_Request]):
         self._error: BaseException | None = None  # the error to throw into the generator
         self._has_changed = False  # whether the handler has received or exchanged the decoder, so that `run` must look
         self._has_received = False  # whether `receive` has returned a request since `run` last looked
-        self._steps = 0  # number of packets that `receive` returned since its last TURN
+        self._turn_end = 0.0  # when `receive` lets others have their turn
 
         self.buffered = decoder.buffered
         """Provides the buffer for received bytes. None if the dispatcher takes ``bytes``."""
@@ -147,6 +148,7 @@ class StreamDispatcher(Generic[_T_Request]):
         is_drained = False  # whether the decoder returns no request until it gets new bytes
         last_yielded, first_wait = None, BYTES  # the last valid object that was yielded, and its requirement
         steps = 0  # number of steps since the last TURN
+        batch_size, batch_started = 1, 0.0  # the maximum size of a batch of requests; when the last full one started
         agen: Any = None
         asend: Any = None
         argument: Any = NEED_DATA  # the request for the waiting generator
@@ -184,7 +186,7 @@ class StreamDispatcher(Generic[_T_Request]):
                     unregistered = unregistered_generators()
             try:
                 if steps >= STEPS_PER_TURN:
-                    steps = 0
+                    steps, batch_started = 0, 0.0
                     yield TURN
                 if yielded is not last_yielded:
                     first_wait = self._parse(yielded)
@@ -201,9 +203,17 @@ class StreamDispatcher(Generic[_T_Request]):
                 wait = first_wait
                 while argument is NEED_DATA and not self.has_ended:
                     if not is_drained:
-                        if decoded := decoder.next_packets(STEPS_PER_TURN):
+                        if decoded := decoder.next_packets(batch_size):
                             is_drained = decoder.drained
                             steps += len(decoded)
+                            if len(decoded) == batch_size:
+                                now = perf_counter()
+                                if now - batch_started < TURN_TIME:
+                                    batch_size = min(2 * batch_size, STEPS_PER_TURN)
+                                elif batch_started:
+                                    batch_size = max(int(batch_size * TURN_TIME / (now - batch_started)), 1)
+                                    steps = STEPS_PER_TURN
+                                batch_started = now
                             requests = self._requests = iter(decoded)
                             argument = next(requests)
                             del decoded  # the iterator frees the list when it is exhausted
@@ -211,7 +221,7 @@ class StreamDispatcher(Generic[_T_Request]):
                         is_drained = True
                         if wait is _ONE_READ:
                             raise EOFError("The bytes received with the ancillary data are not a complete request")
-                    decoder.batch = b""
+                    decoder.batch, batch_started = b"", 0.0
                     try:
                         received = yield wait
                     except Exception as exc:
@@ -267,16 +277,13 @@ class StreamDispatcher(Generic[_T_Request]):
         """
         self.is_receiving = self._has_changed = True
         try:
-            self._steps += 1
-            if self._steps >= STEPS_PER_TURN:
-                self._steps = 0
+            if perf_counter() > self._turn_end:
                 yield TURN
-            for request in self._requests:
-                self._has_received = True
-                return request
+                self._turn_end = perf_counter() + TURN_TIME
             decoder = self._decoder
             wait = BYTES if timeout == math.inf else Wait(timeout)
-            while not (decoded := decoder.next_packets(STEPS_PER_TURN)):
+            request: Any = next(self._requests, NEED_DATA)
+            while request is NEED_DATA and (request := decoder.next_packet()) is NEED_DATA:
                 if self.has_ended:
                     raise self.end_of_stream()
                 decoder.batch = b""
@@ -291,12 +298,10 @@ class StreamDispatcher(Generic[_T_Request]):
                 if not received:
                     self.has_ended = True
                     continue
-                if (first := decoder.take_single(received)) is not NEED_DATA:
-                    self._has_received = True
-                    return first
-            self._requests = iter(decoded)
+                self._turn_end = perf_counter() + TURN_TIME
+                request = decoder.take_single(received)
             self._has_received = True
-            return next(self._requests)
+            return request  # type: ignore[no-any-return]
         except BaseException as exc:
             if isinstance(exc, FramingLostError):
                 self.has_lost_framing = True

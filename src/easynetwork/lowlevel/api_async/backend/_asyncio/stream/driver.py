@@ -23,6 +23,7 @@ from easynetwork.lowlevel._core.handler_generators import NextGenerator
 from easynetwork.lowlevel._core.requirements import BYTES, MORE, TURN, Wait
 from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher
 from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import PARKED, Steppable
+from easynetwork.lowlevel.api_async.backend._asyncio.tasks.turns import wait_for_turn
 from easynetwork.lowlevel.api_async.transports._pull import receive, receive_until
 
 from .protocol import AsyncioStream, AttachedDriver
@@ -105,7 +106,7 @@ class InlineDriver(Steppable, AttachedDriver):
                     self._arm_timer(self._deadline, is_due=True)
             elif yielded is TURN:
                 self._required = TURN
-                self._loop.call_soon(self._end_turn)
+                wait_for_turn(self._loop, self._end_turn)
                 return PARKED
             elif not isinstance(yielded, Wait):
                 return yielded  # the handler awaits something
