@@ -503,12 +503,12 @@ async def test_stream_is_handed_over_after_a_handshake() -> None:
             size = int((yield None))
             self.diary.append(str(len(await client.set_protocol(StreamProtocol(RawSerializer(size))).recv_packet())))
             raw = client.set_protocol(RAW)
-            await raw.send_packet(bytearray(b"rest: "))
+            await raw.send_packet(bytearray(b"rest: "))  # type: ignore[arg-type]  # any buffer
             try:
                 while True:
                     await raw.send_packet(await raw.recv_packet())
             except ConnectionAbortedError:
-                await raw.send_packet(memoryview(b"!"))
+                await raw.send_packet(memoryview(b"!"))  # type: ignore[arg-type]
                 await raw.send_eof()
                 await raw.send_eof()
                 with pytest.raises(RuntimeError, match="send_eof"):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 __all__ = ["raise_client_error", "raise_stream_client_error"]
 
-import errno
 from typing import NoReturn
 
-from easynetwork.exceptions import ClientClosedError, IncompletePacketError
-from easynetwork.lowlevel._core.errors import is_cut_tls, is_stream_end
+from easynetwork.exceptions import ClientClosedError
+from easynetwork.lowlevel._core.errors import connection_lost, is_stream_end
 from easynetwork.lowlevel.constants import CLOSED_SOCKET_ERRNOS
 
 
@@ -33,17 +32,5 @@ def raise_stream_client_error(exc: OSError, is_closing: bool) -> NoReturn:
             raise ClientClosedError("The client was closed") from exc
         if isinstance(exc, ConnectionAbortedError) and exc.__cause__ is not None:
             raise exc  # already translated
-        raise _connection_aborted(exc) from exc
+        raise connection_lost(exc) from exc
     raise_client_error(exc, is_closing)
-
-
-def _connection_aborted(exc: OSError) -> ConnectionAbortedError:
-    """Translate *exc*, the end of the stream, for the user of a client."""
-    if isinstance(exc, IncompletePacketError):
-        return IncompletePacketError(exc.nbytes)
-    text = exc.strerror or str(exc)
-    if is_cut_tls(exc):
-        text = "the connection was lost: the peer ended TLS without a closing alert"
-    elif not isinstance(exc, ConnectionAbortedError):
-        text = f"the connection was lost: {text}"
-    return ConnectionAbortedError(errno.ECONNABORTED, text)

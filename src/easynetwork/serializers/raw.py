@@ -4,26 +4,22 @@ from __future__ import annotations
 
 __all__ = ["RawSerializer"]
 
-from typing import TYPE_CHECKING
-
 from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer
 from easynetwork.serializers.framing._cutting import Bytes, CutFormat
 
-if TYPE_CHECKING:
-    from easynetwork._typing import ReadableBuffer
 
-
-class RawSerializer(FramedPacketSerializer["ReadableBuffer", bytes]):
+class RawSerializer(FramedPacketSerializer[bytes, bytes]):
     """Exchanges bytes: to relay or store a stream, or to read a part of known size.
 
-    A packet is sent as it is. In a datagram, it is the whole content.
+    A packet is sent as it is, and may be of any type that supports the buffer protocol. In a datagram, it is the whole
+    content.
 
     Parameters:
         exactly: the size of a received packet, in bytes. If None, a packet is what has arrived, at least one byte: the
             network decides where it ends.
 
     Raises:
-        ValueError: *exactly* is not strictly positive.
+        ValueError: *exactly* is not strictly positive: there are no packets of 0 bytes to wait for.
     """
 
     __slots__ = ("_frames",)
@@ -35,11 +31,11 @@ class RawSerializer(FramedPacketSerializer["ReadableBuffer", bytes]):
         """Return the frame format."""
         return self._frames
 
-    def encode_frame(self, packet: ReadableBuffer, /) -> bytes:
+    def encode_frame(self, packet: bytes, /) -> bytes:
         """Do the same as `serialize`: a sent packet may have any size."""
         return self.serialize(packet)
 
-    def serialize(self, packet: ReadableBuffer, /) -> bytes:
+    def serialize(self, packet: bytes, /) -> bytes:
         """Return *packet* as ``bytes``.
 
         Raises:

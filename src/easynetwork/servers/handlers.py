@@ -139,11 +139,12 @@ class AsyncStreamClient(AsyncBaseClientInterface[_T_Response], Generic[_T_Respon
 
         Raises:
             TimeoutError: no packet arrived in time.
-            ConnectionAbortedError: the client left, or the stream cannot continue. A handler need not catch this: the
+            ConnectionAbortedError: the client left, this side closed the connection meanwhile, or the stream cannot
+                continue. If the connection broke, the cause is the error. A handler need not catch this: the
                 connection then ends as if at a ``yield``.
             IncompletePacketError: the client left in the middle of a packet; a `ConnectionAbortedError`.
             StreamProtocolParseError: invalid bytes were received. The next call continues after them.
-            ClientClosedError: the client was closed on this side.
+            ClientClosedError: the client was closed on this side before.
             BusyResourceError: a packet is already being waited for.
             RuntimeError: the protocol object raised an unexpected exception (the cause), or this is not the task of the
                 connection. `asyncio.wait_for`, for example, makes another task on Python 3.11: use *timeout*.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -189,8 +190,10 @@ def test_an_error_of_the_connection_is_its_end() -> None:
 
     it = Scripted(handle)
     it.run.answer(b"first\n")
-    with pytest.raises(ConnectionAbortedError, match="closed the connection"):
-        it.run.throw(ConnectionResetError())
+    reset = ConnectionResetError(errno.ECONNRESET, "reset by peer")
+    with pytest.raises(ConnectionAbortedError, match="the connection was lost: reset by peer") as info:
+        it.run.throw(reset)
+    assert info.value.__cause__ is reset
 
 
 def test_an_invalid_packet_is_one_error() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "LOST_CONNECTION_ERRNOS",
     "TLS_ERRORS",
+    "connection_lost",
     "end_of_stream",
     "error_from_errno",
     "is_cut_tls",
@@ -52,6 +53,18 @@ def end_of_stream(pending: int) -> ConnectionAbortedError:
     if pending:
         return IncompletePacketError(pending)
     return ConnectionAbortedError(errno.ECONNABORTED, "the peer closed the connection")
+
+
+def connection_lost(exc: OSError) -> ConnectionAbortedError:
+    """Return the error to raise from *exc*, which ended the stream, in code that receives packets."""
+    if isinstance(exc, IncompletePacketError):
+        return IncompletePacketError(exc.nbytes)
+    text = exc.strerror or str(exc)
+    if is_cut_tls(exc):
+        text = "the connection was lost: the peer ended TLS without a closing alert"
+    elif not isinstance(exc, ConnectionAbortedError):
+        text = f"the connection was lost: {text}"
+    return ConnectionAbortedError(errno.ECONNABORTED, text)
 
 
 def too_late(what: str, timeout: float) -> OSError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["DISCONNECTED", "NEVER_YIELDED", "RETURNED", "Driver", "Ending", "StreamDispatcher", "is_waiting"]
 
 import enum
+import errno
 import math
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -19,7 +20,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from easynetwork.exceptions import UnsupportedOperation
 
 from .ancillary import hand_over
-from .errors import end_of_stream, is_cut_tls
+from .errors import connection_lost, end_of_stream, is_cut_tls
 from .faults import Origin, closes_coroutine, raise_without_generator_exit
 from .handler_generators import (
     HandlerGenerator,
@@ -292,7 +293,10 @@ class StreamDispatcher(Generic[_T_Request]):
                 except Exception as exc:
                     if not self._ends_connection(exc):
                         raise
-                    received = b""
+                    self.has_ended = True
+                    if self.is_stopped or not isinstance(exc, OSError):
+                        continue
+                    raise connection_lost(exc) from exc
                 if wait is not BYTES:
                     received, wait = self._take_special(received, wait)
                 if not received:
@@ -313,7 +317,13 @@ class StreamDispatcher(Generic[_T_Request]):
 
     def end_of_stream(self) -> OSError:
         """Return the error for a generator that wants a request after the last one."""
-        error = FramingLostError() if self.has_lost_framing else end_of_stream(self._decoder.pending)
+        error: OSError
+        if self.has_lost_framing:
+            error = FramingLostError()
+        elif self.is_stopped:
+            error = ConnectionAbortedError(errno.ECONNABORTED, "this side closed the connection")
+        else:
+            error = end_of_stream(self._decoder.pending)
         self.claim(error)
         return error
 
