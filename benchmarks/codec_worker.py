@@ -5,17 +5,20 @@ For the release, use only public names, and drive its generators by the shortest
 
 from __future__ import annotations
 
+import bz2
 import json
 import struct
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers import JSONSerializer, MessagePackSerializer, StringLineSerializer, StructSerializer
 from easynetwork.serializers.base_stream import AutoSeparatedPacketSerializer
+from easynetwork.serializers.wrapper import BZ2CompressorSerializer, ZlibCompressorSerializer
 
 PACKETS_PER_CHUNK = 100
 READ_SIZE = 16 * 1024  # the default of both libraries
@@ -45,8 +48,12 @@ def document() -> dict[str, Any]:
     }
 
 
-def workloads() -> dict[str, tuple[Any, Any, Callable[[Any], Any], Callable[[bytes], Any]]]:
-    """Return serializer, packet, plain encode and plain decode for each workload name."""
+Workload: TypeAlias = tuple[Any, Any, Callable[[Any], Any], Callable[[bytes], Any]]
+"""Serializer, packet, plain encode and plain decode."""
+
+
+def workloads() -> dict[str, Workload]:
+    """Return the workloads of both libraries by their names."""
     import msgpack
 
     layout = struct.Struct("!IIIHBB")
@@ -61,6 +68,74 @@ def workloads() -> dict[str, tuple[Any, Any, Callable[[Any], Any], Callable[[byt
             document() | {"blob": b"x" * 400},
             msgpack.packb,
             msgpack.unpackb,
+        ),
+        "zlib, 1 KB of text": (
+            ZlibCompressorSerializer(StringLineSerializer()),
+            json.dumps(document()),
+            lambda text: zlib.compress(text.encode("ascii"), 9),
+            lambda data: zlib.decompress(data).decode("ascii"),
+        ),
+        "bz2, 1 KB of text": (
+            BZ2CompressorSerializer(StringLineSerializer()),
+            json.dumps(document()),
+            lambda text: bz2.compress(text.encode("ascii"), 9),
+            lambda data: bz2.decompress(data).decode("ascii"),
+        ),
+    }
+
+
+def own_workloads() -> dict[str, Workload]:
+    """Return the workloads that only this library has."""
+    try:
+        from easynetwork.serializers import MsgspecJSONSerializer, MsgspecMessagePackSerializer, ProtobufSerializer
+        from easynetwork.serializers.wrapper import LZ4CompressorSerializer, ZstdCompressorSerializer
+    except ImportError:
+        return {}
+    import lz4.frame
+    import msgspec
+    from google.protobuf.descriptor_pb2 import FieldDescriptorProto
+
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+
+    nested = msgspec.defstruct("Nested", [("key", int), ("value", str), ("ratio", float)])
+    kinds = {"id": int, "name": str, "tags": list[str], "values": list[int], "nested": list[nested], "ok": bool}  # type: ignore[valid-type]
+    typed: Any = msgspec.defstruct("Document", [*kinds.items(), ("nothing", None)])
+    packet = msgspec.convert(document(), typed)
+    field = FieldDescriptorProto(name="temperature", number=5, type_name=".weather.Summary", json_name="temperature")
+    text = json.dumps(document())
+    return {
+        "msgspec JSON, 1 KiB": (
+            MsgspecJSONSerializer(typed),
+            packet,
+            msgspec.json.Encoder().encode,
+            msgspec.json.Decoder(typed).decode,
+        ),
+        "msgspec MessagePack, 614 B": (
+            MsgspecMessagePackSerializer(typed),
+            packet,
+            msgspec.msgpack.Encoder().encode,
+            msgspec.msgpack.Decoder(typed).decode,
+        ),
+        "protobuf, 46 B": (
+            ProtobufSerializer(FieldDescriptorProto),
+            field,
+            FieldDescriptorProto.SerializeToString,
+            FieldDescriptorProto.FromString,
+        ),
+        "Zstandard, 1 KB of text": (
+            ZstdCompressorSerializer(StringLineSerializer()),
+            text,
+            lambda text: zstd.compress(text.encode("ascii")),
+            lambda data: zstd.decompress(data).decode("ascii"),
+        ),
+        "LZ4, 1 KB of text": (
+            LZ4CompressorSerializer(StringLineSerializer()),
+            text,
+            lambda text: lz4.frame.compress(text.encode("ascii")),
+            lambda data: lz4.frame.decompress(data).decode("ascii"),
         ),
     }
 
@@ -138,7 +213,7 @@ def each(function: Callable[[Any], object], items: Iterable[Any]) -> None:
 def measure() -> dict[str, float]:
     """Return the packets per second for each "workload / operation"."""
     rates: dict[str, float] = {}
-    for name, (serializer, packet, plain_encode, plain_decode) in workloads().items():
+    for name, (serializer, packet, plain_encode, plain_decode) in (workloads() | own_workloads()).items():
         protocol: StreamProtocol[Any, Any] = StreamProtocol(serializer)
         encode, decode = encode_function(protocol), decode_function(protocol)
         frame = encode(packet)

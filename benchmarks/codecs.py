@@ -98,7 +98,7 @@ def _work(interpreter: Interpreter) -> Round:
 def _ratios(name: str, own: Sequence[Round], released: Sequence[Round]) -> dict[str, list[float]]:
     """Return the rate of this library divided by that of the plain codec and of the release, for each round."""
     ratios = {"plain": [made["rates"][name] / made["rates"][f"{name}, plain"] for made in own]}
-    if released:
+    if released and name in released[0]["rates"]:  # the release has not all of our codecs
         ratios["released"] = [
             made["rates"][name] / peer["rates"][name] for made, peer in zip(own, released, strict=True)
         ]

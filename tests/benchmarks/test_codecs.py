@@ -9,16 +9,19 @@ from benchmarks.codec_worker import (
     decode_by_generators,
     decode_function,
     encode_function,
+    own_workloads,
     packets_per_second,
     workloads,
 )
 from benchmarks.codecs import BARS, _ratios, _verdict
 from easynetwork.protocol import StreamProtocol
 
+WORKLOADS = workloads() | own_workloads()
 
-@pytest.mark.parametrize("name", workloads())
+
+@pytest.mark.parametrize("name", WORKLOADS)
 def test_all_ways_of_decoding_that_are_compared_give_the_same_packets(name: str) -> None:
-    serializer, packet, _, plain_decode = workloads()[name]
+    serializer, packet, _, plain_decode = WORKLOADS[name]
     protocol: StreamProtocol[Any, Any] = StreamProtocol(serializer)
     chunk = encode_function(protocol)(packet) * PACKETS_PER_CHUNK
     assert decode_function(protocol)(chunk) == [packet] * PACKETS_PER_CHUNK
@@ -27,8 +30,9 @@ def test_all_ways_of_decoding_that_are_compared_give_the_same_packets(name: str)
 
 
 def test_sizes_are_those_that_the_names_say() -> None:
-    sizes = {name: len(encode_function(StreamProtocol(case[0]))(case[1])) for name, case in workloads().items()}
+    sizes = {name: len(encode_function(StreamProtocol(case[0]))(case[1])) for name, case in WORKLOADS.items()}
     assert (sizes["line, 100 B"], sizes["struct, 16 B"]) == (100, 16)
+    assert (sizes["msgspec MessagePack, 614 B"], sizes["protobuf, 46 B"]) == (4 + 614, 1 + 46)
     assert all(1000 <= size <= 1048 for name, size in sizes.items() if "1 KiB" in name)
 
 

@@ -8,6 +8,7 @@ import random
 
 INTERESTING = [bytes([byte]) for byte in b'\0\xff\x80\n\r"\\{}[]=-\x9f']
 INTERESTING += [b"\r\n", b"1e999", b"\xdd\xff\xff\xff\xff", b"\x9b" + b"\x7f" * 8, b"\x5b" + b"\xff" * 8]
+INTERESTING += [b"\x50\x2a\x4d\x18\x04\0\0\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"]  # frames of compressors
 INTERESTING += [b"1" * 4400, *(byte * 1500 for byte in (b"[", b"1", b"\x91", b"\x81", b"\xc1", b"\xdc\xff\xff"))]
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import cbor2
-from tests.serializers.catalogue import Raw
+from tests.serializers.catalogue import Failure, Measurement, Raw
+from tests.serializers.protobuf_messages import Note, Order, Reply
 from tests.support.serializer_drivers import (
     check_errors,
     comparable,
@@ -22,7 +23,10 @@ from easynetwork.serializers import (
     CBORSerializer,
     JSONSerializer,
     MessagePackSerializer,
+    MsgspecJSONSerializer,
+    MsgspecMessagePackSerializer,
     NamedTupleStructSerializer,
+    ProtobufSerializer,
     StringLineSerializer,
     StructSerializer,
 )
@@ -48,7 +52,9 @@ from easynetwork.serializers.wrapper import (
     BZ2CompressorSerializer,
     ChecksumSerializer,
     FramedSerializer,
+    LZ4CompressorSerializer,
     ZlibCompressorSerializer,
+    ZstdCompressorSerializer,
 )
 
 
@@ -103,6 +109,27 @@ def _absurd_cbor() -> tuple[bytes, ...]:
         b"\x82\x1b" + b"\x7f" * 8 + b"\x01",
     ]
     return (*(tag + content for tag in tags for content in contents), b"\x9f\xff\xbf\xff\x5f\xff\x7f\xff")
+
+
+def _typed_targets() -> list[Target]:
+    """Return codecs that validate, and protobuf."""
+    typed = [Measurement("é", [1.5, -2, 1e300], {"a": 1}), Failure('text \\ " \n', 5), Measurement("", [], {})]
+    of_structs: Any = Measurement | Failure
+    frames = VarintFrames(limit=_LIMIT)
+    return [
+        _target("msgspec-json", MsgspecJSONSerializer(of_structs, limit=_LIMIT), typed),
+        _target("msgspec-json-any", MsgspecJSONSerializer(Any, limit=_LIMIT, debug=True), _OBJECTS),
+        _target("msgspec-json-framed", MsgspecJSONSerializer(of_structs, frames=frames, strict=False), typed),
+        _target("msgspec-json-text", MsgspecJSONSerializer(list[str]), [["a", "é\ud7ff"], []]),
+        _target("msgspec-msgpack", MsgspecMessagePackSerializer(of_structs, limit=_LIMIT), typed),
+        _target("msgspec-msgpack-any", MsgspecMessagePackSerializer(Any, frames=frames, debug=True), _OBJECTS),
+        _target(
+            "protobuf", ProtobufSerializer(Reply, limit=_LIMIT), [Reply(text="é", inner=Reply(number=-1)), Reply()]
+        ),
+        _target(
+            "protobuf-required", ProtobufSerializer(Order, debug=True), [Order(number=1, notes=[Note(text="a")] * 3)]
+        ),
+    ]
 
 
 def _framing_targets() -> list[Target]:
@@ -192,9 +219,12 @@ def make_targets() -> list[Target]:
         ),
         _target("base64", Base64EncoderSerializer(JSONSerializer(), limit=_LIMIT), _OBJECTS),
         _target("base64-sum", Base64EncoderSerializer(JSONSerializer(), checksum=True, separator=b"\n"), _OBJECTS),
+        *_typed_targets(),
         *_framing_targets(),
         _target("zlib", ZlibCompressorSerializer(JSONSerializer(), decompressed_limit=_LIMIT), _OBJECTS),
         _target("bz2", BZ2CompressorSerializer(JSONSerializer(), decompressed_limit=_LIMIT, debug=True), _OBJECTS),
+        _target("zstd", ZstdCompressorSerializer(JSONSerializer(), decompressed_limit=_LIMIT), _OBJECTS),
+        _target("lz4", LZ4CompressorSerializer(JSONSerializer(), decompressed_limit=_LIMIT, debug=True), _OBJECTS),
     ]
 
 

@@ -7,15 +7,20 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
+import msgspec
 from hypothesis import strategies as st
+from tests.serializers.protobuf_messages import Reply
 
 from easynetwork.exceptions import DeserializeError
 from easynetwork.serializers import (
     CBORSerializer,
     JSONSerializer,
     MessagePackSerializer,
+    MsgspecJSONSerializer,
+    MsgspecMessagePackSerializer,
     NamedTupleStructSerializer,
     PickleSerializer,
+    ProtobufSerializer,
     StringLineSerializer,
     StructSerializer,
 )
@@ -46,7 +51,9 @@ from easynetwork.serializers.wrapper import (
     BZ2CompressorSerializer,
     ChecksumSerializer,
     FramedSerializer,
+    LZ4CompressorSerializer,
     ZlibCompressorSerializer,
+    ZstdCompressorSerializer,
 )
 
 
@@ -134,6 +141,17 @@ class Reading(NamedTuple):
     value: float
 
 
+class Measurement(msgspec.Struct, tag="measurement"):
+    sensor: str
+    values: list[float]
+    notes: dict[str, int]
+
+
+class Failure(msgspec.Struct, tag="failure"):
+    text: str
+    code: int | None = None
+
+
 @dataclass(frozen=True)
 class Case:
     """A serializer and its packets."""
@@ -169,6 +187,18 @@ _json = _nested(_scalars)
 _binary_objects = _nested(_scalars | st.binary(max_size=300))
 _tuples = st.recursive(st.binary(max_size=30) | _integers, lambda inner: st.lists(inner, max_size=20).map(tuple))
 _structures = st.tuples(st.integers(0, 2**32 - 1), st.integers(-9, 9), _floats)
+_small_integers = st.integers(-(2**31), 2**31 - 1)
+_typed = st.builds(
+    Measurement,
+    st.text(max_size=30),
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=9),
+    st.dictionaries(st.text(max_size=5), _small_integers, max_size=5),
+) | st.builds(Failure, st.text(max_size=30), st.none() | _small_integers)
+_messages = st.recursive(
+    st.builds(Reply, text=st.text(max_size=30), number=_small_integers),
+    lambda inner: st.builds(Reply, text=st.text(max_size=5), inner=inner),
+    max_leaves=5,
+)
 _readings = st.builds(Reading, st.text(string.ascii_letters, max_size=8), st.integers(0, 65535), _floats)
 
 CASES: list[Case] = [
@@ -188,6 +218,14 @@ CASES: list[Case] = [
     Case("cbor", CBORSerializer, _binary_objects),
     Case("msgpack", MessagePackSerializer, _binary_objects),
     Case("msgpack-tuples", lambda: MessagePackSerializer(None, MessageUnpackerConfig(use_list=False)), _tuples),
+    Case("msgspec-json", lambda: MsgspecJSONSerializer[Any](Measurement | Failure), _typed),
+    Case(
+        "msgspec-json-framed",
+        lambda: MsgspecJSONSerializer[Any](Measurement | Failure, frames=NetstringFrames()),
+        _typed,
+    ),
+    Case("msgspec-msgpack", lambda: MsgspecMessagePackSerializer[Any](Measurement | Failure), _typed),
+    Case("protobuf", lambda: ProtobufSerializer(Reply), _messages),
     Case("base64", lambda: Base64EncoderSerializer(PickleSerializer(), checksum=True), _binary_objects),
     Case(
         "base64-standard",
@@ -196,6 +234,8 @@ CASES: list[Case] = [
     ),
     Case("zlib", lambda: ZlibCompressorSerializer(MessagePackSerializer()), _binary_objects),
     Case("bz2", lambda: BZ2CompressorSerializer(JSONSerializer()), _json),
+    Case("zstd", lambda: ZstdCompressorSerializer(MessagePackSerializer()), _binary_objects),
+    Case("lz4", lambda: LZ4CompressorSerializer(JSONSerializer()), _json),
     Case(
         "own-separated",
         lambda: OwnSeparated(b"aab"),

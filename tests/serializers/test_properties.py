@@ -22,7 +22,7 @@ from easynetwork.exceptions import (
     DeserializeError,
     StreamProtocolParseError,
 )
-from easynetwork.serializers import JSONSerializer, StringLineSerializer, StructSerializer
+from easynetwork.serializers import JSONSerializer, MsgspecJSONSerializer, StringLineSerializer, StructSerializer
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer
 from easynetwork.serializers.framing import FixedSizeFrames, FramedPacketSerializer, SeparatedFrames
 
@@ -106,6 +106,7 @@ FRAMED: list[FramedPacketSerializer[Any, Any]] = [
     OwnSeparated(b"aab"),
     OwnFixedSize(3),
     StructSerializer("HB"),
+    MsgspecJSONSerializer(Any),
 ]
 
 

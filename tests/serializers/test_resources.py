@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import random
 import tracemalloc
 from collections.abc import Callable
 from typing import IO, Any
 
 import pytest
+from tests.serializers.protobuf_messages import Reply
 from tests.support.serializer_drivers import pieces, receive, receive_buffered, receive_decoded, send
 
 from easynetwork.exceptions import LimitOverrunError
@@ -15,12 +17,22 @@ from easynetwork.serializers import (
     CBORSerializer,
     JSONSerializer,
     MessagePackSerializer,
+    MsgspecJSONSerializer,
+    MsgspecMessagePackSerializer,
+    ProtobufSerializer,
     StringLineSerializer,
     StructSerializer,
 )
-from easynetwork.serializers.wrapper import Base64EncoderSerializer, ZlibCompressorSerializer
+from easynetwork.serializers.wrapper import (
+    Base64EncoderSerializer,
+    LZ4CompressorSerializer,
+    ZlibCompressorSerializer,
+    ZstdCompressorSerializer,
+)
 
 LIMIT = 256 * 1024
+
+NOISE = random.Random(0).randbytes((LIMIT - 8) // 2).hex()
 
 LARGEST: dict[str, tuple[Any, Any]] = {
     "line": (StringLineSerializer(limit=LIMIT), "x" * (LIMIT - 8)),
@@ -33,8 +45,13 @@ LARGEST: dict[str, tuple[Any, Any]] = {
     "cbor-array": (CBORSerializer(limit=LIMIT), [0] * (LIMIT // 8)),
     "msgpack": (MessagePackSerializer(limit=LIMIT), b"x" * (LIMIT - 8)),
     "msgpack-array": (MessagePackSerializer(limit=LIMIT), [0] * (LIMIT // 8)),
+    "msgspec-json": (MsgspecJSONSerializer(str, limit=LIMIT), "x" * (LIMIT - 8)),
+    "msgspec-msgpack": (MsgspecMessagePackSerializer(str, limit=LIMIT), "x" * (LIMIT - 8)),
+    "protobuf": (ProtobufSerializer(Reply, limit=LIMIT), Reply(text="x" * (LIMIT - 8))),
     "base64": (Base64EncoderSerializer(StringLineSerializer(), limit=LIMIT), "x" * (LIMIT * 3 // 4 - 8)),
     "zlib": (ZlibCompressorSerializer(StringLineSerializer(), decompressed_limit=LIMIT), "x" * (LIMIT - 8)),
+    "zstd": (ZstdCompressorSerializer(StringLineSerializer(), decompressed_limit=LIMIT), NOISE),
+    "lz4": (LZ4CompressorSerializer(StringLineSerializer(), decompressed_limit=LIMIT), NOISE),
 }
 each_largest = pytest.mark.parametrize(("serializer", "packet"), LARGEST.values(), ids=LARGEST.keys())
 
@@ -98,6 +115,7 @@ def test_bytes_of_a_packet_are_held_twice_at_most(serializer: Any, packet: Any, 
         (CBORSerializer(limit=1000), b"\x9f"),
         (MessagePackSerializer(limit=1000), b"\xc6\xff\xff\xff\xff"),
         (MessagePackSerializer(limit=1000), b"\xdd\xff\xff\xff\xff"),
+        (MsgspecJSONSerializer(str, limit=1000), b""),
         (Base64EncoderSerializer(StringLineSerializer(), limit=1000), b""),
     ],
 )

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, Literal, NamedTuple, assert_type
 
+import msgspec
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from tests.typing.thermometer import Reading, Verdict, client_converter, server_converter
 
 from easynetwork.converter import StapledPacketConverter
@@ -16,8 +19,11 @@ from easynetwork.serializers import (
     CBORSerializer,
     JSONSerializer,
     MessagePackSerializer,
+    MsgspecJSONSerializer,
+    MsgspecMessagePackSerializer,
     NamedTupleStructSerializer,
     PickleSerializer,
+    ProtobufSerializer,
     StringLineSerializer,
     StructSerializer,
 )
@@ -40,7 +46,9 @@ from easynetwork.serializers.wrapper import (
     BZ2CompressorSerializer,
     ChecksumSerializer,
     FramedSerializer,
+    LZ4CompressorSerializer,
     ZlibCompressorSerializer,
+    ZstdCompressorSerializer,
 )
 
 
@@ -80,9 +88,57 @@ def test_serializers_of_plain_data_promise_nothing() -> None:
     assert_type(PickleSerializer().deserialize(PickleSerializer().serialize(1)), Any)
 
 
+class Get(msgspec.Struct, tag="get"):
+    key: str
+
+
+class Put(msgspec.Struct, tag="put"):
+    key: str
+    value: int
+
+
+class Value(msgspec.Struct):
+    value: int | None
+
+
+def test_serializers_of_typed_data_have_the_type() -> None:
+    assert_type(MsgspecJSONSerializer(Value), MsgspecJSONSerializer[Value, Value])
+    assert_type(MsgspecMessagePackSerializer(list[Value]), MsgspecMessagePackSerializer[list[Value], list[Value]])
+    assert_type(StreamProtocol(MsgspecJSONSerializer(Value)), StreamProtocol[Value, Value])
+    value = MsgspecJSONSerializer(Value).deserialize(b'{"value":1}')
+    assert_type(value, Value)
+    assert value == Value(1)
+
+
+def test_serializers_of_typed_data_may_send_another_type() -> None:
+    server = MsgspecJSONSerializer[Get | Put, Value](Get | Put)
+    assert_type(StreamProtocol(server), StreamProtocol[Value, Get | Put])
+    request = server.deserialize(b'{"type":"get","key":"a"}')
+    assert_type(request, Get | Put)
+    assert request == Get("a")
+    assert server.serialize(Value(1)) == b'{"value":1}'
+
+    client: StreamProtocol[Get | Put, Value] = StreamProtocol(MsgspecMessagePackSerializer(Value))
+    assert list(client.generate_chunks(Get("a")))
+    of_unions: StreamProtocol[Get | Put, Get | Put] = StreamProtocol(MsgspecJSONSerializer(Get | Put))
+    assert list(of_unions.generate_chunks(Get("a")))
+
+
+def test_serializers_of_messages_have_their_types() -> None:
+    assert_type(ProtobufSerializer(Timestamp), ProtobufSerializer[Timestamp, Timestamp])
+    both = ProtobufSerializer(Timestamp, Duration)
+    assert_type(both, ProtobufSerializer[Timestamp, Duration])
+    assert_type(StreamProtocol(both), StreamProtocol[Duration, Timestamp])
+    message = both.deserialize(b"")
+    assert_type(message, Timestamp)
+    assert message == Timestamp()
+
+
 def test_wrappers_have_the_packets_of_what_they_wrap() -> None:
     assert_type(Base64EncoderSerializer(HexSerializer(b";")), Base64EncoderSerializer[int, bytes])
     assert_type(BZ2CompressorSerializer(HexSerializer(b";")), BZ2CompressorSerializer[int, bytes])
+    assert_type(ZstdCompressorSerializer(HexSerializer(b";")), ZstdCompressorSerializer[int, bytes])
+    assert_type(LZ4CompressorSerializer(HexSerializer(b";")), LZ4CompressorSerializer[int, bytes])
     zlib = ZlibCompressorSerializer(HexSerializer(b";"))
     assert_type(zlib, ZlibCompressorSerializer[int, bytes])
     packet = zlib.deserialize(zlib.serialize(31))

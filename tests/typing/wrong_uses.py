@@ -27,7 +27,14 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 from easynetwork.lowlevel.api_sync.endpoints.datagram import DatagramSenderEndpoint
 from easynetwork.lowlevel.request_handler import RecvParams
 from easynetwork.protocol import BufferedStreamProtocol, DatagramProtocol, StreamProtocol
-from easynetwork.serializers import NamedTupleStructSerializer, PickleSerializer, StringLineSerializer, StructSerializer
+from easynetwork.serializers import (
+    MsgspecJSONSerializer,
+    NamedTupleStructSerializer,
+    PickleSerializer,
+    ProtobufSerializer,
+    StringLineSerializer,
+    StructSerializer,
+)
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer
 from easynetwork.serializers.framing import CountedBodyFrames, CutFrames
 from easynetwork.serializers.wrapper import ChecksumSerializer, FramedSerializer
@@ -51,6 +58,8 @@ ADDRESS = ("127.0.0.1", 9)
 def packets_of_another_type() -> None:
     LINES.serialize(b"bytes")  # type: ignore[arg-type]
     StructSerializer("!i").serialize([1])  # type: ignore[arg-type]
+    MsgspecJSONSerializer(Reading).serialize(Verdict("hot"))  # type: ignore[arg-type]
+    MsgspecJSONSerializer[Reading, Verdict](Reading).serialize(Reading(31))  # type: ignore[arg-type]
     client_converter().convert_to_dto_packet(Verdict("hot"))  # type: ignore[arg-type]
     DATAGRAM_CLIENT.make_datagram(Verdict("hot"))  # type: ignore[arg-type]
     STREAM_SERVER.generate_chunks(Reading(31))  # type: ignore[arg-type]
@@ -58,6 +67,8 @@ def packets_of_another_type() -> None:
 
 def serializers_that_do_not_fit(incremental: AbstractIncrementalPacketSerializer[str, str]) -> None:
     NamedTupleStructSerializer(Reading, {"degrees": "i"})  # type: ignore[type-var]
+    MsgspecJSONSerializer("Reading")  # type: ignore[arg-type]
+    ProtobufSerializer(Reading)  # type: ignore[type-var]
     StreamProtocol(PickleSerializer())  # type: ignore[call-overload]
     BufferedStreamProtocol(incremental)  # type: ignore[call-overload]
     FramedSerializer(LINES, 4)  # type: ignore[arg-type]

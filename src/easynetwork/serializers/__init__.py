@@ -6,8 +6,11 @@ __all__ = [
     "CBORSerializer",
     "JSONSerializer",
     "MessagePackSerializer",
+    "MsgspecJSONSerializer",
+    "MsgspecMessagePackSerializer",
     "NamedTupleStructSerializer",
     "PickleSerializer",
+    "ProtobufSerializer",
     "RawSerializer",
     "StringLineSerializer",
     "StructSerializer",
@@ -17,6 +20,8 @@ from .cbor import CBORSerializer
 from .json import JSONSerializer
 from .line import StringLineSerializer
 from .msgpack import MessagePackSerializer
+from .msgspec import MsgspecJSONSerializer, MsgspecMessagePackSerializer
 from .pickle import PickleSerializer
+from .protobuf import ProtobufSerializer
 from .raw import RawSerializer
 from .struct import NamedTupleStructSerializer, StructSerializer

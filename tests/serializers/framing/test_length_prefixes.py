@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.support.framing_cases import Framed, cut, decode
+from tests.support.serializer_drivers import pieces, receive, receive_buffered, receive_decoded
 
 from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError
 from easynetwork.lowlevel._core.stream_decoders.interface import FramingLostError
@@ -174,3 +175,14 @@ def test_formats_are_values(frames: Any) -> None:
     assert "_unpack" not in repr(frames)
     with pytest.raises(dataclasses.FrozenInstanceError):
         frames.limit = 1
+
+
+@pytest.mark.parametrize("receive_all", [receive, receive_buffered, receive_decoded])
+@pytest.mark.parametrize("piece", [1, 100, 1_000_000])
+def test_sizes_take_as_many_bytes_as_they_need(receive_all: Any, piece: int) -> None:
+    sizes = [0, 1, 127, 128, 16_383, 16_384, 70_000]
+    serializer: Any = Framed(VarintFrames(limit=70_000))
+    packets = [bytes([size % 251]) * size for size in sizes]
+    frames = [VarintFrames().wrap(packet) for packet in packets]
+    assert [len(frame) - size for frame, size in zip(frames, sizes, strict=True)] == [1, 1, 1, 2, 2, 3, 3]
+    assert receive_all(serializer, pieces(b"".join(frames) + b"\x83\x00abc", piece)) == [*packets, b"abc"]

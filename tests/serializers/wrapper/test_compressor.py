@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import sys
 import tracemalloc
 import zlib
 from typing import Any
 
+import lz4.frame
 import pytest
 from tests.serializers.wrapper.lzma_serializer import LZMASerializer
 from tests.support.serializer_drivers import StreamReceiver, pieces, receive, receive_buffered, send
@@ -13,16 +15,27 @@ from tests.support.serializer_drivers import StreamReceiver, pieces, receive, re
 from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, LimitOverrunError
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers import JSONSerializer, PickleSerializer, StringLineSerializer
-from easynetwork.serializers.wrapper import BZ2CompressorSerializer, ZlibCompressorSerializer
+from easynetwork.serializers.wrapper import (
+    BZ2CompressorSerializer,
+    LZ4CompressorSerializer,
+    ZlibCompressorSerializer,
+    ZstdCompressorSerializer,
+)
 
-COMPRESSORS: Any = [ZlibCompressorSerializer, BZ2CompressorSerializer, LZMASerializer]
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 COMPRESS: Any = {
     ZlibCompressorSerializer: zlib.compress,
     BZ2CompressorSerializer: bz2.compress,
     LZMASerializer: lzma.compress,
+    ZstdCompressorSerializer: zstd.compress,
+    LZ4CompressorSerializer: lz4.frame.compress,
 }
 
-each_compressor = pytest.mark.parametrize("compressor", COMPRESSORS)
+each_compressor = pytest.mark.parametrize("compressor", COMPRESS)
 
 
 @each_compressor
@@ -79,7 +92,7 @@ def test_one_shot_needs_exactly_one_packet(compressor: Any, debug: bool) -> None
     assert serializer.debug is debug
 
 
-@each_compressor
+@pytest.mark.parametrize("compressor", [ZlibCompressorSerializer, BZ2CompressorSerializer, LZMASerializer])
 @pytest.mark.parametrize("debug", [False, True])
 def test_invalid_stream_is_given_up(compressor: Any, debug: bool) -> None:
     serializer = compressor(StringLineSerializer(), debug=debug)
@@ -122,12 +135,13 @@ def test_packet_may_be_as_large_as_the_limit(compressor: Any) -> None:
         assert refused.remaining_data == b""
 
 
-@pytest.mark.parametrize("compressor", [ZlibCompressorSerializer, BZ2CompressorSerializer])
+@pytest.mark.parametrize("compressor", [compressor for compressor in COMPRESS if compressor is not LZMASerializer])
 def test_bomb_does_not_fill_the_memory(compressor: Any) -> None:
     limit = 1_000_000
     serializer = compressor(StringLineSerializer(), decompressed_limit=limit)
     bomb = COMPRESS[compressor](b"x" * 50_000_000)
-    workspace = 4_000_000 if compressor is BZ2CompressorSerializer else 100_000
+    # A decoder of bz2 takes 3.6 MB. That of LZ4 copies the compressed bytes that it has not read.
+    workspace = {BZ2CompressorSerializer: 4_000_000, LZ4CompressorSerializer: 2 * len(bomb)}.get(compressor, 100_000)
     for size in (100, len(bomb)):
         receiver = StreamReceiver(StreamProtocol(serializer))
         tracemalloc.start()

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
+import lz4.frame
 import pytest
 from tests.serializers.wrapper.lzma_serializer import LZMASerializer
 from tests.support.serializer_drivers import StreamReceiver, pieces, receive, receive_buffered, receive_decoded
@@ -19,7 +20,17 @@ from tests.support.serializer_drivers import StreamReceiver, pieces, receive, re
 from easynetwork.exceptions import IncrementalDeserializeError, LimitOverrunError
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers import StringLineSerializer
-from easynetwork.serializers.wrapper import BZ2CompressorSerializer, ZlibCompressorSerializer
+from easynetwork.serializers.wrapper import (
+    BZ2CompressorSerializer,
+    LZ4CompressorSerializer,
+    ZlibCompressorSerializer,
+    ZstdCompressorSerializer,
+)
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 MIB = 1024 * 1024
 PEERS = 1000
@@ -36,12 +47,26 @@ def bz2_bomb() -> bytes:
     return bz2.compress(bytes(10 * MIB) + random.Random(0).randbytes(2 * SENT))
 
 
+def zstd_bomb() -> bytes:
+    return zstd.compress(bytes(10 * MIB) + random.Random(0).randbytes(2 * SENT))
+
+
+def lz4_bomb() -> bytes:
+    bomb: bytes = lz4.frame.compress(bytes(10 * MIB))
+    return bomb
+
+
 def start_of(bomb: bytes) -> bytes:
     """Return 16 KB that do not complete a packet."""
     return bomb[:SENT]
 
 
-BOMBS: Any = {"zlib": (ZlibCompressorSerializer, zlib_bomb), "bz2": (BZ2CompressorSerializer, bz2_bomb)}
+BOMBS: Any = {
+    "zlib": (ZlibCompressorSerializer, zlib_bomb),
+    "bz2": (BZ2CompressorSerializer, bz2_bomb),
+    "zstd": (ZstdCompressorSerializer, zstd_bomb),
+    "lz4": (LZ4CompressorSerializer, lz4_bomb),
+}
 each_bomb = pytest.mark.parametrize(("compressor", "bomb"), BOMBS.values(), ids=BOMBS.keys())
 
 
@@ -189,12 +214,14 @@ def test_compressed_data_without_content_does_not_go_on_for_ever(size: int) -> N
     assert isinstance(results[0].error, LimitOverrunError)
 
 
-@pytest.mark.parametrize("compress", [zlib.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("compress", [zlib.compress, bz2.compress, lzma.compress, zstd.compress, lz4.frame.compress])
 def test_noise_as_large_as_the_limit_is_no_larger_compressed_than_allowed(compress: Any) -> None:
     compressor: Any = {
         zlib.compress: ZlibCompressorSerializer,
         bz2.compress: BZ2CompressorSerializer,
         lzma.compress: LZMASerializer,
+        zstd.compress: ZstdCompressorSerializer,
+        lz4.frame.compress: LZ4CompressorSerializer,
     }[compress]
     for limit in (10, 1000, 200_000):
         content = random.Random(0).randbytes(limit).replace(b"\n", b" ")

@@ -63,6 +63,13 @@ class Driver(Protocol):
         """Receive from *transport* from now on: the TLS transport on top of the one of the constructor."""
 
 
+def _next_batch_size(size: int, seconds: float) -> int:
+    """Return how many requests to decode at once, if *size* requests took this number of *seconds*."""
+    if seconds > TURN_TIME:
+        return max(int(size * TURN_TIME / seconds), 1)
+    return min(2 * size, STEPS_PER_TURN)
+
+
 def is_waiting(requests: Any) -> bool:
     """Return whether *requests*, a generator of `StreamDispatcher.run`, waits while its handler is at a ``yield``."""
     return requests is not None and requests.gi_suspended and requests.gi_yieldfrom is None
@@ -187,6 +194,8 @@ class StreamDispatcher(Generic[_T_Request]):
                     unregistered = unregistered_generators()
             try:
                 if steps >= STEPS_PER_TURN:
+                    if batch_started:
+                        batch_size = _next_batch_size(batch_size, perf_counter() - batch_started)
                     steps, batch_started = 0, 0.0
                     yield TURN
                 if yielded is not last_yielded:
@@ -209,11 +218,10 @@ class StreamDispatcher(Generic[_T_Request]):
                             steps += len(decoded)
                             if len(decoded) == batch_size:
                                 now = perf_counter()
-                                if now - batch_started < TURN_TIME:
-                                    batch_size = min(2 * batch_size, STEPS_PER_TURN)
-                                elif batch_started:
-                                    batch_size = max(int(batch_size * TURN_TIME / (now - batch_started)), 1)
-                                    steps = STEPS_PER_TURN
+                                if batch_started:
+                                    batch_size = _next_batch_size(batch_size, now - batch_started)
+                                    if now - batch_started > TURN_TIME:
+                                        steps = STEPS_PER_TURN
                                 batch_started = now
                             requests = self._requests = iter(decoded)
                             argument = next(requests)
@@ -279,7 +287,8 @@ class StreamDispatcher(Generic[_T_Request]):
         self.is_receiving = self._has_changed = True
         try:
             if perf_counter() > self._turn_end:
-                yield TURN
+                if self._turn_end:
+                    yield TURN
                 self._turn_end = perf_counter() + TURN_TIME
             decoder = self._decoder
             wait = BYTES if timeout == math.inf else Wait(timeout)

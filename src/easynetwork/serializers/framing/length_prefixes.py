@@ -154,6 +154,8 @@ def _codec(
     )
 
 
+_SINGLE_BYTES: Final = [bytes([byte]) for byte in range(0x80)]
+
 _MAX_VARINT_SIZE: Final = 10
 """Size of the longest varint of 64 bits, in bytes."""
 
@@ -177,6 +179,8 @@ class VarintFrames(CutFormat):
     def wrap(self, payload: bytes) -> bytes:
         """Return *payload* after its size."""
         rest = len(payload)
+        if rest <= 0x7F:
+            return _SINGLE_BYTES[rest] + payload
         number = bytearray()
         while rest > 0x7F:
             number.append(rest & 0x7F | 0x80)
@@ -205,3 +209,21 @@ class VarintFrames(CutFormat):
         while data[start] > 0x7F:
             start += 1
         return data[start + 1 : end]
+
+    def split(self, data: bytes, start: int) -> tuple[list[bytes], int, int]:
+        # The same as the inherited method for sizes of one or two bytes, without calls: this takes half the time.
+        frames: list[bytes] = []
+        total, limit = len(data), self.limit
+        while start < total:
+            begin, size = start + 1, data[start]
+            if size > 0x7F:
+                if begin == total or data[begin] > 0x7F:
+                    break
+                size += data[begin] - 1 << 7  # minus the highest bit of the first byte
+                begin += 1
+            end = begin + size
+            if size > limit or end > total:
+                break
+            frames.append(data[begin:end])
+            start = end
+        return self._split_rest(frames, data, start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["FramedPacketSerializer", "deserialize_frame", "error_in_stream"]
 
 from abc import abstractmethod
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import ClassVar
 
 from easynetwork._typing import ReadableBuffer, ReceivedDTOPacketT_co, SentDTOPacketT_contra
@@ -75,6 +75,14 @@ class FramedPacketSerializer(
             DeserializeError: *data* is not a valid packet. In a stream, parsing continues after the frame.
         """
         raise NotImplementedError
+
+    @property
+    def _deserialize_valid(self) -> Callable[[bytes], ReceivedDTOPacketT_co] | None:
+        """A function that is faster than `deserialize`, and returns the same for a valid packet. None if there is none.
+
+        For invalid packets it may raise any exception: then `deserialize` is called.
+        """
+        return None
 
     def incremental_serialize(self, packet: SentDTOPacketT_contra) -> Generator[bytes]:
         """Yield the result of `encode_frame` in one piece, or nothing if it is empty."""

@@ -7,10 +7,14 @@ __all__ = [
     "Base64EncoderSerializer",
     "ChecksumSerializer",
     "FramedSerializer",
+    "LZ4CompressorSerializer",
     "ZlibCompressorSerializer",
+    "ZstdCompressorSerializer",
 ]
 
 from .base64 import Base64EncoderSerializer
 from .checksum import ChecksumSerializer
 from .compressor import BZ2CompressorSerializer, ZlibCompressorSerializer
 from .framed import FramedSerializer
+from .lz4 import LZ4CompressorSerializer
+from .zstd import ZstdCompressorSerializer

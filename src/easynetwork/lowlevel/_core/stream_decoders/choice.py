@@ -66,16 +66,17 @@ def decoder_factory(
     if serializer is None:
         return fallback
     decode = _decode_function(serializer, protocol._converter)
+    decode_valid = _decode_valid_function(serializer) if protocol._converter is None else None
     match serializer.frame_format():
         case SeparatedFrames(separator, limit, keep_end):
             decoder = CauseReportingDecoder if serializer._reports_causes else SeparatedDecoder
             if keep_end:
                 return partial(decoder, lambda frame: decode(frame + separator), separator, limit)
-            return partial(decoder, decode, separator, limit)
+            return partial(decoder, decode, separator, limit, decode_valid)
         case FixedSizeFrames(size) if isinstance(protocol, StreamProtocol) or size < _LARGE_FRAME:
             return partial(FixedSizeDecoder, decode, size)
         case CutFormat() as format:
-            return partial(CutDecoder, decode, format)
+            return partial(CutDecoder, decode, format, decode_valid)
         case _:
             return fallback
 
@@ -118,6 +119,12 @@ def _decode_function(serializer: FramedPacketSerializer[Any, Any], converter: An
         return deserialize
     convert = converter.create_from_dto_packet
     return lambda frame: convert(deserialize(frame))
+
+
+def _decode_valid_function(serializer: FramedPacketSerializer[Any, Any]) -> Callable[[bytes], Any] | None:
+    # A subclass that overrides deserialize() takes precedence.
+    is_overridden = provider(serializer, "deserialize") is not provider(serializer, "_deserialize_valid")
+    return None if is_overridden else serializer._deserialize_valid
 
 
 def _encode_function(serializer: FramedPacketSerializer[Any, Any]) -> Callable[[Any], bytes]:

@@ -39,8 +39,13 @@ class CutDecoder(FrameDecoder[_T_Packet]):
         "drained",
     )
 
-    def __init__(self, decode: Callable[[bytes], _T_Packet], format: CutFormat) -> None:
-        super().__init__(decode)
+    def __init__(
+        self,
+        decode: Callable[[bytes], _T_Packet],
+        format: CutFormat,
+        decode_valid: Callable[[bytes], _T_Packet] | None = None,
+    ) -> None:
+        super().__init__(decode, decode_valid)
         self._format = format
         self._frames: list[bytes] = []  # complete frames of the chunk, in reverse order
         self._begin = 0  # where the first of them began in the chunk

@@ -21,17 +21,26 @@ _T_Packet = TypeVar("_T_Packet")
 
 
 class FrameDecoder(StreamDecoder[_T_Packet]):
-    """Base class of decoders that turn frames into packets. It raises the errors of invalid frames."""
+    """Base class of decoders that turn frames into packets. It raises the errors of invalid frames.
 
-    __slots__ = ("_chunk", "_decode", "_received")
+    Parameters:
+        decode: returns the packet in a frame.
+        decode_valid: the same function for valid frames. It raises any exception for an invalid frame, which *decode*
+            is then called with. None if *decode* is the only one.
+    """
+
+    __slots__ = ("_chunk", "_decode", "_decode_valid", "_received")
 
     _reports_causes: ClassVar[bool] = False
     """See `FramedPacketSerializer`."""
 
-    def __init__(self, decode: Callable[[bytes], _T_Packet]) -> None:
+    def __init__(
+        self, decode: Callable[[bytes], _T_Packet], decode_valid: Callable[[bytes], _T_Packet] | None = None
+    ) -> None:
         self._received: list[bytes] = []
         self.input = self._received
         self._decode = decode
+        self._decode_valid = decode if decode_valid is None else decode_valid
         self._chunk: bytes = b""
         self.batch = b""
 
@@ -56,7 +65,7 @@ class FrameDecoder(StreamDecoder[_T_Packet]):
         """
         packets: list[_T_Packet] = []
         try:
-            packets.extend(map(self._decode, frames[: -limit - 1 : -1]))
+            packets.extend(map(self._decode_valid, frames[: -limit - 1 : -1]))
         except (KeyboardInterrupt, SystemExit):
             raise  # nothing is consumed: all frames will be decoded again
         except BaseException:

@@ -36,8 +36,14 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         "drained",
     )
 
-    def __init__(self, decode: Callable[[bytes], _T_Packet], separator: bytes, limit: int) -> None:
-        super().__init__(decode)
+    def __init__(
+        self,
+        decode: Callable[[bytes], _T_Packet],
+        separator: bytes,
+        limit: int,
+        decode_valid: Callable[[bytes], _T_Packet] | None = None,
+    ) -> None:
+        super().__init__(decode, decode_valid)
         self._separator = separator
         self._limit = limit
         self._frames: list[bytes] = []  # complete frames of the chunk, in reverse order
