@@ -46,7 +46,8 @@ _T_NewResponse = TypeVar("_T_NewResponse")
 _T_NewReceived = TypeVar("_T_NewReceived")
 _T_Address = TypeVar("_T_Address")
 
-DEFAULT_BACKLOG = 100
+DEFAULT_BACKLOG = 65535
+"""The system uses a smaller number: see ``net.core.somaxconn`` in :manpage:`listen(2)`."""
 
 RequestRunner: TypeAlias = Callable[[NextGenerator[Any]], Awaitable[Ending]]
 """The ``run()`` of a driver. It gets a function that returns generators, and sends them the requests."""

@@ -23,6 +23,7 @@ from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.transports._hooks import (
+    abort,
     can_carry_tls,
     chunk_receiver,
     close_soon,
@@ -163,6 +164,11 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
                 self._has_failed(exc)
                 raise
             self._driver.set_transport(self._transport)
+
+    def abort(self) -> None:
+        """Close the connection at once, as `AsyncStreamClient.abort` does."""
+        self._dispatcher.stop()
+        abort(self._transport)
 
     async def send_eof(self) -> None:
         """Close the sending direction after all packets are sent. Requests still arrive. Idempotent.
