@@ -9,7 +9,8 @@ something, and the driver passes it on to the event loop.
 yielded               resumed with
 ====================  =============================================================================================
 `BYTES`               the received bytes, as ``recv()`` or ``recv_into()`` return them: ``bytes``, or the number of
-                      bytes in the dispatcher's buffer. Empty or 0 at the end of the stream.
+                      bytes in the dispatcher's buffer. Empty or 0 at the end of the stream. None if the driver was
+                      told to look again.
 `DATAGRAM`            a datagram, or `NO_MORE` if no more will arrive. From a server with ancillary data, a tuple: the
                       datagram, and its ancillary data or None.
 a `Wait`              the same as for `BYTES` or `DATAGRAM`, or None after `Wait.timeout` seconds. If the wait asks for

@@ -59,6 +59,9 @@ class Driver(Protocol):
     requests: Any
     """The generator of the last `StreamDispatcher.run`; None before the first."""
 
+    def look_again(self) -> None:
+        """Resume the dispatcher with None if it waits for bytes, although its time is not over."""
+
     def set_transport(self, transport: Any, /) -> None:
         """Receive from *transport* from now on: the TLS transport on top of the one of the constructor."""
 
@@ -76,6 +79,7 @@ def is_waiting(requests: Any) -> bool:
 
 
 _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
+_NOTHING_YIELDED: Final = object()
 _ONE_READ: Final = object()
 """Replaces a wait with ancillary data after its read: if the bytes are not a complete request, the wait fails."""
 
@@ -103,10 +107,12 @@ class StreamDispatcher(Generic[_T_Request]):
         "buffered",
         "has_ended",
         "has_lost_framing",
+        "is_draining",
         "is_receiving",
         "is_stopped",
         "max_recv_size",
         "origin",
+        "was_drained",
     )
 
     def __init__(
@@ -135,6 +141,10 @@ class StreamDispatcher(Generic[_T_Request]):
         """Whether the dispatcher has reached the end of the stream."""
         self.has_lost_framing: bool = False
         """Whether the rest of the stream cannot be decoded. This ends the connection, although the peer has not."""
+        self.is_draining: bool = False
+        """Whether `drain` was called."""
+        self.was_drained: bool = False
+        """Whether this has ended the stream."""
         self.is_receiving: bool = False
         """Whether a generator waits in `receive`."""
         self.is_stopped: bool = False
@@ -154,7 +164,8 @@ class StreamDispatcher(Generic[_T_Request]):
         decode_single = decoder.take_single
         requests: Iterator[_T_Request] | None = self._requests  # decoded requests that no generator has received
         is_drained = False  # whether the decoder returns no request until it gets new bytes
-        last_yielded, first_wait = None, BYTES  # the last valid object that was yielded, and its requirement
+        last_yielded: Any = None  # the last valid object that was yielded
+        first_wait: Any = BYTES  # its requirement
         steps = 0  # number of steps since the last TURN
         batch_size, batch_started = 1, 0.0  # the maximum size of a batch of requests; when the last full one started
         agen: Any = None
@@ -198,13 +209,14 @@ class StreamDispatcher(Generic[_T_Request]):
                         batch_size = _next_batch_size(batch_size, perf_counter() - batch_started)
                     steps, batch_started = 0, 0.0
                     yield TURN
-                if yielded is not last_yielded:
-                    first_wait = self._parse(yielded)
-                    last_yielded = yielded
                 if self._has_changed:
                     self._has_changed = is_drained = False
                     decoder, requests = self._decoder, self._requests
                     decode_single = decoder.take_single
+                    last_yielded = _NOTHING_YIELDED
+                if yielded is not last_yielded:
+                    first_wait = self._parse(yielded)
+                    last_yielded = yielded
                 if requests is not None:
                     for argument in requests:  # noqa: B007  # the next request; cheaper than next()
                         break
@@ -237,8 +249,10 @@ class StreamDispatcher(Generic[_T_Request]):
                         if not self._ends_connection(exc):
                             raise
                         received = b""
-                    if wait is not BYTES:
+                    if wait is not BYTES or received is None:
                         received, wait = self._take_special(received, wait)
+                        if received is None:
+                            continue
                     if not received:
                         self.has_ended = True
                         break
@@ -275,6 +289,13 @@ class StreamDispatcher(Generic[_T_Request]):
             except StopAsyncIteration:
                 agen = None
 
+    def drain(self) -> None:
+        """End the stream as soon as a generator waits for a request of which nothing has arrived.
+
+        Then make the driver `Driver.look_again`, in case a generator is waiting already.
+        """
+        self.is_draining = self._has_changed = True
+
     # ---------------------------------------------------------------------------------- receiving inside of a generator
 
     @types.coroutine
@@ -291,7 +312,7 @@ class StreamDispatcher(Generic[_T_Request]):
                     yield TURN
                 self._turn_end = perf_counter() + TURN_TIME
             decoder = self._decoder
-            wait = BYTES if timeout == math.inf else Wait(timeout)
+            wait: Any = self._parse(None if timeout == math.inf else timeout)
             request: Any = next(self._requests, NEED_DATA)
             while request is NEED_DATA and (request := decoder.next_packet()) is NEED_DATA:
                 if self.has_ended:
@@ -306,8 +327,10 @@ class StreamDispatcher(Generic[_T_Request]):
                     if self.is_stopped or not isinstance(exc, OSError):
                         continue
                     raise connection_lost(exc) from exc
-                if wait is not BYTES:
+                if wait is not BYTES or received is None:
                     received, wait = self._take_special(received, wait)
+                    if received is None:
+                        continue
                 if not received:
                     self.has_ended = True
                     continue
@@ -413,16 +436,22 @@ class StreamDispatcher(Generic[_T_Request]):
         timeout, ancillary = parse_yielded(yielded)
         if ancillary is not None and self.ancillary_bufsize is None:
             raise UnsupportedOperation("The server was started without 'ancillary_bufsize'")
+        if self.is_draining:
+            timeout = 0
         return BYTES if timeout is None and ancillary is None else Wait(timeout, ancillary)
 
     def _take_special(self, received: Any, wait: Any) -> tuple[Any, Any]:
         """Unpack *received*, the driver's answer to *wait*. Return the bytes, and the wait to yield if more are needed.
+
+        The bytes are None if *wait* is to be replaced by the returned one, with no bytes in between.
 
         Raises:
             TimeoutError: the timeout expired.
             RuntimeError: the callback for ancillary data failed. The bytes are lost.
         """
         if received is None:
+            if self.is_draining:
+                return self._look_again(wait)
             raise TimeoutError("No request was received in time")
         if not isinstance(received, tuple):
             return received, MORE
@@ -430,6 +459,16 @@ class StreamDispatcher(Generic[_T_Request]):
         if received:
             hand_over(ancillary_data, wait.ancillary.data_received)
         return received, _ONE_READ
+
+    def _look_again(self, wait: Any) -> tuple[bytes | None, Any]:
+        """Return what `_take_special` returns if nothing has arrived while the connection is draining."""
+        if self._decoder.pending:
+            return None, BYTES  # a request has begun: wait for its end
+        ancillary = wait.ancillary if isinstance(wait, Wait) else None
+        if not isinstance(wait, Wait) or wait.timeout != 0:
+            return None, Wait(0, ancillary)  # bytes may have arrived that the driver has not seen yet
+        self.was_drained = True
+        return b"", wait
 
     def _ends_connection(self, exc: Exception) -> bool:
         # If this side closes a transport while a task receives from it, the type of the error is not specified.

@@ -194,6 +194,15 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
     def _has_failed(self, exc: OSError) -> None:
         self._dispatcher.claim(exc)
 
+    def is_draining(self) -> bool:
+        """Return whether the server is draining: it closes the connection when the next request has not begun."""
+        return self._dispatcher.is_draining
+
+    def drain(self) -> None:
+        """Close the connection as soon as its handler waits for a request of which nothing has arrived."""
+        self._dispatcher.drain()
+        self._driver.look_again()
+
     @property
     def error_origin(self) -> Origin | None:
         """The `Origin` that marks the errors of this connection; None before the first error."""
@@ -358,7 +367,7 @@ async def _handle_connection(
                 await end_abruptly(transport, exc, partial(handler.report, client))
             finally:
                 handler.connection_is_over(client)
-        if not client._dispatcher.has_ended and client._dispatcher.is_interrupting():
+        if client._dispatcher.was_drained or client._dispatcher.is_interrupting():
             expect_input(transport)
         if not close_soon(transport):
             await _close(transport, client._dispatcher)

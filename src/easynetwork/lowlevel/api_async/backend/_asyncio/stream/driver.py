@@ -69,6 +69,10 @@ class InlineDriver(Steppable, AttachedDriver):
         self._send = self.requests.send
         return self.carry()
 
+    def look_again(self) -> None:
+        if self.is_waiting():
+            self.step(None)
+
     def set_transport(self, transport: AsyncStreamTransport) -> None:
         self._transport = transport
 
@@ -217,8 +221,7 @@ class InlineDriver(Steppable, AttachedDriver):
         return self._deadline
 
     def _time_out(self) -> None:
-        if self.is_waiting():
-            self.step(None)
+        self.look_again()
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
