@@ -34,6 +34,7 @@ import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 from tests.support.background import Background, background_tasks
 from tests.support.certificates import VERSIONS, Certificates, the_certificates
@@ -49,6 +50,11 @@ except ImportError:
     pass
 else:
     LOOP_FACTORIES["uvloop"] = uvloop.new_event_loop
+
+
+# The same examples in each run, however slow the machine is.
+hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("reproducible")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

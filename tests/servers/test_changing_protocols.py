@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.background import new_event, spawn, until
 from tests.support.framing_cases import LengthPrefix, cut
@@ -115,7 +115,7 @@ async def test_over_a_unix_socket(tmp_path: Path) -> None:
 @pytest.mark.not_on_trio("hypothesis needs a loop of its own")
 def test_any_split_of_the_stream() -> None:
     @given(st.lists(st.integers(1, len(CONVERSATION)), max_size=5))
-    @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+    @settings(derandomize=True, deadline=None, max_examples=20, database=None)
     def check(cuts: list[int]) -> None:
         async def main() -> None:
             async with serving(Switching()) as it:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.lowlevel.core.by_hand import ByHand, Clock, stream_dispatcher, suspend
 from tests.support.framing_cases import Block, LengthPrefix, Line, cut
@@ -30,6 +30,8 @@ from easynetwork.serializers import RawSerializer
 
 LINES = StreamProtocol(Line(b"\n"))
 BLOCKS = StreamProtocol(Block(3))
+
+reproducible = settings(derandomize=True, deadline=None, max_examples=200, database=None)
 
 
 class Scripted:
@@ -85,6 +87,7 @@ def test_both_ways_receive_in_turn(chunks: list[bytes]) -> None:
     st.lists(st.integers(1, 9), max_size=4),
     st.sampled_from([LINES, BLOCKS, StreamProtocol(LengthPrefix()), BufferedStreamProtocol(LengthPrefix())]),
 )
+@reproducible
 def test_no_request_is_lost_or_received_twice(
     steps: list[tuple[bool, int]], cuts: list[int], protocol: AnyStreamProtocolType[Any, Any]
 ) -> None:
@@ -294,6 +297,7 @@ def test_who_waits_for_a_request() -> None:
 
 
 @given(st.data())
+@reproducible
 def test_each_byte_goes_to_the_protocol_that_is_set_when_it_is_needed(data: st.DataObject) -> None:
     """The handler knows a list of packets, each of another protocol. The network splits the stream anywhere."""
     kinds: dict[str, AnyStreamProtocolType[Any, Any]] = {

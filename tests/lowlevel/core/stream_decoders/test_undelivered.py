@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.framing_cases import (
     Block,
@@ -77,6 +77,7 @@ def frames_of(protocol: AnyStreamProtocolType[Any, Any], contents: list[bytes]) 
 
 @each_protocol
 @given(packets, st.data())
+@settings(derandomize=True, deadline=None, max_examples=150, database=None)
 def test_the_bytes_after_the_delivered_packets(
     protocol: AnyStreamProtocolType[Any, Any], contents: list[bytes], data: st.DataObject
 ) -> None:
