@@ -137,6 +137,13 @@ class AsyncStreamClient(AsyncBaseClientInterface[_T_Response], Generic[_T_Respon
         """
         raise UnsupportedOperation("This client cannot be aborted")
 
+    def is_draining(self) -> bool:
+        """Return whether the server is draining.
+
+        The server then closes the connection as soon as the handler waits for a packet of which nothing has arrived.
+        """
+        return False
+
     async def recv_packet(self, *, timeout: float | None = None) -> _T_Received:
         """Receive the next packet, as a ``yield`` does. For functions to which a handler delegates.
 

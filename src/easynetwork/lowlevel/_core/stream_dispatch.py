@@ -98,6 +98,7 @@ class StreamDispatcher(Generic[_T_Request]):
         "_decoder",
         "_error",
         "_has_changed",
+        "_has_heard",
         "_has_received",
         "_is_disconnection",
         "_requests",
@@ -113,6 +114,7 @@ class StreamDispatcher(Generic[_T_Request]):
         "max_recv_size",
         "origin",
         "was_drained",
+        "was_idle",
     )
 
     def __init__(
@@ -141,10 +143,13 @@ class StreamDispatcher(Generic[_T_Request]):
         """Whether the dispatcher has reached the end of the stream."""
         self.has_lost_framing: bool = False
         """Whether the rest of the stream cannot be decoded. This ends the connection, although the peer has not."""
+        self._has_heard = False  # whether anything has arrived, or was being handled, since `drain` was called
         self.is_draining: bool = False
         """Whether `drain` was called."""
         self.was_drained: bool = False
         """Whether this has ended the stream."""
+        self.was_idle: bool = False
+        """Whether nothing had arrived, and no request was being handled, since `drain` was called."""
         self.is_receiving: bool = False
         """Whether a generator waits in `receive`."""
         self.is_stopped: bool = False
@@ -289,12 +294,16 @@ class StreamDispatcher(Generic[_T_Request]):
             except StopAsyncIteration:
                 agen = None
 
-    def drain(self) -> None:
+    def drain(self, *, is_busy: bool) -> None:
         """End the stream as soon as a generator waits for a request of which nothing has arrived.
 
         Then make the driver `Driver.look_again`, in case a generator is waiting already.
+
+        Parameters:
+            is_busy: whether a request is being handled.
         """
         self.is_draining = self._has_changed = True
+        self._has_heard = is_busy or self._decoder.holds_input
 
     # ---------------------------------------------------------------------------------- receiving inside of a generator
 
@@ -453,6 +462,7 @@ class StreamDispatcher(Generic[_T_Request]):
             if self.is_draining:
                 return self._look_again(wait)
             raise TimeoutError("No request was received in time")
+        self._has_heard = True
         if not isinstance(received, tuple):
             return received, MORE
         received, ancillary_data = received
@@ -468,6 +478,7 @@ class StreamDispatcher(Generic[_T_Request]):
         if not isinstance(wait, Wait) or wait.timeout != 0:
             return None, Wait(0, ancillary)  # bytes may have arrived that the driver has not seen yet
         self.was_drained = True
+        self.was_idle = not self._has_heard
         return b"", wait
 
     def _ends_connection(self, exc: Exception) -> bool:

@@ -185,8 +185,11 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
         if not (isinstance(self._driver, PullingDriver) or can_carry_tls(self._transport)):
             raise UnsupportedOperation("The transport of this client cannot be upgraded to TLS")
 
+    def _is_waiting(self) -> bool:
+        return self._dispatcher.is_receiving or is_waiting(self._driver.requests)
+
     def _check_not_waiting(self) -> None:
-        if self._dispatcher.is_receiving or is_waiting(self._driver.requests):
+        if self._is_waiting():
             raise BusyResourceError("A packet is being waited for")
 
     # ----------------------------------------------------------------------------------------------------------- errors
@@ -200,7 +203,7 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
 
     def drain(self) -> None:
         """Close the connection as soon as its handler waits for a request of which nothing has arrived."""
-        self._dispatcher.drain()
+        self._dispatcher.drain(is_busy=not self._is_waiting())
         self._driver.look_again()
 
     @property

@@ -70,8 +70,7 @@ class InlineDriver(Steppable, AttachedDriver):
         return self.carry()
 
     def look_again(self) -> None:
-        if self.is_waiting():
-            self.step(None)
+        self._loop.call_soon(self._time_out)  # the caller may be a task, and a handler must not run inside it
 
     def set_transport(self, transport: AsyncStreamTransport) -> None:
         self._transport = transport
@@ -221,7 +220,8 @@ class InlineDriver(Steppable, AttachedDriver):
         return self._deadline
 
     def _time_out(self) -> None:
-        self.look_again()
+        if self.is_waiting():
+            self.step(None)
 
 
 class SharedBufferDriver(InlineDriver, SharedBufferProtocol):
