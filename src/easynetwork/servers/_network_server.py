@@ -201,6 +201,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 self._draining = True
                 self._start_draining()
                 await wait_until_empty(self._servers or (), self._backend)
+                await self._finish_received()
                 await self.server_close()
             await running.wait()
         if self._serving is not None and not running.is_set():
@@ -212,6 +213,9 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
     def is_draining(self) -> bool:
         """Return whether `drain` was called."""
         return self._draining
+
+    async def _finish_received(self) -> None:
+        """Let handlers finish what they need an open socket for."""
 
     def _start_draining(self) -> None:
         """Tell the handlers of clients that they should finish."""
