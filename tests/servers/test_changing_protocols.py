@@ -426,6 +426,7 @@ async def test_time_limit_around_a_call() -> None:
     assert "unreachable" not in handler.diary
 
 
+@pytest.mark.lazy_tasks(reason="a task that begins at once, on the stack of the handler, gets a packet that is ready")
 async def test_other_tasks_may_not_receive_for_the_handler() -> None:
     class Careless(Handler):
         async def handle(self, client: Client, /) -> Requests:

@@ -113,6 +113,7 @@ class BaseAsyncStreamClient(
                     self._raise_client_error(exc)
                 finally:
                     self._connecting = None
+                    self._closing = self._closing or endpoint.is_closing()
                 self._check_open()
 
     def _check_not_receiving(self) -> None:

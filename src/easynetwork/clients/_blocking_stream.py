@@ -34,7 +34,7 @@ class BlockingStreamClient(
         max_recv_size: maximum number of bytes per read.
     """
 
-    __slots__ = ("_protocol",)
+    __slots__ = ("_is_upgrading", "_protocol")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class BlockingStreamClient(
     ) -> None:
         super().__init__(sock, transport, StreamEndpoint(transport, protocol, max_recv_size))
         self._protocol = protocol
+        self._is_upgrading = False
 
     def _set_protocol(self, protocol: AnyStreamProtocolType[Any, Any]) -> None:
         """Do what `set_protocol` does in each of the subclasses."""
@@ -58,10 +59,21 @@ class BlockingStreamClient(
         """Upgrade the connection to TLS. The options are those of `SSLStreamTransport`."""
         with self._send_lock.lock, self._alone_receiving():
             self._check_open()
+            self._is_upgrading = True
             try:
                 self._transport = self._endpoint._start_tls(self._protocol, **tls_options)
             except OSError as exc:
                 self._raise_client_error(exc)
+            finally:
+                self._is_upgrading = False
+                self._closed = self._closed or self._transport.is_closed()
+
+    def close(self) -> None:
+        if self._is_upgrading and not self._transport._is_inherited():
+            self._closed = True
+            with contextlib.suppress(OSError):  # the handshake has just failed, and closed the socket
+                self._sock.shutdown(_socket.SHUT_RDWR)  # ends the handshake, so that the lock is free soon
+        super().close()
 
     @contextlib.contextmanager
     def _alone_receiving(self) -> Iterator[None]:

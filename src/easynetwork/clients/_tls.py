@@ -12,7 +12,7 @@ except ImportError:  # Python without TLS
     _ssl = None  # type: ignore[assignment]
 
 from easynetwork._checks import check_string, check_timeouts
-from easynetwork.lowlevel._core.tls_engine import check_ssl_context
+from easynetwork.lowlevel._core.tls_engine import check_server_hostname, check_ssl_context
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -75,6 +75,7 @@ def upgrade_options(address: object, ssl: SSLContext | bool, **options: Any) -> 
     tls = tls_options(address, ssl, **options)
     if tls is None:
         raise ValueError("'ssl' must be a TLS context or True")
+    check_server_hostname(tls["ssl_context"], tls["server_hostname"])
     check_timeouts(
         ssl_handshake_timeout=options["ssl_handshake_timeout"], ssl_shutdown_timeout=options["ssl_shutdown_timeout"]
     )

@@ -175,7 +175,7 @@ class AsyncTCPNetworkClient(
         """Upgrade the connection to TLS (STARTTLS), after the server has agreed in its own protocol.
 
         Other tasks that send wait for the end of the handshake. If the call fails during the handshake or is cancelled,
-        the connection is closed.
+        the client is closed.
 
         Parameters:
             ssl: a TLS context, or True for `ssl.create_default_context`.

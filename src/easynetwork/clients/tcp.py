@@ -169,7 +169,7 @@ class TCPNetworkClient(
     ) -> None:
         """Upgrade the connection to TLS (STARTTLS), after the server has agreed in its own protocol.
 
-        Other threads that send wait for the end of the handshake. If the handshake fails, the connection is closed.
+        Other threads that send wait for the end of the handshake. If the handshake fails, the client is closed.
 
         Parameters:
             ssl: a TLS context, or True for `ssl.create_default_context`.

@@ -106,15 +106,7 @@ class UnixStreamClient(
     ) -> UnixStreamClient[_T_NewSentPacket, _T_NewReceivedPacket]:
         """Exchange the protocol object. Return this client, typed for the new packets.
 
-        The new one parses all bytes that are not part of a packet that `recv_packet` returned, also those that have
-        already arrived.
-
-        Raises:
-            TypeError: *protocol* is not a stream protocol object.
-            ClientClosedError: the client is closed.
-            BusyResourceError: another thread is receiving.
-            UnsupportedOperation: a generator of the old protocol object has already taken the start of a packet.
-            ConnectionAbortedError: the stream cannot continue, see `recv_packet`.
+        `TCPNetworkClient.set_protocol` tells the details, and has the same errors.
         """
         self._set_protocol(protocol)
         client: UnixStreamClient[Any, Any] = self

@@ -11,10 +11,10 @@ import traceback
 from typing import Final
 
 from easynetwork.exceptions import BaseProtocolParseError
-from easynetwork.lowlevel._core.errors import TLS_ERRORS
+from easynetwork.lowlevel._core.errors import TLS_ERRORS, HandshakeTimeoutError
 from easynetwork.lowlevel._core.faults import Origin, partition, split_fault
 
-_PEER_ERRORS: Final[tuple[type[Exception], ...]] = (BaseProtocolParseError, *TLS_ERRORS)
+_PEER_ERRORS: Final[tuple[type[Exception], ...]] = (BaseProtocolParseError, HandshakeTimeoutError, *TLS_ERRORS)
 
 
 def log(logger: logging.Logger, level: int, message: str, *args: object, exc_info: BaseException | None = None) -> None:
@@ -37,8 +37,8 @@ def log(logger: logging.Logger, level: int, message: str, *args: object, exc_inf
 def log_fault(logger: logging.Logger, peer: object, exc: BaseException, origin: Origin | None) -> None:
     """Log an exception that user code raised and did not handle.
 
-    Invalid packets and invalid TLS data from this peer produce one ``WARNING`` line with the reason, and a ``DEBUG``
-    record with the traceback. All other errors produce one ``ERROR`` record with the traceback.
+    Invalid packets, invalid TLS data and late TLS handshakes of this peer produce one ``WARNING`` line with the reason,
+    and a ``DEBUG`` record with the traceback. All other errors produce one ``ERROR`` record with the traceback.
 
     Parameters:
         logger: the logger.
@@ -71,4 +71,6 @@ def _reasons(exc: BaseException) -> list[str]:
         return [reason for item in exc.exceptions for reason in _reasons(item)]
     if isinstance(exc, BaseProtocolParseError):
         return [f"invalid packet: {exc.error}"]
+    if isinstance(exc, HandshakeTimeoutError):
+        return [str(exc)]
     return [f"invalid TLS: {exc}"]

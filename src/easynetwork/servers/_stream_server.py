@@ -215,6 +215,7 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
 
     async def aclose(self) -> None:
         """Send all pending data, then close the connection. Idempotent. A cancelled call closes abruptly."""
+        self._cancel_upgrade()
         try:
             await super().aclose()
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = [
     "LOST_CONNECTION_ERRNOS",
     "TLS_ERRORS",
+    "HandshakeTimeoutError",
     "connection_lost",
     "end_of_stream",
     "error_from_errno",
@@ -39,6 +40,10 @@ LOST_CONNECTION_ERRNOS: Final[frozenset[int]] = frozenset(
     if (code := getattr(errno, name, None)) is not None
 )
 """Errors with which the network, not the peer, ends an established stream; see :manpage:`tcp(7)`."""
+
+
+class HandshakeTimeoutError(TimeoutError):
+    """The peer did not complete the TLS handshake in time."""
 
 
 def error_from_errno(code: int, details: str = "") -> OSError:

@@ -6,7 +6,16 @@ from one ``yield`` to the next. :mod:`.requirements` describes how a driver runs
 
 from __future__ import annotations
 
-__all__ = ["DISCONNECTED", "NEVER_YIELDED", "RETURNED", "Driver", "Ending", "StreamDispatcher", "is_waiting"]
+__all__ = [
+    "DISCONNECTED",
+    "NEVER_YIELDED",
+    "RETURNED",
+    "Driver",
+    "Ending",
+    "StreamDispatcher",
+    "check_finished",
+    "is_waiting",
+]
 
 import enum
 import errno
@@ -54,7 +63,11 @@ class Driver(Protocol):
     """An object that runs the dispatcher of one connection with the bytes that the transport receives."""
 
     def run(self, next_generator: NextGenerator[Any], /) -> Awaitable[Ending]:
-        """Run `StreamDispatcher.run` to its end. One task at a time may call this, any number of times."""
+        """Run `StreamDispatcher.run` to its end. One task at a time may call this, any number of times.
+
+        Raises:
+            RuntimeError: another task is calling this.
+        """
 
     requests: Any
     """The generator of the last `StreamDispatcher.run`; None before the first."""
@@ -76,6 +89,12 @@ def _next_batch_size(size: int, seconds: float) -> int:
 def is_waiting(requests: Any) -> bool:
     """Return whether *requests*, a generator of `StreamDispatcher.run`, waits while its handler is at a ``yield``."""
     return requests is not None and requests.gi_suspended and requests.gi_yieldfrom is None
+
+
+def check_finished(requests: Any) -> None:
+    """Raise `RuntimeError` if *requests*, the last generator of `StreamDispatcher.run`, has not ended."""
+    if requests is not None and requests.gi_frame is not None:
+        raise RuntimeError("Another task receives the packets of this connection")
 
 
 _NOTHING_DECODED: Final[Iterator[Any]] = iter(())

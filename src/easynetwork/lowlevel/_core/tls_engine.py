@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TLSEngine", "check_ssl_context"]
+__all__ = ["TLSEngine", "check_server_hostname", "check_ssl_context"]
 
 import errno
 import ipaddress
@@ -39,6 +39,15 @@ def check_ssl_context(context: object, *, server_side: bool) -> None:
     if context.protocol == (ssl.PROTOCOL_TLS_CLIENT if server_side else ssl.PROTOCOL_TLS_SERVER):
         sides = ("servers", "clients") if server_side else ("clients", "servers")
         raise ValueError(f"Expected a TLS context for {sides[0]}, got one for {sides[1]} only: {context!r}")
+
+
+def check_server_hostname(context: SSLContext, server_hostname: str | None) -> None:
+    """Raise `ValueError` if *context* must check the server's name, but *server_hostname* is missing.
+
+    `ssl.SSLSocket` refuses this too, but `ssl.SSLObject` silently skips the check.
+    """
+    if context.check_hostname and not server_hostname:
+        raise ValueError("'server_hostname' is required, because 'check_hostname' of the context is true")
 
 
 class TLSEngine:
@@ -89,9 +98,8 @@ class TLSEngine:
         follows_plaintext: bool = False,
     ) -> None:
         check_ssl_context(context, server_side=server_side)
-        if context.check_hostname and not (server_side or server_hostname):
-            # `ssl.SSLSocket` refuses this too, but `ssl.SSLObject` silently skips the check.
-            raise ValueError("'server_hostname' is required, because 'check_hostname' of the context is true")
+        if not server_side:
+            check_server_hostname(context, server_hostname)
         self._incoming: Final = ssl.MemoryBIO()
         self._outgoing: Final = ssl.MemoryBIO()
         self._unsent: list[bytes] = []  # plaintext that waits for the end of a renegotiation

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 __all__ = ["PacketReceiver", "PacketSender", "TransportWrapper"]
 
+import errno
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from easynetwork.lowlevel._core.errors import raise_stream_error
+from easynetwork.lowlevel._core.errors import error_from_errno, raise_stream_error
 from easynetwork.lowlevel._core.incoming_packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, SupportsBuffer
 from easynetwork.lowlevel._resource_guard import ResourceGuard
-from easynetwork.lowlevel.api_async.transports._hooks import NO_BATCH, chunk_receiver, receive_chunk, write_batch
+from easynetwork.lowlevel.api_async.transports._hooks import (
+    NO_BATCH,
+    WriteBatch,
+    chunk_receiver,
+    receive_chunk,
+    write_batch,
+)
 from easynetwork.lowlevel.api_async.transports.abc import (
     AsyncBaseTransport,
     AsyncStreamReadTransport,
@@ -25,7 +32,7 @@ from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTranspor
 from easynetwork.protocol import AnyStreamProtocolType
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
@@ -175,8 +182,15 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         """
         self._check_can_upgrade()
         received = take_undelivered()
-        self._batch = NO_BATCH
-        self._transport = await AsyncTLSStreamTransport._start(transport, received=received, **tls_options)
+        self._batch = _Upgrade(scope := transport.backend().open_cancel_scope())
+        try:
+            with scope:
+                self._transport = await AsyncTLSStreamTransport._start(transport, received=received, **tls_options)
+        finally:
+            self._batch = NO_BATCH
+        if scope.cancelled_caught():
+            self._check_can_send()
+            raise error_from_errno(errno.ECONNABORTED, "closed during the TLS handshake")
         self._batch = write_batch(self._transport)
 
     def _check_can_upgrade(self) -> None:
@@ -184,6 +198,11 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         self._check_can_send()
         if isinstance(self._transport, AsyncTLSStreamTransport):
             raise RuntimeError("The connection uses TLS already")
+
+    def _cancel_upgrade(self) -> None:
+        """End a handshake at once. The connection is then closed."""
+        if isinstance(self._batch, _Upgrade):
+            self._batch.scope.cancel()
 
     async def _end_sending(self, send_eof: Callable[[], Awaitable[None]]) -> None:
         """Close the sending direction of the transport with *send_eof*, unless it is closed."""
@@ -208,6 +227,16 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
 
 def _encode_nothing(packet: object) -> bytes:
     return b""
+
+
+class _Upgrade(WriteBatch):
+    """The batch during a TLS handshake: it accepts nothing."""
+
+    __slots__ = ("scope",)
+
+    def __init__(self, scope: CancelScope) -> None:
+        super().__init__()
+        self.scope = scope
 
 
 class PacketReceiver(IncomingPackets[_T_ReceivedPacket]):

@@ -15,6 +15,7 @@ from typing_extensions import TypeVar
 from easynetwork._checks import check_strictly_positive, check_timeouts, seconds
 from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
 from easynetwork.lowlevel._backend_hooks import cancellation_detector
+from easynetwork.lowlevel._core.errors import HandshakeTimeoutError
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
@@ -160,6 +161,10 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
                     server_side=True,
                     standard_compatible=ssl_standard_compatible is not False,
                 )
+            except TimeoutError as exc:
+                late = HandshakeTimeoutError("The TLS handshake took too long")
+                self._has_failed(late)
+                raise late from exc
             except OSError as exc:
                 self._has_failed(exc)
                 raise
@@ -367,15 +372,16 @@ async def _handle_connection(
             except BaseException as exc:
                 if closes_coroutine(exc):
                     raise  # from this frame, as the check of the outer handler expects
-                await end_abruptly(transport, exc, partial(handler.report, client))
+                await end_abruptly(client._transport, exc, partial(handler.report, client))
             finally:
                 handler.connection_is_over(client)
+            transport = client._transport  # the handler may have started TLS
         if client._dispatcher.was_drained or client._dispatcher.is_interrupting():
             expect_input(transport)
         if not close_soon(transport):
             await _close(transport, client._dispatcher)
     except BaseException as exc:
-        await end_abruptly(transport, exc, partial(ConnectionHandler.report, handler, client))
+        await end_abruptly(client._transport, exc, partial(ConnectionHandler.report, handler, client))
 
 
 async def _close(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from easynetwork.lowlevel._core.errors import raise_stream_error
 from easynetwork.lowlevel._core.handler_generators import NextGenerator
 from easynetwork.lowlevel._core.requirements import BYTES, MORE, TURN, Wait
-from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher
+from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher, check_finished
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import CancelScope
@@ -43,6 +43,7 @@ class PullingDriver:
     @types.coroutine
     def run(self, next_generator: NextGenerator[Any]) -> Generator[Any, Any, Ending]:
         """Run the dispatcher until no generator is left or the stream ends."""
+        check_finished(self.requests)
         dispatcher = self._dispatcher
         requests: Generator[Any, Any, Ending] = dispatcher.run(next_generator)
         self.requests = requests

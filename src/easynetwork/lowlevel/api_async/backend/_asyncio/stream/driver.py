@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._core.handler_generators import NextGenerator
 from easynetwork.lowlevel._core.requirements import BYTES, MORE, TURN, Wait
-from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher
+from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher, check_finished
 from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import PARKED, Steppable
 from easynetwork.lowlevel.api_async.backend._asyncio.tasks.turns import wait_for_turn
 from easynetwork.lowlevel.api_async.transports._pull import receive, receive_until
@@ -65,6 +65,7 @@ class InlineDriver(Steppable, AttachedDriver):
 
     def run(self, next_generator: NextGenerator[Any]) -> Coroutine[Any, Any, Ending]:
         """Run the dispatcher until no generator is left or the stream ends. One task at a time may await this."""
+        check_finished(self.requests)
         self.requests = self._dispatcher.run(next_generator)
         self._send = self.requests.send
         return self.carry()

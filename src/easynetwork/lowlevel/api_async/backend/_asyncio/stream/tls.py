@@ -218,7 +218,8 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             self._stream.resume_reading()
 
     def can_write_eof(self) -> bool:
-        return not self._engine.standard_compatible
+        # A close during the handshake must not wait for the peer: the handshake would write more.
+        return self._state is _OPEN and not self._engine.standard_compatible
 
     def write_eof(self) -> None:
         self._lower.write_eof()
