@@ -20,6 +20,7 @@ __all__ = ["KINDS", "HostilePeer", "Kind", "Record", "new_peer"]
 _GARBAGE = random.Random(1).randbytes(512)
 _REQUESTS = make_lines(100, 655, seed=1)
 _SMALL_BUFFER = 4096
+_SEGMENT = 1460  # bytes, as on Ethernet
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for 0 s
 _IP_BIND_ADDRESS_NO_PORT = 24  # of ip(7): choose the port when it connects, or all peers share one range of ports
 
@@ -101,9 +102,11 @@ class _Socket:
         self._socket.setblocking(False)
         if kind.leaves_after:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        if not kind.reads:  # otherwise, the kernel may hold megabytes for each
+        if not kind.reads:
+            # Otherwise, the kernel holds megabytes of answers for each, because segments are large on the loopback.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SMALL_BUFFER)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT)
         self._socket.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
         self._socket.bind((source, 0))
         self._socket.connect_ex((HOST, port))
