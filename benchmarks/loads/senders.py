@@ -27,4 +27,12 @@ def send_from_many(port: int, senders: range, waiting: float) -> None:
             sock.bind((f"127.2.{number >> 8 & 255}.{number & 255}", _FIRST_PORT + (number >> 16)))
             sock.sendto(WAIT if int((number + 1) * waiting) > int(number * waiting) else _ECHO, (HOST, port))
         if number % _BURST == 0:
-            time.sleep(0.001)  # give the server time to receive
+            while _is_waited_for(port):
+                time.sleep(0.001)
+
+
+def _is_waited_for(port: int) -> bool:
+    """Tell whether the socket at *port* holds datagrams that its program has not received: see proc_net_udp(5)."""
+    address = f":{port:04X} "
+    with open("/proc/net/udp") as sockets:
+        return any(not line.split()[4].endswith(":00000000") for line in sockets if address in line)
