@@ -32,9 +32,11 @@ from benchmarks.peers import Interpreter, our_interpreter
 from benchmarks.process import ProgramError, ProgramProcess
 from benchmarks.readings.idle import await_idle
 
-__all__ = ["HONEST", "NEWCOMERS", "Bench", "DatagramExposure", "Program", "StreamExposure", "Throughput"]
+__all__ = ["EAGER", "HONEST", "NEWCOMERS", "Bench", "DatagramExposure", "Program", "StreamExposure", "Throughput"]
 
 HONEST = Workload("honest", "20 honest clients with one request in flight each", depth=1, frame=100, connections=20)
+EAGER = Workload("eager", "20 honest clients with 16 requests in flight each", depth=16, frame=100, connections=20)
+"""These cost the load so little that the server is always busy, though the load shares its core with hostile peers."""
 NEWCOMERS = 10
 """Honest clients that connect during an attack, one after the other."""
 
@@ -56,10 +58,28 @@ class Program:
 
 
 class Throughput(NamedTuple):
-    """The requests of the honest clients that a server answered."""
+    """The requests of the honest clients that a server answered in a window."""
 
-    per_second: float
-    per_cpu_second: float  # of the server: steadier on a shared machine, and the same where the server was busy
+    messages: float
+    seconds: float
+    cpu_seconds: float  # of the server
+
+    @property
+    def per_second(self) -> float:
+        return self.messages / self.seconds
+
+    @property
+    def per_cpu_second(self) -> float:
+        return self.messages / self.cpu_seconds
+
+    def left_by_attack(self, free: Throughput) -> float:
+        """Return the share of the server's time that is left for honest requests. They cost what they do in *free*.
+
+        If the server is always busy, this is its throughput as a share of that of *free*. On a shared machine, it
+        often is not. Then the attack has its share of the server's CPU time all the same, because hostile peers come
+        by the clock.
+        """
+        return 1 - (self.cpu_seconds - self.messages / free.per_cpu_second) / self.seconds
 
 
 @dataclass
@@ -117,7 +137,7 @@ class Bench:
         ):
             ports = _choose_port(server, transport)
             result.limits = json.loads(server.ask("limits"))
-            with EchoLoad(server, HONEST) as load:
+            with EchoLoad(server, EAGER) as load:
                 self._warm_up(load)
                 await_idle(server)
                 descriptors = server.open_descriptors()
@@ -188,7 +208,7 @@ class Bench:
             seconds += window.seconds
             if seconds > _PATIENCE:
                 raise ProgramError(f"the server answered no honest client for {_PATIENCE:g} s")
-        return Throughput(messages / seconds, messages / (server.cpu_seconds() - before))
+        return Throughput(messages, seconds, server.cpu_seconds() - before)
 
 
 def _choose_port(server: ProgramProcess, transport: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -20,7 +20,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.candidates import Cores
-from benchmarks.exposure import HONEST, NEWCOMERS, Bench, Program, Throughput
+from benchmarks.exposure import EAGER, HONEST, NEWCOMERS, Bench, Program, Throughput
 from benchmarks.loads.hostile_peers import KINDS
 from benchmarks.peers import EASYNETWORK_VERSION, our_interpreter, peer_interpreter
 from benchmarks.publish import replaced
@@ -89,6 +89,9 @@ class Section:
         return cells
 
 
+_Pairs = Sequence[tuple[Throughput, Throughput]]
+
+
 def fairness(bench: Bench, programs: Sequence[Program], options: argparse.Namespace) -> Section:
     """Measure each program and each kind of handler in interleaved rounds."""
     columns = [(program, f"handler {handler}") for program in programs for handler in ("once", "loop")]
@@ -99,7 +102,8 @@ def fairness(bench: Bench, programs: Sequence[Program], options: argparse.Namesp
     figures = [
         _rates("requests/s alone", ([alone for alone, _ in of_column] for of_column in pairs)),
         _rates("beside the flooders", ([beside for _, beside in of_column] for of_column in pairs)),
-        *_shares("alone", 45, pairs),
+        _shares("% of those alone", _by_clock, pairs),
+        _shares("% of those alone, per CPU second", _by_cpu, pairs, at_least=45),
     ]
     return Section(f"{HONEST.title}, beside {FLOODERS} that do not wait for answers", columns, figures)
 
@@ -109,15 +113,13 @@ def streams(bench: Bench, programs: Sequence[Program], options: argparse.Namespa
     peers = hostile_peers(options.peers)
     columns = [(program, transport) for program in programs for transport in ("tcp", "tls")]
     found = [bench.streams(program, transport, peers) for program, transport in columns]
+    pairs = [list(zip(exposure.control, exposure.attacked, strict=True)) for exposure in found]
     figures = [
         _rates("requests/s without an attack", (exposure.alone for exposure in found)),
         _rates("control run: another process is attacked", (exposure.control for exposure in found)),
         _rates("under attack", (exposure.attacked for exposure in found)),
-        *_shares(
-            "in the control run",
-            80,
-            [list(zip(exposure.control, exposure.attacked, strict=True)) for exposure in found],
-        ),
+        _shares("% of those in the control run", _by_clock, pairs),
+        _shares("% of the server's time left for them", _left_by_attack, pairs, at_least=80),
         Figure(f"newcomers answered, of {NEWCOMERS}", [exposure.newcomers for exposure in found], at_least=NEWCOMERS),
         Figure("MiB after the first attack", [exposure.after[0] / _MIB for exposure in found]),
         Figure("MiB during the last", [exposure.during / _MIB for exposure in found]),
@@ -132,7 +134,7 @@ def streams(bench: Bench, programs: Sequence[Program], options: argparse.Namespa
         stays = [exposure.peers[name]["longest"] for exposure in found]
         title = f"{kind.title} ({count}): longest connection, s"
         figures.append(Figure(title, stays, at_most=None if deadline is None else deadline + GRACE))
-    return Section(f"{HONEST.title}, beside {sum(peers.values()):,} hostile peers", columns, figures)
+    return Section(f"{EAGER.title}, beside {sum(peers.values()):,} hostile peers", columns, figures)
 
 
 def datagrams(bench: Bench, programs: Sequence[Program], options: argparse.Namespace) -> Section:
@@ -155,14 +157,27 @@ def _rates(title: str, of_columns: Iterable[Sequence[Throughput]]) -> Figure:
     return Figure(title, [statistics.median(found.per_second for found in of_column) for of_column in of_columns])
 
 
-def _shares(of_what: str, bar: float, of_columns: Sequence[Sequence[tuple[Throughput, Throughput]]]) -> list[Figure]:
-    """Return how much of the first throughput of each pair the second one is: by CPU time, and by the clock."""
-    by_cpu = [[100 * hit.per_cpu_second / free.per_cpu_second for free, hit in pairs] for pairs in of_columns]
-    by_clock = [[100 * hit.per_second / free.per_second for free, hit in pairs] for pairs in of_columns]
-    return [
-        Figure(f"% of those {of_what}, per CPU second", list(map(statistics.median, by_cpu)), at_least=bar),
-        Figure(f"% of those {of_what}, per second", list(map(statistics.median, by_clock))),
-    ]
+def _shares(
+    title: str,
+    share: Callable[[Throughput, Throughput], float],
+    of_columns: Iterable[_Pairs],
+    at_least: float | None = None,
+) -> Figure:
+    """Return the median, in percent, of what *share* makes of an undisturbed throughput and of a disturbed one."""
+    medians = [statistics.median(100 * share(free, hit) for free, hit in pairs) for pairs in of_columns]
+    return Figure(title, medians, at_least)
+
+
+def _by_clock(free: Throughput, hit: Throughput) -> float:
+    return hit.per_second / free.per_second
+
+
+def _by_cpu(free: Throughput, hit: Throughput) -> float:
+    return hit.per_cpu_second / free.per_cpu_second
+
+
+def _left_by_attack(free: Throughput, hit: Throughput) -> float:
+    return hit.left_by_attack(free)
 
 
 PARTS = {"fairness": fairness, "streams": streams, "datagrams": datagrams}
