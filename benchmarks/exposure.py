@@ -145,7 +145,7 @@ class Bench:
                     result.alone.append(self._measure(server, load))
                     with self._attackers(other.address, peers):
                         load.run(2 * PAUSE)
-                        result.control.append(self._measure(server, load))
+                        result.control.append(self._measure(server, load, _round_trip(result.limits)))
                     self._attack(server, ports, peers, load, result)
                     await_idle(server)
                     result.after.append(server.resident_bytes())
@@ -159,9 +159,7 @@ class Bench:
         lines = int(server.ask("log"))
         with self._attackers(ports, peers) as attackers:
             load.run(2 * PAUSE)
-            result.attacked.append(self._measure(server, load))
-            if (missing := _longest_deadline(result.limits) + 2 * PAUSE - (time.monotonic() - begin)) > 0:
-                load.run(missing)  # until each deadline has passed at least once
+            result.attacked.append(self._measure(server, load, _round_trip(result.limits)))
             if len(result.attacked) == self._options.rounds:
                 result.newcomers = sum(_is_answered(server) for _ in range(NEWCOMERS))
             result.during = server.resident_bytes(_PATIENCE)
@@ -199,11 +197,12 @@ class Bench:
     def _warm_up(self, load: EchoLoad) -> None:
         load.run(self._options.seconds / 4)
 
-    def _measure(self, server: ProgramProcess, load: EchoLoad) -> Throughput:
+    def _measure(self, server: ProgramProcess, load: EchoLoad, at_least: float = 0.0) -> Throughput:
+        """Measure for as long as the options say, but for *at_least* so many seconds."""
         before = server.cpu_seconds()
         messages = seconds = 0.0
         while not messages:  # a server that is attacked may answer nothing for a while
-            window = load.run(self._options.seconds)
+            window = load.run(max(self._options.seconds, at_least))
             messages += window.messages
             seconds += window.seconds
             if seconds > _PATIENCE:
@@ -220,9 +219,10 @@ def _choose_port(server: ProgramProcess, transport: str) -> str:
     return ports
 
 
-def _longest_deadline(limits: dict[str, Any]) -> float:
+def _round_trip(limits: dict[str, Any]) -> float:
+    """Return the seconds in which each hostile peer reaches its deadline and comes again, so that it costs its part."""
     deadlines: Iterable[float | None] = (limits.get(kind.deadline) for kind in KINDS.values() if kind.deadline)
-    return max((deadline for deadline in deadlines if deadline is not None), default=0.0)
+    return PAUSE + max((deadline for deadline in deadlines if deadline is not None), default=0.0)
 
 
 def _is_answered(server: ProgramProcess) -> bool:
