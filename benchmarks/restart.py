@@ -20,8 +20,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks.certificates import certificate
-from benchmarks.loads.numbered import numbers_of
-from benchmarks.loads.returning import IN_FLIGHT
+from benchmarks.loads.numbered import client_of, numbers_of
+from benchmarks.loads.returning import IN_FLIGHT, kind_of
 from benchmarks.peers import EASYNETWORK_VERSION, Interpreter, our_interpreter, peer_interpreter
 from benchmarks.process import ProgramProcess
 from benchmarks.progress import Progress
@@ -43,13 +43,13 @@ class Restarts:
     left: list[int] = field(default_factory=lambda: [0, 0, 0])  # the sums of what drain() returned
 
     @property
-    def unanswered(self) -> int:
-        """The requests that a server read, but to which no complete reply came."""
-        return len(self.read - self.answered)
+    def unanswered(self) -> Counter[str]:
+        """The requests that a server read, but to which no complete reply came, by the kind of their client."""
+        return Counter(kind_of(client_of(number)).title for number in self.read - self.answered)
 
     @property
     def is_faultless(self) -> bool:
-        return not self.unanswered and not self.outcomes["ended in a reply"]
+        return not self.unanswered.total() and not self.outcomes["ended in a reply"]
 
 
 def restart(interpreter: Interpreter, transport: str, stop: str, options: argparse.Namespace) -> Restarts:
@@ -111,9 +111,11 @@ def report(columns: dict[str, Restarts]) -> str:
     def outcomes(name: str) -> list[int]:
         return [restarts.outcomes[name] for restarts in found]
 
+    kinds = sorted({kind for restarts in found for kind in restarts.unanswered})
     rows = [
         row("replies received", "", [len(restarts.answered) for restarts in found]),
-        row("requests read and not answered", "0", [restarts.unanswered for restarts in found]),
+        row("requests read and not answered", "0", [restarts.unanswered.total() for restarts in found]),
+        *(row(f"– of clients of the kind: {kind}", "", [r.unanswered[kind] for r in found]) for kind in kinds),
         row("replies that a handler sent in vain", "", [restarts.sent - len(restarts.answered) for restarts in found]),
         row("replies torn by an ordinary end", "0", outcomes("ended in a reply")),
         row("replies torn by a reset", "", outcomes("reset in a reply")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["first_number", "numbers_of", "ranges", "reply_to", "request"]
+__all__ = ["client_of", "first_number", "numbers_of", "ranges", "reply_to", "request"]
 
 _PER_CLIENT = 100_000_000
 
@@ -16,6 +16,11 @@ _PER_CLIENT = 100_000_000
 def first_number(client: int) -> int:
     """Return the number of a client's first request. The others follow it."""
     return client * _PER_CLIENT
+
+
+def client_of(number: int) -> int:
+    """Return the client that sent a request."""
+    return number // _PER_CLIENT
 
 
 def request(number: int, size: int, milliseconds: int) -> bytes:

@@ -21,7 +21,7 @@ from benchmarks.loads.channels import Channel, connect
 from benchmarks.loads.numbered import first_number, request
 from benchmarks.process import ProgramError
 
-__all__ = ["IN_FLIGHT", "KINDS", "Kind"]
+__all__ = ["IN_FLIGHT", "Kind", "kind_of"]
 
 IN_FLIGHT = 32
 """Requests of each client."""
@@ -36,13 +36,20 @@ _PATIENCE = 10.0  # seconds to wait for the last replies
 class Kind:
     """What a client asks for, and how it reads the replies."""
 
+    title: str
     size: int = 100  # bytes of a reply
     milliseconds: int = 0  # that the handler needs
     is_slow: bool = False
 
 
-KINDS = (Kind(), Kind(), Kind(), Kind(milliseconds=5), Kind(size=32768, is_slow=True))
-"""The clients are of these kinds, in turn."""
+_FAST = Kind("fast")
+_SLOW = Kind("reads slowly", size=32768, is_slow=True)
+_KINDS = (_FAST, _FAST, _FAST, Kind("asks for work", milliseconds=5), _SLOW)
+
+
+def kind_of(client: int) -> Kind:
+    """Return the kind of a client, by its number: they take turns."""
+    return _KINDS[client % len(_KINDS)]
 
 
 @dataclass
@@ -63,7 +70,7 @@ class Client:
     __slots__ = ("_begin", "_channel", "_first", "_kind", "_next", "_partial", "_situation")
 
     def __init__(self, number: int, situation: Situation) -> None:
-        self._kind = KINDS[number % len(KINDS)]
+        self._kind = kind_of(number)
         self._situation = situation
         self._next = first_number(number)
         self._connect()
