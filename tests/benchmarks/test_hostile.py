@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import easynetwork.servers
 from benchmarks.exposure import Program, Throughput
 from benchmarks.hostile import Figure, Section, hostile_peers, main
 from benchmarks.loads.hostile_peers import KINDS
@@ -34,6 +35,15 @@ def test_hostile_peers_of_all_kinds_attack(capsys: pytest.CaptureFixture[str]) -
             [cells] = [cells for title, cells in found.items() if title.startswith(f"{kind.title} (")]
             assert all(float(cell) > 0 for cell in cells[1:])
     assert found["descriptors left"][1:] == ["0", "0"]
+
+
+@pytest.mark.skipif(not hasattr(easynetwork.servers, "ServerLimits"), reason="there are no limits yet")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_limits_give_the_hostile_peers_their_deadlines(capsys: pytest.CaptureFixture[str]) -> None:
+    options = [*SHORT, "--limits", "internet", "--deadline", "0.2", "--only", "streams", "datagrams"]
+    assert main([*options, "--peers", "18", "--senders", "400"]) == 0
+    bars = [cells[0] for title, cells in rows(capsys.readouterr().out).items() if "longest connection" in title]
+    assert bars.count("≤ 1.2") == len(bars) - 1  # those that reset their connections have none
 
 
 def test_the_datagrams_of_all_senders_reach_a_handler(capsys: pytest.CaptureFixture[str]) -> None:
