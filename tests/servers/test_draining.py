@@ -352,3 +352,27 @@ def test_a_second_signal_cuts(library: str) -> None:
             process.send_signal(signal.SIGTERM)
             assert any("stopped cleanly" in line for line in lines)
     assert process.returncode == 0
+
+
+async def test_client_that_always_has_requests_in_flight_is_closed_too() -> None:
+    handler = Handler()
+    async with serving(handler) as it:
+        peer = await it.connect()
+        received = 0
+        sent = 0
+        draining = None
+        while True:
+            try:
+                await peer.send(b"%d\n" * 10 % tuple(range(sent, sent + 10)))
+                sent += 10
+                for number in range(received, received + 10):
+                    assert await peer.line() == b"%d" % number
+                    received += 1
+            except (EOFError, OSError):
+                break
+            if received == 100:
+                draining = spawn(it.server.drain(PATIENCE))
+        peer.close()
+        assert draining is not None
+        assert (await draining.result()).cut == 0
+    assert received >= 100

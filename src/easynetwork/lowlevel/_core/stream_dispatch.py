@@ -118,7 +118,9 @@ class StreamDispatcher(Generic[_T_Request]):
         "_error",
         "_has_changed",
         "_has_heard",
+        "_has_looked",
         "_has_received",
+        "_is_completing",
         "_is_disconnection",
         "_requests",
         "_turn_end",
@@ -163,6 +165,8 @@ class StreamDispatcher(Generic[_T_Request]):
         self.has_lost_framing: bool = False
         """Whether the rest of the stream cannot be decoded. This ends the connection, although the peer has not."""
         self._has_heard = False  # whether anything has arrived, or was being handled, since `drain` was called
+        self._has_looked = False  # whether the last look for bytes has been taken
+        self._is_completing = False  # whether the end of the last request is awaited
         self.is_draining: bool = False
         """Whether `drain` was called."""
         self.was_drained: bool = False
@@ -266,6 +270,8 @@ class StreamDispatcher(Generic[_T_Request]):
                         is_drained = True
                         if wait is _ONE_READ:
                             raise EOFError("The bytes received with the ancillary data are not a complete request")
+                    if wait is not BYTES and self.is_draining and (wait := self._wait_while_draining(wait)) is None:
+                        break
                     decoder.batch, batch_started = b"", 0.0
                     try:
                         received = yield wait
@@ -345,6 +351,8 @@ class StreamDispatcher(Generic[_T_Request]):
             while request is NEED_DATA and (request := decoder.next_packet()) is NEED_DATA:
                 if self.has_ended:
                     raise self.end_of_stream()
+                if wait is not BYTES and self.is_draining and (wait := self._wait_while_draining(wait)) is None:
+                    continue
                 decoder.batch = b""
                 try:
                     received = yield wait
@@ -479,7 +487,7 @@ class StreamDispatcher(Generic[_T_Request]):
         """
         if received is None:
             if self.is_draining:
-                return self._look_again(wait)
+                return None, MORE
             raise TimeoutError("No request was received in time")
         self._has_heard = True
         if not isinstance(received, tuple):
@@ -489,16 +497,21 @@ class StreamDispatcher(Generic[_T_Request]):
             hand_over(ancillary_data, wait.ancillary.data_received)
         return received, _ONE_READ
 
-    def _look_again(self, wait: Any) -> tuple[bytes | None, Any]:
-        """Return what `_take_special` returns if nothing has arrived while the connection is draining."""
-        if self._decoder.pending:
-            return None, BYTES  # a request has begun: wait for its end
-        ancillary = wait.ancillary if isinstance(wait, Wait) else None
-        if not isinstance(wait, Wait) or wait.timeout != 0:
-            return None, Wait(0, ancillary)  # bytes may have arrived that the driver has not seen yet
-        self.was_drained = True
+    def _wait_while_draining(self, wait: Any) -> Any:
+        """Return the next wait while the connection is draining, in place of *wait*. At the end of the stream, None.
+
+        Look once for bytes that have arrived, but that the driver has not seen yet. After that, wait only for the end
+        of a request that has begun: a peer that always has requests in flight must not keep the connection open.
+        """
+        if not self._has_looked:
+            self._has_looked = True
+            return Wait(0, wait.ancillary if isinstance(wait, Wait) else None)
+        if self._decoder.pending and not self._is_completing:
+            self._is_completing = True
+            return BYTES
+        self.has_ended = self.was_drained = True
         self.was_idle = not self._has_heard
-        return b"", wait
+        return None
 
     def _ends_connection(self, exc: Exception) -> bool:
         # If this side closes a transport while a task receives from it, the type of the error is not specified.
