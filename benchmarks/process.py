@@ -73,9 +73,9 @@ class ProgramProcess:
         """
         return float(self.ask("user"))
 
-    def resident_bytes(self) -> int:
+    def resident_bytes(self, timeout: float = _STOP_TIMEOUT) -> int:
         """Return the resident memory after a garbage collection. Use smaps_rollup, because statm is not exact."""
-        self.collect_garbage()
+        self.ask("gc", timeout)
         with open(f"/proc/{self.pid}/smaps_rollup") as rollup:
             for line in rollup:
                 if line.startswith("Rss:"):
@@ -115,9 +115,6 @@ class ProgramProcess:
     def answers(self) -> int:
         """The descriptor on which answers arrive."""
         return self._stdout.fileno()
-
-    def collect_garbage(self) -> None:
-        self.ask("gc")
 
     def stop(self) -> None:
         """Ask the program to stop, then kill it. Raise nothing, whatever the program does."""

@@ -11,7 +11,7 @@ from benchmarks.report import markdown
 from benchmarks.results import Results, to_json
 from benchmarks.summary import COLUMNS, TCP, summary_table
 
-__all__ = ["LATEST", "generated", "save", "update_docs"]
+__all__ = ["LATEST", "generated", "replaced", "save", "update_docs"]
 
 LATEST = ROOT / "benchmarks" / "results" / "latest.json"
 
@@ -32,13 +32,14 @@ def save(runs: Sequence[Results], path: Path = LATEST) -> None:
 
 def update_docs(runs: Sequence[Results], root: Path = ROOT) -> None:
     """Replace the generated parts of the pages in *root*, and the picture. It shows the first run."""
-    new = {root / name: _replaced(root / name, part) for name, part in generated(runs).items()}
+    new = {root / name: replaced(root / name, part) for name, part in generated(runs).items()}
     for page, text in new.items():
         page.write_text(text)
     (root / "docs" / "benchmarks.svg").write_text(svg(runs[0]))
 
 
-def _replaced(page: Path, part: str) -> str:
+def replaced(page: Path, part: str) -> str:
+    """Return the text of *page* with *part* in place of its generated part."""
     before, begin, rest = page.read_text().partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not (begin and end):

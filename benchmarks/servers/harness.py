@@ -33,17 +33,21 @@ class Ready(Protocol):
 Serve = Callable[[argparse.Namespace, Ready], Coroutine[Any, Any, object]]
 
 
-def main(serve: Serve, **choices: list[str]) -> None:
+def main(serve: Serve, **choices: list[str] | float) -> None:
     """Run *serve* until the benchmark sends `stop`. *serve* must serve until it is cancelled.
 
-    Each keyword defines an option `--keyword` of the script and its allowed values, the default first.
+    Each keyword defines an option `--keyword` of the script: its allowed values with the default first, or the default
+    of a number.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--loop", choices=["asyncio", "uvloop", "trio"], default="asyncio")
     parser.add_argument("--transport", choices=["tcp", "tls", "unix", "udp"], default="tcp")
     parser.add_argument("--certificate")
     for name, values in choices.items():
-        parser.add_argument(f"--{name}", choices=values, default=values[0])
+        if isinstance(values, list):
+            parser.add_argument(f"--{name}", choices=values, default=values[0])
+        else:
+            parser.add_argument(f"--{name}", type=float, default=values)
     options = parser.parse_args()
     options.backend = "trio" if options.loop == "trio" else "asyncio"
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:

@@ -31,6 +31,7 @@ STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     "_hook_chunk_receiver": (*_RECEIVING, "recv_noblock", "recv_noblock_into"),
     "_hook_driver": (*_RECEIVING, *_RECEIVING_ANCILLARY, "is_closing"),
     "_hook_expect_input": (),
+    "_hook_abort": ("aclose",),
     "_hook_close_soon": ("aclose",),
     "_hook_keep_names": ("extra_attributes",),
     "_hook_start_tls": (*_RECEIVING, *_SENDING, "is_closing", "aclose"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 __all__ = [
     "AsyncTCPNetworkServer",
     "AsyncUDPNetworkServer",
+    "DrainReport",
     "StandaloneTCPNetworkServer",
     "StandaloneUDPNetworkServer",
 ]
 
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
+from easynetwork.servers.draining import DrainReport
 from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
 from easynetwork.servers.standalone_udp import StandaloneUDPNetworkServer

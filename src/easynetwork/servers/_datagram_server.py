@@ -8,7 +8,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._core.datagram_codec import check_datagram_protocol
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 _T_Request = TypeVar("_T_Request")
 _T_Response = TypeVar("_T_Response")
 _T_Address = TypeVar("_T_Address")
+
+
+_LOOK_EVERY: Final = 0.01
+"""Number of seconds between two looks whether a draining server has handled all datagrams."""
 
 
 class BaseAsyncDatagramServer(
@@ -90,6 +94,10 @@ class BaseAsyncDatagramServer(
         See `AsyncDatagramServer.dropped_datagrams`. The number stays after the server is closed.
         """
         return self._dropped + sum(server.dropped_datagrams for server in self._servers or ())
+
+    async def _finish_received(self) -> None:
+        while sum(server._end_conversations() for server in self._servers or ()):  # not any(): ask all of them
+            await self._backend.sleep(_LOOK_EVERY)
 
     async def _serve(
         self, server: AsyncDatagramServer[_T_Request, _T_Response, Any], client_tasks: TaskGroup

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
+from easynetwork._checks import seconds
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
 from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._records import log
@@ -20,6 +21,7 @@ from easynetwork.lowlevel.api_async.transports._closing import aclose_all
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
 from easynetwork.servers.abc import AbstractAsyncNetworkServer, SupportsEventSet
+from easynetwork.servers.draining import DrainReport, wait_until_empty
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, IEvent, TaskGroup
@@ -41,6 +43,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         "_activation_lock",
         "_backend",
         "_closed",
+        "_draining",
         "_is_in_service",
         "_is_serving",
         "_is_setting_up",
@@ -70,6 +73,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         self._is_setting_up = False  # true during service_init()
         self._is_in_service = False  # true from the end of service_init() to the end of the last client
         self._is_serving = False
+        self._draining = False
 
     @abstractmethod
     async def _open_servers(self) -> Sequence[_T_LowLevelServer]:
@@ -163,6 +167,61 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         if self._serving is not None:
             self._serving.cancel()
         await self._running.wait()
+
+    async def drain(self, timeout: float | None = None) -> DrainReport:
+        """Stop gently: accept no more clients, let each handler finish what it has received, and end `serve_forever`.
+
+        * Clients that wait to be accepted are still accepted. Then the sockets are closed permanently.
+        * A connection is closed as soon as its handler waits for a packet of which nothing has arrived. Everything sent
+          to the client is delivered first. The handler sees the ordinary end.
+        * Datagrams that have already arrived are handled.
+        * After *timeout* seconds, the remaining handlers are cancelled, as `shutdown` does. A connection of TCP or TLS
+          with unsent data is reset, so that the client cannot take an incomplete answer for the whole.
+
+        The call returns when `serve_forever` has returned. Several calls may wait at the same time; a later call may
+        bring the deadline forward. If the call is cancelled, draining goes on without a deadline. A task of the server
+        must not call this; ``asyncio.create_task(server.drain(10))`` may.
+
+        Parameters:
+            timeout: maximum number of seconds; None for no limit.
+
+        Raises:
+            ValueError: *timeout* is negative or NaN.
+            BusyResourceError: the server is being set up, in ``service_init()``.
+        """
+        limit = seconds(timeout)
+        running, draining = self._running, self._draining
+        if running is None:
+            await self.server_close()
+            return DrainReport(0, 0, 0)
+        if self._is_setting_up:
+            raise BusyResourceError("The server cannot drain while it is being set up")
+        with self._backend.move_on_after(limit):
+            if not draining:
+                self._draining = True
+                self._start_draining()
+                await wait_until_empty(self._servers or (), self._backend)
+                await self._finish_received()
+                await self.server_close()
+            await running.wait()
+        if self._serving is not None and not running.is_set():
+            self._serving.cancel()
+            await self.server_close()
+            await running.wait()
+        return self._drain_report()
+
+    def is_draining(self) -> bool:
+        """Return whether `drain` was called."""
+        return self._draining
+
+    async def _finish_received(self) -> None:
+        """Let handlers finish what they need an open socket for."""
+
+    def _start_draining(self) -> None:
+        """Tell the handlers of clients that they should finish."""
+
+    def _drain_report(self) -> DrainReport:
+        return DrainReport(0, 0, 0)
 
     async def serve_forever(self, *, is_up_event: SupportsEventSet | None = None) -> None:
         """Serve clients until `shutdown` is called, this task is cancelled, or a closed server has no more clients.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["BaseStandaloneDatagramServer"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
@@ -27,8 +27,10 @@ class BaseStandaloneDatagramServer(BaseStandaloneNetworkServer[_T_Server]):
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
         new_server: Callable[[AsyncBackend], _T_Server],
         runner_options: Mapping[str, Any] | None,
+        stop_signals: Iterable[int],
+        drain_timeout: float | None,
     ) -> None:
-        super().__init__(backend, new_server, runner_options)
+        super().__init__(backend, new_server, runner_options, stop_signals, drain_timeout)
         self._dropped = 0  # number of datagrams dropped in earlier runs
 
     @property

@@ -5,17 +5,23 @@ from __future__ import annotations
 __all__ = ["BaseStandaloneNetworkServer"]
 
 import concurrent.futures
+import logging
+import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from easynetwork._checks import check_timeouts
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
+from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.socket import SocketProxy
 from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers._signals import handling
 from easynetwork.servers.abc import AbstractNetworkServer, SupportsEventSet
+from easynetwork.servers.draining import DrainReport
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, ThreadsPortal
@@ -37,18 +43,50 @@ class _Running(NamedTuple, Generic[_T_Server]):
         return function() if threading.get_ident() == self.thread else self.portal.run_sync(function)
 
 
+class _Stopper:
+    """The handler of the signals that stop a server: the first signal drains it, the second one shuts it down."""
+
+    def __init__(
+        self,
+        server: BaseAsyncNetworkServer[Any, Any],
+        portal: ThreadsPortal,
+        serving: CancelScope,
+        drain_timeout: float | None,
+    ) -> None:
+        self._server = server
+        self._portal = portal
+        self._serving = serving
+        self._drain_timeout = drain_timeout
+        self._is_called = False
+
+    def __call__(self, signal_number: int, frame: object) -> None:
+        # In another thread: the portal does not serve that of the event loop, where signals are handled.
+        threading.Thread(target=self._stop, args=(signal.Signals(signal_number).name,), daemon=True).start()
+
+    def _stop(self, name: str) -> None:
+        is_first, self._is_called = not self._is_called, True
+        with suppress(RuntimeError):  # the server has just stopped
+            if is_first:
+                log(self._server.logger, logging.INFO, "Draining after %s", name)
+                self._portal.run_coroutine_soon(self._server.drain, self._drain_timeout)
+            else:
+                self._portal.run_sync_soon(self._serving.cancel)
+
+
 class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     """Base class of the standalone servers. Each `serve_forever` runs a new server in a new event loop. Thread-safe."""
 
     __slots__ = (
         "_backend",
         "_closed",
+        "_drain_timeout",
         "_finished",
         "_is_shutdown_asked",
         "_lock",
         "_new_server",
         "_runner_options",
         "_running",
+        "_stop_signals",
     )
 
     def __init__(
@@ -56,7 +94,10 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
         new_server: Callable[[AsyncBackend], _T_Server],
         runner_options: Mapping[str, Any] | None,
+        stop_signals: Iterable[int],
+        drain_timeout: float | None,
     ) -> None:
+        check_timeouts(drain_timeout=drain_timeout)
         self._backend = ensure_backend("asyncio" if backend is None else backend)
         self._new_server = new_server
         if runner_options is not None and not isinstance(runner_options, Mapping):
@@ -67,6 +108,8 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         self._finished: threading.Event | None = None  # set when the current serve_forever() returns
         self._is_shutdown_asked = False
         self._running: _Running[_T_Server] | None = None
+        self._stop_signals = tuple(map(signal.Signals, stop_signals))
+        self._drain_timeout = drain_timeout
 
     def serve_forever(
         self,
@@ -113,8 +156,10 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
                     if self._closed or self._is_shutdown_asked:
                         return
                     self._running = _Running(server, portal, serving, threading.get_ident())
+                stopper = _Stopper(server, portal, serving, self._drain_timeout)
                 try:
-                    await server.serve_forever(is_up_event=is_up_event)
+                    with handling(self._stop_signals, stopper):
+                        await server.serve_forever(is_up_event=is_up_event)
                 finally:
                     with self._lock:
                         self._running = None
@@ -138,6 +183,33 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
             self._is_shutdown_asked = True
         _ = self._ask(lambda running: running.portal.run_sync_soon(running.serving.cancel), None)
         finished.wait(timeout)
+
+    def drain(self, timeout: float | None = None) -> DrainReport:
+        """Stop gently, as `AsyncTCPNetworkServer.drain` does, and wait until `serve_forever` has returned.
+
+        Call this from another thread than the server's. The server is closed permanently.
+
+        Parameters:
+            timeout: maximum number of seconds until the remaining handlers are cancelled; None for no limit.
+
+        Raises:
+            ValueError: *timeout* is negative or NaN.
+            BusyResourceError: the server is being set up, in ``service_init()``.
+        """
+        check_timeouts(timeout=timeout)
+        with self._lock:
+            self._closed = True
+            finished = self._finished
+        report = self._ask(
+            lambda running: running.portal.run_coroutine(running.server.drain, timeout), DrainReport(0, 0, 0)
+        )
+        if finished is not None:
+            finished.wait()
+        return report
+
+    def is_draining(self) -> bool:
+        """Return whether `drain` was called, and `serve_forever` has not returned yet."""
+        return self._ask(lambda running: running.call(running.server.is_draining), False)
 
     def server_close(self) -> None:
         """Close the server permanently. Connected clients are served until they leave.

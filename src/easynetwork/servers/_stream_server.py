@@ -34,6 +34,7 @@ from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._logging import is_end_of_connection, log_stream_handler_error
 from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers.draining import DrainReport
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ _T_NewResponse = TypeVar("_T_NewResponse")
 _T_NewReceived = TypeVar("_T_NewReceived")
 _T_Address = TypeVar("_T_Address")
 
-DEFAULT_BACKLOG = 100
+DEFAULT_BACKLOG = 65535
+"""The system uses a smaller number: see ``net.core.somaxconn`` in :manpage:`listen(2)`."""
 
 RequestRunner: TypeAlias = Callable[[NextGenerator[Any]], Awaitable[Ending]]
 """The ``run()`` of a driver. It gets a function that returns generators, and sends them the requests."""
@@ -71,7 +73,7 @@ class BaseAsyncStreamServer(
         ValueError: *max_recv_size* or *ancillary_bufsize* is not a strictly positive integer.
     """
 
-    __slots__ = ("_ancillary_bufsize", "_client_log_level", "_max_recv_size", "_protocol")
+    __slots__ = ("_ancillary_bufsize", "_client_log_level", "_clients", "_ended", "_max_recv_size", "_protocol")
 
     _client_type: ClassVar[type[ConnectedClient[Any]]]
     """The class of the client objects that request handlers see."""
@@ -100,6 +102,8 @@ class BaseAsyncStreamServer(
         self._max_recv_size = max_recv_size
         self._ancillary_bufsize = ancillary_bufsize
         self._client_log_level = logging.DEBUG if log_client_connection is False else logging.INFO
+        self._clients: set[ConnectedClient[Any]] = set()
+        self._ended = [0, 0, 0]  # the numbers of the `DrainReport`
 
     @abstractmethod
     async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
@@ -114,6 +118,13 @@ class BaseAsyncStreamServer(
         assert isinstance(self._request_handler, AsyncStreamRequestHandler)
         connections = _Connections(self, self._request_handler)
         await server._serve(connections, client_tasks, is_stream_end, self._ancillary_bufsize)
+
+    def _start_draining(self) -> None:
+        for client in tuple(self._clients):
+            client.drain()
+
+    def _drain_report(self) -> DrainReport:
+        return DrainReport(*self._ended)
 
 
 class _Connections(ConnectionHandler):
@@ -133,6 +144,9 @@ class _Connections(ConnectionHandler):
         except TypedAttributeLookupError:  # the peer has already disconnected
             return None
         server, handler = self._server, self._request_handler
+        server._clients.add(client)
+        if server._draining:
+            client._dispatcher.drain(is_busy=False)
         client._is_logged = server.logger.isEnabledFor(server._client_log_level)
         if client._is_logged:
             log(server.logger, server._client_log_level, "Accepted new connection from %s", client.address)
@@ -146,10 +160,18 @@ class _Connections(ConnectionHandler):
     def connection_is_over(self, client: ConnectedClient[Any], /) -> None:
         client._dispatcher.is_stopped = True
         server = self._server
+        server._clients.discard(client)
+        if server._draining:
+            self._count(client)
         if cut := client._dispatcher.describe_cut():
             log(server.logger, logging.INFO, "%s: %s", client.address, cut)
         if client._is_logged:
             log(server.logger, server._client_log_level, "%s disconnected", client.address)
+
+    def _count(self, client: ConnectedClient[Any]) -> None:
+        server = self._server
+        is_cut = server._serving is not None and server._serving.cancel_called()
+        server._ended[2 if is_cut else 1 if client._dispatcher.was_idle else 0] += 1
 
     def report(self, client: ConnectedClient[Any], fault: BaseException, /) -> None:
         log_stream_handler_error(self._server.logger, fault, client.address, client.error_origin)

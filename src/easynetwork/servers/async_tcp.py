@@ -86,7 +86,8 @@ class AsyncTCPNetworkServer(
         ssl_handshake_timeout: the time limit for a handshake, in seconds; 60 if None.
         ssl_shutdown_timeout: the time that a close waits for the client to close TLS too, in seconds; 30 if None.
         ssl_standard_compatible: whether TLS must be closed before the connection; true if None.
-        backlog: the maximum number of connections that wait to be accepted; 100 if None.
+        backlog: the maximum number of connections that wait to be accepted; as many as the
+            system allows if None.
         reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.

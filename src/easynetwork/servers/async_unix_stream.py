@@ -84,7 +84,8 @@ class AsyncUnixStreamServer(
         protocol: parses requests and serializes responses.
         request_handler: handles the requests of the clients.
         backend: the asynchronous backend or its name; None for the one that runs the current task.
-        backlog: the maximum number of connections that wait to be accepted; 100 if None.
+        backlog: the maximum number of connections that wait to be accepted; as many as the
+            system allows if None.
         mode: the permissions of the socket file. If None, the umask of the process decides.
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         ancillary_bufsize: the buffer size for ancillary data that a handler asks for, in bytes; about 8 KiB if None.

@@ -126,6 +126,24 @@ class AsyncStreamClient(AsyncBaseClientInterface[_T_Response], Generic[_T_Respon
         """Send all pending packets, then close the connection. Idempotent. A cancelled call closes abruptly."""
         raise NotImplementedError
 
+    def abort(self) -> None:
+        """Close the connection at once. Idempotent. Unsent packets are lost.
+
+        The client sees a reset, not the ordinary end of the stream; over a Unix socket, it sees the ordinary end. A
+        handler that waits for a packet sees the end of the connection. Any task may call this.
+
+        Raises:
+            UnsupportedOperation: this kind of client does not support it.
+        """
+        raise UnsupportedOperation("This client cannot be aborted")
+
+    def is_draining(self) -> bool:
+        """Return whether the server is draining.
+
+        The server then closes the connection as soon as the handler waits for a packet of which nothing has arrived.
+        """
+        return False
+
     async def recv_packet(self, *, timeout: float | None = None) -> _T_Received:
         """Receive the next packet, as a ``yield`` does. For functions to which a handler delegates.
 

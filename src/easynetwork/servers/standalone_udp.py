@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["StandaloneUDPNetworkServer"]
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -32,6 +32,10 @@ class StandaloneUDPNetworkServer(
     Parameters:
         backend: the asynchronous backend or its name; None for asyncio.
         runner_options: keyword arguments for the runner of the event loop; see `serve_forever`.
+        stop_signals: the first of these signals makes `serve_forever` drain the server and return; the second one shuts
+            it down. For example ``(signal.SIGTERM, signal.SIGINT)``. The handlers are installed while `serve_forever`
+            runs in the main thread, also for signals that are ignored.
+        drain_timeout: maximum number of seconds to drain after a signal; None for no limit.
     """
 
     __slots__ = ()
@@ -45,6 +49,8 @@ class StandaloneUDPNetworkServer(
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
         *,
         runner_options: Mapping[str, Any] | None = None,
+        stop_signals: Iterable[int] = (),
+        drain_timeout: float | None = None,
         reuse_port: bool = False,
         logger: logging.Logger | None = None,
     ) -> None:
@@ -57,4 +63,6 @@ class StandaloneUDPNetworkServer(
             reuse_port=reuse_port,
             logger=logger,
         )
-        super().__init__(backend, lambda backend: new_server(backend=backend), runner_options)
+        super().__init__(
+            backend, lambda backend: new_server(backend=backend), runner_options, stop_signals, drain_timeout
+        )

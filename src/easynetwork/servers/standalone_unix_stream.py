@@ -6,7 +6,7 @@ __all__ = ["StandaloneUnixStreamServer"]
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -34,6 +34,10 @@ class StandaloneUnixStreamServer(
     Parameters:
         backend: the asynchronous backend or its name; None for asyncio.
         runner_options: keyword arguments for the runner of the event loop; see `serve_forever`.
+        stop_signals: the first of these signals makes `serve_forever` drain the server and return; the second one shuts
+            it down. For example ``(signal.SIGTERM, signal.SIGINT)``. The handlers are installed while `serve_forever`
+            runs in the main thread, also for signals that are ignored.
+        drain_timeout: maximum number of seconds to drain after a signal; None for no limit.
     """
 
     __slots__ = ()
@@ -46,6 +50,8 @@ class StandaloneUnixStreamServer(
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
         *,
         runner_options: Mapping[str, Any] | None = None,
+        stop_signals: Iterable[int] = (),
+        drain_timeout: float | None = None,
         backlog: int | None = None,
         mode: int | None = None,
         max_recv_size: int | None = None,
@@ -65,4 +71,6 @@ class StandaloneUnixStreamServer(
             log_client_connection=log_client_connection,
             logger=logger,
         )
-        super().__init__(backend, lambda backend: new_server(backend=backend), runner_options)
+        super().__init__(
+            backend, lambda backend: new_server(backend=backend), runner_options, stop_signals, drain_timeout
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ByHand", "Looping", "OnePerRequest", "stream_dispatcher", "suspend"]
+__all__ = ["ByHand", "Clock", "Looping", "OnePerRequest", "stream_dispatcher", "suspend"]
 
 import types
 from collections.abc import Callable, Generator
@@ -15,6 +15,13 @@ from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.lowlevel._core.stream_dispatch import StreamDispatcher
 from easynetwork.protocol import AnyStreamProtocolType, StreamProtocol
+
+
+class Clock:
+    """A clock that a test sets, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1.0
 
 
 class ByHand:

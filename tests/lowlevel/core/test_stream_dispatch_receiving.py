@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.lowlevel.core.by_hand import ByHand, stream_dispatcher, suspend
+from tests.lowlevel.core.by_hand import ByHand, Clock, stream_dispatcher, suspend
 from tests.support.framing_cases import Block, LengthPrefix, Line, cut
 
 from easynetwork.exceptions import IncompletePacketError, StreamProtocolParseError, UnsupportedOperation
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, single_generator
-from easynetwork.lowlevel._core.requirements import BYTES, MORE, STEPS_PER_TURN, TURN, Wait
+from easynetwork.lowlevel._core.requirements import BYTES, MORE, TURN, TURN_TIME, Wait
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.lowlevel._core.stream_decoders.interface import FramingLostError
 from easynetwork.lowlevel._core.stream_dispatch import (
@@ -111,21 +111,22 @@ def test_no_request_is_lost_or_received_twice(
     assert it.log == contents
 
 
-def test_a_flood_of_requests_lets_others_have_their_turn() -> None:
+def test_a_flood_of_requests_lets_others_have_their_turn(clock: Clock) -> None:
     async def handle(dispatcher: StreamDispatcher[Any], log: list[Any]) -> HandlerGenerator[Any]:
         yield None
         while True:
             log.append(await receive(dispatcher))
+            clock.now += TURN_TIME / 5
 
     it = Scripted(handle)
-    it.run.answer(b"x\n" * 1000)
-    assert it.run.required is TURN
-    assert len(it.log) < STEPS_PER_TURN
-    turns = 1
-    while it.run.answer(None) is TURN:
+    it.run.answer(b"x\n" * 101)
+    turns = 0
+    while it.run.required is TURN:
+        assert len(it.log) <= 6 * (turns + 1)
         turns += 1
-    assert len(it.log) == 999
-    assert turns >= 999 // STEPS_PER_TURN
+        it.run.answer(None)
+    assert len(it.log) == 100
+    assert turns > 10
 
 
 def test_the_time_to_receive_does_not_start_again_with_more_bytes() -> None:

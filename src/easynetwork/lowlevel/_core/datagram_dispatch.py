@@ -6,13 +6,13 @@ driver passes received datagrams to the conversations and resumes their coroutin
 
 from __future__ import annotations
 
-__all__ = ["Backlog", "Clients", "Conversation", "DatagramDispatcher"]
+__all__ = ["Backlog", "Clients", "Conversation", "DatagramDispatcher", "Reception"]
 
 import types
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Hashable
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
@@ -76,6 +76,16 @@ class Clients(Generic[_T_Client]):
         self._kept[address] = client
 
 
+class Reception(Protocol):
+    """A driver: it passes received datagrams to conversations."""
+
+    def end(self) -> None:
+        """Close the generators that wait for a datagram, also those that will wait later."""
+
+    def has_conversations(self) -> bool:
+        """Return whether a generator runs, or datagrams wait for one."""
+
+
 class DatagramDispatcher(Generic[_T_Client]):
     """The state that all conversations of a server share."""
 
@@ -88,6 +98,7 @@ class DatagramDispatcher(Generic[_T_Client]):
         "clients",
         "codec",
         "handler",
+        "reception",
     )
 
     def __init__(
@@ -112,6 +123,8 @@ class DatagramDispatcher(Generic[_T_Client]):
         """The buffer size for ancillary data, in bytes. Unless it is None, drivers pass pairs: a datagram and its
         ancillary data, or None."""
         self._on_unused = on_unused
+        self.reception: Reception | None = None
+        """The driver. None before it starts."""
 
     def settle(self, address: Hashable, exc: BaseException, origin: Origin | None = None) -> None:
         """Report the faults in *exc*, which user code raised, and raise the rest."""

@@ -9,7 +9,8 @@ something, and the driver passes it on to the event loop.
 yielded               resumed with
 ====================  =============================================================================================
 `BYTES`               the received bytes, as ``recv()`` or ``recv_into()`` return them: ``bytes``, or the number of
-                      bytes in the dispatcher's buffer. Empty or 0 at the end of the stream.
+                      bytes in the dispatcher's buffer. Empty or 0 at the end of the stream. None if the driver was
+                      told to look again.
 `DATAGRAM`            a datagram, or `NO_MORE` if no more will arrive. From a server with ancillary data, a tuple: the
                       datagram, and its ancillary data or None.
 a `Wait`              the same as for `BYTES` or `DATAGRAM`, or None after `Wait.timeout` seconds. If the wait asks for
@@ -25,7 +26,7 @@ cancellation.
 
 from __future__ import annotations
 
-__all__ = ["BYTES", "DATAGRAM", "IDLE", "MORE", "NO_MORE", "STEPS_PER_TURN", "TURN", "Wait"]
+__all__ = ["BYTES", "DATAGRAM", "IDLE", "MORE", "NO_MORE", "STEPS_PER_TURN", "TURN", "TURN_TIME", "Wait"]
 
 import enum
 from typing import Final
@@ -60,6 +61,9 @@ STEPS_PER_TURN: Final = 64
 
 A step handles one packet or error, reads once, or accepts one connection.
 """
+
+TURN_TIME: Final = 200e-6
+"""Number of seconds after which a stream lets others have their turn, even if it has made fewer steps."""
 
 
 class Wait:

@@ -23,6 +23,7 @@ import math
 import types
 from collections.abc import Awaitable, Callable, Generator, Iterator
 from operator import length_hint
+from time import perf_counter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from easynetwork.exceptions import UnsupportedOperation
@@ -38,7 +39,7 @@ from .handler_generators import (
     parse_yielded,
     unregistered_generators,
 )
-from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, Wait
+from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, TURN_TIME, Wait
 from .stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 
 _T_Request = TypeVar("_T_Request")
@@ -71,8 +72,18 @@ class Driver(Protocol):
     requests: Any
     """The generator of the last `StreamDispatcher.run`; None before the first."""
 
+    def look_again(self) -> None:
+        """Resume the dispatcher with None if it waits for bytes, although its time is not over."""
+
     def set_transport(self, transport: Any, /) -> None:
         """Receive from *transport* from now on: the TLS transport on top of the one of the constructor."""
+
+
+def _next_batch_size(size: int, seconds: float) -> int:
+    """Return how many requests to decode at once, if *size* requests took this number of *seconds*."""
+    if seconds > TURN_TIME:
+        return max(int(size * TURN_TIME / seconds), 1)
+    return min(2 * size, STEPS_PER_TURN)
 
 
 def is_waiting(requests: Any) -> bool:
@@ -87,6 +98,7 @@ def check_finished(requests: Any) -> None:
 
 
 _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
+_NOTHING_YIELDED: Final = object()
 _ONE_READ: Final = object()
 """Replaces a wait with ancillary data after its read: if the bytes are not a complete request, the wait fails."""
 
@@ -105,19 +117,25 @@ class StreamDispatcher(Generic[_T_Request]):
         "_decoder",
         "_error",
         "_has_changed",
+        "_has_heard",
+        "_has_looked",
         "_has_received",
+        "_is_completing",
         "_is_disconnection",
         "_requests",
-        "_steps",
+        "_turn_end",
         "_was_tls_cut",
         "ancillary_bufsize",
         "buffered",
         "has_ended",
         "has_lost_framing",
+        "is_draining",
         "is_receiving",
         "is_stopped",
         "max_recv_size",
         "origin",
+        "was_drained",
+        "was_idle",
     )
 
     def __init__(
@@ -136,7 +154,7 @@ class StreamDispatcher(Generic[_T_Request]):
         self._error: BaseException | None = None  # the error to throw into the generator
         self._has_changed = False  # whether the handler has received or exchanged the decoder, so that `run` must look
         self._has_received = False  # whether `receive` has returned a request since `run` last looked
-        self._steps = 0  # number of packets that `receive` returned since its last TURN
+        self._turn_end = 0.0  # when `receive` lets others have their turn
 
         self.buffered = decoder.buffered
         """Provides the buffer for received bytes. None if the dispatcher takes ``bytes``."""
@@ -146,6 +164,15 @@ class StreamDispatcher(Generic[_T_Request]):
         """Whether the dispatcher has reached the end of the stream."""
         self.has_lost_framing: bool = False
         """Whether the rest of the stream cannot be decoded. This ends the connection, although the peer has not."""
+        self._has_heard = False  # whether anything has arrived, or was being handled, since `drain` was called
+        self._has_looked = False  # whether the last look for bytes has been taken
+        self._is_completing = False  # whether the end of the last request is awaited
+        self.is_draining: bool = False
+        """Whether `drain` was called."""
+        self.was_drained: bool = False
+        """Whether this has ended the stream."""
+        self.was_idle: bool = False
+        """Whether nothing had arrived, and no request was being handled, since `drain` was called."""
         self.is_receiving: bool = False
         """Whether a generator waits in `receive`."""
         self.is_stopped: bool = False
@@ -165,8 +192,10 @@ class StreamDispatcher(Generic[_T_Request]):
         decode_single = decoder.take_single
         requests: Iterator[_T_Request] | None = self._requests  # decoded requests that no generator has received
         is_drained = False  # whether the decoder returns no request until it gets new bytes
-        last_yielded, first_wait = None, BYTES  # the last valid object that was yielded, and its requirement
+        last_yielded: Any = None  # the last valid object that was yielded
+        first_wait: Any = BYTES  # its requirement
         steps = 0  # number of steps since the last TURN
+        batch_size, batch_started = 1, 0.0  # the maximum size of a batch of requests; when the last full one started
         agen: Any = None
         asend: Any = None
         argument: Any = NEED_DATA  # the request for the waiting generator
@@ -204,15 +233,18 @@ class StreamDispatcher(Generic[_T_Request]):
                     unregistered = unregistered_generators()
             try:
                 if steps >= STEPS_PER_TURN:
-                    steps = 0
+                    if batch_started:
+                        batch_size = _next_batch_size(batch_size, perf_counter() - batch_started)
+                    steps, batch_started = 0, 0.0
                     yield TURN
-                if yielded is not last_yielded:
-                    first_wait = self._parse(yielded)
-                    last_yielded = yielded
                 if self._has_changed:
                     self._has_changed = is_drained = False
                     decoder, requests = self._decoder, self._requests
                     decode_single = decoder.take_single
+                    last_yielded = _NOTHING_YIELDED
+                if yielded is not last_yielded:
+                    first_wait = self._parse(yielded)
+                    last_yielded = yielded
                 if requests is not None:
                     for argument in requests:  # noqa: B007  # the next request; cheaper than next()
                         break
@@ -221,9 +253,16 @@ class StreamDispatcher(Generic[_T_Request]):
                 wait = first_wait
                 while argument is NEED_DATA and not self.has_ended:
                     if not is_drained:
-                        if decoded := decoder.next_packets(STEPS_PER_TURN):
+                        if decoded := decoder.next_packets(batch_size):
                             is_drained = decoder.drained
                             steps += len(decoded)
+                            if len(decoded) == batch_size:
+                                now = perf_counter()
+                                if batch_started:
+                                    batch_size = _next_batch_size(batch_size, now - batch_started)
+                                    if now - batch_started > TURN_TIME:
+                                        steps = STEPS_PER_TURN
+                                batch_started = now
                             requests = self._requests = iter(decoded)
                             argument = next(requests)
                             del decoded  # the iterator frees the list when it is exhausted
@@ -231,15 +270,19 @@ class StreamDispatcher(Generic[_T_Request]):
                         is_drained = True
                         if wait is _ONE_READ:
                             raise EOFError("The bytes received with the ancillary data are not a complete request")
-                    decoder.batch = b""
+                    if wait is not BYTES and self.is_draining and (wait := self._wait_while_draining(wait)) is None:
+                        break
+                    decoder.batch, batch_started = b"", 0.0
                     try:
                         received = yield wait
                     except Exception as exc:
                         if not self._ends_connection(exc):
                             raise
                         received = b""
-                    if wait is not BYTES:
+                    if wait is not BYTES or received is None:
                         received, wait = self._take_special(received, wait)
+                        if received is None:
+                            continue
                     if not received:
                         self.has_ended = True
                         break
@@ -276,6 +319,17 @@ class StreamDispatcher(Generic[_T_Request]):
             except StopAsyncIteration:
                 agen = None
 
+    def drain(self, *, is_busy: bool) -> None:
+        """End the stream as soon as a generator waits for a request of which nothing has arrived.
+
+        Then make the driver `Driver.look_again`, in case a generator is waiting already.
+
+        Parameters:
+            is_busy: whether a request is being handled.
+        """
+        self.is_draining = self._has_changed = True
+        self._has_heard = is_busy or self._decoder.holds_input
+
     # ---------------------------------------------------------------------------------- receiving inside of a generator
 
     @types.coroutine
@@ -287,18 +341,18 @@ class StreamDispatcher(Generic[_T_Request]):
         """
         self.is_receiving = self._has_changed = True
         try:
-            self._steps += 1
-            if self._steps >= STEPS_PER_TURN:
-                self._steps = 0
-                yield TURN
-            for request in self._requests:
-                self._has_received = True
-                return request
+            if perf_counter() > self._turn_end:
+                if self._turn_end:
+                    yield TURN
+                self._turn_end = perf_counter() + TURN_TIME
             decoder = self._decoder
-            wait = BYTES if timeout == math.inf else Wait(timeout)
-            while not (decoded := decoder.next_packets(STEPS_PER_TURN)):
+            wait: Any = self._parse(None if timeout == math.inf else timeout)
+            request: Any = next(self._requests, NEED_DATA)
+            while request is NEED_DATA and (request := decoder.next_packet()) is NEED_DATA:
                 if self.has_ended:
                     raise self.end_of_stream()
+                if wait is not BYTES and self.is_draining and (wait := self._wait_while_draining(wait)) is None:
+                    continue
                 decoder.batch = b""
                 try:
                     received = yield wait
@@ -309,17 +363,17 @@ class StreamDispatcher(Generic[_T_Request]):
                     if self.is_stopped or not isinstance(exc, OSError):
                         continue
                     raise connection_lost(exc) from exc
-                if wait is not BYTES:
+                if wait is not BYTES or received is None:
                     received, wait = self._take_special(received, wait)
+                    if received is None:
+                        continue
                 if not received:
                     self.has_ended = True
                     continue
-                if (first := decoder.take_single(received)) is not NEED_DATA:
-                    self._has_received = True
-                    return first
-            self._requests = iter(decoded)
+                self._turn_end = perf_counter() + TURN_TIME
+                request = decoder.take_single(received)
             self._has_received = True
-            return next(self._requests)
+            return request  # type: ignore[no-any-return]
         except BaseException as exc:
             if isinstance(exc, FramingLostError):
                 self.has_lost_framing = True
@@ -418,23 +472,46 @@ class StreamDispatcher(Generic[_T_Request]):
         timeout, ancillary = parse_yielded(yielded)
         if ancillary is not None and self.ancillary_bufsize is None:
             raise UnsupportedOperation("The server was started without 'ancillary_bufsize'")
+        if self.is_draining:
+            timeout = 0
         return BYTES if timeout is None and ancillary is None else Wait(timeout, ancillary)
 
     def _take_special(self, received: Any, wait: Any) -> tuple[Any, Any]:
         """Unpack *received*, the driver's answer to *wait*. Return the bytes, and the wait to yield if more are needed.
+
+        The bytes are None if *wait* is to be replaced by the returned one, with no bytes in between.
 
         Raises:
             TimeoutError: the timeout expired.
             RuntimeError: the callback for ancillary data failed. The bytes are lost.
         """
         if received is None:
+            if self.is_draining:
+                return None, MORE
             raise TimeoutError("No request was received in time")
+        self._has_heard = True
         if not isinstance(received, tuple):
             return received, MORE
         received, ancillary_data = received
         if received:
             hand_over(ancillary_data, wait.ancillary.data_received)
         return received, _ONE_READ
+
+    def _wait_while_draining(self, wait: Any) -> Any:
+        """Return the next wait while the connection is draining, in place of *wait*. At the end of the stream, None.
+
+        Look once for bytes that have arrived, but that the driver has not seen yet. After that, wait only for the end
+        of a request that has begun: a peer that always has requests in flight must not keep the connection open.
+        """
+        if not self._has_looked:
+            self._has_looked = True
+            return Wait(0, wait.ancillary if isinstance(wait, Wait) else None)
+        if self._decoder.pending and not self._is_completing:
+            self._is_completing = True
+            return BYTES
+        self.has_ended = self.was_drained = True
+        self.was_idle = not self._has_heard
+        return None
 
     def _ends_connection(self, exc: Exception) -> bool:
         # If this side closes a transport while a task receives from it, the type of the error is not specified.

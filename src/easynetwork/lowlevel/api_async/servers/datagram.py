@@ -60,7 +60,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         TypeError: *listener* or *protocol* has the wrong type.
     """
 
-    __slots__ = ("_backlog", "_codec", "_make_datagram", "_send_nowait")
+    __slots__ = ("_backlog", "_codec", "_dispatcher", "_make_datagram", "_send_nowait")
 
     _transport: AsyncDatagramListener[_T_Address]
 
@@ -73,6 +73,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         self._make_datagram = self._codec.make
         self._send_nowait = nowait_sender(listener)
         self._backlog = Backlog()
+        self._dispatcher: DatagramDispatcher[Any] | None = None  # of the last `serve`
         super().__init__(listener)
 
     @property
@@ -203,7 +204,16 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             on_unused=on_unused or _close_descriptors,
         )
         with self._serve_guard:
+            self._dispatcher = dispatcher
             await run_conversations(self._transport, dispatcher, task_group)
+
+    def _end_conversations(self) -> bool:
+        """Close the generators that wait for a datagram. Return whether others are still busy."""
+        reception = None if self._dispatcher is None else self._dispatcher.reception
+        if reception is None:
+            return False
+        reception.end()
+        return reception.has_conversations()
 
 
 def _close_descriptors(ancillary_data: Any, address: Hashable) -> None:

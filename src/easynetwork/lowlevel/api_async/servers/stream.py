@@ -24,6 +24,7 @@ from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.transports._hooks import (
+    abort,
     can_carry_tls,
     chunk_receiver,
     close_soon,
@@ -169,6 +170,11 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
                 raise
             self._driver.set_transport(self._transport)
 
+    def abort(self) -> None:
+        """Close the connection at once, as `AsyncStreamClient.abort` does."""
+        self._dispatcher.stop()
+        abort(self._transport)
+
     async def send_eof(self) -> None:
         """Close the sending direction after all packets are sent. Requests still arrive. Idempotent.
 
@@ -184,14 +190,26 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
         if not (isinstance(self._driver, PullingDriver) or can_carry_tls(self._transport)):
             raise UnsupportedOperation("The transport of this client cannot be upgraded to TLS")
 
+    def _is_waiting(self) -> bool:
+        return self._dispatcher.is_receiving or is_waiting(self._driver.requests)
+
     def _check_not_waiting(self) -> None:
-        if self._dispatcher.is_receiving or is_waiting(self._driver.requests):
+        if self._is_waiting():
             raise BusyResourceError("A packet is being waited for")
 
     # ----------------------------------------------------------------------------------------------------------- errors
 
     def _has_failed(self, exc: OSError) -> None:
         self._dispatcher.claim(exc)
+
+    def is_draining(self) -> bool:
+        """Return whether the server is draining: it closes the connection when the next request has not begun."""
+        return self._dispatcher.is_draining
+
+    def drain(self) -> None:
+        """Close the connection as soon as its handler waits for a request of which nothing has arrived."""
+        self._dispatcher.drain(is_busy=not self._is_waiting())
+        self._driver.look_again()
 
     @property
     def error_origin(self) -> Origin | None:
@@ -358,7 +376,7 @@ async def _handle_connection(
             finally:
                 handler.connection_is_over(client)
             transport = client._transport  # the handler may have started TLS
-        if not client._dispatcher.has_ended and client._dispatcher.is_interrupting():
+        if client._dispatcher.was_drained or client._dispatcher.is_interrupting():
             expect_input(transport)
         if not close_soon(transport):
             await _close(transport, client._dispatcher)

@@ -6,6 +6,7 @@ __all__ = [
     "NO_BATCH",
     "ChunkReceiver",
     "WriteBatch",
+    "abort",
     "can_carry_tls",
     "chunk_receiver",
     "close_soon",
@@ -24,7 +25,7 @@ __all__ = [
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
-from easynetwork.exceptions import TypedAttributeLookupError
+from easynetwork.exceptions import TypedAttributeLookupError, UnsupportedOperation
 from easynetwork.lowlevel._hooks import find_hook
 from easynetwork.lowlevel.socket import SocketAttribute
 
@@ -136,6 +137,17 @@ def expect_input(transport: AsyncStreamTransport) -> None:
     hook = find_hook(transport, "_hook_expect_input")
     if hook is not None:
         hook(transport)
+
+
+def abort(transport: AsyncStreamTransport) -> None:
+    """Close *transport* at once, and reset the connection if it has a reset.
+
+    The default raises `UnsupportedOperation`: a transport is closed by awaiting ``aclose()``.
+    """
+    hook = find_hook(transport, "_hook_abort")
+    if hook is None:
+        raise UnsupportedOperation("The transport of this client cannot be aborted")
+    hook(transport)
 
 
 def close_soon(transport: AsyncStreamTransport) -> bool:

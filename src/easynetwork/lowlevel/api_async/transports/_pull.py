@@ -14,13 +14,15 @@ from easynetwork.lowlevel._core.requirements import BYTES, MORE, TURN, Wait
 from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher, check_finished
 
 if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import CancelScope
+
     from .abc import AsyncStreamReadTransport
 
 
 class PullingDriver:
     """Awaits the receiving methods of a transport whenever the dispatcher requires bytes."""
 
-    __slots__ = ("_deadline", "_dispatcher", "_transport", "requests")
+    __slots__ = ("_deadline", "_dispatcher", "_transport", "_waiting", "requests")
 
     _deadline: float
     """The deadline of the last `Wait`, on the clock of the backend."""
@@ -29,6 +31,11 @@ class PullingDriver:
         self._transport = transport
         self._dispatcher = dispatcher
         self.requests: Generator[Any, Any, Ending] | None = None
+        self._waiting: CancelScope | None = None  # the scope of the current wait for bytes
+
+    def look_again(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def set_transport(self, transport: AsyncStreamReadTransport) -> None:
         self._transport = transport
@@ -47,10 +54,8 @@ class PullingDriver:
                 required = self._step(resume, answer)
                 resume, answer = requests.send, None  # frees the bytes while the dispatcher waits
                 try:
-                    if required is BYTES:
-                        answer = yield from receive(self._transport, dispatcher).__await__()
-                    elif required is MORE or isinstance(required, Wait):
-                        answer = yield from self._receive_in_time(required).__await__()
+                    if required is BYTES or required is MORE or isinstance(required, Wait):
+                        answer = yield from self._receive(required).__await__()
                     elif required is TURN:
                         yield from self._transport.backend().coro_yield().__await__()
                     else:  # the handler awaits something
@@ -68,7 +73,17 @@ class PullingDriver:
         """Resume the dispatcher with *answer*. Return its next requirement."""
         return resume(answer)
 
+    async def _receive(self, required: Any) -> Any:
+        try:
+            with self._transport.backend().open_cancel_scope() as self._waiting:
+                return await self._receive_in_time(required)
+        finally:
+            self._waiting = None
+        return None  # it was told to look again
+
     async def _receive_in_time(self, required: Any) -> Any:
+        if required is BYTES:
+            return await receive(self._transport, self._dispatcher)
         if required is not MORE:
             if required.timeout is None:
                 return await receive(self._transport, self._dispatcher, required.ancillary is not None)

@@ -24,6 +24,7 @@ async def run_conversations(
 ) -> NoReturn:
     """Pass the datagrams that *listener* receives to conversations. See `._hooks.run_conversations`."""
     conversations = _Conversations(listener.backend())
+    dispatcher.reception = conversations
 
     async def handle(received: Any, address: Any) -> None:
         conversation = conversations.get(address)
@@ -59,6 +60,9 @@ class _Conversations(dict[Any, "_PulledConversation"]):
         """Each generator runs in a copy of this context."""
         self.have_ended: bool = False
         """Whether no more datagrams will arrive. A generator that waits for one is closed."""
+
+    def has_conversations(self) -> bool:
+        return bool(self)
 
     def end(self) -> None:
         """Close the generators that wait for a datagram."""

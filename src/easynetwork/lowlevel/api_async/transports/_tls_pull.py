@@ -139,6 +139,10 @@ class PulledTLS(AsyncStreamTransport):
     def _hook_expect_input(self) -> None:
         _hooks.expect_input(self._transport)
 
+    def _hook_abort(self) -> None:
+        self._closing = True
+        _hooks.abort(self._transport)
+
     async def _shut_down(self) -> None:
         """Exchange the closing alerts. Close the transport abruptly if this exceeds the shutdown timeout."""
         engine = self._engine

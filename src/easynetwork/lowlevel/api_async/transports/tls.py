@@ -246,6 +246,9 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
     def _hook_expect_input(self) -> None:
         _hooks.expect_input(self._plain)
 
+    def _hook_abort(self) -> None:
+        _hooks.abort(self._plain)
+
     def _hook_close_soon(self) -> bool:
         self._expect_tickets()
         return _hooks.close_soon(self._plain)

@@ -72,7 +72,11 @@ class _InlineReception:
         """Each generator runs in a copy of this context."""
         self.has_ended: bool = False
         """Whether no more datagrams will arrive. A generator that waits for one is closed."""
+        dispatcher.reception = self
         self._start_spare()
+
+    def has_conversations(self) -> bool:
+        return bool(self.carriers)
 
     def end(self) -> None:
         """Close the generators that wait for a datagram, because no more datagrams will arrive."""

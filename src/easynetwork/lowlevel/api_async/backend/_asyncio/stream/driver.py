@@ -23,6 +23,7 @@ from easynetwork.lowlevel._core.handler_generators import NextGenerator
 from easynetwork.lowlevel._core.requirements import BYTES, MORE, TURN, Wait
 from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher, check_finished
 from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import PARKED, Steppable
+from easynetwork.lowlevel.api_async.backend._asyncio.tasks.turns import wait_for_turn
 from easynetwork.lowlevel.api_async.transports._pull import receive, receive_until
 
 from .protocol import AsyncioStream, AttachedDriver
@@ -69,6 +70,9 @@ class InlineDriver(Steppable, AttachedDriver):
         self._send = self.requests.send
         return self.carry()
 
+    def look_again(self) -> None:
+        self._loop.call_soon(self._time_out)  # the caller may be a task, and a handler must not run inside it
+
     def set_transport(self, transport: AsyncStreamTransport) -> None:
         self._transport = transport
 
@@ -106,7 +110,7 @@ class InlineDriver(Steppable, AttachedDriver):
                     self._arm_timer(self._deadline, is_due=True)
             elif yielded is TURN:
                 self._required = TURN
-                self._loop.call_soon(self._end_turn)
+                wait_for_turn(self._loop, self._end_turn)
                 return PARKED
             elif not isinstance(yielded, Wait):
                 return yielded  # the handler awaits something

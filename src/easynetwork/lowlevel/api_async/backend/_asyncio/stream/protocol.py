@@ -14,7 +14,7 @@ from typing import Final
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.bytes_queue import BytesQueue, SupportsAppend
 from easynetwork.lowlevel._core.errors import error_from_errno, stream_error
-from easynetwork.lowlevel._sockets.lingering import has_unread_input
+from easynetwork.lowlevel._sockets.lingering import has_unread_input, reset_on_close
 from easynetwork.lowlevel.api_async.transports._hooks import WriteBatch
 
 from .lingering import linger
@@ -428,13 +428,17 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         sock = self.transport.get_extra_info("socket")
         return sock is not None and has_unread_input(sock.fileno())
 
-    def abort(self) -> None:
-        """Close now. Written data that is not sent yet is lost."""
+    def abort(self, *, reset: bool = False) -> None:
+        """Close now. Written data that is not sent yet is lost. In that case, or with *reset*, reset the connection."""
+        reset = reset or bool(self.parts)
         self.parts.clear()
         self.closing = True
         self._stop()
         # asyncio's abort() fails after connection_lost() if close() was called with data in the write buffer.
         if not self.lost:
+            sock = self.transport.get_extra_info("socket")
+            if sock is not None and (reset or self.transport.get_write_buffer_size()):
+                reset_on_close(sock)
             self.transport.abort()
 
     async def wait_lost(self) -> None:

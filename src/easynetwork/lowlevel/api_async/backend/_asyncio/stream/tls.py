@@ -236,7 +236,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         if engine.ended or not engine.standard_compatible:
             self._lower.close()
         else:
-            self._timer = self._stream.loop.call_later(self._shutdown_timeout, self._lower.abort)
+            self._timer = self._stream.loop.call_later(self._shutdown_timeout, self._stream.abort)
             self._stream.resume_reading()
 
     def abort(self) -> None:

@@ -130,6 +130,9 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     def _hook_expect_input(self) -> None:
         self._stream.expects_input = True
 
+    def _hook_abort(self) -> None:
+        self._stream.abort(reset=True)
+
     def _hook_keep_names(self) -> Callable[[AsyncioStreamTransport], tuple[Any, Any]]:
         stream = self._stream
         if stream.lost or stream.transport.get_extra_info("peername") is None:

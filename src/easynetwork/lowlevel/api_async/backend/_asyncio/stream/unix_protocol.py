@@ -199,9 +199,9 @@ class AsyncioUnixStream(AsyncioStream):
             self._closes_after_change = self.closing = self.ended = False
             super().close()
 
-    def abort(self) -> None:
+    def abort(self, *, reset: bool = False) -> None:
         self._closes_after_change = False
-        super().abort()
+        super().abort(reset=reset)
 
     async def prepare_tls(self) -> None:
         """Stop changing the transport, and receive bytes without their control messages only."""

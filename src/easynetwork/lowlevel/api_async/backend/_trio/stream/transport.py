@@ -15,7 +15,7 @@ import trio
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import error_from_errno, stream_error
-from easynetwork.lowlevel._sockets.lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input
+from easynetwork.lowlevel._sockets.lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input, reset_on_close
 from easynetwork.lowlevel.api_async.backend._trio.owner import SocketOwner
 from easynetwork.lowlevel.api_async.backend._trio.sockets import SocketReader, close_socket
 from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
@@ -101,11 +101,18 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
                 if self._must_linger():  # input arrived meanwhile
                     await self._linger()
         finally:
+            if writer.is_torn():
+                reset_on_close(self._socket)
             close_socket(self._socket)
         await trio.lowlevel.checkpoint()
 
     def _hook_expect_input(self) -> None:
         self._expects_input = True
+
+    def _hook_abort(self) -> None:
+        self._writer.drop()
+        reset_on_close(self._socket)
+        close_socket(self._socket)
 
     def _must_linger(self) -> bool:
         """Return whether there is unread input.

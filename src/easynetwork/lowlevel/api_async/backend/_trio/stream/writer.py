@@ -32,7 +32,7 @@ class StreamWriter(WriteBatch):
     one batch is kept in memory.
     """
 
-    __slots__ = ("_corked", "_drained", "_ended", "_guard", "_socket", "closing", "error")
+    __slots__ = ("_corked", "_drained", "_ended", "_guard", "_is_torn", "_socket", "closing", "error")
 
     def __init__(self, sock: _socket.socket) -> None:
         super().__init__()
@@ -41,6 +41,7 @@ class StreamWriter(WriteBatch):
         self._drained: trio.Event | None = None  # set while the background task runs
         self._guard = ResourceGuard("Another task is sending to this transport")
         self._ended = False
+        self._is_torn = False  # whether a send was cancelled in the middle
         self.closing = False
         self.error: Exception | None = None
         """The error that ended sending, or None."""
@@ -104,11 +105,15 @@ class StreamWriter(WriteBatch):
 
     async def _send(self, rest: memoryview) -> None:
         sent = 0
-        while sent < len(rest):
-            try:
-                sent += self._socket.send(rest[sent:])
-            except BlockingIOError:
-                await wait_writable(self._socket)
+        try:
+            while sent < len(rest):
+                try:
+                    sent += self._socket.send(rest[sent:])
+                except BlockingIOError:
+                    await wait_writable(self._socket)
+        finally:
+            if 0 < sent < len(rest):
+                self._is_torn = True
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send the batch, then *data*. After a cancellation, an unknown part of *data* may have been sent.
@@ -147,6 +152,12 @@ class StreamWriter(WriteBatch):
             self._guard.busy = False
             self._shut_down_if_ended()
 
+    def drop(self) -> None:
+        """Drop the batch and accept no more data."""
+        self.closing = True
+        self.parts.clear()
+        self.capacity = 0
+
     def end(self) -> None:
         """Close the sending direction after all accepted data is sent."""
         if not self._ended:
@@ -159,6 +170,10 @@ class StreamWriter(WriteBatch):
         if self._ended and self.is_idle() and not self._guard.busy:
             with suppress(OSError):  # the connection is lost or closed
                 self._socket.shutdown(_socket.SHUT_WR)
+
+    def is_torn(self) -> bool:
+        """Return whether the peer has received a part of what was to be sent to it, and will not receive the rest."""
+        return self._is_torn or not self.is_idle()
 
     def is_idle(self) -> bool:
         """Return whether all accepted data is sent."""
