@@ -97,8 +97,14 @@ def check_finished(requests: Any) -> None:
         raise RuntimeError("Another task receives the packets of this connection")
 
 
+class _StreamEndedError(Exception):
+    """There is nothing more to wait for."""
+
+
 _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
 _NOTHING_YIELDED: Final = object()
+_LONG_TIME: Final = 24 * 3600.0
+"""Number of seconds. Drivers expect a `Wait` to have a limit."""
 _ONE_READ: Final = object()
 """Replaces a wait with ancillary data after its read: if the bytes are not a complete request, the wait fails."""
 
@@ -210,7 +216,7 @@ class StreamDispatcher(Generic[_T_Request]):
                             if yielded is not last_yielded:
                                 break
                         else:
-                            requests = None
+                            requests, decoder.batch = None, b""
                 except StopAsyncIteration:
                     agen = None
                 argument = NEED_DATA  # do not keep the request alive while the generator waits
@@ -242,6 +248,8 @@ class StreamDispatcher(Generic[_T_Request]):
                     decoder, requests = self._decoder, self._requests
                     decode_single = decoder.take_single
                     last_yielded = _NOTHING_YIELDED
+                    if self.has_ended:  # the handler met the end in `receive`
+                        raise _StreamEndedError
                 if yielded is not last_yielded:
                     first_wait = self._parse(yielded)
                     last_yielded = yielded
@@ -249,9 +257,9 @@ class StreamDispatcher(Generic[_T_Request]):
                     for argument in requests:  # noqa: B007  # the next request; cheaper than next()
                         break
                     else:
-                        requests = None
+                        requests, decoder.batch = None, b""
                 wait = first_wait
-                while argument is NEED_DATA and not self.has_ended:
+                while argument is NEED_DATA:
                     if not is_drained:
                         if decoded := decoder.next_packets(batch_size):
                             is_drained = decoder.drained
@@ -263,6 +271,8 @@ class StreamDispatcher(Generic[_T_Request]):
                                     if now - batch_started > TURN_TIME:
                                         steps = STEPS_PER_TURN
                                 batch_started = now
+                            if is_drained:
+                                batch_started = 0.0
                             requests = self._requests = iter(decoded)
                             argument = next(requests)
                             del decoded  # the iterator frees the list when it is exhausted
@@ -270,20 +280,21 @@ class StreamDispatcher(Generic[_T_Request]):
                         is_drained = True
                         if wait is _ONE_READ:
                             raise EOFError("The bytes received with the ancillary data are not a complete request")
-                    if wait is not BYTES and self.is_draining and (wait := self._wait_while_draining(wait)) is None:
-                        break
-                    decoder.batch, batch_started = b"", 0.0
+                        if self.is_draining and (wait := self._wait_while_draining(wait)) is None:
+                            break
+                        batch_started = 0.0
                     try:
                         received = yield wait
                     except Exception as exc:
                         if not self._ends_connection(exc):
                             raise
                         received = b""
-                    if wait is not BYTES or received is None:
+                    if wait is not BYTES:
                         received, wait = self._take_special(received, wait)
-                        if received is None:
-                            continue
                     if not received:
+                        if received is None and self.is_draining:
+                            is_drained = False
+                            continue
                         self.has_ended = True
                         break
                     steps += 1
@@ -295,6 +306,8 @@ class StreamDispatcher(Generic[_T_Request]):
                     if steps >= STEPS_PER_TURN:
                         steps = 0
                         yield TURN
+            except _StreamEndedError:
+                pass
             except FramingLostError:
                 self.has_lost_framing = True  # the generator got the cause at its previous yield
             except BaseException as exc:
@@ -351,9 +364,8 @@ class StreamDispatcher(Generic[_T_Request]):
             while request is NEED_DATA and (request := decoder.next_packet()) is NEED_DATA:
                 if self.has_ended:
                     raise self.end_of_stream()
-                if wait is not BYTES and self.is_draining and (wait := self._wait_while_draining(wait)) is None:
+                if self.is_draining and (wait := self._wait_while_draining(wait)) is None:
                     continue
-                decoder.batch = b""
                 try:
                     received = yield wait
                 except Exception as exc:
@@ -363,12 +375,10 @@ class StreamDispatcher(Generic[_T_Request]):
                     if self.is_stopped or not isinstance(exc, OSError):
                         continue
                     raise connection_lost(exc) from exc
-                if wait is not BYTES or received is None:
+                if wait is not BYTES:
                     received, wait = self._take_special(received, wait)
-                    if received is None:
-                        continue
                 if not received:
-                    self.has_ended = True
+                    self.has_ended = received is not None or not self.is_draining
                     continue
                 self._turn_end = perf_counter() + TURN_TIME
                 request = decoder.take_single(received)
@@ -479,7 +489,7 @@ class StreamDispatcher(Generic[_T_Request]):
     def _take_special(self, received: Any, wait: Any) -> tuple[Any, Any]:
         """Unpack *received*, the driver's answer to *wait*. Return the bytes, and the wait to yield if more are needed.
 
-        The bytes are None if *wait* is to be replaced by the returned one, with no bytes in between.
+        The bytes are None if the connection is draining and nothing has arrived.
 
         Raises:
             TimeoutError: the timeout expired.
@@ -489,7 +499,8 @@ class StreamDispatcher(Generic[_T_Request]):
             if self.is_draining:
                 return None, MORE
             raise TimeoutError("No request was received in time")
-        self._has_heard = True
+        if self.is_draining:
+            self._has_heard = self._has_changed = True
         if not isinstance(received, tuple):
             return received, MORE
         received, ancillary_data = received
@@ -508,7 +519,9 @@ class StreamDispatcher(Generic[_T_Request]):
             return Wait(0, wait.ancillary if isinstance(wait, Wait) else None)
         if self._decoder.pending and not self._is_completing:
             self._is_completing = True
-            return BYTES
+            return Wait(_LONG_TIME)
+        if self._decoder.pending and wait is MORE:  # the same request is still incomplete
+            return MORE
         self.has_ended = self.was_drained = True
         self.was_idle = not self._has_heard
         return None
