@@ -185,6 +185,7 @@ _NOT_COMPARED = {
     "CobsFrames",
     "CountedBodyFrames",
     "CutFrames",
+    "DrainReport",
     "EasyNetworkWarning",
     "FixedSizeFrames",
     "FramedPacketSerializer",
