@@ -113,6 +113,8 @@ class BaseAsyncStreamClient(
                     self._raise_client_error(exc)
                 finally:
                     self._connecting = None
+                    if endpoint.is_closing():  # the handshake failed or was cancelled
+                        self._closing = True
                 self._check_open()
 
     def _check_not_receiving(self) -> None:

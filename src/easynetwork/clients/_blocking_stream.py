@@ -62,6 +62,9 @@ class BlockingStreamClient(
                 self._transport = self._endpoint._start_tls(self._protocol, **tls_options)
             except OSError as exc:
                 self._raise_client_error(exc)
+            finally:
+                if self._endpoint.is_closed():  # the handshake failed
+                    self._closed = True
 
     @contextlib.contextmanager
     def _alone_receiving(self) -> Iterator[None]:
