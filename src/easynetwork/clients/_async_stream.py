@@ -76,6 +76,7 @@ class BaseAsyncStreamClient(
         """
         endpoint = self._endpoint
         if endpoint is None or self._closing or self._send_lock.taken:
+            self._check_open()  # a close may hold the lock for long
             async with self._send_lock:
                 endpoint = await self._connected()
                 try:
@@ -127,6 +128,8 @@ class BaseAsyncStreamClient(
         Raises:
             ConnectionAbortedError: the connection broke.
         """
+        if self._closing:  # a close may hold the lock for long
+            return
         async with self._send_lock:
             if self._closing:
                 return
