@@ -9,7 +9,6 @@ __all__ = [
     "TRANSPORTS",
     "Links",
     "TLSPeerOfClients",
-    "TLSPeerOfServers",
     "read_late",
     "read_late_and_close",
     "send_in_pieces",
@@ -48,29 +47,18 @@ TRANSPORTS = (*STREAMS, "pulled tls")
 DATAGRAMS = ("udp", "unix")
 
 
-class _TLSPeer(Peer):
-    """A peer that speaks TLS. ``below`` gives access to TLS itself."""
+class TLSPeerOfClients(Peer):
+    """A peer that speaks TLS, as the server. ``below`` gives access to TLS itself."""
 
-    below: TLSPeer
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self.below = TLSPeer(sock, the_certificates().server_context(), server_side=True)
 
     async def send(self, data: bytes) -> None:
         await self.below.send_plaintext(data)
 
     async def _receive(self) -> bytes:
         return await self.below.receive_plaintext()
-
-
-class TLSPeerOfClients(_TLSPeer):
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
-        self.below = TLSPeer(sock, the_certificates().server_context(), server_side=True)
-
-
-class TLSPeerOfServers(_TLSPeer):
-    def __init__(self, sock: socket.socket) -> None:
-        super().__init__(sock)
-        context = the_certificates().client_context()
-        self.below = TLSPeer(sock, context, server_side=False, server_hostname="localhost")
 
 
 class Links:

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from tests.cancellation.links import STREAMS, Links, TLSPeerOfServers, read_late, read_late_and_close, send_in_pieces
+from tests.cancellation.links import STREAMS, Links, read_late, read_late_and_close, send_in_pieces
 from tests.support.background import sleep, spawn, until
 from tests.support.certificates import the_certificates
 from tests.support.interruptions import Interruption, Outcome, swept
 from tests.support.lines import line_protocol
 from tests.support.peers import Peer
 from tests.support.stream_servers import Client, Requests, run
+from tests.support.tls_servers import TLSClient
 
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
@@ -78,7 +79,7 @@ async def served(links: Links, handler: OneCall) -> AsyncIterator[Peer]:
     async with run(server) as it:
         peer = await it.connect(receive_buffer=1 << 14)
         if links.is_tls:
-            peer = secure = TLSPeerOfServers(peer.sock)
+            peer = secure = TLSClient(peer.sock, the_certificates().client_context())
             await secure.below.handshake()
         yield peer
         await until(lambda: handler.has_ended)
@@ -241,7 +242,7 @@ async def test_a_cancelled_upgrade_to_tls_closes_the_connection(
         outcomes.append(outcome)
 
     async with served(new_links(kind), OneCall(body)) as peer:
-        secure = TLSPeerOfServers(peer.sock)
+        secure = TLSClient(peer.sock, the_certificates().client_context())
         with contextlib.suppress(OSError):
             await secure.below.handshake()
             await until(lambda: outcomes)
