@@ -86,6 +86,8 @@ class Connection:
         self._server = server
         self._directions = (Direction(), Direction())  # the one that the client sends, the one that the server sends
         self._numbers = itertools.count()
+        self._floods: set[int] = set()
+        """The sides whose call that sends is a flood."""
 
     def _outgoing(self, side: int) -> Direction:
         return self._directions[side]
@@ -118,6 +120,7 @@ class Connection:
         """Send so much that it has to wait until the other side receives."""
         end = self.ends[side]
         if end.sending is None and not (end.closed or end.half_closed) and end.is_ours:
+            self._floods.add(side)
             end.sending = spawn(self._send_much(side, 10 + 10 * variant))
 
     async def _send_much(self, side: int, count: int) -> None:
@@ -146,6 +149,7 @@ class Connection:
             self._check_received(side)  # which may tell that the server has closed this end
         sending, end.sending = end.sending, None
         assert sending is not None
+        self._floods.discard(side)
         if sending.error is None:
             if not sending.cancelled():
                 outgoing.confirm()
@@ -248,8 +252,10 @@ class Connection:
             assert end.closed, "a call that receives says that this end is closed"
         elif isinstance(error, Ended):
             if not end.closed:
-                assert self._expectation(side).end, "the stream ends too early"
+                assert self._expectation(side).end, f"the stream ends {incoming.outstanding} bytes too early"
                 incoming.check_end(error.is_incomplete)
+            # What was an incomplete packet need not become one by another protocol.
+            incoming.ended = incoming.reset = True
             if side == SERVER and error.is_incomplete is None:  # at a yield: the handler leaves, the server closes
                 self._server.has_left = True
                 self._note_close(SERVER)
@@ -324,7 +330,8 @@ class Connection:
         end, outgoing = self.ends[side], self._outgoing(side)
         if (sending := end.sending) is None:
             return
-        if outgoing.outstanding < 10_000 or end.closed:
+        is_flood = side in self._floods  # and may have much more to send
+        if (outgoing.outstanding < 10_000 and not is_flood) or end.closed:
             await self._must_end(sending, "a call that sends")
         if sending.done():
             self._check_sent(side)
