@@ -21,6 +21,17 @@ plain_streams = pytest.fixture(_links, params=PLAIN_STREAMS, name="plain_streams
 
 
 @pytest.fixture
+def unix_streams(backend: AsyncBackend, tmp_path: pathlib.Path) -> Links:
+    return Links("unix", backend, tmp_path)
+
+
+@pytest.fixture
+def unix_datagrams(unix_streams: Links) -> Links:
+    unix_streams.require_datagrams()
+    return unix_streams
+
+
+@pytest.fixture
 def new_links(backend: AsyncBackend, tmp_path: pathlib.Path) -> Callable[[str], Links]:
     return lambda kind: Links(kind, backend, tmp_path)
 

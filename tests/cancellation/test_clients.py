@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from tests.cancellation.links import Links, TLSPeerOfClients, read_late, read_late_and_close, send_in_pieces
-from tests.support.background import settle, spawn
+from tests.support.background import settle, sleep, spawn
 from tests.support.certificates import the_certificates
-from tests.support.interruptions import Interruption, swept
+from tests.support.descriptors import Gift, give, receive_message, received_text
+from tests.support.interruptions import Interruption, Outcome, swept
 from tests.support.peers import Peer
 
 from easynetwork.exceptions import ClientClosedError
+from easynetwork.lowlevel.socket import SocketAncillary
 
 EVERY_BACKEND = True
 
@@ -278,3 +281,50 @@ def _check_sent(received: bytes, cancelled: bool) -> None:
     assert received.endswith(following)
     sent = received.removesuffix(following)
     assert packet.startswith(sent) if cancelled else packet == sent
+
+
+# ------------------------------------------------------------------------------------------------------ ancillary data
+
+
+@swept
+async def test_receiving_files_loses_none(interrupt: Interruption, unix_streams: Links) -> None:
+    async with unix_streams.client() as (client, peer):
+        spawn(_give_late(peer.sock, b"first\n"))
+        ancillary = SocketAncillary()
+        outcome = await interrupt(client.recv_packet(ancillary_data=ancillary))
+        if outcome.cancelled:
+            assert list(ancillary.iter_fds()) == []
+            outcome = Outcome(False, await client.recv_packet(ancillary_data=ancillary))
+        assert outcome.result == "first"
+        assert received_text(ancillary) == "gift"
+
+
+@swept
+async def test_sending_files_goes_on(interrupt: Interruption, unix_streams: Links) -> None:
+    async with unix_streams.client() as (client, peer):
+        with Gift() as gift:
+            outcome = await interrupt(client.send_packet("first", ancillary_data=gift.ancillary))
+            if outcome.cancelled:
+                await client.send_packet("first", ancillary_data=gift.ancillary)
+        while True:
+            data, text = receive_message(peer.sock)
+            assert text == "gift"
+            if data.endswith(b"first\n"):
+                break
+
+
+@swept
+async def test_receiving_files_in_datagrams_loses_none(interrupt: Interruption, unix_datagrams: Links) -> None:
+    async with unix_datagrams.datagram_client() as (client, peer):
+        spawn(_give_late(peer.sock, b"first"))
+        ancillary = SocketAncillary()
+        outcome = await interrupt(client.recv_packet(ancillary_data=ancillary))
+        if outcome.cancelled:
+            outcome = Outcome(False, await client.recv_packet(ancillary_data=ancillary))
+        assert outcome.result == "first"
+        assert received_text(ancillary) == "gift"
+
+
+async def _give_late(sock: socket.socket, data: bytes) -> None:
+    await sleep(0.002)
+    give(sock, data)

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import socket
 from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 from tests.servers.kinds import KINDS, Kind, Server, Service
-from tests.support.background import Running, spawn, until
-from tests.support.datagram_servers import has_unix_datagrams
+from tests.support.background import Running, sleep, spawn, until
+from tests.support.certificates import the_certificates
+from tests.support.datagram_servers import Client as DatagramClient
+from tests.support.datagram_servers import Handler as DatagramHandler
+from tests.support.datagram_servers import Requests, has_unix_datagrams
+from tests.support.datagram_servers import serving as serving_datagrams
 from tests.support.interruptions import Interruption, swept
+from tests.support.lines import line_protocol
+from tests.support.stream_servers import Handler
+from tests.support.tls_servers import TLSClient
 
 from easynetwork.exceptions import ServerClosedError
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.socket import SocketAttribute
+from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 
 EVERY_BACKEND = True
 
@@ -184,3 +194,105 @@ async def test_a_cancelled_close_ends_an_activation(interrupt: Interruption, new
         await server.server_activate()
     await server.server_close()
     remove_names_of_peers(kind)
+
+
+# ----------------------------------------------------------------------------------------------------------------- TLS
+
+
+@swept
+async def test_a_cancelled_tls_server_with_a_handshake_serves_again(
+    interrupt: Interruption, backend: AsyncBackend
+) -> None:
+    server: AsyncTCPNetworkServer[str, str] = AsyncTCPNetworkServer(
+        "127.0.0.1", 0, line_protocol(), Handler(), backend, ssl=the_certificates().server_context()
+    )
+    is_up = backend.create_event()
+
+    async def use_and_shut_down() -> None:
+        await is_up.wait()
+        with contextlib.suppress(OSError, EOFError, IndexError):
+            [address] = server.get_addresses()
+            with socket.create_connection((address.host, address.port)):  # a client that says nothing
+                await ask(address.host, address.port)
+        await server.shutdown()
+
+    async def ask(host: str, port: int) -> None:
+        client = TLSClient(socket.create_connection((host, port)), the_certificates().client_context())
+        with contextlib.closing(client):
+            await client.below.handshake()
+            assert await client.ask(b"hello") == b"hello"
+
+    using = spawn(use_and_shut_down())
+    await interrupt(server.serve_forever(is_up_event=is_up))
+    using.cancel()
+    await using.wait()
+    is_up = backend.create_event()
+    serving = spawn(server.serve_forever(is_up_event=is_up))
+    await is_up.wait()
+    [address] = server.get_addresses()
+    await ask(address.host, address.port)
+    await server.shutdown()
+    await serving.result()
+    await server.server_close()
+
+
+# ----------------------------------------------------------------------------------------------------------- datagrams
+
+
+@pytest.mark.parametrize("calls", ["send_packet", "yield"])
+@swept
+async def test_a_handler_of_datagrams_goes_on_after_a_cancelled_call(
+    interrupt: Interruption, backend: AsyncBackend, calls: str
+) -> None:
+    class Cancelling(DatagramHandler):
+        async def handle(self, client: DatagramClient, /) -> Requests:
+            request = yield None
+            if calls == "send_packet":
+                await interrupt(client.send_packet("?"))
+            elif not interrupt.suspensions:
+                interrupt.suspensions += 1
+                with backend.move_on_after(0.001 * interrupt.nth):
+                    request = yield None
+            await client.send_packet(request)
+
+    if calls == "yield" and interrupt.nth > 3:
+        return
+    async with serving_datagrams(backend, Cancelling()) as it:
+        peer = it.peer()
+        peer.send(b"first")
+        while (answer := await peer.receive()) == b"?":
+            pass
+        assert answer == b"first"
+        assert await peer.ask(b"second") in (b"second", b"?")
+
+
+@swept
+async def test_a_cancelled_listener_of_datagrams_loses_none(interrupt: Interruption, backend: AsyncBackend) -> None:
+    [listener] = await backend.create_udp_listeners("127.0.0.1", 0)
+    received: list[bytes] = []
+
+    async def note(data: bytes, address: object) -> None:
+        received.append(data)
+
+    async with listener:
+        stop = backend.open_cancel_scope()
+
+        async def serve() -> None:
+            with stop:
+                await listener.serve(note)
+
+        async def send_and_stop() -> None:
+            peer.sendto(b"first", listener.extra(SocketAttribute.sockname))
+            await sleep(0.002)
+            stop.cancel()
+
+        with socket.socket(type=socket.SOCK_DGRAM) as peer:
+            sending = spawn(send_and_stop())
+            await interrupt(serve())
+            await sending.result()
+            peer.sendto(b"second", listener.extra(SocketAttribute.sockname))
+            serving = spawn(listener.serve(note))
+            await until(lambda: b"second" in received)
+            assert received == [b"first", b"second"]
+            serving.cancel()
+            await serving.wait()

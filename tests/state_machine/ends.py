@@ -122,6 +122,7 @@ class End(ABC):
     def __init__(self) -> None:
         self.protocol: Protocol = "lines"
         self.closed = False
+        self.aborted = False
         self.half_closed = False
         self.receiving: Running[bytes] | None = None
         self.sending: Running[Any] | None = None

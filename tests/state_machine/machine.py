@@ -301,6 +301,7 @@ class Connection:
             return
         self._outgoing(side).reset = True
         self._note_close(side)
+        end.aborted = True
         end.closing = spawn(end.abort())
         if not end.is_ours:
             for call in (end.receiving, end.sending):
@@ -331,7 +332,7 @@ class Connection:
         if (sending := end.sending) is None:
             return
         is_flood = side in self._floods  # and may have much more to send
-        if (outgoing.outstanding < 10_000 and not is_flood) or end.closed:
+        if (outgoing.outstanding < 10_000 and not is_flood) or end.aborted:
             await self._must_end(sending, "a call that sends")
         if sending.done():
             self._check_sent(side)
