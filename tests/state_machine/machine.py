@@ -232,7 +232,9 @@ class Connection:
     def _expectation(self, side: int) -> Expectation:
         end = self.ends[side]
         if end.closed:
-            return Expectation(packet=False, end=True, wait=False)
+            # On trio, a close that waits for a slow peer to read wakes the receiving task only at its end.
+            waits = end.closing is not None and not end.closing.done() and self._outgoing(side).outstanding > 10_000
+            return Expectation(packet=False, end=True, wait=waits)
         return self._incoming(side).expectation(end.protocol)
 
     def _check_received(self, side: int) -> None:
