@@ -98,6 +98,9 @@ class BaseAsyncNetworkClient(
             ExceptionGroup: the `OSError` of each internet address, if none could be connected.
             socket.gaierror: the host is unknown.
             OSError: the Unix socket could not be connected.
+            ssl.SSLError: the TLS handshake failed; ``SSLCertVerificationError`` if the cause is a certificate.
+            TimeoutError: the TLS handshake took too long.
+            ConnectionAbortedError: the connection ended during the TLS handshake.
             ClientClosedError: the client is closed, or was closed during the call.
         """
         if self._endpoint is None or self._closing:

@@ -76,6 +76,7 @@ class BaseAsyncStreamClient(
         """
         endpoint = self._endpoint
         if endpoint is None or self._closing or self._send_lock.taken:
+            self._check_open()  # a close may hold the lock for long
             async with self._send_lock:
                 endpoint = await self._connected()
                 try:
@@ -113,7 +114,8 @@ class BaseAsyncStreamClient(
                     self._raise_client_error(exc)
                 finally:
                     self._connecting = None
-                    self._closing = self._closing or endpoint.is_closing()
+                    if endpoint.is_closing():  # the handshake failed or was cancelled
+                        self._closing = True
                 self._check_open()
 
     def _check_not_receiving(self) -> None:
@@ -126,6 +128,8 @@ class BaseAsyncStreamClient(
         Raises:
             ConnectionAbortedError: the connection broke.
         """
+        if self._closing:  # a close may hold the lock for long
+            return
         async with self._send_lock:
             if self._closing:
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["AsyncTCPNetworkClient"]
 
+import errno
 import socket as _socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -13,6 +14,7 @@ from easynetwork._checks import check_timeouts
 from easynetwork.clients._async_stream import BaseAsyncStreamClient
 from easynetwork.clients._inet_client import INETClient, check_remote_address, inet_opener
 from easynetwork.clients._tls import tls_options, upgrade_options
+from easynetwork.lowlevel._core.errors import error_from_errno, is_stream_end
 from easynetwork.lowlevel._sockets.options import set_tcp_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSStreamTransport
@@ -214,4 +216,11 @@ async def _connect(
     """Open the transport of a client, set the TCP options and start TLS."""
     transport = await open_transport()
     set_tcp_options(transport.extra(INETSocketAttribute.socket))
-    return transport if tls is None else await AsyncTLSStreamTransport.wrap(transport, **tls)
+    if tls is None:
+        return transport
+    try:
+        return await AsyncTLSStreamTransport.wrap(transport, **tls)
+    except OSError as exc:
+        if is_stream_end(exc):
+            raise error_from_errno(errno.ECONNABORTED, "during the TLS handshake") from exc
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["BaseAsyncStreamServer", "ConnectedClient", "run_request_handler"]
 
+import errno
 import inspect
 import logging
 from abc import abstractmethod
@@ -223,6 +224,32 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
                 self._dispatcher.stop()
                 await aclose_forcefully(self._transport)
             raise
+
+    async def _send_slowly(self, data: bytes) -> None:
+        try:
+            await super()._send_slowly(data)
+        except OSError as exc:
+            self._raise_documented_error(exc)
+
+    async def send_eof(self) -> None:
+        try:
+            await super().send_eof()
+        except OSError as exc:
+            self._raise_documented_error(exc)
+
+    def _raise_documented_error(self, exc: OSError) -> NoReturn:
+        """Raise *exc*, from a call that sends, or the `ConnectionError` that handlers expect instead."""
+        error: ConnectionError
+        if isinstance(exc, ClientClosedError):
+            raise exc
+        if self.is_closing():  # another task has closed the client meanwhile
+            error = ClientClosedError("The client was closed")
+        elif not isinstance(exc, ConnectionError) and is_stream_end(exc):  # TLS has errors of its own
+            error = ConnectionAbortedError(errno.ECONNABORTED, f"the connection was lost: {exc.strerror or exc}")
+        else:
+            raise exc
+        self._has_failed(error)
+        raise error from exc
 
     async def recv_packet(self, *, timeout: float | None = None) -> _T_Received:
         self._check_open()

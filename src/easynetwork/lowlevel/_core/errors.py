@@ -93,10 +93,10 @@ def stream_error(exc: Exception) -> Exception:
 
     The network may give up a connection: retransmissions or keep-alive probes get no answer, or there is no route any
     more. This ends a stream as a reset does, but Python has no `ConnectionError` for it, and maps ``ETIMEDOUT`` to
-    `TimeoutError`. For such an error, return a `ConnectionAbortedError` with *exc* as its cause. Return any other error
-    unchanged.
+    `TimeoutError`. libuv reports ``ENOTCONN`` if the stream was reset before it could be half-closed. For such an
+    error, return a `ConnectionAbortedError` with *exc* as its cause. Return any other error unchanged.
     """
-    if not isinstance(exc, OSError) or exc.errno not in LOST_CONNECTION_ERRNOS:
+    if not isinstance(exc, OSError) or not (exc.errno in LOST_CONNECTION_ERRNOS or exc.errno == errno.ENOTCONN):
         return exc
     lost = OSError(errno.ECONNABORTED, f"the connection was lost: {exc.strerror or exc}")
     lost.__cause__ = exc

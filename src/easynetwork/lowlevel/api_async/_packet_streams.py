@@ -115,6 +115,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
 
     async def _send_slowly(self, data: bytes) -> None:
         """Send data that the transport did not accept without waiting."""
+        self._check_can_send()  # before the wait for another task, too: a close may take long
         async with self._alone():
             try:
                 self._check_can_send()
@@ -206,6 +207,9 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
 
     async def _end_sending(self, send_eof: Callable[[], Awaitable[None]]) -> None:
         """Close the sending direction of the transport with *send_eof*, unless it is closed."""
+        if self._encode is _encode_nothing:
+            return
+        self._check_can_send()  # before the wait for another task, too
         async with self._alone():
             if self._encode is _encode_nothing:
                 return

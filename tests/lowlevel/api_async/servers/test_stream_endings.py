@@ -504,9 +504,9 @@ def test_closing_the_coroutine_of_a_connection_reports_and_awaits_nothing() -> N
         def report(self, client: object, fault: BaseException, /) -> None:
             events.append(fault)
 
-    client, transport = Mock(spec=ServedClient), Mock(spec=AsyncStreamTransport)
-    connection = stream_server._handle_connection(Waiting(), client, transport)
+    client = Mock(spec=ServedClient, _transport=Mock(spec=AsyncStreamTransport))
+    connection = stream_server._handle_connection(Waiting(), client)
     connection.send(None)
     connection.close()
     assert events == ["over"]
-    assert transport.mock_calls == []
+    assert client._transport.mock_calls == []

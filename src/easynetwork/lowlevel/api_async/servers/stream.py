@@ -354,15 +354,13 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
                 make = make_buffer_decoder
             dispatcher = StreamDispatcher(make(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
             client = client_type(transport, encode, dispatcher, new_driver(transport, dispatcher))
-            return _handle_connection(handler, client, transport)
+            return _handle_connection(handler, client)
 
         with self._serve_guard:
             await self._transport.serve(serve_client, task_group)
 
 
-async def _handle_connection(
-    handler: ConnectionHandler, client: ServedClient[Any], transport: AsyncStreamTransport
-) -> None:
+async def _handle_connection(handler: ConnectionHandler, client: ServedClient[Any]) -> None:
     """Handle one connection and close it. The task of the connection runs this coroutine."""
     try:
         if (handling := handler.handle_connection(client)) is not None:
@@ -375,7 +373,7 @@ async def _handle_connection(
                 await end_abruptly(client._transport, exc, partial(handler.report, client))
             finally:
                 handler.connection_is_over(client)
-            transport = client._transport  # the handler may have started TLS
+        transport = client._transport  # not the first one, if the handler has started TLS
         if client._dispatcher.was_drained or client._dispatcher.is_interrupting():
             expect_input(transport)
         if not close_soon(transport):

@@ -16,6 +16,7 @@ from easynetwork.lowlevel._core.bytes_queue import BytesQueue, SupportsAppend
 from easynetwork.lowlevel._core.errors import error_from_errno, stream_error
 from easynetwork.lowlevel._sockets.lingering import has_unread_input, reset_on_close
 from easynetwork.lowlevel.api_async.transports._hooks import WriteBatch
+from easynetwork.lowlevel.constants import NOT_CONNECTED_SOCKET_ERRNOS
 
 from .lingering import linger
 from .shared_buffer import SharedBufferProtocol
@@ -361,7 +362,11 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         if self.eof_sent or self.transport.is_closing():
             return
         self.end_writing()
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError as exc:  # asyncio raises ENOTCONN after a reset, which the next read reports
+            if exc.errno not in NOT_CONNECTED_SOCKET_ERRNOS:
+                raise
 
     def end_writing(self) -> None:
         """Send the batch and accept no more data."""
