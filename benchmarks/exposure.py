@@ -147,9 +147,8 @@ class Bench:
                         load.run(2 * PAUSE)
                         result.control.append(self._measure(server, load, _round_trip(result.limits)))
                     self._attack(server, ports, peers, load, result)
-                    await_idle(server)
-                    result.after.append(server.resident_bytes())
-                    result.left = server.open_descriptors() - descriptors
+                    result.left = _await_descriptors(server, descriptors)
+                    result.after.append(server.resident_bytes(_PATIENCE))
         return result
 
     def _attack(
@@ -223,6 +222,15 @@ def _round_trip(limits: dict[str, Any]) -> float:
     """Return the seconds in which each hostile peer reaches its deadline and comes again, so that it costs its part."""
     deadlines: Iterable[float | None] = (limits.get(kind.deadline) for kind in KINDS.values() if kind.deadline)
     return PAUSE + max((deadline for deadline in deadlines if deadline is not None), default=0.0)
+
+
+def _await_descriptors(server: ProgramProcess, count: int) -> int:
+    """Wait until the server has only *count* descriptors. Return how many more it keeps."""
+    end = time.monotonic() + _PATIENCE
+    while server.open_descriptors() > count and time.monotonic() < end:
+        time.sleep(0.05)
+    await_idle(server)
+    return server.open_descriptors() - count
 
 
 def _is_answered(server: ProgramProcess) -> bool:
