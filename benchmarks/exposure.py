@@ -148,7 +148,7 @@ class Bench:
                         result.control.append(self._measure(server, load, _round_trip(result.limits)))
                     self._attack(server, ports, peers, load, result)
                     result.left = _await_descriptors(server, descriptors)
-                    result.after.append(server.resident_bytes(_PATIENCE))
+                    result.after.append(server.resident_bytes())
         return result
 
     def _attack(
@@ -161,7 +161,7 @@ class Bench:
             result.attacked.append(self._measure(server, load, _round_trip(result.limits)))
             if len(result.attacked) == self._options.rounds:
                 result.newcomers = sum(_is_answered(server) for _ in range(NEWCOMERS))
-            result.during = server.resident_bytes(_PATIENCE)
+            result.during = server.resident_bytes(collect=False)
             result.peers = json.loads(attackers.ask("report", _PATIENCE))
             minutes = (time.monotonic() - begin) / 60
         result.log_lines = (int(server.ask("log", _PATIENCE)) - lines) / minutes
@@ -175,7 +175,7 @@ class Bench:
             for part in (range(senders // 2), range(senders // 2, senders)):
                 send_from_many(int(server.address), part, waiting / senders)
                 await_idle(server)
-                result.after.append(server.resident_bytes(_PATIENCE))
+                result.after.append(server.resident_bytes())
             result.heard = int(server.ask("heard"))
             result.log_lines = int(server.ask("log"))
             result.is_answering = _is_answered(server)
@@ -200,12 +200,10 @@ class Bench:
         """Measure for as long as the options say, but for *at_least* so many seconds."""
         before = server.cpu_seconds()
         messages = seconds = 0.0
-        while not messages:  # a server that is attacked may answer nothing for a while
+        while not messages and seconds < _PATIENCE:  # a server that is attacked may answer nothing for a while
             window = load.run(max(self._options.seconds, at_least))
             messages += window.messages
             seconds += window.seconds
-            if seconds > _PATIENCE:
-                raise ProgramError(f"the server answered no honest client for {_PATIENCE:g} s")
         return Throughput(messages, seconds, server.cpu_seconds() - before)
 
 
