@@ -72,15 +72,6 @@ class Throughput(NamedTuple):
     def per_cpu_second(self) -> float:
         return self.messages / self.cpu_seconds
 
-    def left_by_attack(self, free: Throughput) -> float:
-        """Return the share of the server's time that is left for honest requests. They cost what they do in *free*.
-
-        If the server is always busy, this is its throughput as a share of that of *free*. On a shared machine, it
-        often is not. Then the attack has its share of the server's CPU time all the same, because hostile peers come
-        by the clock.
-        """
-        return 1 - (self.cpu_seconds - self.messages / free.per_cpu_second) / self.seconds
-
 
 @dataclass
 class StreamExposure:
