@@ -119,7 +119,7 @@ def streams(bench: Bench, programs: Sequence[Program], options: argparse.Namespa
         _rates("control run: another process is attacked", (exposure.control for exposure in found)),
         _rates("under attack", (exposure.attacked for exposure in found)),
         _shares("% of those in the control run", _by_clock, pairs),
-        _shares("% of the server's time left for them", _left_by_attack, pairs, at_least=80),
+        _shares("% of those in the control run, per CPU second", _by_cpu, pairs, at_least=80),
         Figure(f"newcomers answered, of {NEWCOMERS}", [exposure.newcomers for exposure in found], at_least=NEWCOMERS),
         Figure("MiB after the first attack", [exposure.after[0] / _MIB for exposure in found]),
         Figure("MiB during the last", [exposure.during / _MIB for exposure in found]),
@@ -174,10 +174,6 @@ def _by_clock(free: Throughput, hit: Throughput) -> float:
 
 def _by_cpu(free: Throughput, hit: Throughput) -> float:
     return hit.per_cpu_second / free.per_cpu_second
-
-
-def _left_by_attack(free: Throughput, hit: Throughput) -> float:
-    return hit.left_by_attack(free)
 
 
 PARTS = {"fairness": fairness, "streams": streams, "datagrams": datagrams}

@@ -73,9 +73,13 @@ class ProgramProcess:
         """
         return float(self.ask("user"))
 
-    def resident_bytes(self, timeout: float = _STOP_TIMEOUT) -> int:
-        """Return the resident memory after a garbage collection. Use smaps_rollup, because statm is not exact."""
-        self.ask("gc", timeout)
+    def resident_bytes(self, *, collect: bool = True) -> int:
+        """Return the resident memory, after a garbage collection. Use smaps_rollup, because statm is not exact.
+
+        *collect* is false for a program that may be too busy to answer.
+        """
+        if collect:
+            self.ask("gc")
         with open(f"/proc/{self.pid}/smaps_rollup") as rollup:
             for line in rollup:
                 if line.startswith("Rss:"):

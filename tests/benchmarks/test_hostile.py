@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import easynetwork.servers
-from benchmarks.exposure import Program, Throughput
+from benchmarks.exposure import Program
 from benchmarks.hostile import Figure, Section, hostile_peers, main
 from benchmarks.loads.hostile_peers import KINDS
 from benchmarks.peers import Interpreter
@@ -33,7 +33,7 @@ def test_hostile_peers_of_all_kinds_attack(capsys: pytest.CaptureFixture[str]) -
     for name, kind in KINDS.items():
         if name != "flooder":
             [cells] = [cells for title, cells in found.items() if title.startswith(f"{kind.title} (")]
-            assert all(float(cell) > 0 for cell in cells[1:])
+            assert len(cells) == 3  # the bar, and the longest connections of both attacks
     assert found["descriptors left"][1:] == ["0", "0"]
 
 
@@ -63,13 +63,6 @@ def test_bars_are_for_servers_with_limits(interpreter: Interpreter) -> None:
     section = Section("A title", columns, [Figure("good", [3, 7], at_most=5), Figure("bad", [7, 7], at_most=5)])
     assert rows(section.text())["bad"] == ["≤ 5", "**7**", "7"]
     assert [figure.title for figure in section.missed()] == ["bad"]
-
-
-def test_an_attack_leaves_the_time_that_it_does_not_use() -> None:
-    free = Throughput(messages=1000, seconds=1, cpu_seconds=1)
-    assert Throughput(messages=700, seconds=1, cpu_seconds=1).left_by_attack(free) == pytest.approx(0.7)
-    # The server has half of its core, of which honest requests get 0.2 s.
-    assert Throughput(messages=200, seconds=1, cpu_seconds=0.5).left_by_attack(free) == pytest.approx(0.7)
 
 
 def test_hostile_peers_are_of_all_kinds() -> None:
