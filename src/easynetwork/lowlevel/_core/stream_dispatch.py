@@ -97,6 +97,17 @@ def check_finished(requests: Any) -> None:
         raise RuntimeError("Another task receives the packets of this connection")
 
 
+class _Draining:
+    """What a dispatcher notes while its connection is draining."""
+
+    __slots__ = ("has_heard", "has_looked", "is_completing")
+
+    def __init__(self, has_heard: bool) -> None:
+        self.has_heard = has_heard  # whether anything has arrived, or was being handled, since the beginning
+        self.has_looked = False  # whether the last look for bytes has been taken
+        self.is_completing = False  # whether the end of the last request is awaited
+
+
 class _StreamEndedError(Exception):
     """There is nothing more to wait for."""
 
@@ -121,12 +132,10 @@ class StreamDispatcher(Generic[_T_Request]):
 
     __slots__ = (
         "_decoder",
+        "_draining",
         "_error",
         "_has_changed",
-        "_has_heard",
-        "_has_looked",
         "_has_received",
-        "_is_completing",
         "_is_disconnection",
         "_requests",
         "_turn_end",
@@ -135,13 +144,10 @@ class StreamDispatcher(Generic[_T_Request]):
         "buffered",
         "has_ended",
         "has_lost_framing",
-        "is_draining",
         "is_receiving",
         "is_stopped",
         "max_recv_size",
         "origin",
-        "was_drained",
-        "was_idle",
     )
 
     def __init__(
@@ -170,15 +176,7 @@ class StreamDispatcher(Generic[_T_Request]):
         """Whether the dispatcher has reached the end of the stream."""
         self.has_lost_framing: bool = False
         """Whether the rest of the stream cannot be decoded. This ends the connection, although the peer has not."""
-        self._has_heard = False  # whether anything has arrived, or was being handled, since `drain` was called
-        self._has_looked = False  # whether the last look for bytes has been taken
-        self._is_completing = False  # whether the end of the last request is awaited
-        self.is_draining: bool = False
-        """Whether `drain` was called."""
-        self.was_drained: bool = False
-        """Whether this has ended the stream."""
-        self.was_idle: bool = False
-        """Whether nothing had arrived, and no request was being handled, since `drain` was called."""
+        self._draining: _Draining | None = None  # set by `drain`
         self.is_receiving: bool = False
         """Whether a generator waits in `receive`."""
         self.is_stopped: bool = False
@@ -280,7 +278,7 @@ class StreamDispatcher(Generic[_T_Request]):
                         is_drained = True
                         if wait is _ONE_READ:
                             raise EOFError("The bytes received with the ancillary data are not a complete request")
-                        if self.is_draining and (wait := self._wait_while_draining(wait)) is None:
+                        if self._draining is not None and (wait := self._wait_while_draining(wait)) is None:
                             break
                         batch_started = 0.0
                     try:
@@ -292,7 +290,7 @@ class StreamDispatcher(Generic[_T_Request]):
                     if wait is not BYTES:
                         received, wait = self._take_special(received, wait)
                     if not received:
-                        if received is None and self.is_draining:
+                        if received is None and self._draining is not None:
                             is_drained = False
                             continue
                         self.has_ended = True
@@ -340,8 +338,22 @@ class StreamDispatcher(Generic[_T_Request]):
         Parameters:
             is_busy: whether a request is being handled.
         """
-        self.is_draining = self._has_changed = True
-        self._has_heard = is_busy or self._decoder.holds_input
+        self._has_changed = True
+        self._draining = _Draining(is_busy or self._decoder.holds_input)
+
+    def has_begun_request(self) -> bool:
+        """Return whether a part of the next request has arrived."""
+        return self._decoder.pending > 0
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether `drain` was called."""
+        return self._draining is not None
+
+    @property
+    def was_idle(self) -> bool:
+        """Whether nothing has arrived, and no request was being handled, since `drain` was called."""
+        return self._draining is not None and not self._draining.has_heard
 
     # ---------------------------------------------------------------------------------- receiving inside of a generator
 
@@ -364,7 +376,7 @@ class StreamDispatcher(Generic[_T_Request]):
             while request is NEED_DATA and (request := decoder.next_packet()) is NEED_DATA:
                 if self.has_ended:
                     raise self.end_of_stream()
-                if self.is_draining and (wait := self._wait_while_draining(wait)) is None:
+                if self._draining is not None and (wait := self._wait_while_draining(wait)) is None:
                     continue
                 try:
                     received = yield wait
@@ -378,7 +390,7 @@ class StreamDispatcher(Generic[_T_Request]):
                 if wait is not BYTES:
                     received, wait = self._take_special(received, wait)
                 if not received:
-                    self.has_ended = received is not None or not self.is_draining
+                    self.has_ended = received is not None or self._draining is None
                     continue
                 self._turn_end = perf_counter() + TURN_TIME
                 request = decoder.take_single(received)
@@ -482,7 +494,7 @@ class StreamDispatcher(Generic[_T_Request]):
         timeout, ancillary = parse_yielded(yielded)
         if ancillary is not None and self.ancillary_bufsize is None:
             raise UnsupportedOperation("The server was started without 'ancillary_bufsize'")
-        if self.is_draining:
+        if self._draining is not None:
             timeout = 0
         return BYTES if timeout is None and ancillary is None else Wait(timeout, ancillary)
 
@@ -496,11 +508,11 @@ class StreamDispatcher(Generic[_T_Request]):
             RuntimeError: the callback for ancillary data failed. The bytes are lost.
         """
         if received is None:
-            if self.is_draining:
+            if self._draining is not None:
                 return None, MORE
             raise TimeoutError("No request was received in time")
-        if self.is_draining:
-            self._has_heard = self._has_changed = True
+        if self._draining is not None and received:
+            self._draining.has_heard = self._has_changed = True
         if not isinstance(received, tuple):
             return received, MORE
         received, ancillary_data = received
@@ -514,16 +526,17 @@ class StreamDispatcher(Generic[_T_Request]):
         Look once for bytes that have arrived, but that the driver has not seen yet. After that, wait only for the end
         of a request that has begun: a peer that always has requests in flight must not keep the connection open.
         """
-        if not self._has_looked:
-            self._has_looked = True
+        draining = self._draining
+        assert draining is not None
+        if not draining.has_looked:
+            draining.has_looked = True
             return Wait(0, wait.ancillary if isinstance(wait, Wait) else None)
-        if self._decoder.pending and not self._is_completing:
-            self._is_completing = True
+        if self._decoder.pending and not draining.is_completing:
+            draining.is_completing = True
             return Wait(_LONG_TIME)
         if self._decoder.pending and wait is MORE:  # the same request is still incomplete
             return MORE
-        self.has_ended = self.was_drained = True
-        self.was_idle = not self._has_heard
+        self.has_ended = True
         return None
 
     def _ends_connection(self, exc: Exception) -> bool:

@@ -47,7 +47,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         self._separator = separator
         self._limit = limit
         self._frames: list[bytes] = []  # complete frames of the chunk, in reverse order
-        self._has_large_frames = False  # whether a frame may exceed the limit
+        self._has_large_frames = False  # whether a frame exceeds the limit
         self._tail: bytes | bytearray = b""  # bytes after the last separator
         self._is_tail_refused = False  # whether the tail belongs to a frame over the limit, which is dropped
         self._remaining_sizes: list[int] | None = None
@@ -134,7 +134,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
             self._remaining_sizes = None
             self._frames = frames = chunk.split(self._separator)
             self._tail = frames.pop()
-            self._has_large_frames = len(chunk) > self._limit
+            self._has_large_frames = len(chunk) > self._limit and _are_large(frames, self._limit)
             if len(frames) > 1:
                 frames.reverse()
             elif not frames:
@@ -171,10 +171,10 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         self._tail = frames.pop()
         if len(frames) > 1:
             frames.reverse()
-        self._has_large_frames = len(chunk) > self._limit
+        self._has_large_frames = len(chunk) > self._limit and _are_large(frames, self._limit)
         if first is not None:
             frames.append(first)
-            self._has_large_frames = True
+            self._has_large_frames = self._has_large_frames or len(first) > self._limit
         elif not frames:
             self._tail = bytearray(chunk)
             return self._split_received()
@@ -206,6 +206,10 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         message = f"{what}; the limit is {self._limit} bytes before {self._separator!r}"
         error = LimitOverrunError(message, buffer, consumed, self._separator)
         raise StreamProtocolParseError(error.remaining_data, error) from error
+
+
+def _are_large(frames: list[bytes], limit: int) -> bool:
+    return max(map(len, frames), default=0) > limit
 
 
 class CauseReportingDecoder(SeparatedDecoder[_T_Packet]):

@@ -374,7 +374,8 @@ async def _handle_connection(handler: ConnectionHandler, client: ServedClient[An
             finally:
                 handler.connection_is_over(client)
         transport = client._transport  # not the first one, if the handler has started TLS
-        if client._dispatcher.was_drained or client._dispatcher.is_interrupting():
+        dispatcher = client._dispatcher
+        if dispatcher.is_draining or (not dispatcher.has_ended and dispatcher.is_interrupting()):
             expect_input(transport)
         if not close_soon(transport):
             await _close(transport, client._dispatcher)

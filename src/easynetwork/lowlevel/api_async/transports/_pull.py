@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["PullingDriver", "receive", "receive_until"]
 
 import types
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._core.errors import raise_stream_error
@@ -81,9 +81,12 @@ class PullingDriver:
             self._waiting = None
         return None  # it was told to look again
 
-    async def _receive_in_time(self, required: Any) -> Any:
+    def _receive_in_time(self, required: Any) -> Coroutine[Any, Any, Any]:
         if required is BYTES:
-            return await receive(self._transport, self._dispatcher)
+            return receive(self._transport, self._dispatcher)
+        return self._receive_until(required)
+
+    async def _receive_until(self, required: Any) -> Any:
         if required is not MORE:
             if required.timeout is None:
                 return await receive(self._transport, self._dispatcher, required.ancillary is not None)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 __all__ = ["BatchingDriver"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from easynetwork.lowlevel._core.stream_dispatch import StreamDispatcher
+from easynetwork.lowlevel._core.stream_dispatch import StreamDispatcher, is_waiting
 from easynetwork.lowlevel.api_async.transports._pull import PullingDriver
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
+    from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamReadTransport
 
+    from .transport import TrioStreamTransport
     from .writer import StreamWriter
 
 
@@ -24,17 +25,32 @@ class BatchingDriver(PullingDriver):
     No other task runs during a step, so no other task uses the open batch.
     """
 
-    __slots__ = ("_writer",)
+    __slots__ = ("_plain", "_writer")
 
-    def __init__(
-        self, transport: AsyncStreamTransport, writer: StreamWriter, dispatcher: StreamDispatcher[Any]
-    ) -> None:
+    def __init__(self, transport: TrioStreamTransport, writer: StreamWriter, dispatcher: StreamDispatcher[Any]) -> None:
         super().__init__(transport, dispatcher)
         self._writer = writer
+        self._plain: TrioStreamTransport | None = transport  # None after TLS has started
 
     # A KeyboardInterrupt between a yield of the dispatcher and the yield that trio sees would interrupt the driver
     # alone, while the dispatcher still waits.
     run = trio.lowlevel.enable_ki_protection(PullingDriver.run)
+
+    def set_transport(self, transport: AsyncStreamReadTransport) -> None:
+        super().set_transport(transport)
+        self._plain = None
+
+    def look_again(self) -> None:
+        if self._plain is None:
+            super().look_again()
+        elif self._dispatcher.is_receiving or is_waiting(self.requests):
+            if not self._dispatcher.has_begun_request():
+                self._plain.end_input()
+
+    def _receive(self, required: Any) -> Coroutine[Any, Any, Any]:
+        if self._plain is None:
+            return super()._receive(required)
+        return self._receive_in_time(required)  # a scope for each wait would double its cost
 
     def _step(self, resume: Callable[[Any], Any], answer: Any) -> Any:
         self._writer.cork()

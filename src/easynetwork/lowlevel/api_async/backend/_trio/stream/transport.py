@@ -114,6 +114,11 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         reset_on_close(self._socket)
         close_socket(self._socket)
 
+    def end_input(self) -> None:
+        """Wake the task that receives: with the bytes that have arrived, and then with the end of the stream."""
+        with suppress(OSError):  # the connection is lost or closed
+            self._socket.shutdown(_socket.SHUT_RD)
+
     def _must_linger(self) -> bool:
         """Return whether there is unread input.
 
