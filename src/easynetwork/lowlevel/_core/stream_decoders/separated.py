@@ -6,7 +6,7 @@ __all__ = ["CauseReportingDecoder", "SeparatedDecoder"]
 
 from collections.abc import Callable
 from itertools import accumulate
-from typing import NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
 
@@ -14,6 +14,8 @@ from .frames import FrameDecoder
 from .interface import NEED_DATA, NeedData
 
 _T_Packet = TypeVar("_T_Packet")
+
+_SMALL_FRAME: Final = 4096
 
 
 class SeparatedDecoder(FrameDecoder[_T_Packet]):
@@ -47,7 +49,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         self._separator = separator
         self._limit = limit
         self._frames: list[bytes] = []  # complete frames of the chunk, in reverse order
-        self._has_large_frames = False  # whether a frame exceeds the limit
+        self._has_large_frames = False  # whether frames are decoded one by one
         self._tail: bytes | bytearray = b""  # bytes after the last separator
         self._is_tail_refused = False  # whether the tail belongs to a frame over the limit, which is dropped
         self._remaining_sizes: list[int] | None = None
@@ -134,7 +136,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
             self._remaining_sizes = None
             self._frames = frames = chunk.split(self._separator)
             self._tail = frames.pop()
-            self._has_large_frames = len(chunk) > self._limit and _are_large(frames, self._limit)
+            self._has_large_frames = len(chunk) > self._limit and _are_large(frames, len(chunk), self._limit)
             if len(frames) > 1:
                 frames.reverse()
             elif not frames:
@@ -171,7 +173,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         self._tail = frames.pop()
         if len(frames) > 1:
             frames.reverse()
-        self._has_large_frames = len(chunk) > self._limit and _are_large(frames, self._limit)
+        self._has_large_frames = len(chunk) > self._limit and _are_large(frames, len(chunk), self._limit)
         if first is not None:
             frames.append(first)
             self._has_large_frames = self._has_large_frames or len(first) > self._limit
@@ -208,8 +210,12 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         raise StreamProtocolParseError(error.remaining_data, error) from error
 
 
-def _are_large(frames: list[bytes], limit: int) -> bool:
-    return max(map(len, frames), default=0) > limit
+def _are_large(frames: list[bytes], size: int, limit: int) -> bool:
+    """Return whether to decode *frames*, of a chunk of *size* bytes, one by one.
+
+    One may exceed *limit*, or they are so large that many decoded packets at a time would cost more memory than calls.
+    """
+    return len(frames) * _SMALL_FRAME < size or max(map(len, frames)) > limit
 
 
 class CauseReportingDecoder(SeparatedDecoder[_T_Packet]):

@@ -43,9 +43,10 @@ class BatchingDriver(PullingDriver):
     def look_again(self) -> None:
         if self._plain is None:
             super().look_again()
-        elif self._dispatcher.is_receiving or is_waiting(self.requests):
-            if not self._dispatcher.has_begun_request():
-                self._plain.end_input()
+            return
+        is_idle = self._dispatcher.is_receiving or is_waiting(self.requests)
+        if is_idle and not self._dispatcher.has_begun_request():
+            self._plain.end_input()
 
     def _receive(self, required: Any) -> Coroutine[Any, Any, Any]:
         if self._plain is None:
