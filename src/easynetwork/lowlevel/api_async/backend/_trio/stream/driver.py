@@ -13,9 +13,8 @@ from easynetwork.lowlevel._core.stream_dispatch import StreamDispatcher, is_wait
 from easynetwork.lowlevel.api_async.transports._pull import PullingDriver
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamReadTransport
+    from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamReadTransport, AsyncStreamTransport
 
-    from .transport import TrioStreamTransport
     from .writer import StreamWriter
 
 
@@ -25,12 +24,18 @@ class BatchingDriver(PullingDriver):
     No other task runs during a step, so no other task uses the open batch.
     """
 
-    __slots__ = ("_plain", "_writer")
+    __slots__ = ("_end_input", "_writer")
 
-    def __init__(self, transport: TrioStreamTransport, writer: StreamWriter, dispatcher: StreamDispatcher[Any]) -> None:
+    def __init__(
+        self,
+        transport: AsyncStreamTransport,
+        writer: StreamWriter,
+        dispatcher: StreamDispatcher[Any],
+        end_input: Callable[[], None],
+    ) -> None:
         super().__init__(transport, dispatcher)
         self._writer = writer
-        self._plain: TrioStreamTransport | None = transport  # None after TLS has started
+        self._end_input: Callable[[], None] | None = end_input  # None after TLS has started
 
     # A KeyboardInterrupt between a yield of the dispatcher and the yield that trio sees would interrupt the driver
     # alone, while the dispatcher still waits.
@@ -38,18 +43,18 @@ class BatchingDriver(PullingDriver):
 
     def set_transport(self, transport: AsyncStreamReadTransport) -> None:
         super().set_transport(transport)
-        self._plain = None
+        self._end_input = None
 
     def look_again(self) -> None:
-        if self._plain is None:
+        if self._end_input is None:
             super().look_again()
             return
         is_idle = self._dispatcher.is_receiving or is_waiting(self.requests)
         if is_idle and not self._dispatcher.has_begun_request():
-            self._plain.end_input()
+            self._end_input()
 
     def _receive(self, required: Any) -> Coroutine[Any, Any, Any]:
-        if self._plain is None:
+        if self._end_input is None:
             return super()._receive(required)
         return self._receive_in_time(required)  # a scope for each wait would double its cost
 

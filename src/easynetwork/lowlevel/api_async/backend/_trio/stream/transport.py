@@ -114,7 +114,7 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         reset_on_close(self._socket)
         close_socket(self._socket)
 
-    def end_input(self) -> None:
+    def _end_input(self) -> None:
         """Wake the task that receives: with the bytes that have arrived, and then with the end of the stream."""
         with suppress(OSError):  # the connection is lost or closed
             self._socket.shutdown(_socket.SHUT_RD)
@@ -164,4 +164,4 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         return partial(receive_chunk, self)
 
     def _hook_driver(self, dispatcher: StreamDispatcher[Any]) -> Driver:
-        return BatchingDriver(self, self._writer, dispatcher)
+        return BatchingDriver(self, self._writer, dispatcher, self._end_input)
