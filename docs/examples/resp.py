@@ -133,7 +133,7 @@ class ServerSide3(ServerSide):
 
 
 def words(line: bytes) -> Command:
-    """Split a command that somebody types, as in ``SET name "Ada Lovelace"``."""
+    """Split a typed command, as in ``SET name "Ada Lovelace"``."""
     if b'"' not in line and b"'" not in line:
         return line.split()
     try:

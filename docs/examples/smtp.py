@@ -1,4 +1,4 @@
-"""The commands of SMTP, and what a session remembers of them (RFC 5321). There is no network here."""
+"""The commands of SMTP, and what a session remembers of them (RFC 5321). This module does no I/O."""
 
 import re
 from dataclasses import dataclass, field

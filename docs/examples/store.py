@@ -1,4 +1,4 @@
-"""The commands of the Redis server in redis_server.py, and the values that they work on. There is no network here."""
+"""The commands of the Redis server in redis_server.py, and the values that they work on. This module does no I/O."""
 
 import time
 from collections.abc import Callable

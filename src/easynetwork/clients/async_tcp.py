@@ -189,9 +189,9 @@ class AsyncTCPNetworkClient(
 
         Raises:
             TypeError: an argument is of the wrong type.
-            ValueError: there is no host name; a timeout is negative or NaN.
-            ssl.SSLError: the handshake failed, or bytes that are not TLS arrived before it: somebody may have injected
-                them.
+            ValueError: the host name is missing; a timeout is negative or NaN.
+            ssl.SSLError: the handshake failed, or bytes that are not TLS arrived before it: an attacker may have
+                injected them.
             TimeoutError: the handshake took too long.
             ConnectionAbortedError: the connection ended during the handshake.
             ClientClosedError: the client is closed.

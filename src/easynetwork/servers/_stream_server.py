@@ -104,7 +104,7 @@ class BaseAsyncStreamServer(
         self._ancillary_bufsize = ancillary_bufsize
         self._client_log_level = logging.DEBUG if log_client_connection is False else logging.INFO
         self._clients: set[ConnectedClient[Any]] = set()
-        self._ended = [0, 0, 0]  # the numbers of the `DrainReport`
+        self._ended = dict.fromkeys(DrainReport._fields, 0)
 
     @abstractmethod
     async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
@@ -125,7 +125,7 @@ class BaseAsyncStreamServer(
             client.drain()
 
     def _drain_report(self) -> DrainReport:
-        return DrainReport(*self._ended)
+        return DrainReport(**self._ended)
 
 
 class _Connections(ConnectionHandler):
@@ -172,7 +172,7 @@ class _Connections(ConnectionHandler):
     def _count(self, client: ConnectedClient[Any]) -> None:
         server = self._server
         is_cut = server._serving is not None and server._serving.cancel_called()
-        server._ended[2 if is_cut else 1 if client._dispatcher.was_idle else 0] += 1
+        server._ended["cut" if is_cut else "idle" if client._dispatcher.was_idle else "finished"] += 1
 
     def report(self, client: ConnectedClient[Any], fault: BaseException, /) -> None:
         log_stream_handler_error(self._server.logger, fault, client.address, client.error_origin)

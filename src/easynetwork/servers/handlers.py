@@ -200,7 +200,7 @@ class AsyncStreamClient(AsyncBaseClientInterface[_T_Response], Generic[_T_Respon
         """Upgrade the connection to TLS: do the server's side of the handshake (STARTTLS).
 
         All bytes that are not part of a packet that the handler has received belong to TLS. If they do not begin a TLS
-        record, the call fails: they would be commands that somebody else injected before the handshake, as in
+        record, the call fails: they would be commands that an attacker injected before the handshake, as in
         CVE-2011-0411. Answer the client's request first, then call this.
 
         If the call fails or is cancelled, the connection is closed. A handler need not catch the error of a failed

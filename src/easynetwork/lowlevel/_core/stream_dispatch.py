@@ -355,6 +355,10 @@ class StreamDispatcher(Generic[_T_Request]):
         """Whether nothing has arrived, and no request was being handled, since `drain` was called."""
         return self._draining is not None and not self._draining.has_heard
 
+    def awaits_request(self, requests: Any) -> bool:
+        """Return whether *requests*, the last generator of `run`, awaits a request: at a ``yield`` or in `receive`."""
+        return self.is_receiving or is_waiting(requests)
+
     # ---------------------------------------------------------------------------------- receiving inside of a generator
 
     @types.coroutine

@@ -19,7 +19,7 @@ from easynetwork.lowlevel._core.errors import HandshakeTimeoutError
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
-from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher, is_waiting
+from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
@@ -191,7 +191,7 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
             raise UnsupportedOperation("The transport of this client cannot be upgraded to TLS")
 
     def _is_waiting(self) -> bool:
-        return self._dispatcher.is_receiving or is_waiting(self._driver.requests)
+        return self._dispatcher.awaits_request(self._driver.requests)
 
     def _check_not_waiting(self) -> None:
         if self._is_waiting():

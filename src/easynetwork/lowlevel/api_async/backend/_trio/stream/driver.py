@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from easynetwork.lowlevel._core.stream_dispatch import StreamDispatcher, is_waiting
+from easynetwork.lowlevel._core.stream_dispatch import StreamDispatcher
 from easynetwork.lowlevel.api_async.transports._pull import PullingDriver
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ class BatchingDriver(PullingDriver):
         if self._end_input is None:
             super().look_again()
             return
-        is_idle = self._dispatcher.is_receiving or is_waiting(self.requests)
-        if is_idle and not self._dispatcher.has_begun_request():
+        if self._dispatcher.awaits_request(self.requests) and not self._dispatcher.has_begun_request():
             self._end_input()
 
     def _receive(self, required: Any) -> Coroutine[Any, Any, Any]:
