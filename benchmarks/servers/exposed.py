@@ -45,7 +45,7 @@ def limits(options: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword argument of the servers for `--limits` and `--deadline`, which is 0 for the preset's own."""
     if options.limits == "off":
         return {}
-    from easynetwork.servers import ServerLimits  # type: ignore[attr-defined]  # not written yet
+    from easynetwork.servers import ServerLimits
 
     names = ("handshake_timeout", "first_packet_timeout", "packet_timeout", "send_timeout", "close_timeout")
     return {"limits": ServerLimits.internet(**dict.fromkeys(names, options.deadline) if options.deadline else {})}

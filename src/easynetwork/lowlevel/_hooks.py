@@ -34,7 +34,10 @@ STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     "_hook_abort": ("aclose",),
     "_hook_close_soon": ("aclose",),
     "_hook_keep_names": ("extra_attributes",),
+    "_hook_buffered_bytes": (*_RECEIVING, *_SENDING),
     "_hook_start_tls": (*_RECEIVING, *_SENDING, "is_closing", "aclose"),
+    # stream listeners
+    "_hook_set_admission": ("serve",),
     # datagram listeners
     "_hook_send_nowait": ("send_to",),
     "_hook_run_conversations": ("serve", "serve_with_ancillary"),

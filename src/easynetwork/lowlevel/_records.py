@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-__all__ = ["log", "log_fault"]
+__all__ = ["Logger", "log", "log_fault"]
 
 import contextlib
 import logging
 import sys
 import traceback
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from easynetwork.exceptions import BaseProtocolParseError
 from easynetwork.lowlevel._core.errors import TLS_ERRORS, HandshakeTimeoutError
 from easynetwork.lowlevel._core.faults import Origin, partition, split_fault
 
+Logger: TypeAlias = "logging.Logger | logging.LoggerAdapter[Any]"
+"""What records are given to."""
+
 _PEER_ERRORS: Final[tuple[type[Exception], ...]] = (BaseProtocolParseError, HandshakeTimeoutError, *TLS_ERRORS)
 
 
-def log(logger: logging.Logger, level: int, message: str, *args: object, exc_info: BaseException | None = None) -> None:
+def log(logger: Logger, level: int, message: str, *args: object, exc_info: BaseException | None = None) -> None:
     """Log a record. If a filter or a handler of *logger* raises an exception, only this record is lost.
 
     As in the standard library, the exception is printed if `logging.raiseExceptions` is true.
@@ -34,7 +37,7 @@ def log(logger: logging.Logger, level: int, message: str, *args: object, exc_inf
             raise ending
 
 
-def log_fault(logger: logging.Logger, peer: object, exc: BaseException, origin: Origin | None) -> None:
+def log_fault(logger: Logger, peer: object, exc: BaseException, origin: Origin | None) -> None:
     """Log an exception that user code raised and did not handle.
 
     Invalid packets, invalid TLS data and late TLS handshakes of this peer produce one ``WARNING`` line with the reason,

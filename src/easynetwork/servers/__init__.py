@@ -6,6 +6,7 @@ __all__ = [
     "AsyncTCPNetworkServer",
     "AsyncUDPNetworkServer",
     "DrainReport",
+    "ServerLimits",
     "StandaloneTCPNetworkServer",
     "StandaloneUDPNetworkServer",
 ]
@@ -13,5 +14,6 @@ __all__ = [
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.draining import DrainReport
+from easynetwork.servers.limits import ServerLimits
 from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
 from easynetwork.servers.standalone_udp import StandaloneUDPNetworkServer

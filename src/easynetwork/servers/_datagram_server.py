@@ -11,8 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeVar
 
 from easynetwork.exceptions import ClientClosedError
+from easynetwork.lowlevel._core.conversation_limit import ConversationLimit
 from easynetwork.lowlevel._core.datagram_codec import check_datagram_protocol
-from easynetwork.lowlevel._core.datagram_dispatch import Clients
+from easynetwork.lowlevel._core.datagram_dispatch import Backlog, Clients
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
@@ -20,6 +21,7 @@ from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._logging import log_handler_error
 from easynetwork.servers._network_server import BaseAsyncNetworkServer
 from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramRequestHandler
+from easynetwork.servers.limits import ServerLimits
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel._core.faults import Origin
@@ -46,9 +48,10 @@ class BaseAsyncDatagramServer(
         backend: the asynchronous backend or its name; None for the one that runs the current task.
         logger: gets all log records.
         ancillary_bufsize: the buffer size for ancillary data, in bytes; None if handlers may not ask for it.
+        limits: what senders may use at most; None for the bounds that are always there.
 
     Raises:
-        TypeError: *protocol*, *request_handler* or *backend* has the wrong type.
+        TypeError: *protocol*, *request_handler*, *backend* or *limits* has the wrong type.
     """
 
     __slots__ = ("_ancillary_bufsize", "_dropped", "_protocol")
@@ -64,11 +67,12 @@ class BaseAsyncDatagramServer(
         logger: logging.Logger,
         *,
         ancillary_bufsize: int | None = None,
+        limits: ServerLimits | None = None,
     ) -> None:
         check_datagram_protocol(protocol)
         if not isinstance(request_handler, AsyncDatagramRequestHandler):
             raise TypeError(f"Expected an AsyncDatagramRequestHandler object, got {request_handler!r}")
-        super().__init__(request_handler, backend, logger)
+        super().__init__(request_handler, backend, logger, limits)
         self._protocol = protocol
         self._ancillary_bufsize = ancillary_bufsize
         self._dropped = 0  # number of datagrams dropped at sockets that are now closed
@@ -79,7 +83,12 @@ class BaseAsyncDatagramServer(
         raise NotImplementedError
 
     async def _open_servers(self) -> Sequence[AsyncDatagramServer[_T_Request, _T_Response, Any]]:
-        return [AsyncDatagramServer(listener, self._protocol) for listener in await self._open_listeners()]
+        servers = [AsyncDatagramServer(listener, self._protocol) for listener in await self._open_listeners()]
+        limits = self._limits
+        for server in servers:
+            server._backlog.of_one_sender = limits.buffered_bytes_per_peer or Backlog.OF_ONE_SENDER
+            server._backlog.of_all = limits.buffered_bytes or Backlog.OF_ALL
+        return servers
 
     async def _close_servers(self, servers: Sequence[AsyncDatagramServer[Any, Any, Any]]) -> None:
         try:
@@ -105,11 +114,20 @@ class BaseAsyncDatagramServer(
         new_client = partial(self._client_type, self, server)
 
         def log_error(address: Any, exc: BaseException, origin: Origin | None) -> None:
-            log_handler_error(self.logger, exc, new_client(address).address, origin)
+            log_handler_error(self._keeper.peer_logger, exc, new_client(address).address, origin)
 
+        number = self._limits.conversations
         await server._serve(
-            self._handler(), Clients(new_client), log_error, client_tasks, ancillary_bufsize=self._ancillary_bufsize
+            self._handler(),
+            Clients(new_client),
+            log_error,
+            client_tasks,
+            ancillary_bufsize=self._ancillary_bufsize,
+            limit=None if number is None else ConversationLimit(number, self._count_ended_conversation),
         )
+
+    def _count_ended_conversation(self) -> None:
+        self._keeper.log.count("conversations")
 
     def _handler(self) -> Callable[[DatagramSender[_T_Response]], HandlerGenerator[_T_Request]]:
         """Return the function that returns the generator for the requests of a client."""

@@ -15,22 +15,20 @@ from typing import Any
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._core.errors import is_stream_end
 from easynetwork.lowlevel._core.faults import Origin, partition
-from easynetwork.lowlevel._records import log, log_fault
+from easynetwork.lowlevel._records import Logger, log, log_fault
 
 
-def log_stream_handler_error(logger: logging.Logger, exc: BaseException, address: Any, origin: Origin | None) -> None:
+def log_stream_handler_error(logger: Logger, exc: BaseException, address: Any, origin: Origin | None) -> None:
     """Log an exception of a stream handler, unless it reports the end of the client's own connection."""
     _log_error(logger, exc, address, origin, is_stream=True)
 
 
-def log_handler_error(logger: logging.Logger, exc: BaseException, address: Any, origin: Origin | None) -> None:
+def log_handler_error(logger: Logger, exc: BaseException, address: Any, origin: Origin | None) -> None:
     """Log an exception of a datagram handler."""
     _log_error(logger, exc, address, origin, is_stream=False)
 
 
-def _log_error(
-    logger: logging.Logger, exc: BaseException, address: Any, origin: Origin | None, *, is_stream: bool
-) -> None:
+def _log_error(logger: Logger, exc: BaseException, address: Any, origin: Origin | None, *, is_stream: bool) -> None:
     rest: BaseException | None
     closed, rest = partition(exc, lambda item: isinstance(item, ClientClosedError))
     if closed is not None:

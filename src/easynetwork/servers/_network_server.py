@@ -9,7 +9,7 @@ import logging
 import weakref
 from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from easynetwork._checks import seconds
@@ -20,8 +20,10 @@ from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLite
 from easynetwork.lowlevel.api_async.transports._closing import aclose_all
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
+from easynetwork.servers._limit_keeper import LimitKeeper
 from easynetwork.servers.abc import AbstractAsyncNetworkServer, SupportsEventSet
 from easynetwork.servers.draining import DrainReport, wait_until_empty
+from easynetwork.servers.limits import NO_LIMITS, ServerLimits
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, IEvent, TaskGroup
@@ -47,6 +49,8 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         "_is_in_service",
         "_is_serving",
         "_is_setting_up",
+        "_keeper",
+        "_limits",
         "_request_handler",
         "_running",
         "_servers",
@@ -59,11 +63,18 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         request_handler: _RequestHandler,
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
         logger: logging.Logger,
+        limits: ServerLimits | None,
     ) -> None:
+        if limits is None:
+            limits = NO_LIMITS
+        elif not isinstance(limits, ServerLimits):
+            raise TypeError(f"Expected a ServerLimits object or None, got {limits!r}")
         self._backend = ensure_backend(backend)
         self._request_handler = request_handler
         self.logger: logging.Logger = logger
         """The logger for all records of the server and its clients."""
+        self._limits = limits
+        self._keeper = LimitKeeper(limits, logger, self._backend)
         self._closed = False
         self._servers: Sequence[_T_LowLevelServer] | None = None  # None until activated
         self._activation_lock = self._backend.create_lock()
@@ -258,11 +269,14 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 self._is_setting_up = False
             self._is_in_service = True
             try:
-                async with self._backend.create_task_group() as client_tasks:
+                async with self._keeping_limits(), self._backend.create_task_group() as client_tasks:
                     await self._accept_clients(client_tasks, is_up_event)
                     # The server was closed, not shut down: connected clients are served until they leave.
             finally:
                 self._is_in_service = self._is_serving = False
+
+    def _keeping_limits(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._limits == NO_LIMITS else self._keeper.keeping()
 
     async def _accept_clients(self, client_tasks: TaskGroup, is_up_event: SupportsEventSet | None) -> None:
         try:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeA
 
 from typing_extensions import TypeVar
 
-from easynetwork._checks import check_strictly_positive
+from easynetwork._checks import check_strictly_positive, check_timeouts
 from easynetwork.exceptions import ClientClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel._core.errors import is_stream_end
 from easynetwork.lowlevel._core.faults import partition
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, NextGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import check_stream_protocol
 from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, NEVER_YIELDED, Ending
-from easynetwork.lowlevel._records import log
+from easynetwork.lowlevel._records import Logger, log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import (
     AsyncStreamServer,
@@ -33,12 +33,17 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncSt
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
 from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.servers._connection_limits import ConnectionLimits
 from easynetwork.servers._logging import is_end_of_connection, log_stream_handler_error
 from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers.abc import SupportsEventSet
 from easynetwork.servers.draining import DrainReport
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
+from easynetwork.servers.limits import ServerLimits, shortest
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
 
 _T_Request = TypeVar("_T_Request")
@@ -68,9 +73,10 @@ class BaseAsyncStreamServer(
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         log_client_connection: whether to log connects and disconnects at ``INFO`` (default) instead of ``DEBUG``.
         ancillary_bufsize: the buffer size for ancillary data, in bytes. None if handlers may not ask for it.
+        limits: what clients may use at most; None for no limits.
 
     Raises:
-        TypeError: *protocol*, *request_handler* or *backend* has the wrong type.
+        TypeError: *protocol*, *request_handler*, *backend* or *limits* has the wrong type.
         ValueError: *max_recv_size* or *ancillary_bufsize* is not a strictly positive integer.
     """
 
@@ -88,6 +94,7 @@ class BaseAsyncStreamServer(
         *,
         max_recv_size: int | None,
         log_client_connection: bool | None,
+        limits: ServerLimits | None,
         ancillary_bufsize: int | None = None,
     ) -> None:
         check_stream_protocol(protocol)
@@ -98,7 +105,7 @@ class BaseAsyncStreamServer(
         check_strictly_positive("max_recv_size", max_recv_size)
         if ancillary_bufsize is not None:
             check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
-        super().__init__(request_handler, backend, logger)
+        super().__init__(request_handler, backend, logger, limits)
         self._protocol = protocol
         self._max_recv_size = max_recv_size
         self._ancillary_bufsize = ancillary_bufsize
@@ -114,6 +121,14 @@ class BaseAsyncStreamServer(
     async def _open_servers(self) -> Sequence[AsyncStreamServer[_T_Request, _T_Response]]:
         listeners = await self._open_listeners()
         return [AsyncStreamServer(listener, self._protocol, self._max_recv_size) for listener in listeners]
+
+    async def _run(self, is_up_event: SupportsEventSet | None) -> None:
+        limits = self._limits
+        if limits.connections or limits.connections_per_address or limits.handshakes:
+            admission = ConnectionLimits(limits, self._keeper.log.count)
+            for server in self._servers or ():
+                server._admission = admission
+        await super()._run(is_up_event)
 
     async def _serve(self, server: AsyncStreamServer[_T_Request, _T_Response], client_tasks: TaskGroup) -> NoReturn:
         assert isinstance(self._request_handler, AsyncStreamRequestHandler)
@@ -136,6 +151,8 @@ class _Connections(ConnectionHandler):
     ) -> None:
         self.client_type = server._client_type
         self._server = server
+        self._logger = server._keeper.peer_logger
+        self._watch = server._keeper.watch
         self._request_handler = request_handler
         self._has_hooks = _is_hook(request_handler.on_connection) or _is_hook(request_handler.on_disconnection)
 
@@ -150,11 +167,14 @@ class _Connections(ConnectionHandler):
             client._dispatcher.drain(is_busy=False)
         client._is_logged = server.logger.isEnabledFor(server._client_log_level)
         if client._is_logged:
-            log(server.logger, server._client_log_level, "Accepted new connection from %s", client.address)
+            log(self._logger, server._client_log_level, "Accepted new connection from %s", client.address)
         client._request_handler = handler
+        client._handshake_timeout = server._limits.handshake_timeout
+        if self._watch.is_needed:
+            self._watch.add(client)
         if self._has_hooks:
             return run_request_handler(
-                handler, client, client, client._driver.run, client._next_generator, server.logger
+                handler, client, client, client._driver.run, client._next_generator, self._logger
             )
         return client._driver.run(client._next_generator)
 
@@ -165,9 +185,12 @@ class _Connections(ConnectionHandler):
         if server._draining:
             self._count(client)
         if cut := client._dispatcher.describe_cut():
-            log(server.logger, logging.INFO, "%s: %s", client.address, cut)
+            log(self._logger, logging.INFO, "%s: %s", client.address, cut)
         if client._is_logged:
-            log(server.logger, server._client_log_level, "%s disconnected", client.address)
+            log(self._logger, server._client_log_level, "%s disconnected", client.address)
+
+    def connection_is_closed(self, client: ConnectedClient[Any], /) -> None:
+        self._watch.remove(client)
 
     def _count(self, client: ConnectedClient[Any]) -> None:
         server = self._server
@@ -175,7 +198,7 @@ class _Connections(ConnectionHandler):
         server._ended["cut" if is_cut else "idle" if client._dispatcher.was_idle else "finished"] += 1
 
     def report(self, client: ConnectedClient[Any], fault: BaseException, /) -> None:
-        log_stream_handler_error(self._server.logger, fault, client.address, client.error_origin)
+        log_stream_handler_error(self._logger, fault, client.address, client.error_origin)
 
 
 class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[_T_Response, _T_Received]):
@@ -185,7 +208,10 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
     the second task.
     """
 
-    __slots__ = ("_is_logged", "_request_handler")
+    __slots__ = ("_handshake_timeout", "_is_logged", "_request_handler")
+
+    _handshake_timeout: float | None
+    """The limit for a handshake of `start_tls`, in seconds."""
 
     _is_logged: bool
     """Whether the connection was logged, so that its end will be logged too."""
@@ -242,7 +268,9 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
         error: ConnectionError
         if isinstance(exc, ClientClosedError):
             raise exc
-        if self.is_closing():  # another task has closed the client meanwhile
+        if self._dispatcher.cut_by:
+            error = self._dispatcher.error_of_cut()
+        elif self.is_closing():  # another task has closed the client meanwhile
             error = ClientClosedError("The client was closed")
         elif not isinstance(exc, ConnectionError) and is_stream_end(exc):  # TLS has errors of its own
             error = ConnectionAbortedError(errno.ECONNABORTED, f"the connection was lost: {exc.strerror or exc}")
@@ -263,11 +291,22 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
         client: ConnectedClient[Any, Any] = self
         return client
 
+    async def start_tls(
+        self, ssl: SSLContext, /, *, ssl_handshake_timeout: float | None = None, **options: Any
+    ) -> None:
+        check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout)
+        ssl_handshake_timeout = shortest(ssl_handshake_timeout, self._handshake_timeout)
+        await super().start_tls(ssl, ssl_handshake_timeout=ssl_handshake_timeout, **options)
+
     def _check_can_send(self) -> None:
         self._check_open()
         super()._check_can_send()
 
     def _check_open(self) -> None:
+        if self._dispatcher.cut_by:
+            error = self._dispatcher.error_of_cut()
+            self._has_failed(error)
+            raise error
         if self.is_closing():
             raise ClientClosedError("The client is closed")
 
@@ -292,7 +331,7 @@ async def run_request_handler(
     connection: ServedClient[Any],
     run: RequestRunner,
     next_generator: NextGenerator[Any],
-    logger: logging.Logger,
+    logger: Logger,
 ) -> None:
     """Call ``on_connection()``, send the requests to the generators, call ``on_disconnection()``. Errors propagate.
 
@@ -348,7 +387,7 @@ def _check_awaitable(name: str, kind: str, made: object) -> None:
 
 
 def _without_end_of_connection(
-    exc: BaseException, client: AsyncStreamClient[Any], connection: object, logger: logging.Logger
+    exc: BaseException, client: AsyncStreamClient[Any], connection: object, logger: Logger
 ) -> BaseException | None:
     """Log the errors in *exc*, raised by on_disconnection(), that mean that the peer has left. Return the rest.
 

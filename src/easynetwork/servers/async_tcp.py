@@ -26,6 +26,7 @@ from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._inet_address import inet_address
 from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer, ConnectedClient
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute
+from easynetwork.servers.limits import ServerLimits, shortest
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -91,10 +92,12 @@ class AsyncTCPNetworkServer(
         reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
+        limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
+            everybody can reach.
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: *port*, *protocol*, *request_handler*, *backend* or *ssl* has the wrong type.
+        TypeError: *port*, *protocol*, *request_handler*, *backend*, *ssl* or *limits* has the wrong type.
         ValueError: *max_recv_size* is not a strictly positive integer; *ssl* is for clients only; an ``ssl_*`` argument
             is given without *ssl*; a timeout is negative or NaN.
     """
@@ -119,6 +122,7 @@ class AsyncTCPNetworkServer(
         reuse_port: bool = False,
         max_recv_size: int | None = None,
         log_client_connection: bool | None = None,
+        limits: ServerLimits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         check_port(port)
@@ -135,6 +139,7 @@ class AsyncTCPNetworkServer(
             logger or logging.getLogger(__name__),
             max_recv_size=max_recv_size,
             log_client_connection=log_client_connection,
+            limits=limits,
         )
         self._create_listeners = partial(
             self._backend.create_tcp_listeners,
@@ -149,7 +154,7 @@ class AsyncTCPNetworkServer(
             else partial(
                 AsyncTLSListener,
                 ssl_context=ssl,
-                handshake_timeout=ssl_handshake_timeout,
+                handshake_timeout=shortest(ssl_handshake_timeout, self._limits.handshake_timeout),
                 shutdown_timeout=ssl_shutdown_timeout,
                 standard_compatible=True if ssl_standard_compatible is None else ssl_standard_compatible,
             )
@@ -165,7 +170,7 @@ class AsyncTCPNetworkServer(
     def _with_tls(self, listener: AsyncListener[AsyncStreamTransport]) -> AsyncListener[AsyncStreamTransport]:
         assert self._wrap_listener is not None
         tls = self._wrap_listener(listener)
-        tls._logger = self.logger
+        tls._logger = self._keeper.peer_logger
         return tls
 
     def _address(self, server: AsyncStreamServer[Any, Any]) -> SocketAddress:

@@ -18,6 +18,7 @@ from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._datagram_server import BaseAsyncDatagramServer, DatagramSender
 from easynetwork.servers._inet_address import inet_address
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler, INETClientAttribute
+from easynetwork.servers.limits import ServerLimits
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -57,10 +58,12 @@ class AsyncUDPNetworkServer(
         request_handler: handles the requests. Requests of one sender are handled one at a time.
         backend: the asynchronous backend or its name; None for the one that runs the current task.
         reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
+        limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
+            everybody can reach.
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: *port*, *protocol*, *request_handler* or *backend* has the wrong type.
+        TypeError: *port*, *protocol*, *request_handler*, *backend* or *limits* has the wrong type.
     """
 
     __slots__ = ("_create_listeners",)
@@ -76,10 +79,11 @@ class AsyncUDPNetworkServer(
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
         *,
         reuse_port: bool = False,
+        limits: ServerLimits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         check_port(port)
-        super().__init__(protocol, request_handler, backend, logger or logging.getLogger(__name__))
+        super().__init__(protocol, request_handler, backend, logger or logging.getLogger(__name__), limits=limits)
         self._create_listeners = partial(self._backend.create_udp_listeners, host, port, reuse_port=reuse_port)
 
     async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:

@@ -24,6 +24,7 @@ from easynetwork.servers._datagram_server import BaseAsyncDatagramServer, Datagr
 from easynetwork.servers._unix_files import check_mode, listening_address
 from easynetwork.servers._unix_server import UnixServer
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler, UNIXClientAttribute
+from easynetwork.servers.limits import ServerLimits
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
@@ -83,10 +84,12 @@ class AsyncUnixDatagramServer(
             them (the default), ``"warn"`` in the log and drop them, or ``"handle"`` them like any other.
         receive_ancillary_data: whether handlers may ask for ancillary data.
         ancillary_bufsize: the buffer size for ancillary data, in bytes, if it is received.
+        limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
+            everybody can reach.
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: *path*, *protocol*, *request_handler*, *backend* or *mode* has the wrong type.
+        TypeError: *path*, *protocol*, *request_handler*, *backend*, *mode* or *limits* has the wrong type.
         ValueError: *ancillary_bufsize* is not a strictly positive integer, or is given without
             *receive_ancillary_data*; *unnamed_addresses_behavior* has another value; *path* contains a NUL byte; *mode*
             is out of range.
@@ -107,6 +110,7 @@ class AsyncUnixDatagramServer(
         unnamed_addresses_behavior: UnnamedAddressesBehavior | None = None,
         receive_ancillary_data: bool = False,
         ancillary_bufsize: int | None = None,
+        limits: ServerLimits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         address = listening_address(path)
@@ -131,6 +135,7 @@ class AsyncUnixDatagramServer(
             backend,
             logger or logging.getLogger(__name__),
             ancillary_bufsize=ancillary_bufsize,
+            limits=limits,
         )
         self._create_listener = partial(self._backend.create_unix_datagram_listener, address.as_raw(), mode=mode)
         self._unnamed_addresses_behavior = unnamed_addresses_behavior
@@ -147,7 +152,7 @@ class AsyncUnixDatagramServer(
             if client._address:
                 return handle(client)
             if self._unnamed_addresses_behavior == "warn":
-                log(self.logger, logging.WARNING, "A datagram was dropped: its sender has no address")
+                log(self._keeper.peer_logger, logging.WARNING, "A datagram was dropped: its sender has no address")
             return _discard()
 
         return handle_named

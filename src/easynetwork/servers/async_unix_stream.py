@@ -22,6 +22,7 @@ from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamS
 from easynetwork.servers._unix_files import check_mode, listening_address
 from easynetwork.servers._unix_server import UnixServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
+from easynetwork.servers.limits import ServerLimits
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -90,10 +91,12 @@ class AsyncUnixStreamServer(
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         ancillary_bufsize: the buffer size for ancillary data that a handler asks for, in bytes; about 8 KiB if None.
         log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
+        limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
+            everybody can reach.
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: *path*, *protocol*, *request_handler*, *backend* or *mode* has the wrong type.
+        TypeError: *path*, *protocol*, *request_handler*, *backend*, *mode* or *limits* has the wrong type.
         ValueError: *max_recv_size* or *ancillary_bufsize* is not a strictly positive integer; *path* contains a NUL
             byte; *mode* is out of range.
     """
@@ -114,6 +117,7 @@ class AsyncUnixStreamServer(
         max_recv_size: int | None = None,
         ancillary_bufsize: int | None = None,
         log_client_connection: bool | None = None,
+        limits: ServerLimits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         address = listening_address(path)
@@ -127,6 +131,7 @@ class AsyncUnixStreamServer(
             logger or logging.getLogger(__name__),
             max_recv_size=max_recv_size,
             log_client_connection=log_client_connection,
+            limits=limits,
             ancillary_bufsize=ancillary_bufsize,
         )
         self._create_listener = partial(

@@ -15,6 +15,7 @@ from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._standalone_server import BaseStandaloneNetworkServer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
+from easynetwork.servers.limits import ServerLimits
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -67,6 +68,7 @@ class StandaloneTCPNetworkServer(
         reuse_port: bool = False,
         max_recv_size: int | None = None,
         log_client_connection: bool | None = None,
+        limits: ServerLimits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         if ssl is not None:
@@ -85,6 +87,7 @@ class StandaloneTCPNetworkServer(
             reuse_port=reuse_port,
             max_recv_size=max_recv_size,
             log_client_connection=log_client_connection,
+            limits=limits,
             logger=logger,
         )
         super().__init__(

@@ -14,6 +14,7 @@ from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._standalone_datagram_server import BaseStandaloneDatagramServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler
+from easynetwork.servers.limits import ServerLimits
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -52,6 +53,7 @@ class StandaloneUDPNetworkServer(
         stop_signals: Iterable[int] = (),
         drain_timeout: float | None = None,
         reuse_port: bool = False,
+        limits: ServerLimits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         new_server = partial(
@@ -61,6 +63,7 @@ class StandaloneUDPNetworkServer(
             protocol,
             request_handler,
             reuse_port=reuse_port,
+            limits=limits,
             logger=logger,
         )
         super().__init__(

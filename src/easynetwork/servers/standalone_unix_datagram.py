@@ -16,6 +16,7 @@ from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._standalone_datagram_server import BaseStandaloneDatagramServer
 from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer, UnnamedAddressesBehavior
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler
+from easynetwork.servers.limits import ServerLimits
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -56,6 +57,7 @@ class StandaloneUnixDatagramServer(
         unnamed_addresses_behavior: UnnamedAddressesBehavior | None = None,
         receive_ancillary_data: bool = False,
         ancillary_bufsize: int | None = None,
+        limits: ServerLimits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         new_server = partial(
@@ -67,6 +69,7 @@ class StandaloneUnixDatagramServer(
             unnamed_addresses_behavior=unnamed_addresses_behavior,
             receive_ancillary_data=receive_ancillary_data,
             ancillary_bufsize=ancillary_bufsize,
+            limits=limits,
             logger=logger,
         )
         super().__init__(

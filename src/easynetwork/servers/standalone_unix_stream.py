@@ -16,6 +16,7 @@ from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._standalone_server import BaseStandaloneNetworkServer
 from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
+from easynetwork.servers.limits import ServerLimits
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
@@ -57,6 +58,7 @@ class StandaloneUnixStreamServer(
         max_recv_size: int | None = None,
         ancillary_bufsize: int | None = None,
         log_client_connection: bool | None = None,
+        limits: ServerLimits | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         new_server = partial(
@@ -69,6 +71,7 @@ class StandaloneUnixStreamServer(
             max_recv_size=max_recv_size,
             ancillary_bufsize=ancillary_bufsize,
             log_client_connection=log_client_connection,
+            limits=limits,
             logger=logger,
         )
         super().__init__(

@@ -18,6 +18,7 @@ from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 
 from .ancillary import TruncatedMessages, hand_over
+from .conversation_limit import ConversationLimit
 from .datagram_codec import DatagramCodec
 from .faults import Origin, closes_coroutine, split_fault
 from .handler_generators import (
@@ -36,17 +37,19 @@ _T_Client = TypeVar("_T_Client")
 class Backlog:
     """The size of all datagrams that wait for busy handlers, its limits, and the number of dropped datagrams."""
 
-    __slots__ = ("dropped", "size")
+    __slots__ = ("dropped", "of_all", "of_one_sender", "size")
 
     OF_ONE_SENDER: Final = 1024 * 1024
-    """Limit per sender, in bytes."""
     OF_ALL: Final = 8 * 1024 * 1024
-    """Limit for all senders together, in bytes."""
 
     EXTRA: Final = 128
     """Memory that a datagram takes in addition to its bytes, in bytes."""
 
     def __init__(self) -> None:
+        self.of_one_sender = Backlog.OF_ONE_SENDER
+        """Limit per sender, in bytes."""
+        self.of_all = Backlog.OF_ALL
+        """Limit for all senders together, in bytes."""
         self.size = 0
         self.dropped = 0
         """Number of datagrams that were received and dropped."""
@@ -98,6 +101,7 @@ class DatagramDispatcher(Generic[_T_Client]):
         "clients",
         "codec",
         "handler",
+        "limit",
         "reception",
     )
 
@@ -112,6 +116,7 @@ class DatagramDispatcher(Generic[_T_Client]):
         *,
         ancillary_bufsize: int | None = None,
         on_unused: Callable[[Any, Any], object] | None = None,
+        limit: ConversationLimit | None = None,
     ) -> None:
         self.handler: Final = handler
         self.codec: Final = codec
@@ -123,6 +128,8 @@ class DatagramDispatcher(Generic[_T_Client]):
         """The buffer size for ancillary data, in bytes. Unless it is None, drivers pass pairs: a datagram and its
         ancillary data, or None."""
         self._on_unused = on_unused
+        self.limit: Final = limit
+        """The limit of the number of conversations, which the driver keeps."""
         self.reception: Reception | None = None
         """The driver. None before it starts."""
 
@@ -350,7 +357,7 @@ class Conversation:
         self._steps = 0  # the caller is another task or a callback, so others have had their turn
         backlog = self._dispatcher.backlog
         size = self._size_of(received)
-        if self._queue_size + size > Backlog.OF_ONE_SENDER or backlog.size + size > Backlog.OF_ALL:
+        if self._queue_size + size > backlog.of_one_sender or backlog.size + size > backlog.of_all:
             self._drop(received)
             return False
         if self._queue is None:

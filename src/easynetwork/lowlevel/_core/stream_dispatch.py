@@ -142,12 +142,14 @@ class StreamDispatcher(Generic[_T_Request]):
         "_was_tls_cut",
         "ancillary_bufsize",
         "buffered",
+        "cut_by",
         "has_ended",
         "has_lost_framing",
         "is_receiving",
         "is_stopped",
         "max_recv_size",
         "origin",
+        "packets",
     )
 
     def __init__(
@@ -181,8 +183,12 @@ class StreamDispatcher(Generic[_T_Request]):
         """Whether a generator waits in `receive`."""
         self.is_stopped: bool = False
         """Whether this side is closing the connection."""
+        self.cut_by: str = ""
+        """Why this side has closed the connection without being asked by its handler; empty if it has not."""
         self.origin: Origin | None = None
         """Marks the errors of this connection. None before the first error."""
+        self.packets: int = 0
+        """Number of valid packets that have arrived."""
 
     @types.coroutine
     def run(self, next_generator: NextGenerator[_T_Request]) -> Generator[Any, Any, Ending]:
@@ -261,8 +267,10 @@ class StreamDispatcher(Generic[_T_Request]):
                     if not is_drained:
                         if decoded := decoder.next_packets(batch_size):
                             is_drained = decoder.drained
-                            steps += len(decoded)
-                            if len(decoded) == batch_size:
+                            count = len(decoded)
+                            steps += count
+                            self.packets += count
+                            if count == batch_size:
                                 now = perf_counter()
                                 if batch_started:
                                     batch_size = _next_batch_size(batch_size, now - batch_started)
@@ -299,6 +307,7 @@ class StreamDispatcher(Generic[_T_Request]):
                     argument = decode_single(received)
                     received = None
                     if argument is not NEED_DATA:
+                        self.packets += 1
                         break
                     is_drained = False
                     if steps >= STEPS_PER_TURN:
@@ -341,9 +350,10 @@ class StreamDispatcher(Generic[_T_Request]):
         self._has_changed = True
         self._draining = _Draining(is_busy or self._decoder.holds_input)
 
-    def has_begun_request(self) -> bool:
-        """Return whether a part of the next request has arrived."""
-        return self._decoder.pending > 0
+    @property
+    def pending(self) -> int:
+        """Number of bytes of the next request that have arrived."""
+        return self._decoder.pending
 
     @property
     def is_draining(self) -> bool:
@@ -377,6 +387,7 @@ class StreamDispatcher(Generic[_T_Request]):
             decoder = self._decoder
             wait: Any = self._parse(None if timeout == math.inf else timeout)
             request: Any = next(self._requests, NEED_DATA)
+            is_new = request is NEED_DATA
             while request is NEED_DATA and (request := decoder.next_packet()) is NEED_DATA:
                 if self.has_ended:
                     raise self.end_of_stream()
@@ -399,6 +410,7 @@ class StreamDispatcher(Generic[_T_Request]):
                 self._turn_end = perf_counter() + TURN_TIME
                 request = decoder.take_single(received)
             self._has_received = True
+            self.packets += is_new
             return request  # type: ignore[no-any-return]
         except BaseException as exc:
             if isinstance(exc, FramingLostError):
@@ -414,6 +426,8 @@ class StreamDispatcher(Generic[_T_Request]):
         error: OSError
         if self.has_lost_framing:
             error = FramingLostError()
+        elif self.cut_by:
+            error = self.error_of_cut()
         elif self.is_stopped:
             error = ConnectionAbortedError(errno.ECONNABORTED, "this side closed the connection")
         else:
@@ -446,6 +460,15 @@ class StreamDispatcher(Generic[_T_Request]):
         self.is_stopped = True
         self._decoder.clear()
         self._drop_requests()
+
+    def cut(self, reason: str) -> None:
+        """Do what `stop` does, when this side closes without being asked by the handler. Sending raises an error."""
+        self.cut_by = reason
+        self.stop()
+
+    def error_of_cut(self) -> ConnectionAbortedError:
+        """Return the error for a handler that uses the connection after `cut`."""
+        return ConnectionAbortedError(errno.ECONNABORTED, f"this side has cut the connection: {self.cut_by}")
 
     def _drop_requests(self) -> None:
         for _ in self._requests:  # `run` may be iterating too

@@ -9,6 +9,7 @@ __all__ = [
     "check_is_socket",
     "check_plain_socket",
     "count_dropped_datagrams",
+    "count_unacknowledged_bytes",
     "count_waiting_connections",
     "is_connected",
     "raise_saved_error",
@@ -24,6 +25,10 @@ from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel.constants import NOT_CONNECTED_SOCKET_ERRNOS
 
 from .interfaces import ISocket, SupportsSocketOptions
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 try:
     import ssl
@@ -95,6 +100,20 @@ def bind_socket(sock: _socket.socket, address: Any) -> None:
 
 _SO_MEMINFO: Final = 55  # <asm-generic/socket.h>; the socket module does not define it
 _MEMINFO: Final = Struct("=9I")
+
+
+def count_unacknowledged_bytes(sock: ISocket) -> int:
+    """Return the number of bytes of a stream that the system has taken, but the peer has not acknowledged.
+
+    For a Unix socket, only the change of the number has a meaning. Return 0 where the system does not tell: only Linux
+    does (``SIOCOUTQ``, see :manpage:`tcp(7)`).
+    """
+    if sys.platform != "linux":
+        return 0
+    try:
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    except (OSError, ValueError):  # closed
+        return 0
 
 
 def count_dropped_datagrams(sock: SupportsSocketOptions) -> int:

@@ -28,7 +28,6 @@ from tests.support.lowlevel_datagram_servers import TEXT, Client, Handler, Reque
 from tests.support.peers import PATIENCE, DatagramPeer
 
 from easynetwork.exceptions import DatagramProtocolParseError, UnsupportedOperation
-from easynetwork.lowlevel._core.datagram_dispatch import Backlog
 from easynetwork.lowlevel.api_async.backend._asyncio.backend import AsyncIOBackend
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
@@ -174,9 +173,7 @@ async def test_files_wait_for_a_busy_handler_with_their_datagrams(tmp_path: Path
 
 
 @pytest.mark.parametrize("is_full", [False, True], ids=["stopped", "full"])
-async def test_files_of_datagrams_that_are_dropped_are_closed(
-    tmp_path: Path, driver: str, is_full: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_files_of_datagrams_that_are_dropped_are_closed(tmp_path: Path, driver: str, is_full: bool) -> None:
     async def handler(client: Client) -> Requests:
         yield None
         await client.server.send_packet_to("busy", client.address)
@@ -187,7 +184,7 @@ async def test_files_of_datagrams_that_are_dropped_are_closed(
         peer.say("a")
         assert await peer.text_answers(1) == ["busy"]
         if is_full:
-            monkeypatch.setattr(Backlog, "OF_ONE_SENDER", 0)
+            server._backlog.of_one_sender = 0
         for _ in range(5):
             peer.give("x", "dropped")
         await asyncio.sleep(0.01)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from easynetwork._checks import check_strictly_positive
 from easynetwork.lowlevel._backend_hooks import cancellation_detector
+from easynetwork.lowlevel._core.conversation_limit import ConversationLimit
 from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
 from easynetwork.lowlevel._core.datagram_dispatch import Backlog, Clients, DatagramDispatcher
 from easynetwork.lowlevel._core.faults import Origin
@@ -191,6 +192,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         *,
         ancillary_bufsize: int | None = None,
         on_unused: Callable[[Any, Any], object] | None = None,
+        limit: ConversationLimit | None = None,
     ) -> NoReturn:
         """Serve with the client objects that *clients* creates for the addresses of senders."""
         dispatcher = DatagramDispatcher(
@@ -202,6 +204,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             cancellation_detector(self.backend()),
             ancillary_bufsize=ancillary_bufsize,
             on_unused=on_unused or _close_descriptors,
+            limit=limit,
         )
         with self._serve_guard:
             self._dispatcher = dispatcher

@@ -23,6 +23,7 @@ from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, En
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
+from easynetwork.lowlevel.api_async.transports._admission import Admission
 from easynetwork.lowlevel.api_async.transports._hooks import (
     abort,
     can_carry_tls,
@@ -30,6 +31,7 @@ from easynetwork.lowlevel.api_async.transports._hooks import (
     close_soon,
     driver_factory,
     expect_input,
+    set_admission,
 )
 from easynetwork.lowlevel.api_async.transports._pull import PullingDriver
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
@@ -247,6 +249,9 @@ class ConnectionHandler(ABC):
         """Note that the requests of a client have been handled. The connection is closed afterwards."""
         raise NotImplementedError
 
+    def connection_is_closed(self, client: Any, /) -> None:  # noqa: B027  # few handlers have anything to note
+        """Note that the connection of a client is closed, and that its task ends."""
+
     def report(self, client: Any, fault: BaseException, /) -> None:
         """Log *fault*, which ended the handling of the requests."""
         log_fault(_logger, client._transport, fault, client.error_origin)
@@ -265,7 +270,7 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         ValueError: *max_recv_size* is not a strictly positive integer.
     """
 
-    __slots__ = ("_encode", "_make_buffer_decoder", "_make_decoder", "_max_recv_size")
+    __slots__ = ("_admission", "_encode", "_make_buffer_decoder", "_make_decoder", "_max_recv_size")
 
     _transport: AsyncListener[AsyncStreamTransport]
 
@@ -285,6 +290,7 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         )
         self._encode = packet_encoder(protocol)
         self._max_recv_size = max_recv_size
+        self._admission: Admission | None = None
         super().__init__(listener)
 
     async def serve(
@@ -356,8 +362,11 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
             client = client_type(transport, encode, dispatcher, new_driver(transport, dispatcher))
             return _handle_connection(handler, client)
 
+        serve_accepted: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]] = serve_client
+        if self._admission is not None and not set_admission(self._transport, self._admission):
+            serve_accepted = self._admission.in_task(serve_client)
         with self._serve_guard:
-            await self._transport.serve(serve_client, task_group)
+            await self._transport.serve(serve_accepted, task_group)
 
 
 async def _handle_connection(handler: ConnectionHandler, client: ServedClient[Any]) -> None:
@@ -381,6 +390,8 @@ async def _handle_connection(handler: ConnectionHandler, client: ServedClient[An
             await _close(transport, client._dispatcher)
     except BaseException as exc:
         await end_abruptly(client._transport, exc, partial(ConnectionHandler.report, handler, client))
+    finally:
+        handler.connection_is_closed(client)
 
 
 async def _close(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]) -> None:

@@ -7,6 +7,7 @@ __all__ = [
     "ChunkReceiver",
     "WriteBatch",
     "abort",
+    "buffered_bytes",
     "can_carry_tls",
     "chunk_receiver",
     "close_soon",
@@ -18,6 +19,7 @@ __all__ = [
     "read_names",
     "receive_chunk",
     "run_conversations",
+    "set_admission",
     "start_tls",
     "write_batch",
 ]
@@ -38,7 +40,14 @@ if TYPE_CHECKING:
     from easynetwork.lowlevel._core.tls_engine import TLSEngine
     from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
 
-    from .abc import AsyncDatagramListener, AsyncStreamReadTransport, AsyncStreamTransport, AsyncStreamWriteTransport
+    from ._admission import Admission
+    from .abc import (
+        AsyncDatagramListener,
+        AsyncListener,
+        AsyncStreamReadTransport,
+        AsyncStreamTransport,
+        AsyncStreamWriteTransport,
+    )
 
 # ------------------------------------------------------------------------------------------------------------- sending
 
@@ -187,6 +196,19 @@ def read_names(transport: AsyncStreamTransport) -> Callable[[AsyncStreamTranspor
     return lambda _: names
 
 
+def buffered_bytes(transport: AsyncStreamTransport) -> tuple[int, int, int]:
+    """Return three numbers of bytes: those received but not decoded, those to be sent, and those sent.
+
+    Bytes are to be sent until the system has taken them. The last number changes when the peer acknowledges bytes while
+    others are to be sent, or, where the system does not tell that, when the system takes them. The default is zeros.
+    """
+    hook = getattr(type(transport), "_hook_buffered_bytes", None)
+    if hook is None:
+        return 0, 0, 0
+    numbers: tuple[int, int, int] = hook(transport)
+    return numbers
+
+
 def can_carry_tls(transport: AsyncStreamTransport) -> bool:
     """Return whether `start_tls` does the handshake, so that *transport* and its driver carry plaintext afterwards."""
     return find_hook(transport, "_hook_start_tls") is not None
@@ -213,6 +235,18 @@ async def start_tls(
     """
     hook = find_hook(transport, "_hook_start_tls")
     return hook is not None and await hook(transport, engine, shutdown_timeout, received)
+
+
+# ----------------------------------------------------------------------------------------------------------- accepting
+
+
+def set_admission(listener: AsyncListener[AsyncStreamTransport], admission: Admission) -> bool:
+    """Let *admission* decide about each connection before it costs a task. Return false if *listener* cannot do that.
+
+    The default returns false and does nothing.
+    """
+    hook = find_hook(listener, "_hook_set_admission")
+    return hook is not None and hook(listener, admission)
 
 
 # ----------------------------------------------------------------------------------------------------------- datagrams

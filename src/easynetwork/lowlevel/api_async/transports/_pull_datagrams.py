@@ -14,7 +14,7 @@ from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramD
 from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, NO_MORE, TURN, Wait
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, IEvent, TaskGroup
+    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, IEvent, TaskGroup
 
     from .abc import AsyncDatagramListener
 
@@ -23,20 +23,30 @@ async def run_conversations(
     listener: AsyncDatagramListener[Any], dispatcher: DatagramDispatcher[Any], task_group: TaskGroup | None
 ) -> NoReturn:
     """Pass the datagrams that *listener* receives to conversations. See `._hooks.run_conversations`."""
-    conversations = _Conversations(listener.backend())
+    backend, limit = listener.backend(), dispatcher.limit
+    conversations = _Conversations(backend)
     dispatcher.reception = conversations
 
     async def handle(received: Any, address: Any) -> None:
         conversation = conversations.get(address)
         if conversation is not None:
+            if limit is not None:
+                limit.heard(conversations, address)
             conversation.arrived(received)
             return
         conversation = conversations[address] = _PulledConversation(conversations, dispatcher, address)
         try:
-            await conversation.converse(received)
+            if limit is None:
+                await conversation.converse(received)
+            else:
+                limit.keep(conversations)
+                with backend.open_cancel_scope() as conversation.scope:
+                    await conversation.converse(received)
         finally:
             del conversations[address]
             conversation.clear()
+            if limit is not None:
+                limit.forget(conversation)
 
     def handle_with_ancillary(datagram: bytes, ancillary_data: Any, address: Any) -> Coroutine[Any, Any, None]:
         return handle((datagram, ancillary_data), address)
@@ -74,12 +84,14 @@ class _Conversations(dict[Any, "_PulledConversation"]):
 class _PulledConversation(Conversation):
     """A conversation in the task of its first datagram. Later datagrams arrive in other tasks."""
 
-    __slots__ = ("_arrival", "_conversations")
+    __slots__ = ("_arrival", "_conversations", "is_over", "scope")
 
     def __init__(self, conversations: _Conversations, dispatcher: DatagramDispatcher[Any], address: Any) -> None:
         super().__init__(dispatcher, address)
         self._conversations = conversations
         self._arrival: IEvent | None = None  # set while the handler waits
+        self.is_over = False
+        self.scope: CancelScope | None = None  # set if the number of conversations is limited
 
     def arrived(self, received: Any) -> None:
         if self.keep(received):
@@ -89,6 +101,14 @@ class _PulledConversation(Conversation):
         """Resume the handler if it waits, so that it checks for datagrams and for the end."""
         if self._arrival is not None:
             self._arrival.set()
+
+    def end(self) -> None:
+        """Close the generator if it waits for a datagram, or cancel what it awaits."""
+        self.is_over = True
+        if self._arrival is not None:
+            self._arrival.set()
+        elif self.scope is not None:
+            self.scope.cancel()
 
     @types.coroutine
     def converse(self, received: Any) -> Generator[Any, Any, None]:
@@ -128,7 +148,7 @@ class _PulledConversation(Conversation):
         if self.has_kept():
             if is_cancelled(backend):
                 await backend.coro_yield()  # raises the cancellation
-        elif not self._conversations.have_ended:
+        elif not (self.is_over or self._conversations.have_ended):
             self._arrival = backend.create_event()
             try:
                 if timeout is None:
@@ -139,4 +159,5 @@ class _PulledConversation(Conversation):
             finally:
                 self._arrival = None
         received = self.take()
-        return NO_MORE if received is None and self._conversations.have_ended else received
+        is_over = self.is_over or self._conversations.have_ended
+        return NO_MORE if received is None and is_over else received

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from socket import AF_INET, AF_INET6
 
 from easynetwork.lowlevel._core.errors import is_stream_end
-from easynetwork.lowlevel._records import log
+from easynetwork.lowlevel._records import Logger, log
 from easynetwork.lowlevel._sockets.unix_address import UnixSocketAddress
 from easynetwork.lowlevel.socket import new_socket_address
 
@@ -37,7 +37,7 @@ def _to_str(address: object) -> str:
             return str(address)
 
 
-def log_handshake_error(logger: logging.Logger, peer: str, exc: Exception) -> None:
+def log_handshake_error(logger: Logger, peer: str, exc: Exception) -> None:
     """Log that the handshake with *peer* failed.
 
     An error caused by the peer is one line: at `WARNING`, or at `DEBUG` if the peer was too slow or left, as port

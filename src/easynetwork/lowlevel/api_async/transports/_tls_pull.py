@@ -143,6 +143,10 @@ class PulledTLS(AsyncStreamTransport):
         self._closing = True
         _hooks.abort(self._transport)
 
+    def _hook_buffered_bytes(self) -> tuple[int, int, int]:
+        received, unsent, sent = _hooks.buffered_bytes(self._transport)
+        return received + self._plaintext.nbytes, unsent, sent
+
     async def _shut_down(self) -> None:
         """Exchange the closing alerts. Close the transport abruptly if this exceeds the shutdown timeout."""
         engine = self._engine

@@ -16,12 +16,13 @@ from easynetwork.exceptions import UnsupportedOperation
 from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._core.faults import split_fault
 from easynetwork.lowlevel._core.tls_engine import TLSEngine, check_ssl_context
-from easynetwork.lowlevel._records import log
+from easynetwork.lowlevel._records import Logger, log
 from easynetwork.lowlevel._sockets.attributes import tls_attributes
 from easynetwork.lowlevel.constants import SSL_HANDSHAKE_TIMEOUT, SSL_SHUTDOWN_TIMEOUT
 from easynetwork.lowlevel.socket import TLSAttribute
 
 from . import _hooks
+from ._admission import Admission
 from ._tls_log import keep_peer_name, log_handshake_error
 from ._tls_pull import PulledTLS
 from .abc import AsyncListener, AsyncStreamTransport
@@ -249,6 +250,9 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
     def _hook_abort(self) -> None:
         _hooks.abort(self._plain)
 
+    def _hook_buffered_bytes(self) -> tuple[int, int, int]:
+        return _hooks.buffered_bytes(self._plain)
+
     def _hook_close_soon(self) -> bool:
         self._expect_tickets()
         return _hooks.close_soon(self._plain)
@@ -274,7 +278,15 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         ValueError: *ssl_context* is for clients only; a timeout is negative or NaN.
     """
 
-    __slots__ = ("_handle_error", "_listener", "_logger", "_ssl_context", "_standard_compatible", "_wrap")
+    __slots__ = (
+        "_admission",
+        "_handle_error",
+        "_listener",
+        "_logger",
+        "_ssl_context",
+        "_standard_compatible",
+        "_wrap",
+    )
 
     def __init__(
         self,
@@ -292,7 +304,8 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         self._ssl_context = ssl_context
         self._standard_compatible = standard_compatible
         self._handle_error = handshake_error_handler
-        self._logger = _logger  # servers replace it with their own logger
+        self._logger: Logger = _logger  # servers replace it with their own logger
+        self._admission: Admission | None = None
         self._wrap = partial(
             AsyncTLSStreamTransport.wrap,
             ssl_context=ssl_context,
@@ -331,9 +344,12 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         transport: AsyncStreamTransport,
     ) -> None:
         get_peer_name = keep_peer_name(transport)
+        admission = self._admission
         try:
             tls = await self._wrap(transport)
         except Exception as exc:
+            if admission is not None:
+                admission.handshake_is_over(transport, exc)
             try:
                 if self._handle_error is None:
                     log_handshake_error(self._logger, get_peer_name(), exc)
@@ -346,8 +362,15 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
                 if ending is not None:
                     raise ending
             return
+        if admission is not None:
+            admission.handshake_is_over(transport, None)
         del transport, get_peer_name
         await handler(tls)
+
+    def _hook_set_admission(self, admission: Admission) -> bool:
+        self._admission = admission
+        admission.has_tls = True
+        return _hooks.set_admission(self._listener, admission)
 
     def is_closing(self) -> bool:
         return self._listener.is_closing()

@@ -32,14 +32,15 @@ async def run_conversations(
     or later with their generators.
     """
     loop = asyncio.get_running_loop()
+    new_reception = _InlineReception if dispatcher.limit is None else _LimitedReception
     if task_group is None:
         async with backend.create_task_group() as task_group:
-            reception = _InlineReception(loop, dispatcher, task_group)
+            reception = new_reception(loop, dispatcher, task_group)
             try:
                 await receive_all(reception.deliver)
             finally:
                 reception.close()
-    reception = _InlineReception(loop, dispatcher, task_group)
+    reception = new_reception(loop, dispatcher, task_group)
     try:
         await receive_all(reception.deliver)
     except Exception:
@@ -133,6 +134,29 @@ class _InlineReception:
             self._spare = None
 
 
+class _LimitedReception(_InlineReception):
+    """A driver that ends conversations if there are too many."""
+
+    __slots__ = ("_limit",)
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, dispatcher: DatagramDispatcher[Any], task_group: TaskGroup
+    ) -> None:
+        assert dispatcher.limit is not None
+        self._limit = dispatcher.limit
+        super().__init__(loop, dispatcher, task_group)
+
+    def deliver(self, received: Any, address: Any) -> None:
+        self._limit.heard(self.carriers, address)
+        super().deliver(received, address)
+        self._limit.keep(self.carriers)
+
+    def forget(self, carrier: _ConversationCarrier) -> None:
+        if self.carriers.get(carrier.conversation.address) is carrier:
+            self._limit.forget(carrier)
+        super().forget(carrier)
+
+
 class _ConversationCarrier(Steppable):
     """The carrier of one conversation."""
 
@@ -144,6 +168,7 @@ class _ConversationCarrier(Steppable):
         "_send",
         "context",
         "conversation",
+        "is_over",
     )
 
     def __init__(
@@ -157,6 +182,7 @@ class _ConversationCarrier(Steppable):
         self._send = self._coroutine.send
         self._deadline: float | None = None
         self._is_retired = False
+        self.is_over = False
         self.context = reception.context
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
@@ -199,6 +225,14 @@ class _ConversationCarrier(Steppable):
     def _begin_wait(self, wait: Wait) -> None:
         assert wait.timeout is not None
         self._deadline = self._begin_timeout(wait.timeout)
+
+    def end(self) -> None:
+        """Close the generator if it waits for a datagram, or cancel what it awaits."""
+        self.is_over = True
+        if self.is_parked():
+            self.wake()
+        else:
+            self._task.cancel()
 
     def retire(self) -> None:
         """End the task. Its conversation has ended, or never began."""
@@ -253,7 +287,7 @@ class _ConversationCarrier(Steppable):
                 self.context = self._reception.context.copy()
             elif yielded is DATAGRAM or isinstance(yielded, Wait):
                 if (received := self.conversation.take()) is None:
-                    if not self._reception.has_ended:
+                    if not (self.is_over or self._reception.has_ended):
                         if yielded is not DATAGRAM:
                             self._begin_wait(yielded)
                         return PARKED

@@ -166,7 +166,9 @@ class InlineDriver(Steppable, AttachedDriver):
             _leave_task(loop, task)
             stream.capacity = 0
             if len(parts := stream.parts) == 1:
-                stream.transport.write(parts.pop())
+                data = parts.pop()
+                stream.written += len(data)
+                stream.transport.write(data)
             elif parts:
                 stream.flush()
         if state is not PARKED:

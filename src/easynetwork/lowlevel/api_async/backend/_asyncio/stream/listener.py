@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
+from easynetwork.lowlevel.api_async.transports._admission import Admission
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 
 from .acceptor import Acceptor, LoopAcceptor
@@ -32,7 +33,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
     listener can be served again.
     """
 
-    __slots__ = ("_backend", "_backlog", "_closed", "_socket", "_stopped")
+    __slots__ = ("_admission", "_backend", "_backlog", "_closed", "_socket", "_stopped")
 
     _stream_type: ClassVar[type[AsyncioStream]] = AsyncioStream
     _transport_type: ClassVar[Any] = AsyncioStreamTransport
@@ -41,6 +42,7 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
         self._backend = backend
         self._socket = sock
         self._backlog = backlog
+        self._admission: Admission | None = None
         self._closed = False
         self._stopped: asyncio.Future[None] | None = None  # set while serving
 
@@ -77,12 +79,20 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
             if not stopped.done():
                 stopped.set_exception(exc)
 
+        admission = self._admission
+        if admission is not None:
+            handler = admission.around(handler)
+
         def on_connection(stream: AsyncioStream) -> None:
             if stopped.done():
                 stream.abort()
                 return
+            transport = self._transport_type(self._backend, stream)
+            if admission is not None and not admission.admit(transport):
+                stream.abort()
+                return
             try:
-                task_group.start_soon(handler, self._transport_type(self._backend, stream))
+                task_group.start_soon(handler, transport)
             except Exception as exc:  # the group has ended, for example
                 stream.abort()
                 fail(exc)
@@ -109,6 +119,10 @@ class AsyncioStreamListener(AsyncListener[AsyncStreamTransport]):
     ) -> Acceptor:
         """Start to accept connections from *sock*, and own it. *failed* gets the error that ends accepting."""
         return LoopAcceptor(asyncio.get_running_loop(), sock, self._backlog, new_stream, failed)
+
+    def _hook_set_admission(self, admission: Admission) -> bool:
+        self._admission = admission
+        return True
 
     def is_closing(self) -> bool:
         return self._closed

@@ -49,7 +49,7 @@ class BatchingDriver(PullingDriver):
         if self._end_input is None:
             super().look_again()
             return
-        if self._dispatcher.awaits_request(self.requests) and not self._dispatcher.has_begun_request():
+        if self._dispatcher.awaits_request(self.requests) and not self._dispatcher.pending:
             self._end_input()
 
     def _receive(self, required: Any) -> Coroutine[Any, Any, Any]:

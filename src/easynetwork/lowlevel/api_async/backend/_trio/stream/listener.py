@@ -14,6 +14,7 @@ from easynetwork.lowlevel._resource_guard import ResourceGuard
 from easynetwork.lowlevel._sockets.accepting import ConnectionSource
 from easynetwork.lowlevel.api_async.backend._trio.owner import SocketOwner
 from easynetwork.lowlevel.api_async.backend._trio.sockets import wait_readable
+from easynetwork.lowlevel.api_async.transports._admission import Admission
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 
@@ -30,7 +31,7 @@ class TrioStreamListener(SocketOwner, AsyncListener[AsyncStreamTransport]):
         new_transport: creates the transport for the socket of a connection, and owns that socket.
     """
 
-    __slots__ = ("_guard", "_new_transport")
+    __slots__ = ("_admission", "_guard", "_new_transport")
 
     KIND = "listener"
 
@@ -44,6 +45,7 @@ class TrioStreamListener(SocketOwner, AsyncListener[AsyncStreamTransport]):
         super().__init__(backend, sock)
         self._guard = ResourceGuard("Another task is serving this listener")
         self._new_transport = new_transport
+        self._admission: Admission | None = None
 
     async def serve(
         self,
@@ -65,15 +67,25 @@ class TrioStreamListener(SocketOwner, AsyncListener[AsyncStreamTransport]):
             accepted.append(self._new_transport(sock))
 
         source = ConnectionSource(self._socket, connected)
+        admission = self._admission
+        if admission is not None:
+            handler = admission.around(handler)
         try:
             while True:
                 await wait_readable(self._socket)
                 delay = source.accept()
                 while accepted:
-                    task_group.start_soon(handler, accepted[0])
+                    if admission is None or admission.admit(accepted[0]):
+                        task_group.start_soon(handler, accepted[0])
+                    else:
+                        await aclose_forcefully(accepted[0])
                     del accepted[0]
                 if delay:
                     await trio.sleep(delay)
         finally:
             for transport in accepted:  # the group has ended, for example
                 await aclose_forcefully(transport)
+
+    def _hook_set_admission(self, admission: Admission) -> bool:
+        self._admission = admission
+        return True

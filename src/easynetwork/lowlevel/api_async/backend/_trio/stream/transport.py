@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["TrioStreamTransport"]
 
 import errno
+import math
 import socket as _socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ import trio
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import error_from_errno, stream_error
+from easynetwork.lowlevel._sockets.calls import count_unacknowledged_bytes
 from easynetwork.lowlevel._sockets.lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input, reset_on_close
 from easynetwork.lowlevel.api_async.backend._trio.owner import SocketOwner
 from easynetwork.lowlevel.api_async.backend._trio.sockets import SocketReader, close_socket
@@ -101,7 +103,8 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
                 if self._must_linger():  # input arrived meanwhile
                     await self._linger()
         finally:
-            if writer.is_torn():
+            is_cut = trio.current_effective_deadline() == -math.inf
+            if writer.is_torn() or (is_cut and writer.unsent):
                 reset_on_close(self._socket)
             close_socket(self._socket)
         await trio.lowlevel.checkpoint()
@@ -113,6 +116,10 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         self._writer.drop()
         reset_on_close(self._socket)
         close_socket(self._socket)
+
+    def _hook_buffered_bytes(self) -> tuple[int, int, int]:
+        writer = self._writer
+        return 0, writer.unsent, writer.sent - (count_unacknowledged_bytes(self._socket) if writer.unsent else 0)
 
     def _end_input(self) -> None:
         """Wake the task that receives: with the bytes that have arrived, and then with the end of the stream."""

@@ -32,7 +32,7 @@ class StreamWriter(WriteBatch):
     one batch is kept in memory.
     """
 
-    __slots__ = ("_corked", "_drained", "_ended", "_guard", "_is_torn", "_socket", "closing", "error")
+    __slots__ = ("_corked", "_drained", "_ended", "_guard", "_is_torn", "_socket", "closing", "error", "sent", "unsent")
 
     def __init__(self, sock: _socket.socket) -> None:
         super().__init__()
@@ -45,6 +45,10 @@ class StreamWriter(WriteBatch):
         self.closing = False
         self.error: Exception | None = None
         """The error that ended sending, or None."""
+        self.sent = 0
+        """Number of bytes that the system has taken."""
+        self.unsent = 0
+        """Number of bytes that it has not taken yet, without the batch."""
 
     def cork(self) -> None:
         """Let the batch grow until `uncork`. The caller must not wait in between."""
@@ -88,6 +92,7 @@ class StreamWriter(WriteBatch):
             self.error = stream_error(exc)
             self.capacity = 0
             return
+        self.sent += sent
         if sent < len(data):
             self.capacity = 0
             self._drained = trio.Event()
@@ -105,13 +110,19 @@ class StreamWriter(WriteBatch):
 
     async def _send(self, rest: memoryview) -> None:
         sent = 0
+        self.unsent += len(rest)
         try:
             while sent < len(rest):
                 try:
-                    sent += self._socket.send(rest[sent:])
+                    count = self._socket.send(rest[sent:])
                 except BlockingIOError:
                     await wait_writable(self._socket)
+                else:
+                    sent += count
+                    self.sent += count
+                    self.unsent -= count
         finally:
+            self.unsent -= len(rest) - sent
             if 0 < sent < len(rest):
                 self._is_torn = True
 

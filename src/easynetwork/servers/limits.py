@@ -1,0 +1,163 @@
+"""The limits of a server."""
+
+from __future__ import annotations
+
+__all__ = ["ServerLimits"]
+
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from easynetwork._checks import check_above_zero, check_strictly_positive
+
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerLimits:
+    """What the peers of one server may use at most. None means no limit, except where a field says otherwise.
+
+    A connection over a limit is closed. If it is new, it costs no task. Otherwise its handler sees the ordinary end:
+    its generator is closed, ``on_disconnection()`` runs. A server looks at its connections several times a second, so a
+    deadline may pass by up to a second before the connection is closed, but is never cut short.
+
+    What is over a limit is counted, and logged at ``WARNING`` once per `log_interval`, with the numbers.
+
+    Raises:
+        TypeError: a number of seconds is not a number.
+        ValueError: a number of seconds is not above 0, or another field is not a strictly positive integer.
+    """
+
+    # ------------------------------------------------------------------------------------------- when a client connects
+
+    connections: int | None = None
+    """Number of open connections. Streams only."""
+
+    connections_per_address: int | None = None
+    """Number of open connections from one address. TCP only.
+
+    Clients behind one router share an address. The addresses of one IPv6 network with a prefix of 64 bits count as one,
+    because a single client can use all of them (:rfc:`4291`, section 2.5.4).
+    """
+
+    handshakes: int | None = None
+    """Number of TLS handshakes that are not complete, in servers with *ssl*."""
+
+    # -------------------------------------------------------------------------------------------------- seconds of time
+    # The clocks of the client run while the handler waits for a packet, not while it works.
+
+    handshake_timeout: float | None = None
+    """Seconds for a TLS handshake, also for that of ``start_tls()``. None: 60 seconds.
+
+    If *ssl_handshake_timeout* is given too, the shorter one applies.
+    """
+
+    first_packet_timeout: float | None = None
+    """Seconds from the beginning of a connection (after the TLS handshake) to the end of its first packet."""
+
+    packet_timeout: float | None = None
+    """Seconds from the first byte of a packet to its last. More bytes do not extend the time. Streams only."""
+
+    idle_timeout: float | None = None
+    """Seconds without a packet, and without a part of one. The connection is closed in an orderly way. Streams only.
+
+    Invalid packets, and TLS records without data, do not count as packets.
+    """
+
+    send_timeout: float | None = None
+    """Seconds in which the client takes no byte, while some wait to be sent. The connection is reset. Streams only.
+
+    On Linux, a byte is taken when the client's system has acknowledged it. Elsewhere, when the own system has taken it,
+    which a slow client may not let it do for a long time.
+    """
+
+    close_timeout: float | None = None
+    """Seconds from the beginning of a close to its end. Streams only. None: about 30 seconds, and 30 more for TLS."""
+
+    # ----------------------------------------------------------------------------------------------------------- memory
+
+    buffered_bytes_per_peer: int | None = None
+    """Number of bytes that wait for one client: received and not handled, or sent and not taken by the system.
+
+    Datagrams above it are dropped. None: 1 MiB of datagrams, no limit of streams. The buffers of streams have bounds of
+    their own, near 200 KiB, but a packet may be larger.
+    """
+
+    buffered_bytes: int | None = None
+    """The same for all clients together. In streams, the clients with most bytes lose their connections first.
+
+    None: 8 MiB of datagrams, no limit of streams.
+    """
+
+    conversations: int | None = None
+    """Number of senders whose datagrams a handler has not finished, because it waits. Datagrams only.
+
+    If one more comes, the one that was least recently heard ends: the ``yield`` of its handler never returns, or what
+    its handler awaits is cancelled.
+    """
+
+    # -------------------------------------------------------------------------------------------------------------- log
+
+    log_records: int | None = None
+    """Number of log records about clients per `log_interval`. How many were left out is logged then."""
+
+    log_interval: float = 60.0
+    """Seconds between two records about limits."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            if "timeout" in field.name or field.name == "log_interval":
+                check_above_zero(field.name, value)
+            elif isinstance(value, bool):
+                raise ValueError(f"{field.name!r} must be a strictly positive integer, got {value!r}")
+            else:
+                check_strictly_positive(field.name, value)
+
+    @classmethod
+    def internet(cls, **changes: Any) -> ServerLimits:
+        """Return limits for a server that everybody can reach, with *changes*.
+
+        ============================  ===========  ============================  ===========
+        field                         value        field                         value
+        ============================  ===========  ============================  ===========
+        `connections`                 10,000       `send_timeout`                30 s
+        `connections_per_address`     100          `close_timeout`               10 s
+        `handshakes`                  1,000        `buffered_bytes_per_peer`     16 MiB
+        `handshake_timeout`           10 s         `buffered_bytes`              256 MiB
+        `first_packet_timeout`        30 s         `conversations`               10,000
+        `packet_timeout`              30 s         `log_records`                 60
+        `idle_timeout`                5 min        `log_interval`                60 s
+        ============================  ===========  ============================  ===========
+
+        Raises:
+            TypeError: *changes* names something else than a field.
+            ValueError: see `ServerLimits`.
+        """
+        preset: dict[str, Any] = {
+            "connections": 10_000,
+            "connections_per_address": 100,
+            "handshakes": 1000,
+            "handshake_timeout": 10.0,
+            "first_packet_timeout": 30.0,
+            "packet_timeout": 30.0,
+            "idle_timeout": 300.0,
+            "send_timeout": 30.0,
+            "close_timeout": 10.0,
+            "buffered_bytes_per_peer": 16 * _MIB,
+            "buffered_bytes": 256 * _MIB,
+            "conversations": 10_000,
+            "log_records": 60,
+            "log_interval": 60.0,
+        }
+        return cls(**{**preset, **changes})
+
+
+NO_LIMITS: Final = ServerLimits()
+"""What a server has by default."""
+
+
+def shortest(*timeouts: float | None) -> float | None:
+    """Return the shortest of *timeouts*; None if all are None."""
+    return min((timeout for timeout in timeouts if timeout is not None), default=None)
