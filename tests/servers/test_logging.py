@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import logging
+import pathlib
+import socket
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.support.background import sleep, until
 from tests.support.network_servers import problems
-from tests.support.stream_servers import Client, Handler, Requests, serving
+from tests.support.peers import Peer
+from tests.support.stream_servers import Client, Handler, Requests, run, serving
 
-from easynetwork.exceptions import ClientClosedError, IncrementalDeserializeError, StreamProtocolParseError
+from easynetwork.exceptions import (
+    ClientClosedError,
+    DeserializeError,
+    IncrementalDeserializeError,
+    StreamProtocolParseError,
+)
 from easynetwork.lowlevel.socket import new_socket_address
+from easynetwork.protocol import StreamProtocol
+from easynetwork.serializers import StringLineSerializer
+from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 
 EVERY_BACKEND = True
 
@@ -291,3 +302,28 @@ async def test_everything_goes_to_the_logger_that_was_given(caplog: pytest.LogCa
     error = ExceptionGroup("", [LookupError(), ClientClosedError()])
     await records_of(Raising("handle", error), caplog, logger=logging.getLogger("mine"))
     assert {record.name for record in caplog.records if record.name != "asyncio"} == {"mine"}
+
+
+async def test_text_of_a_client_cannot_forge_records(caplog: pytest.LogCaptureFixture, tmp_path: pathlib.Path) -> None:
+    """Neither by the name of its socket, nor by a packet that a serializer quotes."""
+
+    class Quoting(StringLineSerializer):
+        def deserialize(self, data: bytes, /) -> str:
+            raise DeserializeError(f"what is {data.decode()}?")
+
+    caplog.set_level(logging.INFO)
+    protocol: StreamProtocol[str, str] = StreamProtocol(Quoting())
+    server: AsyncUnixStreamServer[str, str] = AsyncUnixStreamServer(tmp_path / "server", protocol, Handler())
+    async with run(server):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(f"{tmp_path}/a\nERROR:root:forged \x1b[2J")
+        peer = Peer(sock)
+        await peer.connect(f"{tmp_path}/server")
+        await peer.send(b"a\x1b[2J\rb\n")
+        assert await peer.gone()
+        peer.close()
+        await until(lambda: "disconnected" in caplog.text)
+    for record in caplog.records:
+        assert record.getMessage().isprintable()
+    assert any(r"what is a\x1b[2J b?" in record.getMessage() for record in caplog.records)
+    assert any(r"/a\nERROR:root:forged \x1b[2J disconnected" in record.getMessage() for record in caplog.records)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Logger", "log", "log_fault"]
+__all__ = ["Logger", "log", "log_fault", "printable"]
 
 import contextlib
 import logging
@@ -37,6 +37,16 @@ def log(logger: Logger, level: int, message: str, *args: object, exc_info: BaseE
             raise ending
 
 
+def printable(text: str) -> str:
+    r"""Return *text*, part of which comes from a peer, with escapes such as ``\n`` in place of unprintable characters.
+
+    Otherwise, a peer could write records of its own, or control the terminal that shows them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 def log_fault(logger: Logger, peer: object, exc: BaseException, origin: Origin | None) -> None:
     """Log an exception that user code raised and did not handle.
 
@@ -66,7 +76,7 @@ class _Reasons:
         self._exc = exc
 
     def __str__(self) -> str:
-        return " ".join("; ".join(_reasons(self._exc)).split())
+        return printable(" ".join("; ".join(_reasons(self._exc)).split()))
 
 
 def _reasons(exc: BaseException) -> list[str]:

@@ -164,7 +164,7 @@ class DatagramSender(AsyncDatagramClient[_T_Response]):
     @property
     @abstractmethod
     def address(self) -> object:
-        """The address of the sender, which identifies the client in log records."""
+        """The address of the sender, as log records show it."""
         raise NotImplementedError
 
     def backend(self) -> AsyncBackend:

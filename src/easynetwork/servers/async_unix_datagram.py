@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get
 
 from easynetwork._checks import check_strictly_positive
 from easynetwork.lowlevel._core.errors import error_from_errno
-from easynetwork.lowlevel._records import log
+from easynetwork.lowlevel._records import log, printable
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer
 from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
@@ -40,7 +40,10 @@ class _UnixDatagramClient(DatagramSender[_T_Response]):
     __slots__ = ()
 
     @property
-    def address(self) -> UnixSocketAddress:
+    def address(self) -> str:
+        return printable(str(self._get_peer_name()))
+
+    def _get_peer_name(self) -> UnixSocketAddress:
         return UnixSocketAddress.from_raw(self._address or "")  # recvfrom() returns None for an unnamed socket
 
     @property
@@ -51,7 +54,7 @@ class _UnixDatagramClient(DatagramSender[_T_Response]):
             UNIXClientAttribute.local_name: lambda: UnixSocketAddress.from_raw(
                 attributes[UNIXSocketAttribute.sockname]()
             ),
-            UNIXClientAttribute.peer_name: lambda: self.address,
+            UNIXClientAttribute.peer_name: self._get_peer_name,
         }
 
     async def send_packet(self, packet: _T_Response, /) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.exceptions import TypedAttributeLookupError
+from easynetwork.lowlevel._records import printable
 from easynetwork.lowlevel._sockets.peer_credentials import get_peer_credentials
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
@@ -46,7 +47,10 @@ class _UnixStreamClient(ConnectedClient[_T_Response]):
         self._peer_credentials = None
 
     @property
-    def address(self) -> UnixSocketAddress:
+    def address(self) -> str:
+        return printable(str(self._get_peer_name()))
+
+    def _get_peer_name(self) -> UnixSocketAddress:
         if self._peer_name.is_unnamed():  # the peer may bind its socket after it has connected
             raw = self.extra(UNIXSocketAttribute.peername, None)
             if raw:
@@ -58,7 +62,7 @@ class _UnixStreamClient(ConnectedClient[_T_Response]):
         return {
             **super().extra_attributes,
             UNIXClientAttribute.local_name: lambda: self._local_name,
-            UNIXClientAttribute.peer_name: lambda: self.address,
+            UNIXClientAttribute.peer_name: self._get_peer_name,
             UNIXClientAttribute.peer_credentials: self._get_peer_credentials,
         }
 

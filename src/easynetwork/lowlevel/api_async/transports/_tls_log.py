@@ -10,7 +10,7 @@ from collections.abc import Callable
 from socket import AF_INET, AF_INET6
 
 from easynetwork.lowlevel._core.errors import is_stream_end
-from easynetwork.lowlevel._records import Logger, log
+from easynetwork.lowlevel._records import Logger, log, printable
 from easynetwork.lowlevel._sockets.unix_address import UnixSocketAddress
 from easynetwork.lowlevel.socket import new_socket_address
 
@@ -32,7 +32,7 @@ def _to_str(address: object) -> str:
         case tuple():
             return str(new_socket_address(address, AF_INET if len(address) == 2 else AF_INET6))
         case str() | bytes():
-            return str(UnixSocketAddress.from_raw(address))
+            return printable(str(UnixSocketAddress.from_raw(address)))
         case _:
             return str(address)
 
@@ -50,6 +50,6 @@ def log_handshake_error(logger: Logger, peer: str, exc: Exception) -> None:
         logging.DEBUG if has_left else logging.WARNING,
         "%s: the TLS handshake failed: %s",
         peer,
-        str(exc) or type(exc).__name__,
+        printable(str(exc)) or type(exc).__name__,
         exc_info=None if isinstance(exc, OSError) else exc,
     )
