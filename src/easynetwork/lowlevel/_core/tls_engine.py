@@ -22,6 +22,30 @@ if TYPE_CHECKING:
 _MAX_PLAINTEXT: Final = 16384
 """Maximum plaintext of one record, in bytes (:rfc:`8446`, section 5.1). A read of this size takes a whole record."""
 
+_FEW: Final = 4096
+"""Number of bytes that OpenSSL may always work off at once. 4 KiB of key updates take about 2 ms."""
+
+_MANY: Final = 64 * 1024
+"""Maximum number of bytes that OpenSSL works off at once. Smaller slices would slow down bulk transfers."""
+
+_SMALL_RECORD: Final = b"\x17\x03\x03\x00"
+"""The start of an encrypted record below 256 bytes (:rfc:`8446`, section 5.2). It hardly ever occurs inside ciphertext,
+which looks random. So the small records can be counted without knowing where the first one begins."""
+
+_SMALL_RECORD_SIZE: Final = 5 + 255
+
+_SMALL_RECORD_COST: Final = 1024
+
+_MAX_IDLE: Final = 64 * 1024
+"""Maximum cost of what a peer sends without plaintext: the number of bytes, plus `_SMALL_RECORD_COST` per small record.
+
+A peer may have to send a record of 16 KiB, some session tickets, a chain of certificates or the messages of a
+renegotiation before any plaintext can be decrypted. It never has to send dozens of small records without plaintext.
+"""
+
+_MAX_UNREAD_ANSWERS: Final = 256 * 1024
+"""Maximum number of bytes that wait for a peer which requests answers (to key updates) but does not read them."""
+
 _FIRST_RECORDS: Final = (21, 22)
 """Content types of the first record of a peer: an alert or a handshake message (:rfc:`8446`, section 5.1)."""
 
@@ -73,6 +97,7 @@ class TLSEngine:
 
     __slots__ = (
         "_follows_plaintext",
+        "_idle",
         "_incoming",
         "_name_reader",
         "_outgoing",
@@ -109,6 +134,7 @@ class TLSEngine:
         self._read: Final = self.ssl_object.read
         self._write: Final = self.ssl_object.write
         self.standard_compatible: Final = standard_compatible
+        self._idle = 0  # cost of what the peer has sent since the last plaintext, see `_MAX_IDLE`
         self._follows_plaintext = follows_plaintext  # until the first bytes have been checked
         self._name_reader = ServerNameReader() if server_side else None  # until it has seen the ClientHello
         self._server_name: str | None = None  # received by a server
@@ -143,36 +169,93 @@ class TLSEngine:
         return True
 
     def decrypt(self, ciphertext: bytes) -> bytes:
-        """Return the plaintext that *ciphertext* completes, possibly none. Check `ended` afterwards."""
+        """Return the plaintext that *ciphertext* completes, possibly none. Check `ended` afterwards.
+
+        A peer that sends too much without plaintext, such as key updates at full speed, makes the connection fail.
+        OpenSSL works off all such records in one read. Therefore it gets a chunk that begins with small records, or a
+        very large one, in slices.
+        """
         if self.ended:
             return b""  # OpenSSL would buffer the input without a limit and never read it
         incoming = self._incoming
-        try:
-            if ciphertext:
-                incoming.write(ciphertext)
-            plaintext = self._read(_MAX_PLAINTEXT)
-            if plaintext and not (incoming.pending or self._unsent):  # the common case avoids SSLWantReadError
-                return plaintext
-        except ssl.SSLError as exc:
-            plaintext = b""
-            self._note(exc)
+        if not ciphertext:
+            ciphertext = incoming.read()  # what followed the last message of the handshake
+        size = len(ciphertext)
+        if size > _FEW and (size > _MANY or _begins_with_small_record(ciphertext)):
+            plaintext = self._decrypt_slices(ciphertext)
         else:
-            plaintext = self._decrypt_rest(plaintext)
+            try:
+                incoming.write(ciphertext)
+                plaintext = self._read(_MAX_PLAINTEXT)
+                if (  # the common case avoids SSLWantReadError
+                    plaintext
+                    and not (incoming.pending or self._idle or self._unsent)
+                    and (size <= _FEW or size < 2 * len(plaintext))
+                ):
+                    return plaintext
+            except ssl.SSLError as exc:
+                plaintext = b""
+                self._note(exc)
+                self._note_idle(ciphertext, 0, size, 0, 0)
+            else:
+                pieces = [plaintext]
+                nbytes = self._decrypt_rest(pieces)
+                self._note_idle(ciphertext, 0, size, nbytes, len(pieces))
+                plaintext = b"".join(pieces)
         if self._unsent and not self.ended:
             self._send_unsent()
         return plaintext
 
-    def _decrypt_rest(self, plaintext: bytes) -> bytes:
-        pieces = [plaintext]
+    def _decrypt_rest(self, pieces: list[bytes]) -> int:
+        """Append what OpenSSL has not read yet to *pieces*, which has one. Return the number of bytes in *pieces*."""
+        plaintext = pieces[-1]
+        nbytes = len(plaintext)
         try:
             while plaintext and self._incoming.pending:
                 plaintext = self._read(_MAX_PLAINTEXT)
+                nbytes += len(plaintext)
                 pieces.append(plaintext)
         except ssl.SSLError as exc:
             self._note(exc)
         if not plaintext:
             self._note_close()
-        return b"".join(pieces)
+        return nbytes
+
+    def _decrypt_slices(self, ciphertext: bytes) -> bytes:
+        everything: list[bytes] = []
+        stop = 0
+        with memoryview(ciphertext) as view:
+            while stop < len(view) and not self.ended:
+                start, stop = stop, stop + _MANY
+                if _begins_with_small_record(ciphertext, start):
+                    stop = start + _MANY // 2 if start else _FEW
+                pieces: list[bytes] = []
+                nbytes = 0
+                try:
+                    self._incoming.write(view[start:stop])
+                    pieces.append(self._read(_MAX_PLAINTEXT))
+                except ssl.SSLError as exc:
+                    self._note(exc)
+                else:
+                    nbytes = self._decrypt_rest(pieces)
+                self._note_idle(ciphertext, start, min(stop, len(view)), nbytes, len(pieces))
+                everything += pieces
+        return b"".join(everything)
+
+    def _note_idle(self, ciphertext: bytes, start: int, stop: int, nbytes: int, records: int) -> None:
+        """Note that a slice of *ciphertext* had *nbytes* of plaintext in *records*. Fail if that is too little."""
+        size = stop - start
+        if not nbytes:
+            self._idle += size
+            if _begins_with_small_record(ciphertext, start):
+                self._idle += _SMALL_RECORD_COST * ciphertext.count(_SMALL_RECORD, start, stop)
+        elif size <= _FEW or size <= 2 * nbytes:
+            self._idle = 0
+            return
+        else:  # there may be many small records without plaintext between those that have some
+            self._idle = _SMALL_RECORD_COST * max(0, ciphertext.count(_SMALL_RECORD, start, stop) - records)
+        if self._idle > _MAX_IDLE and not self.ended:
+            self.fail(ssl.SSLError(ssl.SSL_ERROR_SSL, "the peer sent too many TLS messages without data"))
 
     def feed_eof(self) -> None:
         """Report that the peer has ended the stream beneath TLS."""
@@ -265,6 +348,16 @@ class TLSEngine:
         """Whether there is ciphertext to send."""
         return self._outgoing.pending > 0
 
+    @property
+    def nbytes_outgoing(self) -> int:
+        """The number of bytes of ciphertext to send."""
+        return self._outgoing.pending
+
+    def check_unread(self, nbytes: int) -> None:
+        """Fail if *nbytes* are too many: the number of bytes that receiving has produced, and that cannot be sent."""
+        if nbytes > _MAX_UNREAD_ANSWERS and not self.ended:
+            self.fail(ssl.SSLError(ssl.SSL_ERROR_SSL, "the peer requests answers without reading them"))
+
     def take_outgoing(self) -> bytes:
         """Return the ciphertext to send, and remove it from the engine."""
         return self._outgoing.read()
@@ -277,6 +370,11 @@ class TLSEngine:
             pass
         except (ssl.SSLError, ValueError) as exc:  # nothing to close before the handshake
             self.fail(exc)
+
+
+def _begins_with_small_record(ciphertext: bytes, start: int = 0) -> bool:
+    """Return whether *ciphertext* from *start* on consists of small records, as far as its first bytes can tell."""
+    return ciphertext.find(_SMALL_RECORD, start, start + _SMALL_RECORD_SIZE + len(_SMALL_RECORD)) >= 0
 
 
 def _check_begins_tls(data: bytes) -> None:

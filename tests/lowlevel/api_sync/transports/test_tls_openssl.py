@@ -87,6 +87,24 @@ def test_keys_may_be_updated_at_any_time(certificates: Certificates) -> None:
             talk(transport, openssl)
 
 
+@pytest.mark.parametrize("command", [b"k\n", b"K\n"], ids=["update", "update-requested"])
+def test_flood_of_key_updates_is_an_error(certificates: Certificates, command: bytes) -> None:
+    def type_for_ever() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            while True:
+                openssl.type(command * 10_000)
+
+    with to_server(certificates, "TLSv1.3") as (transport, openssl):
+        flood = InThread(type_for_ever)
+        for _ in range(2):
+            with pytest.raises(ssl.SSLError, match="too many TLS messages without data"):
+                transport.recv(100, PATIENCE)
+        with pytest.raises(ssl.SSLError, match="too many TLS messages without data"):
+            transport.send_all(b"x", PATIENCE)
+        transport.close()
+        flood.result()
+
+
 @pytest.mark.parametrize("receives", [True, False], ids=["while another thread receives", "while nobody receives"])
 @pytest.mark.parametrize("options", [[], ["-no_cache", "-no_ticket"]], ids=["abbreviated", "full"])
 def test_keys_may_be_negotiated_again_at_any_time(

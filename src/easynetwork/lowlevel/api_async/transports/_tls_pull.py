@@ -47,6 +47,7 @@ class PulledTLS(AsyncStreamTransport):
         "_send_lock",
         "_shutdown_timeout",
         "_transport",
+        "_unread",
     )
 
     def __init__(self, transport: AsyncStreamTransport, engine: TLSEngine, shutdown_timeout: float) -> None:
@@ -58,6 +59,7 @@ class PulledTLS(AsyncStreamTransport):
         self._receive_guard = ResourceGuard("Another task is receiving from this transport")
         self._pulling: CancelScope | None = None  # scope of the latest receive from the underlying transport
         self._pulls = 0
+        self._unread = 0  # bytes of answers that were produced while a send was waiting for the peer
         self._close_lock = transport.backend().create_lock()
         self._receive_lock = transport.backend().create_fair_lock()
         self._send_lock = transport.backend().create_fair_lock()
@@ -185,16 +187,23 @@ class PulledTLS(AsyncStreamTransport):
             self._pulls += 1
             if data is None:
                 return
+            engine = self._engine
+            nbytes = None if engine.must_receive else engine.nbytes_outgoing
             if data:
-                plaintext = self._engine.decrypt(data)
+                plaintext = engine.decrypt(data)
                 if plaintext and not self._closing:
                     self._plaintext.append(plaintext)
             else:
-                self._engine.feed_eof()
+                engine.feed_eof()
         # A sending task also sends this output. Waiting for that task here could deadlock: the peer may not read until
         # this side has read.
-        if self._engine.has_outgoing and not self._send_lock.locked():
-            await self._flush()
+        if not self._send_lock.locked():
+            self._unread = 0
+            if engine.has_outgoing:
+                await self._flush()
+        elif nbytes is not None:  # if plaintext has waited for keys, it is part of the output
+            self._unread += engine.nbytes_outgoing - nbytes
+            engine.check_unread(self._unread)
 
     async def _flush(self) -> None:
         """Send all pending ciphertext, including output added meanwhile."""

@@ -239,6 +239,8 @@ class SSLStreamTransport(StreamSocketOwner):
             engine.feed_eof()
         with suppress(OSError, WouldBlockOnWrite):  # the next send reports it; there may be more to receive
             self._flush()
+        if engine.has_outgoing:
+            engine.check_unread(engine.nbytes_outgoing)
 
     # ------------------------------------------------------------------------------------------------------- sending
 

@@ -141,7 +141,10 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         if plaintext:
             self._deliver(plaintext)
         if engine.has_outgoing:
-            self._send_outgoing()
+            if self._is_full and not self._lacks_keys:  # the loop would buffer any number of answers to key updates
+                engine.check_unread(engine.nbytes_outgoing)
+            else:
+                self._send_outgoing()
         if engine.ended:
             self._end()
 
@@ -149,8 +152,11 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
         if self._state is _State.HANDSHAKE:
             self._shake_hands(data)
         elif self._state is _State.CLOSING:
-            self._engine.decrypt(data)
-            if self._engine.ended:
+            engine = self._engine
+            engine.decrypt(data)
+            if not self._lacks_keys:
+                engine.check_unread(engine.nbytes_outgoing)
+            if engine.ended:
                 self._lower.close()
 
     def eof_received(self) -> bool:
@@ -190,6 +196,8 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
+        if self._engine.has_outgoing and self._state is _OPEN:
+            self._send_outgoing()
         if not self._engine.must_receive and self._state is not _State.HANDSHAKE:
             self._protocol.resume_writing()
 
