@@ -11,13 +11,18 @@ import traceback
 from typing import Any, Final, TypeAlias
 
 from easynetwork.exceptions import BaseProtocolParseError
-from easynetwork.lowlevel._core.errors import TLS_ERRORS, HandshakeTimeoutError
+from easynetwork.lowlevel._core.errors import TLS_ERRORS, HandshakeTimeoutError, UnanswerableError
 from easynetwork.lowlevel._core.faults import Origin, partition, split_fault
 
 Logger: TypeAlias = "logging.Logger | logging.LoggerAdapter[Any]"
 """What records are given to."""
 
-_PEER_ERRORS: Final[tuple[type[Exception], ...]] = (BaseProtocolParseError, HandshakeTimeoutError, *TLS_ERRORS)
+_PEER_ERRORS: Final[tuple[type[Exception], ...]] = (
+    BaseProtocolParseError,
+    HandshakeTimeoutError,
+    UnanswerableError,
+    *TLS_ERRORS,
+)
 
 
 def log(logger: Logger, level: int, message: str, *args: object, exc_info: BaseException | None = None) -> None:
@@ -50,8 +55,9 @@ def printable(text: str) -> str:
 def log_fault(logger: Logger, peer: object, exc: BaseException, origin: Origin | None) -> None:
     """Log an exception that user code raised and did not handle.
 
-    Invalid packets, invalid TLS data and late TLS handshakes of this peer produce one ``WARNING`` line with the reason,
-    and a ``DEBUG`` record with the traceback. All other errors produce one ``ERROR`` record with the traceback.
+    Invalid packets, invalid TLS data and late TLS handshakes of this peer, and answers to a peer at port 0, produce one
+    ``WARNING`` line with the reason, and a ``DEBUG`` record with the traceback. All other errors produce one ``ERROR``
+    record with the traceback.
 
     Parameters:
         logger: the logger.
@@ -86,4 +92,6 @@ def _reasons(exc: BaseException) -> list[str]:
         return [f"invalid packet: {exc.error}"]
     if isinstance(exc, HandshakeTimeoutError):
         return [str(exc)]
+    if isinstance(exc, UnanswerableError):
+        return ["it cannot be answered, because its port is 0"]
     return [f"invalid TLS: {exc}"]

@@ -179,7 +179,7 @@ class DatagramSender(AsyncDatagramClient[_T_Response]):
         datagram = self._lowlevel_server._send_packet_nowait(packet, self._address)
         if datagram is not None:  # also if the listener is closed
             self._check_can_send()
-            await self._lowlevel_server._transport.send_to(datagram, self._address)
+            await self._lowlevel_server._send_to(datagram, self._address)
 
     async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
         self._check_can_send()

@@ -20,7 +20,8 @@ from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvPa
 from .ancillary import TruncatedMessages, hand_over
 from .conversation_limit import ConversationLimit
 from .datagram_codec import DatagramCodec
-from .faults import Origin, closes_coroutine, split_fault
+from .errors import UnanswerableError
+from .faults import Origin, closes_coroutine, partition, split_fault
 from .handler_generators import (
     HandlerGenerator,
     abandon_generator,
@@ -232,6 +233,7 @@ class Conversation:
                     if closes_coroutine(exc):
                         raise
                     packet = None  # may be this error: its traceback refers to this frame
+                    self._claim_unanswerable(exc)
                     self._dispatcher.settle(self.address, exc, self._origin)
                     resume = None
                 packet = None  # do not keep the packet alive while the generator waits
@@ -306,6 +308,16 @@ class Conversation:
             self._origin = Origin()
         self._origin.claim(exc)
         return exc
+
+    def _claim_unanswerable(self, exc: BaseException) -> None:
+        """Mark the errors in *exc* that say that this sender cannot be answered."""
+
+        def claim(item: BaseException) -> bool:
+            if isinstance(item, UnanswerableError) and item.address == self.address:
+                self._claim_error(item)
+            return False
+
+        partition(exc, claim)  # visits the members of groups
 
     def _finish(self) -> None:
         """Clean up after the generator, which has ended."""

@@ -6,6 +6,7 @@ __all__ = [
     "LOST_CONNECTION_ERRNOS",
     "TLS_ERRORS",
     "HandshakeTimeoutError",
+    "UnanswerableError",
     "connection_lost",
     "end_of_stream",
     "error_from_errno",
@@ -44,6 +45,17 @@ LOST_CONNECTION_ERRNOS: Final[frozenset[int]] = frozenset(
 
 class HandshakeTimeoutError(TimeoutError):
     """The peer did not complete the TLS handshake in time."""
+
+
+class UnanswerableError(OSError):
+    """A datagram cannot be sent to *address*, because its port is 0.
+
+    A datagram from port 0 says that its sender expects no answer (:rfc:`768`). Anyone can forge one.
+    """
+
+    def __init__(self, code: int | None, address: object) -> None:
+        super().__init__(code, f"nothing can be sent to port 0, which a sender uses that expects no answer: {address}")
+        self.address = address
 
 
 def error_from_errno(code: int, details: str = "") -> OSError:

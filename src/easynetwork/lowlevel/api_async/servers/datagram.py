@@ -4,16 +4,18 @@ from __future__ import annotations
 
 __all__ = ["AsyncDatagramServer", "DatagramClientContext"]
 
+import errno
 import logging
 from collections.abc import AsyncGenerator, Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from easynetwork._checks import check_strictly_positive
 from easynetwork.lowlevel._backend_hooks import cancellation_detector
 from easynetwork.lowlevel._core.conversation_limit import ConversationLimit
 from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
 from easynetwork.lowlevel._core.datagram_dispatch import Backlog, Clients, DatagramDispatcher
+from easynetwork.lowlevel._core.errors import UnanswerableError
 from easynetwork.lowlevel._core.faults import Origin
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
 from easynetwork.lowlevel._core.incoming_packets import encoding_crash
@@ -28,6 +30,9 @@ from ._server import Server
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+
+_INVALID_ADDRESS: Final = (errno.EINVAL, errno.EADDRNOTAVAIL)
+"""What systems say about a destination with port 0."""
 
 _T_Client = TypeVar("_T_Client")
 _T_Request = TypeVar("_T_Request")
@@ -91,11 +96,12 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
 
         Raises:
             RuntimeError: the protocol object raised an unexpected exception (the cause). Nothing was sent.
-            OSError: for example if the server is closed (``EBADF``) or the datagram is too long (``EMSGSIZE``).
+            OSError: for example if the server is closed (``EBADF``), the datagram is too long (``EMSGSIZE``), or the
+                port of the address is 0 (``EINVAL`` on Linux).
         """
         datagram = self._send_packet_nowait(packet, address)
         if datagram is not None:
-            await self._transport.send_to(datagram, address)
+            await self._send_to(datagram, address)
 
     def _send_packet_nowait(self, packet: _T_Response, address: _T_Address) -> bytes | None:
         """Do the part of `send_packet_to` that does not wait. Return the datagram if it is left to send, or None."""
@@ -103,7 +109,18 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             datagram = self._make_datagram(packet)
         except Exception as exc:
             raise encoding_crash(packet, exc) from exc
-        return None if self._send_nowait(datagram, address) else datagram
+        try:
+            return None if self._send_nowait(datagram, address) else datagram
+        except OSError as exc:
+            _raise_if_unanswerable(exc, address)
+            raise
+
+    async def _send_to(self, datagram: bytes, address: _T_Address) -> None:
+        try:
+            await self._transport.send_to(datagram, address)
+        except OSError as exc:
+            _raise_if_unanswerable(exc, address)
+            raise
 
     async def send_packet_with_ancillary_to(
         self, packet: _T_Response, ancillary_data: Any, address: _T_Address
@@ -217,6 +234,12 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
             return False
         reception.end()
         return reception.has_conversations()
+
+
+def _raise_if_unanswerable(exc: OSError, address: Hashable) -> None:
+    """Raise `UnanswerableError` from *exc*, the error of a send, if the port of *address* is the reason."""
+    if exc.errno in _INVALID_ADDRESS and isinstance(address, tuple) and len(address) > 1 and address[1] == 0:
+        raise UnanswerableError(exc.errno, address) from exc
 
 
 def _close_descriptors(ancillary_data: Any, address: Hashable) -> None:
