@@ -43,10 +43,15 @@ def wait_for_end(pid: int) -> None:
 
 
 @contextmanager
-def running_demo(command: list[str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def running_demo(command: list[str], **environment: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The process of a demo whose server is up, and the pid of that server."""
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as demo:
         try:
             assert demo.stdout is not None
@@ -143,10 +148,23 @@ def test_ctrl_c_ends_the_demo_in_one_line_and_its_server_too(loop: str, client: 
         assert not is_running(server)
 
 
-def test_the_server_does_not_outlive_a_demo_that_was_killed() -> None:
-    with running_demo(ENDLESS) as (demo, server):
-        demo.kill()
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_neither_the_server_nor_a_folder_outlives_a_demo_that_a_signal_ends(
+    number: int, transport: str, tmp_path: Path
+) -> None:
+    with running_demo([*ENDLESS, "--transport", transport], TMPDIR=str(tmp_path)) as (demo, server):
+        assert [folder.name[:17] for folder in tmp_path.iterdir()] == ["easynetwork-demo-"]
+        demo.send_signal(number)
         wait_for_end(server)
+        demo.wait(SECONDS_TO_END)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_several_transports_share_a_folder_which_is_removed(tmp_path: Path) -> None:
+    command = [*COMMAND, "--packets", "20", "--connections", "2", "--transport", "tls,tcp,tls"]
+    subprocess.run(command, env={**os.environ, "TMPDIR": str(tmp_path)}, timeout=SECONDS_TO_END, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("loop", event_loops())

@@ -1,20 +1,22 @@
 """The process of the demo's server: ``python -m easynetwork.cli.demo.server TRANSPORT LOOP FRAME_LIMIT FOLDER``.
 
-It prints its address as a line of JSON on stdout, and its CPU time so far for each line that it reads from stdin.
-It ends when stdin ends, so also when the demo dies.
+It prints its address as a line of JSON on stdout, and its CPU time so far for each line ``cpu`` that it reads from
+stdin. It ends at a line ``end``. If stdin ends without that line, a signal has killed the demo. Then the server removes
+FOLDER, a temporary one, because the demo no longer can.
 """
 
 from __future__ import annotations
 
-__all__ = ["DatagramEcho", "Echo", "main"]
+__all__ = ["END", "DatagramEcho", "Echo", "main"]
 
 import asyncio
 import json
+import shutil
 import sys
 import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from easynetwork.cli.demo.transport import Transport
 from easynetwork.cli.demo.transports import TRANSPORTS
@@ -25,6 +27,9 @@ from easynetwork.servers.handlers import (
     AsyncStreamClient,
     AsyncStreamRequestHandler,
 )
+
+END: Final = "end\n"
+"""The line that ends the server."""
 
 
 class Echo(AsyncStreamRequestHandler[Any, Any]):
@@ -47,24 +52,32 @@ class DatagramEcho(AsyncDatagramRequestHandler[Any, Any]):
 
 
 def main(transport: str, loop: str, frame_limit: str, folder: str) -> None:
-    """Serve until stdin ends."""
+    """Serve until stdin or the demo ends."""
     with asyncio.Runner(loop_factory=event_loops()[loop]) as runner:
-        runner.run(_serve(TRANSPORTS[transport](Path(folder)), int(frame_limit)))
+        is_orphan = not runner.run(_serve(TRANSPORTS[transport](Path(folder)), int(frame_limit)))
+    if is_orphan:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _serve(transport: Transport, frame_limit: int) -> None:
+async def _serve(transport: Transport, frame_limit: int) -> bool:
+    """Serve. Return whether the demo has asked for the end."""
     handler = Echo() if transport.is_stream else DatagramEcho()
     async with transport.server(transport.protocol(frame_limit), handler) as server:
         serving = asyncio.create_task(server.serve_forever())
         _tell({"address": transport.address(server)})
-        await asyncio.to_thread(_tell_cpu_time)
+        is_asked_to_end = await asyncio.to_thread(_tell_cpu_time)
         await server.shutdown()
         await serving
+    return is_asked_to_end
 
 
-def _tell_cpu_time() -> None:
-    for _ in sys.stdin:
+def _tell_cpu_time() -> bool:
+    """Answer the lines of stdin up to the end. Return whether it ended with the line `END`."""
+    for line in sys.stdin:
+        if line == END:
+            return True
         _tell({"cpu_seconds": time.process_time()})
+    return False
 
 
 def _tell(what: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from easynetwork.cli.demo.server import END
 from easynetwork.cli.demo.transport import Address
 from easynetwork.cli.errors import CommandError
 
@@ -87,6 +88,8 @@ async def _read_answer(process: Process) -> dict[str, Any]:
 
 async def _end(process: Process) -> None:
     assert process.stdin is not None
+    if not process.stdin.is_closing():  # uvloop refuses to write to a pipe without a reader
+        process.stdin.write(END.encode())
     process.stdin.close()
     try:
         async with asyncio.timeout(_SECONDS_TO_END):
