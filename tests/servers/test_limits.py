@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.servers.kinds import Kind
-from tests.support.background import new_event, sleep, spawn, until
+from tests.support.background import new_event, settle, sleep, spawn, until
 from tests.support.certificates import Certificates
 from tests.support.network_servers import problems
 from tests.support.peers import Peer
@@ -22,6 +22,10 @@ from easynetwork.servers._connection_limits import network_of
 EVERY_BACKEND = True
 
 SHORT = 0.15
+"""Seconds of a limit that a test waits for."""
+LONG = 1.0
+"""Seconds of a limit that must not be reached by a client that does something `OFTEN`."""
+OFTEN = 0.25
 
 
 async def is_refused(it: Serving) -> bool:
@@ -30,6 +34,12 @@ async def is_refused(it: Serving) -> bool:
         return await peer.rest() == b""
     except ConnectionError:
         return True
+
+
+def handshakes(it: Serving) -> int:
+    """Return how many connections of the server are in a handshake."""
+    admission: Any = it.server._servers[0]._admission  # type: ignore[index]
+    return len(admission._in_handshake)
 
 
 def over_limits(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -49,7 +59,7 @@ async def test_connection_over_the_limit_is_closed_at_once_and_costs_no_task(cap
         assert handler.diary == ["connected"] * 2
         first.close()
         await until(lambda: "disconnected" in handler.diary)
-        await sleep(0.02)
+        await settle()
         third = await it.connect()
         assert (await third.ask(b"c"), await second.ask(b"d")) == (b"c", b"d")
     assert over_limits(caplog) == ["Over the limits: connections: 5"]
@@ -94,11 +104,11 @@ async def test_handshakes_are_limited(certificates: Certificates, caplog: pytest
     async with serving(Handler(), ssl=certificates.server_context(), limits=limits) as it:
         complete = [await connect(it) for _ in range(3)]
         silent = [await it.connect() for _ in range(2)]
-        await sleep(0.05)
+        await until(lambda: handshakes(it) == 2)
         assert await is_refused(it)
         assert [await client.ask(b"a") for client in complete] == [b"a"] * 3
         silent[0].close()
-        await sleep(0.05)
+        await until(lambda: handshakes(it) == 1)
         assert await (await connect(it)).ask(b"b") == b"b"
     assert over_limits(caplog) == ["Over the limits: handshakes: 1"]
 
@@ -148,10 +158,10 @@ async def test_first_packet_has_a_deadline(caplog: pytest.LogCaptureFixture) -> 
 
 
 async def test_first_packet_timeout_begins_after_the_handshake(certificates: Certificates) -> None:
-    limits = ServerLimits(first_packet_timeout=2 * SHORT)
+    limits = ServerLimits(first_packet_timeout=LONG)
     async with serving(Handler(), ssl=certificates.server_context(), limits=limits) as it:
         client = await connect(it)
-        await sleep(SHORT)
+        await sleep(OFTEN)
         assert await client.ask(b"a") == b"a"
         assert await (await connect(it)).gone()
 
@@ -176,11 +186,11 @@ async def test_bytes_that_drip_do_not_extend_the_deadline_of_a_packet(caplog: py
 
 
 async def test_packets_without_a_pause_between_them_are_not_one_packet() -> None:
-    async with serving(Noting(), limits=ServerLimits(packet_timeout=2 * SHORT)) as it:
+    async with serving(Noting(), limits=ServerLimits(packet_timeout=LONG)) as it:
         peer = await it.connect()
         await peer.send(b"a")
-        for _ in range(20):  # each piece ends a packet, and begins the next
-            await sleep(SHORT / 5)
+        for _ in range(6):  # each piece ends a packet, and begins the next
+            await sleep(OFTEN)
             await peer.send(b"a\na")
             assert await peer.line() == b"aa"
 
@@ -189,12 +199,12 @@ async def test_idle_connection_is_closed_in_an_orderly_way(
     certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
     handler = Noting()
-    limits = ServerLimits(idle_timeout=2 * SHORT)
+    limits = ServerLimits(idle_timeout=LONG)
     async with serving(handler, ssl=certificates.server_context(), limits=limits) as it:
         client = await connect(it)
-        for _ in range(4):
+        for _ in range(6):
             assert await client.ask(b"a") == b"a"
-            await sleep(SHORT)
+            await sleep(OFTEN)
         assert await client.rest() == b""  # with a closing alert, or this raises
         await until(lambda: handler.diary[1:] == ["GeneratorExit", "disconnected"])
     assert over_limits(caplog) == ["Over the limits: idle_timeout: 1"]
@@ -282,11 +292,11 @@ async def test_client_that_reads_nothing_is_reset(caplog: pytest.LogCaptureFixtu
 @pytest.mark.parametrize("has_tls", [False, True], ids=["plain", "TLS"])
 async def test_client_that_reads_slowly_is_not_over_a_limit(has_tls: bool, certificates: Certificates) -> None:
     options = {"ssl": certificates.server_context()} if has_tls else {}
-    async with serving(Large(), limits=ServerLimits(send_timeout=2 * SHORT), **options) as it:
+    async with serving(Large(), limits=ServerLimits(send_timeout=LONG), **options) as it:
         peer = await (connect(it, receive_buffer=4096) if has_tls else it.connect(receive_buffer=4096))
         await peer.send(b"a\n")
-        for _ in range(8):
-            await sleep(SHORT)
+        for _ in range(6):
+            await sleep(OFTEN)
             for _ in range(50):
                 await peer._receive()
         assert len(await peer.line()) > 1_000_000
@@ -414,7 +424,7 @@ async def test_unix_server_limits_connections(caplog: pytest.LogCaptureFixture, 
     server: Any = kind.new_server(limits=ServerLimits(connections=1, connections_per_address=1))
     async with run(server) as it:
         peer = await it.connect()
-        await sleep(0.05)
+        assert await peer.ask(b"a") == b"a"
         assert await is_refused(it)
         peer.close()
 
