@@ -127,7 +127,7 @@ class ServerLimits:
         `handshakes`                  1,000        `buffered_bytes_per_peer`     16 MiB
         `handshake_timeout`           10 s         `buffered_bytes`              256 MiB
         `first_packet_timeout`        30 s         `conversations`               10,000
-        `packet_timeout`              30 s         `log_records`                 60
+        `packet_timeout`              30 s         `log_records`                 30
         `idle_timeout`                5 min        `log_interval`                60 s
         ============================  ===========  ============================  ===========
 
@@ -148,7 +148,7 @@ class ServerLimits:
             "buffered_bytes_per_peer": 16 * _MIB,
             "buffered_bytes": 256 * _MIB,
             "conversations": 10_000,
-            "log_records": 60,
+            "log_records": 30,
             "log_interval": 60.0,
         }
         return cls(**{**preset, **changes})
