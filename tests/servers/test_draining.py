@@ -11,10 +11,10 @@ import threading
 from typing import Any
 
 import pytest
-from tests.support.background import new_event, sleep, spawn, until
+from tests.support.background import new_event, settle, sleep, spawn, until
 from tests.support.certificates import Certificates
 from tests.support.lines import line_protocol
-from tests.support.peers import PATIENCE
+from tests.support.peers import PATIENCE, Peer
 from tests.support.stream_servers import Client, Handler, Requests, serving
 from tests.support.tls_servers import connect
 
@@ -352,6 +352,75 @@ def test_a_second_signal_cuts(library: str) -> None:
             process.send_signal(signal.SIGTERM)
             assert any("stopped cleanly" in line for line in lines)
     assert process.returncode == 0
+
+
+async def test_all_requests_in_the_buffer_of_the_system_are_answered() -> None:
+    handler = Slow()
+    async with serving(handler) as it:
+        peer = await it.connect()
+        await peer.send(b"a\n")
+        await until(lambda: handler.diary[1:] == ["a"])
+        lines = [b"%d" % number * 100 for number in range(200)]  # more than one read takes
+        await peer.send(b"\n".join(lines) + b"\n")
+        draining = spawn(it.server.drain(PATIENCE))
+        await until(it.server.is_draining)
+        handler.go_on.set()
+        assert await peer.rest() == b"".join(line + b" True\n" for line in [b"a", *lines])
+        peer.close()
+        assert await draining.result() == DrainReport(finished=1, idle=0, cut=0)
+
+
+class Impatient(Handler):
+    """Does not wait for a line for long, but again and again."""
+
+    async def handle(self, client: Client, /) -> Requests:
+        self.diary.append("waits")
+        line: str | None = None
+        with client.backend().move_on_after(0.01):
+            line = yield None
+        if line is None:
+            self.diary.append("cancelled")
+            try:
+                line = yield 0.01
+            except TimeoutError:
+                self.diary.append("late")
+                line = yield None
+        await client.send_packet(line)
+
+
+@pytest.mark.parametrize("is_seen", [False, True])
+async def test_request_that_has_begun_is_awaited_by_each_wait_of_its_handler(is_seen: bool) -> None:
+    handler = Impatient()
+    async with serving(handler) as it:
+        peer = await it.connect()
+        await until(lambda: handler.diary[1:] == ["waits"])
+        await peer.send(b"beg")
+        if is_seen:
+            await settle()
+        draining = spawn(it.server.drain(PATIENCE))
+        await until(lambda: handler.diary[1:] == ["waits", "cancelled", "late"])
+        assert await peer.ask(b"un") == b"begun"
+        assert await peer.rest() == b""
+        peer.close()
+        assert await draining.result() == DrainReport(finished=1, idle=0, cut=0)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_connection_whose_request_arrives_unseen_is_not_idle(tls: bool, certificates: Certificates) -> None:
+    options: dict[str, Any] = {"ssl": certificates.server_context()} if tls else {}
+    async with serving(Handler(), **options) as it:
+        peer = await connect(it) if tls else await it.connect()
+        assert await peer.ask(b"a") == b"a"
+
+        async def send_and_drain(peer: Peer = peer) -> DrainReport:
+            await peer.send(b"b\n")  # which gives the server no turn
+            return await it.server.drain(PATIENCE)
+
+        draining = spawn(send_and_drain())
+        assert await peer.line() == b"b"
+        await peer.gone()
+        peer.close()
+        assert await draining.result() == DrainReport(finished=1, idle=0, cut=0)
 
 
 async def test_client_that_always_has_requests_in_flight_is_closed_too() -> None:

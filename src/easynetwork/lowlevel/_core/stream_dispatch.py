@@ -100,12 +100,15 @@ def check_finished(requests: Any) -> None:
 class _Draining:
     """What a dispatcher notes while its connection is draining."""
 
-    __slots__ = ("has_heard", "has_looked", "is_completing")
+    __slots__ = ("completion", "has_completed", "has_heard", "has_looked", "timeout", "unread")
 
-    def __init__(self, has_heard: bool) -> None:
+    def __init__(self, has_heard: bool, unread: int) -> None:
         self.has_heard = has_heard  # whether anything has arrived, or was being handled, since the beginning
+        self.unread = unread  # number of bytes that looks may still find
         self.has_looked = False  # whether the last look for bytes has been taken
-        self.is_completing = False  # whether the end of the last request is awaited
+        self.timeout = _LONG_TIME  # how long the handler waits for a request
+        self.completion: Wait | None = None  # the wait for the end of a request that has begun, if that is going on
+        self.has_completed = False  # whether there was such a wait
 
 
 class _StreamEndedError(Exception):
@@ -116,6 +119,8 @@ _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
 _NOTHING_YIELDED: Final = object()
 _LONG_TIME: Final = 24 * 3600.0
 """Number of seconds. Drivers expect a `Wait` to have a limit."""
+_READ_AHEAD: Final = 64 * 1024
+"""Number of bytes that may have left the buffer of the system, and wait for the dispatcher elsewhere."""
 _ONE_READ: Final = object()
 """Replaces a wait with ancillary data after its read: if the bytes are not a complete request, the wait fails."""
 
@@ -252,6 +257,8 @@ class StreamDispatcher(Generic[_T_Request]):
                     decoder, requests = self._decoder, self._requests
                     decode_single = decoder.take_single
                     last_yielded = _NOTHING_YIELDED
+                    if self._draining is not None and not self.has_ended:
+                        self._draining.has_heard = True  # the wait that it found has brought a request
                     if self.has_ended:  # the handler met the end in `receive`
                         raise _StreamEndedError
                 if yielded is not last_yielded:
@@ -324,6 +331,8 @@ class StreamDispatcher(Generic[_T_Request]):
                 self.claim(exc)
                 self._error, received = exc, None
                 is_drained = False
+                if self._draining is not None:
+                    self._interrupt(self._draining, exc)
                 steps += 1
             if argument is not NEED_DATA:
                 continue
@@ -339,16 +348,17 @@ class StreamDispatcher(Generic[_T_Request]):
             except StopAsyncIteration:
                 agen = None
 
-    def drain(self, *, is_busy: bool) -> None:
+    def drain(self, *, is_busy: bool, unread: int = 0) -> None:
         """End the stream as soon as a generator waits for a request of which nothing has arrived.
 
         Then make the driver `Driver.look_again`, in case a generator is waiting already.
 
         Parameters:
             is_busy: whether a request is being handled.
+            unread: number of bytes that have arrived in the buffer of the system.
         """
         self._has_changed = True
-        self._draining = _Draining(is_busy or self._decoder.holds_input)
+        self._draining = _Draining(is_busy or self._decoder.holds_input, unread + _READ_AHEAD)
 
     @property
     def pending(self) -> int:
@@ -363,7 +373,7 @@ class StreamDispatcher(Generic[_T_Request]):
     @property
     def was_idle(self) -> bool:
         """Whether nothing has arrived, and no request was being handled, since `drain` was called."""
-        return self._draining is not None and not self._draining.has_heard
+        return self._draining is not None and self.has_ended and not self._draining.has_heard
 
     def awaits_request(self, requests: Any) -> bool:
         """Return whether *requests*, the last generator of `run`, awaits a request: at a ``yield`` or in `receive`."""
@@ -379,6 +389,8 @@ class StreamDispatcher(Generic[_T_Request]):
         the stream too. To the driver it makes no difference whether this method or `run` yields a requirement.
         """
         self.is_receiving = self._has_changed = True
+        if self._draining is not None and not self.has_ended:
+            self._draining.has_heard = True  # the wait that it found has brought a request
         try:
             if perf_counter() > self._turn_end:
                 if self._turn_end:
@@ -417,6 +429,8 @@ class StreamDispatcher(Generic[_T_Request]):
                 self.has_lost_framing = True
             if not closes_coroutine(exc):
                 self.claim(exc)
+                if self._draining is not None:
+                    self._interrupt(self._draining, exc)
             raise
         finally:
             self.is_receiving = False
@@ -522,6 +536,7 @@ class StreamDispatcher(Generic[_T_Request]):
         if ancillary is not None and self.ancillary_bufsize is None:
             raise UnsupportedOperation("The server was started without 'ancillary_bufsize'")
         if self._draining is not None:
+            self._draining.timeout = _LONG_TIME if timeout is None else min(timeout, _LONG_TIME)
             timeout = 0
         return BYTES if timeout is None and ancillary is None else Wait(timeout, ancillary)
 
@@ -534,12 +549,19 @@ class StreamDispatcher(Generic[_T_Request]):
             TimeoutError: the timeout expired.
             RuntimeError: the callback for ancillary data failed. The bytes are lost.
         """
+        draining = self._draining
+        if draining is not None and wait is not MORE and wait is not draining.completion:
+            draining.completion = None
         if received is None:
-            if self._draining is not None:
+            if draining is not None and draining.completion is None:
                 return None, MORE
             raise TimeoutError("No request was received in time")
-        if self._draining is not None and received:
-            self._draining.has_heard = self._has_changed = True
+        if draining is not None and received:
+            draining.has_heard = self._has_changed = True
+            if draining.completion is None:
+                found = received[0] if isinstance(received, tuple) else received
+                draining.unread -= found if isinstance(found, int) else len(found)
+                draining.has_looked = draining.unread <= 0
         if not isinstance(received, tuple):
             return received, MORE
         received, ancillary_data = received
@@ -550,21 +572,32 @@ class StreamDispatcher(Generic[_T_Request]):
     def _wait_while_draining(self, wait: Any) -> Any:
         """Return the next wait while the connection is draining, in place of *wait*. At the end of the stream, None.
 
-        Look once for bytes that have arrived, but that the driver has not seen yet. After that, wait only for the end
-        of a request that has begun: a peer that always has requests in flight must not keep the connection open.
+        Look for bytes that have arrived, but that the driver has not seen yet, until a look finds none. After that,
+        wait only for the end of a request that has begun, and as long as the handler does: a peer that always has
+        requests in flight must not keep the connection open.
         """
         draining = self._draining
         assert draining is not None
+        if wait is not MORE:
+            draining.completion = None
+        if self._decoder.pending:
+            draining.has_heard = True
         if not draining.has_looked:
             draining.has_looked = True
             return Wait(0, wait.ancillary if isinstance(wait, Wait) else None)
-        if self._decoder.pending and not draining.is_completing:
-            draining.is_completing = True
-            return Wait(_LONG_TIME)
-        if self._decoder.pending and wait is MORE:  # the same request is still incomplete
+        if self._decoder.pending and draining.completion is not None:  # the same request is still incomplete
             return MORE
+        if self._decoder.pending and not draining.has_completed:
+            draining.has_completed = True
+            draining.completion = Wait(draining.timeout)
+            return draining.completion
         self.has_ended = True
         return None
+
+    def _interrupt(self, draining: _Draining, exc: BaseException) -> None:
+        """Note that a wait has failed. If it was cancelled or timed out, the next one awaits the same request."""
+        if isinstance(exc, TimeoutError) or not isinstance(exc, Exception):
+            draining.has_looked = draining.has_completed = False
 
     def _ends_connection(self, exc: Exception) -> bool:
         # If this side closes a transport while a task receives from it, the type of the error is not specified.

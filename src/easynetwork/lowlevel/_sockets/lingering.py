@@ -11,7 +11,7 @@ end, after an incomplete answer. Such a connection is reset (:rfc:`9293`, sectio
 
 from __future__ import annotations
 
-__all__ = ["LINGER_BYTES", "LINGER_TIMEOUT", "has_unread_input", "reset_on_close"]
+__all__ = ["LINGER_BYTES", "LINGER_TIMEOUT", "count_unread_input", "has_unread_input", "reset_on_close"]
 
 import socket as _socket
 import struct
@@ -54,6 +54,10 @@ except ImportError:  # Windows
         except (OSError, ValueError):  # closed
             return False
 
+    def count_unread_input(fileno: int) -> int:
+        """Return how many bytes a socket may have to read."""
+        return 64 * 1024 if has_unread_input(fileno) else 0
+
 else:
     _ZERO: Final = bytes(4)  # a C ``int``
 
@@ -63,3 +67,10 @@ else:
             return fcntl.ioctl(fileno, termios.FIONREAD, _ZERO) != _ZERO
         except (OSError, ValueError):  # closed
             return False
+
+    def count_unread_input(fileno: int) -> int:
+        """Return how many bytes a socket has to read."""
+        try:
+            return int.from_bytes(fcntl.ioctl(fileno, termios.FIONREAD, _ZERO), sys.byteorder)
+        except (OSError, ValueError):  # closed
+            return 0

@@ -22,6 +22,7 @@ from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, p
 from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel._records import log, log_fault
+from easynetwork.lowlevel._sockets.lingering import count_unread_input
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.transports._admission import Admission
 from easynetwork.lowlevel.api_async.transports._hooks import (
@@ -37,6 +38,7 @@ from easynetwork.lowlevel.api_async.transports._pull import PullingDriver
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.request_handler import RecvParams
+from easynetwork.lowlevel.socket import SocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol
 
 from ._server import Server
@@ -210,7 +212,9 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
 
     def drain(self) -> None:
         """Close the connection as soon as its handler waits for a request of which nothing has arrived."""
-        self._dispatcher.drain(is_busy=not self._is_waiting())
+        sock = self._transport.extra(SocketAttribute.socket, None)
+        unread = 0 if sock is None else count_unread_input(sock.fileno())
+        self._dispatcher.drain(is_busy=not self._is_waiting(), unread=unread)
         self._driver.look_again()
 
     @property

@@ -122,7 +122,9 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         return 0, writer.unsent, writer.sent - (count_unacknowledged_bytes(self._socket) if writer.unsent else 0)
 
     def _end_input(self) -> None:
-        """Wake the task that receives: with the bytes that have arrived, and then with the end of the stream."""
+        """Wake the task that receives: with the bytes that have arrived, or else with the end of the stream."""
+        if has_unread_input(self._socket.fileno()):
+            return  # it wakes anyway, and may need more bytes
         with suppress(OSError):  # the connection is lost or closed
             self._socket.shutdown(_socket.SHUT_RD)
 
