@@ -279,6 +279,14 @@ class SendsWhenClosed(MemoryTransport):
             await super().send_all(data)
 
 
+@caught_by("closing_wakes_who_receives_although_the_peer_does_not")
+class SendsBeforeItWakesReceivers(MemoryTransport):
+    async def aclose(self) -> None:
+        while self._outgoing.data and not self._incoming.ended:
+            await self._outgoing.wait(self._backend)
+        await super().aclose()
+
+
 @caught_by("a_cancelled_close_closes_at_once")
 class StaysOpenWhenItsCloseIsCancelled(MemoryTransport):
     async def aclose(self) -> None:

@@ -49,6 +49,20 @@ async def is_closing_holds_as_soon_as_aclose_was_called(stage: StreamStage) -> N
         await sender.wait()
 
 
+@STREAM_CHECKS(without=Feature.SUCCESSIVE_CLOSE)
+async def closing_wakes_who_receives_although_the_peer_does_not(stage: StreamStage) -> None:
+    async with stage.backend.create_task_group() as group:
+        receiver = await group.start(attempt, stage.transport.recv, 100)
+        sender = await group.start(attempt, stage.transport.send_all, stage.flood)
+        await stage.settle()
+        closing = await group.start(stage.transport.aclose)
+        assert receiving_is_over(stage, await receiver.join())
+        await attempt(stage.peer.receive_to_end)
+        stage.peer.peer.close()
+        await closing.join()
+        await sender.wait()
+
+
 @EXCHANGE_CHECKS()
 async def what_was_accepted_is_sent_before_the_end(stage: StreamStage) -> None:
     piece = stage.rng.randbytes(1 << 12)

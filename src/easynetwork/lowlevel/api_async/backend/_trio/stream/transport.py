@@ -91,6 +91,8 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
 
     async def aclose(self) -> None:
         writer = self._writer
+        if not writer.closing:
+            trio.lowlevel.notify_closing(self._socket)  # wake tasks that receive, although the output may take long
         writer.closing = True
         try:
             if self._lingering is not None:
@@ -146,8 +148,6 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         self._lingering = trio.Event()
         try:
             writer.end()
-            if writer.is_idle():
-                trio.lowlevel.notify_closing(self._socket)  # wake tasks that receive
             # Discard at once, not after sending: the peer may not receive anything until it has sent everything.
             with trio.move_on_after(CLOSE_TIMEOUT), suppress(OSError, BusyResourceError):
                 has_flushed = False

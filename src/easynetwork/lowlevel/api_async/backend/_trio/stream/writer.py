@@ -100,7 +100,7 @@ class StreamWriter(WriteBatch):
 
     async def _drain(self, rest: memoryview, drained: trio.Event) -> None:
         try:
-            await self._send(rest)
+            await self._send(rest, outlives_notice=True)
         except OSError as exc:
             self.error = stream_error(exc)
         finally:
@@ -108,7 +108,7 @@ class StreamWriter(WriteBatch):
             drained.set()
             self._shut_down_if_ended()
 
-    async def _send(self, rest: memoryview) -> None:
+    async def _send(self, rest: memoryview, *, outlives_notice: bool = False) -> None:
         sent = 0
         self.unsent += len(rest)
         try:
@@ -116,7 +116,7 @@ class StreamWriter(WriteBatch):
                 try:
                     count = self._socket.send(rest[sent:])
                 except BlockingIOError:
-                    await wait_writable(self._socket)
+                    await self._wait_writable(outlives_notice)
                 else:
                     sent += count
                     self.sent += count
@@ -125,6 +125,17 @@ class StreamWriter(WriteBatch):
             self.unsent -= len(rest) - sent
             if 0 < sent < len(rest):
                 self._is_torn = True
+
+    async def _wait_writable(self, outlives_notice: bool) -> None:
+        while True:
+            try:
+                await wait_writable(self._socket)
+            except OSError:
+                # A close wakes all tasks that wait for the socket. Only what was accepted before is still sent.
+                if not outlives_notice or self._socket.fileno() < 0:
+                    raise
+            else:
+                break
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send the batch, then *data*. After a cancellation, an unknown part of *data* may have been sent.
