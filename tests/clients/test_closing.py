@@ -1,4 +1,4 @@
-"""What other calls of an asynchronous client do while it is being closed, and half-closing one that was reset."""
+"""What other calls of an asynchronous client do while it is being closed, and the calls of one that was reset."""
 
 from __future__ import annotations
 
@@ -79,6 +79,21 @@ async def test_a_second_close_does_not_end_the_first_one(backend: AsyncBackend) 
     theirs.close()
     await first.result()
     await second.result()
+
+
+async def test_a_reset_is_not_taken_for_the_ordinary_end_after_a_call_that_sends_has_met_it(
+    backend: AsyncBackend,
+) -> None:
+    ours, theirs = tcp_pair()
+    async with AsyncTCPNetworkClient(ours, line_protocol(), backend) as client:
+        reset(theirs)
+        with pytest.raises(ConnectionAbortedError):
+            while True:
+                await client.send_packet("lost")
+                await backend.coro_yield()
+        with pytest.raises(ConnectionAbortedError) as caught:
+            await client.recv_packet()
+        assert isinstance(caught.value.__cause__, ConnectionResetError)
 
 
 async def test_half_closing_after_a_reset_is_no_error_and_the_next_read_reports_it(backend: AsyncBackend) -> None:

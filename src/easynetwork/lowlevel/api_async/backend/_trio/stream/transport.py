@@ -73,7 +73,10 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
             raise self._error
         is_drained, self._is_drained = self._is_drained, False
         try:
-            return await self._reader.read(call, wait_first=is_drained)
+            result = await self._reader.read(call, wait_first=is_drained)
+            if not result and isinstance(self._writer.error, ConnectionResetError):
+                raise self._writer.error  # the system reports a reset once, and a call that sends has met it
+            return result
         except OSError as exc:
             if self._writer.closing:
                 raise

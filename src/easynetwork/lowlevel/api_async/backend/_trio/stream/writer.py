@@ -169,6 +169,8 @@ class StreamWriter(WriteBatch):
                 raise error_from_errno(errno.EBADF)
             return await send()
         except OSError as exc:
+            if isinstance(exc, ConnectionResetError):
+                self.error = exc
             raise_stream_error(exc)
         finally:
             self._guard.busy = False
