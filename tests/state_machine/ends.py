@@ -52,11 +52,13 @@ class Ended(Exception):
 
     Parameters:
         is_incomplete: whether in the middle of a packet; None if the error does not tell.
+        is_ordinary: whether the other side seems to have ended it in order; None if the error does not tell.
     """
 
-    def __init__(self, is_incomplete: bool | None) -> None:
-        super().__init__(is_incomplete)
+    def __init__(self, is_incomplete: bool | None, is_ordinary: bool | None = None) -> None:
+        super().__init__(is_incomplete, is_ordinary)
         self.is_incomplete = is_incomplete
+        self.is_ordinary = is_ordinary
 
 
 class ClosedHere(Exception):
@@ -77,6 +79,10 @@ class Busy(Exception):
 
 class Unsupported(Exception):
     """TLS cannot be closed in one direction."""
+
+
+_ORDINARY_ENDS = (ConnectionAbortedError, IncompletePacketError)
+"""The errors of the library for the ordinary end of a stream. Other causes mean that the connection broke."""
 
 
 def _protocol(name: Protocol) -> StreamProtocol[Any, Any]:
@@ -110,7 +116,8 @@ def _translated_end() -> Iterator[None]:
     except ClientClosedError as exc:
         raise ClosedHere from exc
     except ConnectionAbortedError as exc:
-        raise Ended(isinstance(exc, IncompletePacketError)) from exc
+        cause = exc.__cause__
+        raise Ended(isinstance(exc, IncompletePacketError), cause is None or type(cause) in _ORDINARY_ENDS) from exc
 
 
 class End(ABC):
@@ -203,6 +210,8 @@ class PeerEnd(End):
         super().__init__()
         self.protocol = "raw"
         self._peer = peer
+        self._has_failed = False
+        """Whether a call that sends has got the error of the connection. The system reports it once."""
 
     def start_receiving(self, timeout: float | None, by_yield: bool) -> Running[bytes]:
         return spawn(self._receive(timeout))
@@ -213,21 +222,23 @@ class PeerEnd(End):
         except OSError as exc:
             if self.closed:
                 raise ClosedHere from exc
-            raise Ended(None) from exc
+            raise Ended(None, is_ordinary=False) from exc
         if not data:
-            raise Ended(None)
+            raise Ended(None, is_ordinary=None if self._has_failed else True)
         return data
 
     async def send(self, text: str) -> None:
         try:
             await self._peer.send(text.encode())
         except OSError as exc:
+            self._has_failed = True
             raise Broken from exc
 
     async def send_eof(self) -> None:
         try:
             self._peer.half_close()
         except OSError as exc:
+            self._has_failed = True
             raise Broken from exc
 
     async def aclose(self) -> None:
@@ -261,6 +272,9 @@ class _Job(Running[bytes]):
             raise
         except Exception as exc:
             self.error = exc
+        except BaseException:  # the server cancels the handler
+            self.error = Ended(None)
+            raise
         finally:
             self._ended.set()
 

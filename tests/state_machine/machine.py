@@ -1,12 +1,13 @@
-"""Runs programs: sequences of random steps with connections of one server. Checks each step against the model."""
+"""Runs programs: sequences of random steps with connections to servers. Checks each step against the model."""
 
 from __future__ import annotations
 
-__all__ = ["RULES", "Connection", "Machine", "Program", "Step"]
+__all__ = ["RULES", "Connection", "Machine", "Program", "Service", "Step"]
 
 import contextlib
 import itertools
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -27,13 +28,14 @@ from tests.state_machine.model import Direction, Expectation
 from tests.support.background import Running, background_tasks, settle, spawn
 from tests.support.certificates import the_certificates
 from tests.support.lines import line_protocol
-from tests.support.network_servers import run_in_task
 from tests.support.peers import Peer
 from tests.support.tls_servers import TLSClient
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
+from easynetwork.lowlevel.socket import set_tcp_nodelay
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
+from easynetwork.servers.draining import DrainReport
 
 PATIENCE = 10.0
 """Seconds. What has to end has ended long before."""
@@ -51,6 +53,8 @@ RULES = {
     "half_close": 1,
     "close": 1,
     "abort": 1,
+    "abort_by_handler": 1,
+    "drain": 1,
     "switch": 3,
     "start_another_generator": 1,
 }
@@ -79,9 +83,12 @@ Program: TypeAlias = list[Step]
 class Connection:
     """One connection: its two ends, and what the model knows about both directions."""
 
-    def __init__(self, backend: AsyncBackend, client: End, server: ServedEnd, *, is_tls: bool) -> None:
+    def __init__(
+        self, backend: AsyncBackend, client: End, server: ServedEnd, service: Service, *, is_tls: bool
+    ) -> None:
         self._backend = backend
         self._is_tls = is_tls
+        self.service = service
         self.ends: tuple[End, End] = (client, server)
         self._server = server
         self._directions = (Direction(), Direction())  # the one that the client sends, the one that the server sends
@@ -232,9 +239,7 @@ class Connection:
     def _expectation(self, side: int) -> Expectation:
         end = self.ends[side]
         if end.closed:
-            # On trio, a close that waits for a slow peer to read wakes the receiving task only at its end.
-            waits = end.closing is not None and not end.closing.done() and self._outgoing(side).outstanding > 10_000
-            return Expectation(packet=False, end=True, wait=waits)
+            return Expectation(packet=False, end=True, wait=False)
         return self._incoming(side).expectation(end.protocol)
 
     def _check_received(self, side: int) -> None:
@@ -255,7 +260,8 @@ class Connection:
         elif isinstance(error, Ended):
             if not end.closed:
                 assert self._expectation(side).end, f"the stream ends {incoming.outstanding} bytes too early"
-                incoming.check_end(error.is_incomplete)
+                may_be_torn = not self.ends[1 - side].is_ours
+                incoming.check_end(error.is_incomplete, error.is_ordinary, may_be_torn=may_be_torn)
             # What was an incomplete packet need not become one by another protocol.
             incoming.ended = incoming.reset = True
             if side == SERVER and error.is_incomplete is None:  # at a yield: the handler leaves, the server closes
@@ -310,11 +316,75 @@ class Connection:
                 if call is not None:
                     call.cancel()
 
+    async def abort_by_handler(self, side: int, variant: int) -> None:
+        """Let the handler abort the connection. It may do so in any state, also while a close waits for the peer."""
+        end, outgoing = self._server, self._outgoing(SERVER)
+        outgoing.reset = True
+        if not end.closed:
+            outgoing.must_break = not end.half_closed
+            self._note_close(SERVER)
+        end.aborted = True
+        end.client.abort()
+        if end.closing is not None:
+            await self._must_end(end.closing, "a close of an aborted connection")
+
     def _note_close(self, side: int) -> None:
         end, outgoing = self.ends[side], self._outgoing(side)
         end.closed = outgoing.ended = True
         if end.sending is not None:
             outgoing.reset = True
+
+    # -------------------------------------------------------------------------------------------------------- draining
+
+    async def drain(self, side: int, variant: int) -> None:
+        """Drain the server: without a deadline, right after a packet, with a second call that cuts, or cut at once."""
+        if variant != 3:
+            await self.service.drain(self if variant == 1 else None)
+        if variant >= 2:
+            await self.service.cut()
+
+    async def send_at_once(self) -> None:
+        """Send a packet from the client, if that does not take long."""
+        end, outgoing = self.ends[CLIENT], self._outgoing(CLIENT)
+        if end.closed or end.half_closed or end.sending is not None or outgoing.outstanding:
+            return
+        text = self._text(10)
+        outgoing.add(end.encode(text))
+        try:
+            await end.send(text)
+        except Broken:
+            assert self._may_be_broken(CLIENT)
+            outgoing.reset = True
+        else:
+            outgoing.confirm()
+        if self._server.closed:
+            self._incoming(CLIENT).reset = True
+
+    def has_handler(self) -> bool:
+        """Return whether the server still counts this connection."""
+        return not self._server.is_over
+
+    def note_draining(self) -> set[str]:
+        """Note that the server begins to drain. Return what it may report about this connection, if it is not cut."""
+        receiving, incoming = self._server.receiving, self._incoming(SERVER)
+        incoming.note_draining()
+        if receiving is None or receiving.done():
+            return {"finished"}
+        if not incoming.outstanding:
+            return {"idle"}
+        is_certain = incoming.promised == len(incoming.sent) and not incoming.reset
+        return {"finished"} if is_certain else {"idle", "finished"}
+
+    def note_cut(self) -> None:
+        """Note that the server cuts this connection, or a close of it that still waits."""
+        end = self._server
+        self._outgoing(SERVER).reset = True
+        self._note_close(SERVER)
+        end.aborted = end.has_left = True
+
+    def has_to_stay(self) -> bool:
+        """Return whether the handler goes on while the server drains."""
+        return self._server.receiving is None or self._server.receiving.done()
 
     # -------------------------------------------------------------------------------------------------------- checking
 
@@ -401,19 +471,121 @@ class Connection:
                 await end.abort()
 
 
+class Service:
+    """A server, and its connections."""
+
+    def __init__(self, backend: AsyncBackend, server: AsyncTCPNetworkServer[Any, Any]) -> None:
+        self._backend = backend
+        self._server = server
+        self._is_up = backend.create_event()
+        self._task = spawn(server.serve_forever(is_up_event=self._is_up))
+        self._drains: list[Running[DrainReport]] = []
+        self._outcomes: dict[Connection, set[str]] = {}
+        """What may become of each connection that the server counts while it drains."""
+        self.connections: list[Connection] = []
+
+    async def address(self) -> tuple[str, int]:
+        await self._is_up.wait()
+        [address] = self._server.get_addresses()
+        return address.host, address.port
+
+    def is_draining(self) -> bool:
+        return bool(self._drains)
+
+    async def drain(self, sender: Connection | None) -> None:
+        """Drain without a deadline, right after *sender* has sent something."""
+        if self._task.done():
+            await self._check_stopped()
+            return
+        self._drains.append(spawn(self._drain(sender)))
+        with self._backend.timeout(PATIENCE):
+            while not self._server.is_draining():
+                await self._backend.sleep(0.0001)
+        await self._check()
+
+    async def _drain(self, sender: Connection | None) -> DrainReport:
+        if sender is not None:
+            await sender.send_at_once()
+        self._note_draining()
+        return await self._server.drain()
+
+    def _note_draining(self) -> None:
+        if not self._server.is_draining():
+            for connection in self.connections:
+                if connection.has_handler():
+                    self._outcomes[connection] = connection.note_draining()
+
+    async def cut(self) -> None:
+        """Drain with a deadline that has passed."""
+        if self._task.done():
+            await self._check_stopped()
+            return
+        self._drains.append(spawn(self._cut()))
+        await self._end()
+        await self._check()
+        for connection in self.connections:
+            assert not connection.has_handler(), "a handler has not ended"
+
+    async def _check_stopped(self) -> None:
+        assert await self._server.drain(0) == DrainReport(0, 0, 0)
+
+    async def _cut(self) -> DrainReport:
+        was_draining = self._server.is_draining()
+        self._note_draining()
+        for connection in self.connections:
+            if connection.has_handler():
+                if was_draining or connection.has_to_stay():
+                    self._outcomes[connection] = {"cut"}
+                else:  # the server tells the handler to finish first, and it may be quick
+                    self._outcomes[connection].add("cut")
+            connection.note_cut()
+        return await self._server.drain(0)
+
+    async def _check(self) -> None:
+        for connection in self.connections:
+            await connection.check()
+
+    async def remove(self, connection: Connection) -> None:
+        """Note that *connection* is over."""
+        self.connections.remove(connection)
+        if self._drains and not self.connections:
+            await self._end()
+
+    async def _end(self) -> None:
+        """Check that the server ends, and what it reports."""
+        calls: list[Running[Any]] = [*self._drains, self._task]
+        for call in calls:
+            with self._backend.move_on_after(PATIENCE):
+                await call.wait()
+            assert call.done(), "a server that drains does not end"
+        assert self._task.error is None
+        assert not self._server.is_listening()
+        possible = [Counter(outcomes) for outcomes in itertools.product(*self._outcomes.values())]
+        for drain in self._drains:
+            report = await drain.result()
+            if drain is not self._drains[0] and not any(report):
+                continue  # the server had stopped before the call
+            assert +Counter(report._asdict()) in possible, f"{report} is not one of {possible}"
+
+    async def stop(self) -> None:
+        """Stop the server, whatever its state."""
+        with self._backend.move_on_after(PATIENCE):
+            await self._server.shutdown()
+            await self._server.server_close()
+            await self._task.wait()
+
+
 class Machine:
-    """A server and the connections to it."""
+    """Servers, one after the other, and the connections to them."""
 
     SLOTS = 3
     """The number of connections at the same time."""
 
-    def __init__(
-        self, backend: AsyncBackend, server: AsyncTCPNetworkServer[Any, Any], handler: Handler, *, is_tls: bool
-    ):
+    def __init__(self, backend: AsyncBackend, *, is_tls: bool):
         self._backend = backend
-        self._server = server
-        self._handler = handler
+        self._handler = Handler()
         self._is_tls = is_tls
+        self._services: list[Service] = []
         self._connections: dict[int, Connection] = {}
         self.trace: Program = []
         """The steps so far."""
@@ -421,23 +593,21 @@ class Machine:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(cls, backend: AsyncBackend, *, is_tls: bool) -> AsyncIterator[Machine]:
-        handler = Handler()
-        tls: dict[str, Any] = {}
-        if is_tls:
-            tls = {"ssl": the_certificates().server_context(), "ssl_shutdown_timeout": PATIENCE / 2}
-        server: AsyncTCPNetworkServer[Any, Any] = AsyncTCPNetworkServer(
-            "127.0.0.1", 0, line_protocol(), handler, backend, **tls
-        )
-        async with background_tasks(backend), run_in_task(server):
-            yield cls(backend, server, handler, is_tls=is_tls)
+        async with background_tasks(backend):
+            machine = cls(backend, is_tls=is_tls)
+            try:
+                yield machine
+            finally:
+                for service in machine._services:
+                    await service.stop()
 
     async def run(self, program: Program) -> None:
         """Run *program*, then close all."""
         try:
             for step in program:
                 await self._run(step)
-            for connection in self._connections.values():
-                await connection.finish()
+            for slot in list(self._connections):
+                await self._finish(slot)
         except Exception:
             for connection in self._connections.values():  # so that the failure is reported, and not what it leaves
                 await connection.abandon()
@@ -451,13 +621,32 @@ class Machine:
             return
         await getattr(connection, step.rule)(step.side, step.variant)
         await connection.check()
-        if connection.is_over():
-            await connection.finish()
-            del self._connections[step.slot]
+        for slot, other in list(self._connections.items()):
+            if other.is_over():
+                await self._finish(slot)
+
+    async def _finish(self, slot: int) -> None:
+        connection = self._connections[slot]
+        await connection.finish()
+        del self._connections[slot]
+        await connection.service.remove(connection)
+
+    def _service(self) -> Service:
+        """Return the server that takes new connections: another one if the last is draining."""
+        if not self._services or self._services[-1].is_draining():
+            tls: dict[str, Any] = {}
+            if self._is_tls:
+                tls = {"ssl": the_certificates().server_context(), "ssl_shutdown_timeout": PATIENCE / 2}
+            server: AsyncTCPNetworkServer[Any, Any] = AsyncTCPNetworkServer(
+                "127.0.0.1", 0, line_protocol(), self._handler, self._backend, **tls
+            )
+            self._services.append(Service(self._backend, server))
+        return self._services[-1]
 
     async def connect(self, variant: int) -> Connection:
         """Connect a client of the library, or a plain one."""
-        [address] = self._server.get_addresses()
+        service = self._service()
+        address = await service.address()
         count = self._handler.connected
         client: End
         if variant % 3:
@@ -466,13 +655,14 @@ class Machine:
                 context = the_certificates().client_context()
                 tls = {"ssl": context, "server_hostname": "localhost", "ssl_shutdown_timeout": PATIENCE / 2}
             library_client: AsyncTCPNetworkClient[Any, Any] = AsyncTCPNetworkClient(
-                (address.host, address.port), line_protocol(), self._backend, **tls
+                address, line_protocol(), self._backend, **tls
             )
             await library_client.wait_connected()
             client = ClientEnd(library_client)
         else:
             peer = Peer(socket.socket())
-            await peer.connect(tuple(address))
+            await peer.connect(address)
+            set_tcp_nodelay(peer.sock, True)  # what is sent must have arrived when the server drains
             if self._is_tls:
                 peer = secure = TLSClient(peer.sock, the_certificates().client_context())
                 await secure.below.handshake()
@@ -482,4 +672,6 @@ class Machine:
                 await self._backend.sleep(0.0001)
         [server] = [end for end in self._handler.ends.values() if not end.is_taken]
         server.is_taken = True
-        return Connection(self._backend, client, server, is_tls=self._is_tls)
+        connection = Connection(self._backend, client, server, service, is_tls=self._is_tls)
+        service.connections.append(connection)
+        return connection
