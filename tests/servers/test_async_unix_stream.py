@@ -27,6 +27,7 @@ from easynetwork.lowlevel.socket import (
     UnixSocketAddress,
 )
 from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
+from easynetwork.servers.draining import DrainReport
 from easynetwork.servers.handlers import UNIXClientAttribute
 
 EVERY_BACKEND = True
@@ -254,3 +255,22 @@ async def test_what_on_connection_sends_comes_first_and_whole(path: str) -> None
         peer = await it.connect()
         assert await peer.lines(3) == [b"one", b"two", b"three"]
         assert await peer.ask(b"four") == b"four"
+
+
+# ----------------------------------------------------------------------------------------------------------- draining
+
+
+async def test_a_handler_that_waits_for_ancillary_data_is_drained_too(path: str) -> None:
+    class Asking(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            ancillary = SocketAncillary()
+            line = yield RecvParams(recv_with_ancillary=RecvAncillaryDataParams(ancillary.update_from_raw))
+            await client.send_packet(line)
+
+    async with run(new_server(path, Asking(), ancillary_bufsize=1024)) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"a") == b"a"
+        draining = spawn(it.server.drain())
+        assert await peer.rest() == b""
+        peer.close()
+        assert await draining.result() == DrainReport(finished=0, idle=1, cut=0)

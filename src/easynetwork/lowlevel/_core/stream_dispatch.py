@@ -556,10 +556,10 @@ class StreamDispatcher(Generic[_T_Request]):
             if draining is not None and draining.completion is None:
                 return None, MORE
             raise TimeoutError("No request was received in time")
-        if draining is not None and received:
+        found = received[0] if isinstance(received, tuple) else received
+        if draining is not None and found:
             draining.has_heard = self._has_changed = True
             if draining.completion is None:
-                found = received[0] if isinstance(received, tuple) else received
                 draining.unread -= found if isinstance(found, int) else len(found)
                 draining.has_looked = draining.unread <= 0
         if not isinstance(received, tuple):

@@ -31,6 +31,7 @@ from .shared_buffer import SharedBufferProtocol
 from .watermarks import HIGH_WATER
 
 if TYPE_CHECKING:
+    from easynetwork.lowlevel.api_async.backend.abc import CancelScope
     from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
 
 
@@ -40,7 +41,17 @@ class InlineDriver(Steppable, AttachedDriver):
     The constructor makes the driver the protocol of the loop's transport.
     """
 
-    __slots__ = ("_deadline", "_dispatcher", "_early", "_required", "_send", "_stream", "_transport", "requests")
+    __slots__ = (
+        "_deadline",
+        "_dispatcher",
+        "_early",
+        "_required",
+        "_send",
+        "_stream",
+        "_transport",
+        "_waiting",
+        "requests",
+    )
 
     requests: Any
     _send: Callable[[Any], Any]
@@ -58,6 +69,7 @@ class InlineDriver(Steppable, AttachedDriver):
         # The only chunk received before the carrier starts. It needs no queue, which short connections notice. None
         # once the carrier has started, or if there are more chunks.
         self._early: bytes | None = b""
+        self._waiting: CancelScope | None = None  # the scope of the current wait with ancillary data
         self.requests = None
         stream.attach(self)
 
@@ -71,6 +83,8 @@ class InlineDriver(Steppable, AttachedDriver):
         return self.carry()
 
     def look_again(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
         self._loop.call_soon(self._time_out)  # the caller may be a task, and a handler must not run inside it
 
     def set_transport(self, transport: AsyncStreamTransport) -> None:
@@ -131,11 +145,16 @@ class InlineDriver(Steppable, AttachedDriver):
             else:
                 yielded = self.requests.throw(stream.error)
 
-    def _receive_with_ancillary(self, wait: Wait) -> Coroutine[Any, Any, Any]:
-        if wait.timeout is None:
-            return receive(self._transport, self._dispatcher, with_ancillary=True)
-        deadline = self._loop.time() + wait.timeout
-        return receive_until(self._transport, self._dispatcher, deadline, with_ancillary=True)
+    async def _receive_with_ancillary(self, wait: Wait) -> Any:
+        try:
+            with self._transport.backend().open_cancel_scope() as self._waiting:
+                if wait.timeout is None:
+                    return await receive(self._transport, self._dispatcher, with_ancillary=True)
+                deadline = self._loop.time() + wait.timeout
+                return await receive_until(self._transport, self._dispatcher, deadline, with_ancillary=True)
+        finally:
+            self._waiting = None
+        return None  # it was told to look again
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
