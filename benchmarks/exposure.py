@@ -42,7 +42,6 @@ NEWCOMERS = 10
 
 _MESSAGE = make_lines(100, 1, seed=0)
 _GIVE_UP = 2.0  # seconds that a newcomer waits
-_MINUTE = 60.0  # seconds that the last attack lasts at least, because limits of the log are per minute
 _PATIENCE = 60.0  # seconds that a server under attack may need to answer anything
 
 
@@ -155,7 +154,7 @@ class Bench:
                 result.newcomers = sum(_is_answered(server) for _ in range(NEWCOMERS))
             result.during = server.resident_bytes(collect=False)
             if len(result.attacked) == self._options.rounds:
-                load.run(max(0.0, begin + _MINUTE - time.monotonic()))
+                load.run(max(0.0, begin + self._options.attack_seconds - time.monotonic()))
             result.peers = json.loads(attackers.ask("report", _PATIENCE))
             minutes = (time.monotonic() - begin) / 60
         result.log_lines = (int(server.ask("log", _PATIENCE)) - lines) / minutes

@@ -193,6 +193,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=3, help="number of measurements, and of attacks")
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a measurement")
+    parser.add_argument(
+        "--attack-seconds",
+        type=float,
+        default=60.0,
+        help="minimum length of the last attack: the limits of the log are per minute",
+    )
     parser.add_argument("--peers", type=int, default=2000, help="number of hostile peers")
     parser.add_argument("--senders", type=int, default=200_000, help="number of addresses that send a datagram")
     parser.add_argument("--no-release", action="store_true", help=f"leave out EasyNetwork {EASYNETWORK_VERSION}")

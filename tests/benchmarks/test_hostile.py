@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-import easynetwork.servers
 from benchmarks.exposure import Program
 from benchmarks.hostile import Figure, Section, hostile_peers, main
 from benchmarks.loads.hostile_peers import KINDS
 from benchmarks.peers import Interpreter
 
-SHORT = ["--limits", "off", "--no-release", "--rounds", "1", "--seconds", "0.04"]
+SHORT = ["--limits", "off", "--no-release", "--rounds", "1", "--seconds", "0.04", "--attack-seconds", "0"]
 
 
 def rows(text: str) -> dict[str, list[str]]:
@@ -37,7 +36,6 @@ def test_hostile_peers_of_all_kinds_attack(capsys: pytest.CaptureFixture[str]) -
     assert found["descriptors left"][1:] == ["0", "0"]
 
 
-@pytest.mark.skipif(not hasattr(easynetwork.servers, "ServerLimits"), reason="there are no limits yet")
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_limits_give_the_hostile_peers_their_deadlines(capsys: pytest.CaptureFixture[str]) -> None:
     options = [*SHORT, "--limits", "internet", "--deadline", "0.2", "--only", "streams", "datagrams"]
