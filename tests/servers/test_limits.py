@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.peers import Peer
 from tests.support.stream_servers import Client, Handler, Noting, Requests, Serving, run, serving
 from tests.support.tls_servers import connect
 
+from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
 from easynetwork.servers import ServerLimits
 from easynetwork.servers._connection_limits import network_of
@@ -42,8 +44,15 @@ def handshakes(it: Serving) -> int:
     return len(admission._in_handshake)
 
 
-def over_limits(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in problems(caplog.records)]
+def over_limits(caplog: pytest.LogCaptureFixture) -> dict[str, int]:
+    """Return how often each limit was exceeded, as the log says. It has no other problems."""
+    counts: Counter[str] = Counter()
+    for record in problems(caplog.records):
+        start, _, numbers = record.getMessage().partition(": ")
+        assert start == "Over the limits"
+        for limit, _, count in (number.partition(": ") for number in numbers.split(", ")):
+            counts[limit] += int(count)
+    return counts
 
 
 # --------------------------------------------------------------------------------------------------------- connecting
@@ -62,7 +71,7 @@ async def test_connection_over_the_limit_is_closed_at_once_and_costs_no_task(cap
         await settle()
         third = await it.connect()
         assert (await third.ask(b"c"), await second.ask(b"d")) == (b"c", b"d")
-    assert over_limits(caplog) == ["Over the limits: connections: 5"]
+    assert over_limits(caplog) == {"connections": 5}
 
 
 async def test_limit_counts_again_when_the_server_serves_again() -> None:
@@ -86,7 +95,7 @@ async def test_connections_of_one_address_are_limited(caplog: pytest.LogCaptureF
         assert await is_refused(it)  # it comes from 127.0.0.1
         for peer in peers:
             peer.close()
-    assert over_limits(caplog) == ["Over the limits: connections_per_address: 1"]
+    assert over_limits(caplog) == {"connections_per_address": 1}
 
 
 def test_addresses_of_one_ipv6_network_count_as_one() -> None:
@@ -113,14 +122,15 @@ async def test_handshakes_are_limited(certificates: Certificates, caplog: pytest
         silent[0].close()
         await until(lambda: handshakes(it) == 1)
         assert await (await connect(it)).ask(b"b") == b"b"
-    assert over_limits(caplog) == ["Over the limits: handshakes: 1"]
+    assert over_limits(caplog) == {"handshakes": 1}
 
 
 async def test_handshake_has_a_limit(certificates: Certificates, caplog: pytest.LogCaptureFixture) -> None:
     limits = ServerLimits(handshake_timeout=SHORT)
     async with serving(Handler(), ssl=certificates.server_context(), ssl_handshake_timeout=60, limits=limits) as it:
         assert await (await it.connect()).gone()
-    assert over_limits(caplog) == []
+        await settle()
+    assert over_limits(caplog) == {"handshake_timeout": 1}
 
 
 async def test_handshake_of_start_tls_has_the_same_limit(certificates: Certificates) -> None:
@@ -157,7 +167,7 @@ async def test_first_packet_has_a_deadline(caplog: pytest.LogCaptureFixture) -> 
         assert await talker.ask(b"b") == b"b"
         await until(lambda: handler.diary.count("disconnected") == 2)
         assert handler.diary.count("GeneratorExit") == 2
-    assert over_limits(caplog) == ["Over the limits: first_packet_timeout: 2"]
+    assert over_limits(caplog) == {"first_packet_timeout": 2}
 
 
 async def test_first_packet_timeout_begins_after_the_handshake(certificates: Certificates) -> None:
@@ -185,7 +195,7 @@ async def test_bytes_that_drip_do_not_extend_the_deadline_of_a_packet(caplog: py
             await sleep(SHORT / 10)
         assert await gone.result()
         await until(lambda: handler.diary[1:] == ["GeneratorExit", "disconnected"])
-    assert over_limits(caplog) == ["Over the limits: packet_timeout: 1"]
+    assert over_limits(caplog) == {"packet_timeout": 1}
 
 
 async def test_packets_without_a_pause_between_them_are_not_one_packet() -> None:
@@ -210,7 +220,7 @@ async def test_idle_connection_is_closed_in_an_orderly_way(
             await sleep(OFTEN)
         assert await client.rest() == b""  # with a closing alert, or this raises
         await until(lambda: handler.diary[1:] == ["GeneratorExit", "disconnected"])
-    assert over_limits(caplog) == ["Over the limits: idle_timeout: 1"]
+    assert over_limits(caplog) == {"idle_timeout": 1}
 
 
 async def test_packet_in_the_making_is_not_idle() -> None:
@@ -219,6 +229,39 @@ async def test_packet_in_the_making_is_not_idle() -> None:
         await peer.send(b"a")
         await sleep(3 * SHORT)
         assert await peer.ask(b"b") == b"ab"
+
+
+class Impatient(Noting):
+    """Has a time limit of its own, and survives it. Answers invalid packets too."""
+
+    async def handle(self, client: Client, /) -> Requests:
+        while True:
+            try:
+                await client.send_packet((yield SHORT / 3))
+            except TimeoutError:
+                pass
+            except StreamProtocolParseError:
+                await client.send_packet("invalid")
+
+
+@pytest.mark.parametrize("limit", ["first_packet_timeout", "packet_timeout", "idle_timeout"])
+async def test_timeouts_of_the_handler_and_invalid_packets_do_not_help_a_client(
+    limit: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = Impatient()
+    timeout: dict[str, Any] = {limit: 2 * SHORT}
+    async with serving(handler, limits=ServerLimits(**timeout)) as it:
+        peer = await it.connect()
+        gone = spawn(peer.gone())
+        while not gone.done():
+            try:
+                await peer.send(b"x" if limit == "packet_timeout" else b"\xff\n")
+            except ConnectionError:
+                break
+            await sleep(SHORT / 2)
+        assert await gone.result()
+        await until(lambda: "disconnected" in handler.diary)
+    assert over_limits(caplog) == {limit: 1}
 
 
 class Busy(Noting):
@@ -262,7 +305,7 @@ async def test_clocks_run_for_recv_packet_too(caplog: pytest.LogCaptureFixture) 
         await peer.send(b"b")
         assert await peer.gone()
         await until(lambda: handler.diary[1:] == ["ConnectionAbortedError", "disconnected"])
-    assert over_limits(caplog) == ["Over the limits: packet_timeout: 1"]
+    assert over_limits(caplog) == {"packet_timeout": 1}
 
 
 # ------------------------------------------------------------------------------------------------- sending and closing
@@ -289,7 +332,7 @@ async def test_client_that_reads_nothing_is_reset(caplog: pytest.LogCaptureFixtu
         assert handler.diary[1:] == ["ConnectionAbortedError", "disconnected"]
         with pytest.raises(ConnectionResetError):
             await peer.rest()
-    assert over_limits(caplog) == ["Over the limits: send_timeout: 1"]
+    assert over_limits(caplog) == {"send_timeout": 1}
 
 
 @pytest.mark.parametrize("has_tls", [False, True], ids=["plain", "TLS"])
@@ -326,7 +369,7 @@ async def test_close_has_a_deadline(caplog: pytest.LogCaptureFixture) -> None:
         assert handler.diary[1:] == ["closed", "disconnected"]
         with pytest.raises(ConnectionResetError):
             await peer.rest()
-    assert over_limits(caplog) == ["Over the limits: close_timeout: 1"]
+    assert over_limits(caplog) == {"close_timeout": 1}
 
 
 async def test_close_that_waits_for_the_client_has_a_deadline(
@@ -344,7 +387,7 @@ async def test_close_that_waits_for_the_client_has_a_deadline(
         client = await connect(it)
         assert await client.ask(b"a") == b"a"
         await until(lambda: "closed" in handler.diary)  # without the alert of the client
-    assert over_limits(caplog) == ["Over the limits: close_timeout: 1"]
+    assert over_limits(caplog) == {"close_timeout": 1}
 
 
 async def test_bytes_of_one_client_are_limited(caplog: pytest.LogCaptureFixture) -> None:
@@ -356,7 +399,7 @@ async def test_bytes_of_one_client_are_limited(caplog: pytest.LogCaptureFixture)
         await sleep(SHORT)
         assert handler.diary.count("disconnected") == 1
         other.close()
-    assert over_limits(caplog) == ["Over the limits: buffered_bytes_per_peer: 1"]
+    assert over_limits(caplog) == {"buffered_bytes_per_peer": 1}
 
 
 async def test_client_with_most_bytes_ends_first(caplog: pytest.LogCaptureFixture) -> None:
@@ -376,7 +419,7 @@ async def test_client_with_most_bytes_ends_first(caplog: pytest.LogCaptureFixtur
         await until(lambda: "disconnected" in handler.diary)
         await sleep(3 * SHORT)
         assert handler.diary[3:] == ["40000000", "disconnected"]
-    assert over_limits(caplog) == ["Over the limits: buffered_bytes: 1"]
+    assert over_limits(caplog) == {"buffered_bytes": 1}
 
 
 # ---------------------------------------------------------------------------------------------------------------- log
@@ -406,9 +449,8 @@ async def test_limits_are_logged_once_per_interval(caplog: pytest.LogCaptureFixt
         for _ in range(60):
             assert await is_refused(it)
             await sleep(SHORT / 10)
-    counts = [int(text.removeprefix("Over the limits: connections: ")) for text in over_limits(caplog)]
-    assert sum(counts) == 60
-    assert 3 <= len(counts) <= 8
+    assert over_limits(caplog) == {"connections": 60}
+    assert 3 <= len(problems(caplog.records)) <= 8
 
 
 # ------------------------------------------------------------------------------------------------------ all the servers
@@ -428,7 +470,7 @@ async def test_client_that_reads_nothing_is_cut(kind: Kind, caplog: pytest.LogCa
         peer = await it.connect()
         await peer.send(b"a\n")
         await until(lambda: "disconnected" in handler.diary)
-    assert over_limits(caplog) == ["Over the limits: send_timeout: 1"]
+    assert over_limits(caplog) == {"send_timeout": 1}
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix-stream"], indirect=True)

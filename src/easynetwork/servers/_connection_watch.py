@@ -9,9 +9,12 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from easynetwork.lowlevel._core.stream_dispatch import Watched
+from easynetwork.lowlevel._sockets.calls import sending_position
 from easynetwork.lowlevel.api_async.servers.stream import ServedClient
 from easynetwork.lowlevel.api_async.transports._hooks import buffered_bytes
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
+from easynetwork.lowlevel.socket import SocketAttribute
 
 from .limits import ServerLimits
 
@@ -22,16 +25,17 @@ _LOOKS_PER_TURN: Final = 256
 """Number of connections to look at before other tasks and callbacks run."""
 
 
-class _Clocks:
-    """When the clocks of a connection have started, as far as the watch has seen it. Infinity if one is stopped."""
+class _Clocks(Watched):
+    """When the clocks of a connection have started, as far as the watch has seen it. Infinity if one stands still."""
 
-    __slots__ = ("begun", "closing", "packets", "sending", "sent", "since")
+    __slots__ = ("begun", "closing", "has_begun_talking", "position", "sending", "since")
 
-    def __init__(self, now: float) -> None:
-        self.packets = 0  # number of packets when the watch last looked
+    def __init__(self, handshake_timeout: float | None, now: float) -> None:
+        super().__init__(handshake_timeout)
+        self.has_begun_talking = False  # whether the first packet has been handled
         self.since = now  # the beginning of the connection, the last packet, or when the handler was last busy
         self.begun = math.inf  # the first byte of an incomplete packet
-        self.sent = 0  # number of bytes that were sent when the watch last looked
+        self.position: object = None  # how much was sent, while some bytes wait
         self.sending = math.inf  # when bytes were last sent, while some wait
         self.closing = math.inf  # the beginning of the close
 
@@ -63,11 +67,12 @@ class ConnectionWatch:
         self._close = _seconds(limits.close_timeout)
         self._bytes_per_peer = _seconds(limits.buffered_bytes_per_peer)
         self._bytes = _seconds(limits.buffered_bytes)
+        self._handshake_timeout = limits.handshake_timeout
         self._counts_bytes = min(self._send, self._bytes_per_peer, self._bytes) < math.inf
         self._clocks: dict[ServedClient[Any], _Clocks] = {}
         self.shortest: Final = min(self._first_packet, self._packet, self._idle, self._send, self._close)
         """The shortest time limit, in seconds."""
-        self.is_needed: Final = self._counts_bytes or self.shortest < math.inf
+        self.is_needed: Final = self._counts_bytes or self.shortest < math.inf or limits.handshake_timeout is not None
         """Whether any of the limits applies to connections."""
 
     @property
@@ -76,74 +81,87 @@ class ConnectionWatch:
         return not self._clocks
 
     def add(self, client: ServedClient[Any]) -> None:
-        if self.is_needed:
-            self._clocks[client] = _Clocks(self._backend.current_time())
-            self._has_clients()
-
-    def remove(self, client: ServedClient[Any]) -> None:
-        self._clocks.pop(client, None)
+        self._clocks[client] = clocks = _Clocks(self._handshake_timeout, self._backend.current_time())
+        client._dispatcher.watched = clocks
+        client._dispatcher.look_for_packet(clocks)
+        self._has_clients()
 
     async def look(self) -> None:
         """Look at all connections, and end those that are over a limit."""
         sizes: list[tuple[int, ServedClient[Any]]] = []
         for number, (client, clocks) in enumerate(tuple(self._clocks.items()), 1):
-            if client not in self._clocks:  # it has left meanwhile
+            if clocks.is_over:
+                del self._clocks[client]
                 continue
-            size, limit = self._look_at(client, clocks, self._backend.current_time())
-            if limit is not None:
-                await self._end(client, limit)
+            now = self._backend.current_time()
+            size, unsent = self._count_bytes(client)
+            if (limit := self._limit_exceeded(client, clocks, now, size, unsent)) is not None:
+                await self._end(client, clocks, limit)
             elif size:
                 sizes.append((size, client))
             if number % _LOOKS_PER_TURN == 0:
                 await self._backend.coro_yield()
         await self._free(sizes)
 
-    def _look_at(self, client: ServedClient[Any], clocks: _Clocks, now: float) -> tuple[int, str | None]:
-        """Return the number of buffered bytes of *client*, and the name of the limit that it is over, or None."""
-        received = unsent = sent = 0
-        if self._counts_bytes:
-            received, unsent, sent = buffered_bytes(client._transport)
-        size = received + unsent + client._dispatcher.pending
+    def _count_bytes(self, client: ServedClient[Any]) -> tuple[int, int]:
+        """Return how many bytes are buffered for *client*, and how many of them are to be sent."""
+        if not self._counts_bytes:
+            return 0, 0
+        received, unsent = buffered_bytes(client._transport)
+        return received + client._dispatcher.pending + unsent, unsent
+
+    def _limit_exceeded(
+        self, client: ServedClient[Any], clocks: _Clocks, now: float, size: int, unsent: int
+    ) -> str | None:
+        """Return the name of the limit that *client* is over, or None."""
         if client.is_closing():
             clocks.closing = min(clocks.closing, now)
-            return size, "close_timeout" if now - clocks.closing >= self._close else None
-        if not unsent or sent != clocks.sent:
-            clocks.sent = sent
-            clocks.sending = now
-        elif now - clocks.sending >= self._send:
-            return size, "send_timeout"
+            return "close_timeout" if now - clocks.closing >= self._close else None
+        if unsent and self._send < math.inf:
+            position = sending_position(client._transport.extra(SocketAttribute.socket), unsent)
+            if position != clocks.position:
+                clocks.position, clocks.sending = position, now
+            elif now - clocks.sending >= self._send:
+                return "send_timeout"
+        else:
+            clocks.position = None
         if size > self._bytes_per_peer:
-            return size, "buffered_bytes_per_peer"
-        return size, self._look_at_requests(client, clocks, now)
+            return "buffered_bytes_per_peer"
+        return self._time_exceeded(client, clocks, now)
 
-    def _look_at_requests(self, client: ServedClient[Any], clocks: _Clocks, now: float) -> str | None:
+    def _time_exceeded(self, client: ServedClient[Any], clocks: _Clocks, now: float) -> str | None:
+        """Return the name of the time limit for receiving that *client* is over, or None."""
         dispatcher = client._dispatcher
-        if not dispatcher.awaits_request(client._driver.requests):  # its handler is busy
-            clocks.since, clocks.begun = now, math.inf
+        if dispatcher.is_draining:
             return None
-        is_partial = dispatcher.pending > 0
-        if clocks.packets != dispatcher.packets:
-            clocks.packets = dispatcher.packets
+        has_packet, clocks.has_packet = clocks.has_packet, False
+        dispatcher.look_for_packet(clocks)
+        is_waiting = dispatcher.awaits_request(client._driver.requests)
+        if has_packet or not is_waiting:
+            clocks.has_begun_talking |= has_packet
             clocks.since, clocks.begun = now, math.inf
-        if not is_partial:
+        if not is_waiting:
+            return None
+        if not dispatcher.pending:
             clocks.begun = math.inf
         elif now - (begun := min(clocks.begun, now)) >= self._packet:
             return "packet_timeout"
         else:
             clocks.begun = begun
         silence = now - clocks.since
-        if not clocks.packets and silence >= self._first_packet:
+        if not clocks.has_begun_talking and silence >= self._first_packet:
             return "first_packet_timeout"
-        if not is_partial and silence >= self._idle and not dispatcher.is_draining:
+        if not dispatcher.pending and silence >= self._idle:
             return "idle_timeout"
         return None
 
-    async def _end(self, client: ServedClient[Any], limit: str) -> None:
+    async def _end(self, client: ServedClient[Any], clocks: _Clocks, limit: str) -> None:
         self._count(limit)
         if limit == "idle_timeout":
             client.drain()
         else:
-            client._dispatcher.cut(f"over the limit {limit!r}")
+            clocks.cut_by = limit
+            client._dispatcher.stop()
             await aclose_forcefully(client._transport)
 
     async def _free(self, sizes: list[tuple[int, ServedClient[Any]]]) -> None:
@@ -155,7 +173,7 @@ class ConnectionWatch:
         while total > self._bytes:
             size, client = sizes.pop()
             total -= size
-            await self._end(client, "buffered_bytes")
+            await self._end(client, self._clocks[client], "buffered_bytes")
 
 
 def _seconds(limit: float | None) -> float:

@@ -124,7 +124,7 @@ class BaseAsyncStreamServer(
 
     async def _run(self, is_up_event: SupportsEventSet | None) -> None:
         limits = self._limits
-        if limits.connections or limits.connections_per_address or limits.handshakes:
+        if limits.connections or limits.connections_per_address or limits.handshakes or limits.handshake_timeout:
             admission = ConnectionLimits(limits, self._keeper.log.count)
             for server in self._servers or ():
                 server._admission = admission
@@ -152,7 +152,7 @@ class _Connections(ConnectionHandler):
         self.client_type = server._client_type
         self._server = server
         self._logger = server._keeper.peer_logger
-        self._watch = server._keeper.watch
+        self._watch = server._keeper.watch if server._keeper.watch.is_needed else None
         self._request_handler = request_handler
         self._has_hooks = _is_hook(request_handler.on_connection) or _is_hook(request_handler.on_disconnection)
 
@@ -169,8 +169,7 @@ class _Connections(ConnectionHandler):
         if client._is_logged:
             log(self._logger, server._client_log_level, "Accepted new connection from %s", client.address)
         client._request_handler = handler
-        client._handshake_timeout = server._limits.handshake_timeout
-        if self._watch.is_needed:
+        if self._watch is not None:
             self._watch.add(client)
         if self._has_hooks:
             return run_request_handler(
@@ -189,9 +188,6 @@ class _Connections(ConnectionHandler):
         if client._is_logged:
             log(self._logger, server._client_log_level, "%s disconnected", client.address)
 
-    def connection_is_closed(self, client: ConnectedClient[Any], /) -> None:
-        self._watch.remove(client)
-
     def _count(self, client: ConnectedClient[Any]) -> None:
         server = self._server
         is_cut = server._serving is not None and server._serving.cancel_called()
@@ -208,10 +204,7 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
     the second task.
     """
 
-    __slots__ = ("_handshake_timeout", "_is_logged", "_request_handler")
-
-    _handshake_timeout: float | None
-    """The limit for a handshake of `start_tls`, in seconds."""
+    __slots__ = ("_is_logged", "_request_handler")
 
     _is_logged: bool
     """Whether the connection was logged, so that its end will be logged too."""
@@ -268,8 +261,8 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
         error: ConnectionError
         if isinstance(exc, ClientClosedError):
             raise exc
-        if self._dispatcher.cut_by:
-            error = self._dispatcher.error_of_cut()
+        if (watched := self._dispatcher.watched) is not None and watched.cut_by:
+            error = watched.error_of_cut()
         elif self.is_closing():  # another task has closed the client meanwhile
             error = ClientClosedError("The client was closed")
         elif not isinstance(exc, ConnectionError) and is_stream_end(exc):  # TLS has errors of its own
@@ -295,7 +288,8 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
         self, ssl: SSLContext, /, *, ssl_handshake_timeout: float | None = None, **options: Any
     ) -> None:
         check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout)
-        ssl_handshake_timeout = shortest(ssl_handshake_timeout, self._handshake_timeout)
+        if (watched := self._dispatcher.watched) is not None:
+            ssl_handshake_timeout = shortest(ssl_handshake_timeout, watched.handshake_timeout)
         await super().start_tls(ssl, ssl_handshake_timeout=ssl_handshake_timeout, **options)
 
     def _check_can_send(self) -> None:
@@ -303,11 +297,11 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
         super()._check_can_send()
 
     def _check_open(self) -> None:
-        if self._dispatcher.cut_by:
-            error = self._dispatcher.error_of_cut()
-            self._has_failed(error)
-            raise error
         if self.is_closing():
+            if (watched := self._dispatcher.watched) is not None and watched.cut_by:
+                error = watched.error_of_cut()
+                self._has_failed(error)
+                raise error
             raise ClientClosedError("The client is closed")
 
     def _new_exclusion(self) -> AbstractAsyncContextManager[object]:

@@ -13,6 +13,7 @@ __all__ = [
     "Driver",
     "Ending",
     "StreamDispatcher",
+    "Watched",
     "check_finished",
     "is_waiting",
 ]
@@ -111,6 +112,37 @@ class _Draining:
         self.has_completed = False  # whether there was such a wait
 
 
+class Watched:
+    """What is noted about a connection that has limits.
+
+    Looking for the next packet, rather than counting all of them, costs nothing per packet. A failed wait ends a look
+    as well: invalid packets and timeouts do not count.
+    """
+
+    __slots__ = ("cut_by", "handshake_timeout", "has_packet", "is_looking", "is_over")
+
+    def __init__(self, handshake_timeout: float | None) -> None:
+        self.handshake_timeout: Final = handshake_timeout
+        """The limit for a TLS handshake, in seconds."""
+        self.is_looking: bool = False
+        """Whether to note the next packet. Set by `StreamDispatcher.look_for_packet`."""
+        self.has_packet: bool = False
+        """Whether a packet was handled since then."""
+        self.cut_by: str = ""
+        """The limit because of which this side has closed the connection; empty if it has not."""
+        self.is_over: bool = False
+        """Whether the connection is closed, and its task has ended."""
+
+    def note_packet(self) -> None:
+        if self.is_looking:
+            self.is_looking = False
+            self.has_packet = True
+
+    def error_of_cut(self) -> ConnectionAbortedError:
+        """Return the error for a handler that uses the connection after it was cut."""
+        return ConnectionAbortedError(errno.ECONNABORTED, f"this side cut the connection: over the limit {self.cut_by}")
+
+
 class _StreamEndedError(Exception):
     """There is nothing more to wait for."""
 
@@ -147,14 +179,13 @@ class StreamDispatcher(Generic[_T_Request]):
         "_was_tls_cut",
         "ancillary_bufsize",
         "buffered",
-        "cut_by",
         "has_ended",
         "has_lost_framing",
         "is_receiving",
         "is_stopped",
         "max_recv_size",
         "origin",
-        "packets",
+        "watched",
     )
 
     def __init__(
@@ -188,12 +219,10 @@ class StreamDispatcher(Generic[_T_Request]):
         """Whether a generator waits in `receive`."""
         self.is_stopped: bool = False
         """Whether this side is closing the connection."""
-        self.cut_by: str = ""
-        """Why this side has closed the connection without being asked by its handler; empty if it has not."""
         self.origin: Origin | None = None
         """Marks the errors of this connection. None before the first error."""
-        self.packets: int = 0
-        """Number of valid packets that have arrived."""
+        self.watched: Watched | None = None
+        """What is noted about the connection if it has limits."""
 
     @types.coroutine
     def run(self, next_generator: NextGenerator[_T_Request]) -> Generator[Any, Any, Ending]:
@@ -257,6 +286,10 @@ class StreamDispatcher(Generic[_T_Request]):
                     decoder, requests = self._decoder, self._requests
                     decode_single = decoder.take_single
                     last_yielded = _NOTHING_YIELDED
+                    if self.watched is not None:
+                        if steps:
+                            self.watched.note_packet()
+                        self._has_changed = self.watched.is_looking
                     if self._draining is not None and not self.has_ended:
                         self._draining.has_heard = True  # the wait that it found has brought a request
                     if self.has_ended:  # the handler met the end in `receive`
@@ -274,10 +307,8 @@ class StreamDispatcher(Generic[_T_Request]):
                     if not is_drained:
                         if decoded := decoder.next_packets(batch_size):
                             is_drained = decoder.drained
-                            count = len(decoded)
-                            steps += count
-                            self.packets += count
-                            if count == batch_size:
+                            steps += len(decoded)
+                            if len(decoded) == batch_size:
                                 now = perf_counter()
                                 if batch_started:
                                     batch_size = _next_batch_size(batch_size, now - batch_started)
@@ -314,7 +345,6 @@ class StreamDispatcher(Generic[_T_Request]):
                     argument = decode_single(received)
                     received = None
                     if argument is not NEED_DATA:
-                        self.packets += 1
                         break
                     is_drained = False
                     if steps >= STEPS_PER_TURN:
@@ -333,6 +363,8 @@ class StreamDispatcher(Generic[_T_Request]):
                 is_drained = False
                 if self._draining is not None:
                     self._interrupt(self._draining, exc)
+                if self.watched is not None:
+                    self.watched.is_looking = False
                 steps += 1
             if argument is not NEED_DATA:
                 continue
@@ -399,7 +431,6 @@ class StreamDispatcher(Generic[_T_Request]):
             decoder = self._decoder
             wait: Any = self._parse(None if timeout == math.inf else timeout)
             request: Any = next(self._requests, NEED_DATA)
-            is_new = request is NEED_DATA
             while request is NEED_DATA and (request := decoder.next_packet()) is NEED_DATA:
                 if self.has_ended:
                     raise self.end_of_stream()
@@ -422,7 +453,8 @@ class StreamDispatcher(Generic[_T_Request]):
                 self._turn_end = perf_counter() + TURN_TIME
                 request = decoder.take_single(received)
             self._has_received = True
-            self.packets += is_new
+            if self.watched is not None:
+                self.watched.note_packet()
             return request  # type: ignore[no-any-return]
         except BaseException as exc:
             if isinstance(exc, FramingLostError):
@@ -431,6 +463,8 @@ class StreamDispatcher(Generic[_T_Request]):
                 self.claim(exc)
                 if self._draining is not None:
                     self._interrupt(self._draining, exc)
+                if self.watched is not None:
+                    self.watched.is_looking = False
             raise
         finally:
             self.is_receiving = False
@@ -440,8 +474,8 @@ class StreamDispatcher(Generic[_T_Request]):
         error: OSError
         if self.has_lost_framing:
             error = FramingLostError()
-        elif self.cut_by:
-            error = self.error_of_cut()
+        elif self.watched is not None and self.watched.cut_by:
+            error = self.watched.error_of_cut()
         elif self.is_stopped:
             error = ConnectionAbortedError(errno.ECONNABORTED, "this side closed the connection")
         else:
@@ -475,14 +509,9 @@ class StreamDispatcher(Generic[_T_Request]):
         self._decoder.clear()
         self._drop_requests()
 
-    def cut(self, reason: str) -> None:
-        """Do what `stop` does, when this side closes without being asked by the handler. Sending raises an error."""
-        self.cut_by = reason
-        self.stop()
-
-    def error_of_cut(self) -> ConnectionAbortedError:
-        """Return the error for a handler that uses the connection after `cut`."""
-        return ConnectionAbortedError(errno.ECONNABORTED, f"this side has cut the connection: {self.cut_by}")
+    def look_for_packet(self, watched: Watched) -> None:
+        """Let *watched* note when the next packet is handled."""
+        watched.is_looking = self._has_changed = True
 
     def _drop_requests(self) -> None:
         for _ in self._requests:  # `run` may be iterating too

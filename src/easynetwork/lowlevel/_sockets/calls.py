@@ -9,10 +9,10 @@ __all__ = [
     "check_is_socket",
     "check_plain_socket",
     "count_dropped_datagrams",
-    "count_unacknowledged_bytes",
     "count_waiting_connections",
     "is_connected",
     "raise_saved_error",
+    "sending_position",
 ]
 
 import errno
@@ -34,6 +34,11 @@ try:
     import ssl
 except ImportError:  # Python without TLS
     ssl = None  # type: ignore[assignment]
+
+_BYTES_ACKNOWLEDGED: Final = 120
+"""Offset of ``tcpi_bytes_acked`` in ``struct tcp_info`` of Linux, since version 4.1."""
+_TCP_INFO_SIZE: Final = 128
+"""Size of that structure up to there, in bytes."""
 
 ERROR_DELAY: Final = 0.1
 """Seconds without receiving after two errors in a row of a datagram listener: the system may lack a resource."""
@@ -102,18 +107,25 @@ _SO_MEMINFO: Final = 55  # <asm-generic/socket.h>; the socket module does not de
 _MEMINFO: Final = Struct("=9I")
 
 
-def count_unacknowledged_bytes(sock: ISocket) -> int:
-    """Return the number of bytes of a stream that the system has taken, but the peer has not acknowledged.
+def sending_position(sock: ISocket, unsent: int) -> object:
+    """Return an object that is equal to the last one if nothing has been sent since.
 
-    For a Unix socket, only the change of the number has a meaning. Return 0 where the system does not tell: only Linux
-    does (``SIOCOUTQ``, see :manpage:`tcp(7)`).
+    On Linux, a byte of a TCP connection is sent when the peer has acknowledged it (``TCP_INFO``, see
+    :manpage:`tcp(7)`), and one on a Unix socket when the peer has read it (``SIOCOUTQ``). Elsewhere, it is sent when
+    the system takes it, and a new one that waits looks like progress.
+
+    Parameters:
+        sock: a stream socket.
+        unsent: number of bytes that the system has not taken yet.
     """
     if sys.platform != "linux":
-        return 0
+        return unsent
     try:
-        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        if sock.family != _socket.AF_UNIX:
+            return sock.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, _TCP_INFO_SIZE)[_BYTES_ACKNOWLEDGED:]
+        return unsent, fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
     except (OSError, ValueError):  # closed
-        return 0
+        return unsent
 
 
 def count_dropped_datagrams(sock: SupportsSocketOptions) -> int:

@@ -253,9 +253,6 @@ class ConnectionHandler(ABC):
         """Note that the requests of a client have been handled. The connection is closed afterwards."""
         raise NotImplementedError
 
-    def connection_is_closed(self, client: Any, /) -> None:  # noqa: B027  # few handlers have anything to note
-        """Note that the connection of a client is closed, and that its task ends."""
-
     def report(self, client: Any, fault: BaseException, /) -> None:
         """Log *fault*, which ended the handling of the requests."""
         log_fault(_logger, client._transport, fault, client.error_origin)
@@ -395,7 +392,8 @@ async def _handle_connection(handler: ConnectionHandler, client: ServedClient[An
     except BaseException as exc:
         await end_abruptly(client._transport, exc, partial(ConnectionHandler.report, handler, client))
     finally:
-        handler.connection_is_closed(client)
+        if (watched := client._dispatcher.watched) is not None:
+            watched.is_over = True
 
 
 async def _close(transport: AsyncStreamTransport, dispatcher: StreamDispatcher[Any]) -> None:

@@ -196,16 +196,15 @@ def read_names(transport: AsyncStreamTransport) -> Callable[[AsyncStreamTranspor
     return lambda _: names
 
 
-def buffered_bytes(transport: AsyncStreamTransport) -> tuple[int, int, int]:
-    """Return three numbers of bytes: those received but not decoded, those to be sent, and those sent.
+def buffered_bytes(transport: AsyncStreamTransport) -> tuple[int, int]:
+    """Return how many bytes are received but not decoded, and how many the system has not taken yet to send them.
 
-    Bytes are to be sent until the system has taken them. The last number changes when the peer acknowledges bytes while
-    others are to be sent, or, where the system does not tell that, when the system takes them. The default is zeros.
+    The default is zeros.
     """
     hook = getattr(type(transport), "_hook_buffered_bytes", None)
     if hook is None:
-        return 0, 0, 0
-    numbers: tuple[int, int, int] = hook(transport)
+        return 0, 0
+    numbers: tuple[int, int] = hook(transport)
     return numbers
 
 

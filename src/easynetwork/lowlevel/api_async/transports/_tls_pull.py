@@ -145,9 +145,9 @@ class PulledTLS(AsyncStreamTransport):
         self._closing = True
         _hooks.abort(self._transport)
 
-    def _hook_buffered_bytes(self) -> tuple[int, int, int]:
-        received, unsent, sent = _hooks.buffered_bytes(self._transport)
-        return received + self._plaintext.nbytes, unsent, sent
+    def _hook_buffered_bytes(self) -> tuple[int, int]:
+        received, unsent = _hooks.buffered_bytes(self._transport)
+        return received + self._plaintext.nbytes, unsent
 
     async def _shut_down(self) -> None:
         """Exchange the closing alerts. Close the transport abruptly if this exceeds the shutdown timeout."""

@@ -250,7 +250,7 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
     def _hook_abort(self) -> None:
         _hooks.abort(self._plain)
 
-    def _hook_buffered_bytes(self) -> tuple[int, int, int]:
+    def _hook_buffered_bytes(self) -> tuple[int, int]:
         return _hooks.buffered_bytes(self._plain)
 
     def _hook_close_soon(self) -> bool:

@@ -185,9 +185,7 @@ class InlineDriver(Steppable, AttachedDriver):
             _leave_task(loop, task)
             stream.capacity = 0
             if len(parts := stream.parts) == 1:
-                data = parts.pop()
-                stream.written += len(data)
-                stream.transport.write(data)
+                stream.transport.write(parts.pop())
             elif parts:
                 stream.flush()
         if state is not PARKED:

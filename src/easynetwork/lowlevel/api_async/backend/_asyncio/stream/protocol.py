@@ -88,7 +88,6 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         "received",
         "transport",
         "writable",
-        "written",
         "wrote_alone",
     )
 
@@ -117,8 +116,6 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         super().__init__()
         self.writable = False
         """Whether the batch accepts data. `capacity` is positive only while a flush is due in this turn of the loop."""
-        self.written = 0
-        """Number of bytes, as on the wire, that were given to the loop."""
         self.wrote_alone = False
         """Whether a packet was written without a batch since the last received chunk or flush."""
         self._writers: deque[tuple[asyncio.Future[bool], bytes]] | None = None  # writes that wait, in order
@@ -303,7 +300,6 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
         if not self.capacity and not self.wrote_alone:  # probably a single request: write it now, without a batch
             self.wrote_alone = True
             if data:
-                self.written += len(data)
                 self.transport.write(data)
         else:
             self._take(data)
@@ -403,7 +399,6 @@ class AsyncioStream(WriteBatch, SharedBufferProtocol):
             self.writable = False
             self.capacity = 0
         elif data:
-            self.written += len(data)
             self.transport.write(data)
 
     # ------------------------------------------------------------------------------------------------------- closing

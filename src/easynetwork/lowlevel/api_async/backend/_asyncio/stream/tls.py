@@ -204,7 +204,6 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
     def _send_outgoing(self) -> None:
         data = self._engine.take_outgoing()
         if data and not self._lower.is_closing():
-            self._stream.written += len(data)
             self._lower.write(data)
         if self._lacks_keys and not self._engine.must_receive:
             self._lacks_keys = False
@@ -218,9 +217,7 @@ class TLSFilter(asyncio.Transport, SharedBufferProtocol):
             return
         engine = self._engine
         engine.encrypt(bytes(data))
-        records = engine.take_outgoing()
-        self._stream.written += len(records) - len(data)  # the stream has counted the plaintext
-        self._lower.write(records)
+        self._lower.write(engine.take_outgoing())
         if engine.failure is not None:
             self._end()
         elif engine.must_receive:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._sockets.attributes import socket_attributes
-from easynetwork.lowlevel._sockets.calls import count_unacknowledged_bytes
 from easynetwork.lowlevel.api_async.transports._closing import CLOSE_TIMEOUT
 from easynetwork.lowlevel.api_async.transports._hooks import ChunkReceiver, WriteBatch, read_names
 from easynetwork.lowlevel.api_async.transports.abc import AsyncStreamTransport
@@ -134,13 +133,9 @@ class AsyncioStreamTransport(AsyncStreamTransport):
     def _hook_abort(self) -> None:
         self._stream.abort(reset=True)
 
-    def _hook_buffered_bytes(self) -> tuple[int, int, int]:
+    def _hook_buffered_bytes(self) -> tuple[int, int]:
         stream = self._stream
-        unsent = stream.transport.get_write_buffer_size()
-        sent = stream.written - unsent
-        if unsent:
-            sent -= count_unacknowledged_bytes(stream.transport.get_extra_info("socket"))
-        return stream.received.nbytes, unsent, sent
+        return stream.received.nbytes, stream.transport.get_write_buffer_size()
 
     def _hook_keep_names(self) -> Callable[[AsyncioStreamTransport], tuple[Any, Any]]:
         stream = self._stream

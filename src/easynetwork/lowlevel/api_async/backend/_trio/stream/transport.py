@@ -16,7 +16,6 @@ import trio
 
 from easynetwork.exceptions import BusyResourceError
 from easynetwork.lowlevel._core.errors import error_from_errno, stream_error
-from easynetwork.lowlevel._sockets.calls import count_unacknowledged_bytes
 from easynetwork.lowlevel._sockets.lingering import LINGER_BYTES, LINGER_TIMEOUT, has_unread_input, reset_on_close
 from easynetwork.lowlevel.api_async.backend._trio.owner import SocketOwner
 from easynetwork.lowlevel.api_async.backend._trio.sockets import SocketReader, close_socket
@@ -122,9 +121,8 @@ class TrioStreamTransport(SocketOwner, AsyncStreamTransport):
         reset_on_close(self._socket)
         close_socket(self._socket)
 
-    def _hook_buffered_bytes(self) -> tuple[int, int, int]:
-        writer = self._writer
-        return 0, writer.unsent, writer.sent - (count_unacknowledged_bytes(self._socket) if writer.unsent else 0)
+    def _hook_buffered_bytes(self) -> tuple[int, int]:
+        return 0, self._writer.unsent
 
     def _end_input(self) -> None:
         """Wake the task that receives: with the bytes that have arrived, or else with the end of the stream."""

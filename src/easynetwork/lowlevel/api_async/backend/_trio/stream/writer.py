@@ -32,7 +32,7 @@ class StreamWriter(WriteBatch):
     one batch is kept in memory.
     """
 
-    __slots__ = ("_corked", "_drained", "_ended", "_guard", "_is_torn", "_socket", "closing", "error", "sent", "unsent")
+    __slots__ = ("_corked", "_drained", "_ended", "_guard", "_is_torn", "_socket", "closing", "error", "unsent")
 
     def __init__(self, sock: _socket.socket) -> None:
         super().__init__()
@@ -45,10 +45,8 @@ class StreamWriter(WriteBatch):
         self.closing = False
         self.error: Exception | None = None
         """The error that ended sending, or None."""
-        self.sent = 0
-        """Number of bytes that the system has taken."""
         self.unsent = 0
-        """Number of bytes that it has not taken yet, without the batch."""
+        """Number of bytes that the system has not taken yet, without the batch."""
 
     def cork(self) -> None:
         """Let the batch grow until `uncork`. The caller must not wait in between."""
@@ -92,7 +90,6 @@ class StreamWriter(WriteBatch):
             self.error = stream_error(exc)
             self.capacity = 0
             return
-        self.sent += sent
         if sent < len(data):
             self.capacity = 0
             self._drained = trio.Event()
@@ -119,7 +116,6 @@ class StreamWriter(WriteBatch):
                     await self._wait_writable(outlives_notice)
                 else:
                     sent += count
-                    self.sent += count
                     self.unsent -= count
         finally:
             self.unsent -= len(rest) - sent
