@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Logger", "log", "log_fault", "printable"]
+__all__ = ["Logger", "about", "log", "log_fault", "printable"]
 
 import contextlib
 import logging
@@ -25,13 +25,20 @@ _PEER_ERRORS: Final[tuple[type[Exception], ...]] = (
 )
 
 
-def log(logger: Logger, level: int, message: str, *args: object, exc_info: BaseException | None = None) -> None:
-    """Log a record. If a filter or a handler of *logger* raises an exception, only this record is lost.
+def log(
+    logger: Logger,
+    level: int,
+    message: str,
+    *args: object,
+    exc_info: BaseException | None = None,
+    extra: dict[str, object] | None = None,
+) -> None:
+    """Log a record with *extra* as attributes. If a filter or a handler of *logger* raises, only this record is lost.
 
     As in the standard library, the exception is printed if `logging.raiseExceptions` is true.
     """
     try:
-        logger.log(level, message, *args, exc_info=exc_info, stacklevel=2)
+        logger.log(level, message, *args, exc_info=exc_info, extra=extra, stacklevel=2)
     except BaseException as exc:
         fault, ending = split_fault(exc)
         if fault is not None and logging.raiseExceptions:
@@ -40,6 +47,11 @@ def log(logger: Logger, level: int, message: str, *args: object, exc_info: BaseE
                 traceback.print_exception(fault)
         if ending is not None:
             raise ending
+
+
+def about(peer: object, **more: object) -> dict[str, object]:
+    """Return the attributes of a record about *peer*, for structured logs."""
+    return {"peer": str(peer), **more}
 
 
 def printable(text: str) -> str:
@@ -68,11 +80,12 @@ def log_fault(logger: Logger, peer: object, exc: BaseException, origin: Origin |
     of_peer, rest = partition(
         exc, lambda item: isinstance(item, _PEER_ERRORS) and origin is not None and origin.is_of(item)
     )
+    extra = about(peer)
     if of_peer is not None:
-        log(logger, logging.WARNING, "%s: %s", peer, _Reasons(of_peer))
-        log(logger, logging.DEBUG, "%s: the handler did not catch this error", peer, exc_info=of_peer)
+        log(logger, logging.WARNING, "%s: %s", peer, _Reasons(of_peer), extra=extra)
+        log(logger, logging.DEBUG, "%s: the handler did not catch this error", peer, exc_info=of_peer, extra=extra)
     if rest is not None:
-        log(logger, logging.ERROR, "%s: unhandled exception", peer, exc_info=rest)
+        log(logger, logging.ERROR, "%s: unhandled exception", peer, exc_info=rest, extra=extra)
 
 
 class _Reasons:

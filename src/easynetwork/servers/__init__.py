@@ -7,6 +7,7 @@ __all__ = [
     "AsyncUDPNetworkServer",
     "DrainReport",
     "ServerLimits",
+    "ServerStatistics",
     "StandaloneTCPNetworkServer",
     "StandaloneUDPNetworkServer",
 ]
@@ -17,3 +18,4 @@ from easynetwork.servers.draining import DrainReport
 from easynetwork.servers.limits import ServerLimits
 from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
 from easynetwork.servers.standalone_udp import StandaloneUDPNetworkServer
+from easynetwork.servers.statistics import ServerStatistics

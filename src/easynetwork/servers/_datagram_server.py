@@ -6,7 +6,7 @@ __all__ = ["BaseAsyncDatagramServer", "DatagramSender"]
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeVar
 
@@ -20,6 +20,7 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._logging import log_handler_error
 from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers._tally import Measurement
 from easynetwork.servers.handlers import AsyncDatagramClient, AsyncDatagramRequestHandler
 from easynetwork.servers.limits import ServerLimits
 
@@ -49,6 +50,7 @@ class BaseAsyncDatagramServer(
         logger: gets all log records.
         ancillary_bufsize: the buffer size for ancillary data, in bytes; None if handlers may not ask for it.
         limits: what senders may use at most; None for the bounds that are always there.
+        measure: what to measure besides.
 
     Raises:
         TypeError: *protocol*, *request_handler*, *backend* or *limits* has the wrong type.
@@ -68,11 +70,12 @@ class BaseAsyncDatagramServer(
         *,
         ancillary_bufsize: int | None = None,
         limits: ServerLimits | None = None,
+        measure: Collection[Measurement] = (),
     ) -> None:
         check_datagram_protocol(protocol)
         if not isinstance(request_handler, AsyncDatagramRequestHandler):
             raise TypeError(f"Expected an AsyncDatagramRequestHandler object, got {request_handler!r}")
-        super().__init__(request_handler, backend, logger, limits)
+        super().__init__(request_handler, backend, logger, limits, measure)
         self._protocol = protocol
         self._ancillary_bufsize = ancillary_bufsize
         self._dropped = 0  # number of datagrams dropped at sockets that are now closed
@@ -88,6 +91,8 @@ class BaseAsyncDatagramServer(
         for server in servers:
             server._backlog.of_one_sender = limits.buffered_bytes_per_peer or Backlog.OF_ONE_SENDER
             server._backlog.of_all = limits.buffered_bytes or Backlog.OF_ALL
+            if self._tally.traffic is not None:
+                server._count_traffic(self._tally.traffic)
         return servers
 
     async def _close_servers(self, servers: Sequence[AsyncDatagramServer[Any, Any, Any]]) -> None:
@@ -103,6 +108,14 @@ class BaseAsyncDatagramServer(
         See `AsyncDatagramServer.dropped_datagrams`. The number stays after the server is closed.
         """
         return self._dropped + sum(server.dropped_datagrams for server in self._servers or ())
+
+    def _numbers(self) -> dict[str, Any]:
+        traffic = self._tally.traffic
+        return {
+            "conversations": sum(server._count_conversations() for server in self._servers or ()),
+            "dropped_datagrams": self.dropped_datagrams,
+            **(traffic.numbers() if traffic is not None else {}),
+        }
 
     async def _finish_received(self) -> None:
         while sum(server._end_conversations() for server in self._servers or ()):  # not any(): ask all of them

@@ -27,11 +27,14 @@ class LimitLog:
         self._interval = interval
         self._has_news = has_news
         self._counts: Counter[str] = Counter()  # since the last record
+        self.totals: Counter[str] = Counter()
+        """How often each limit was exceeded, since the beginning."""
         self._next = 0.0  # when the next record may be written
 
     def count(self, limit: str) -> None:
         """Note that something was over *limit*."""
         self._counts[limit] += 1
+        self.totals[limit] += 1
         self._has_news()
 
     @property

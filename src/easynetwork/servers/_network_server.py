@@ -8,8 +8,8 @@ import errno
 import logging
 import weakref
 from abc import abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from easynetwork._checks import seconds
@@ -21,9 +21,11 @@ from easynetwork.lowlevel.api_async.transports._closing import aclose_all
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
 from easynetwork.servers._limit_keeper import LimitKeeper
+from easynetwork.servers._tally import Measurement, Tally
 from easynetwork.servers.abc import AbstractAsyncNetworkServer, SupportsEventSet
 from easynetwork.servers.draining import DrainReport, wait_until_empty
 from easynetwork.servers.limits import NO_LIMITS, ServerLimits
+from easynetwork.servers.statistics import ServerStatistics
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, IEvent, TaskGroup
@@ -55,6 +57,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         "_running",
         "_servers",
         "_serving",
+        "_tally",
         "logger",
     )
 
@@ -64,6 +67,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
         logger: logging.Logger,
         limits: ServerLimits | None,
+        measure: Collection[Measurement],
     ) -> None:
         if limits is None:
             limits = NO_LIMITS
@@ -75,6 +79,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         """The logger for all records of the server and its clients."""
         self._limits = limits
         self._keeper = LimitKeeper(limits, logger, self._backend)
+        self._tally = Tally(measure, self._backend)
         self._closed = False
         self._servers: Sequence[_T_LowLevelServer] | None = None  # None until activated
         self._activation_lock = self._backend.create_lock()
@@ -225,6 +230,20 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         """Return whether `drain` was called."""
         return self._draining
 
+    def statistics(self) -> ServerStatistics:
+        """Return a snapshot of the counters, in any thread. They stay when the server stops."""
+        tally = self._tally
+        return ServerStatistics(
+            over_limits=dict(self._keeper.log.totals),
+            longest_stall=None if tally.stalls is None else tally.stalls.longest,
+            **self._numbers(),
+        )
+
+    @abstractmethod
+    def _numbers(self) -> dict[str, Any]:
+        """Return the other fields of the statistics."""
+        raise NotImplementedError
+
     async def _finish_received(self) -> None:
         """Let handlers finish what they need an open socket for."""
 
@@ -269,14 +288,21 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 self._is_setting_up = False
             self._is_in_service = True
             try:
-                async with self._keeping_limits(), self._backend.create_task_group() as client_tasks:
+                async with self._supervision(), self._backend.create_task_group() as client_tasks:
                     await self._accept_clients(client_tasks, is_up_event)
                     # The server was closed, not shut down: connected clients are served until they leave.
             finally:
                 self._is_in_service = self._is_serving = False
 
-    def _keeping_limits(self) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self._limits == NO_LIMITS else self._keeper.keeping()
+    @asynccontextmanager
+    async def _supervision(self) -> AsyncGenerator[None]:
+        """Keep the limits and measure stalls in tasks while the block runs, if either is asked for."""
+        async with AsyncExitStack() as stack:
+            if self._limits != NO_LIMITS:
+                await stack.enter_async_context(self._keeper.keeping())
+            if self._tally.stalls is not None:
+                await stack.enter_async_context(self._tally.stalls.measuring())
+            yield
 
     async def _accept_clients(self, client_tasks: TaskGroup, is_up_event: SupportsEventSet | None) -> None:
         try:

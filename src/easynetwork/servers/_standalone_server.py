@@ -22,6 +22,7 @@ from easynetwork.servers._network_server import BaseAsyncNetworkServer
 from easynetwork.servers._signals import handling
 from easynetwork.servers.abc import AbstractNetworkServer, SupportsEventSet
 from easynetwork.servers.draining import DrainReport
+from easynetwork.servers.statistics import ServerStatistics
 
 if TYPE_CHECKING:
     from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, CancelScope, ThreadsPortal
@@ -82,6 +83,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         "_drain_timeout",
         "_finished",
         "_is_shutdown_asked",
+        "_last_statistics",
         "_lock",
         "_new_server",
         "_runner_options",
@@ -110,6 +112,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         self._running: _Running[_T_Server] | None = None
         self._stop_signals = tuple(map(signal.Signals, stop_signals))
         self._drain_timeout = drain_timeout
+        self._last_statistics = ServerStatistics()
 
     def serve_forever(
         self,
@@ -163,6 +166,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
                 finally:
                     with self._lock:
                         self._running = None
+                        self._last_statistics = server.statistics()
                         self._stopped_serving(server)
 
     def _stopped_serving(self, server: _T_Server) -> None:
@@ -206,6 +210,11 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         if finished is not None:
             finished.wait()
         return report
+
+    def statistics(self) -> ServerStatistics:
+        """Return a snapshot of the counters of the current run, or of the last one. Thread-safe."""
+        current = self._ask(lambda running: running.call(running.server.statistics), None)
+        return self._last_statistics if current is None else current
 
     def is_draining(self) -> bool:
         """Return whether `drain` was called, and `serve_forever` has not returned yet."""

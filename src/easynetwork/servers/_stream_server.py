@@ -8,10 +8,11 @@ import errno
 import inspect
 import logging
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
+from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, NoReturn, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -22,13 +23,15 @@ from easynetwork.lowlevel._core.faults import partition
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, NextGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import check_stream_protocol
 from easynetwork.lowlevel._core.stream_dispatch import DISCONNECTED, NEVER_YIELDED, Ending
-from easynetwork.lowlevel._records import Logger, log
+from easynetwork.lowlevel._core.traffic import Traffic
+from easynetwork.lowlevel._records import Logger, about, log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import (
     AsyncStreamServer,
     ConnectionHandler,
     ServedClient,
 )
+from easynetwork.lowlevel.api_async.transports._hooks import buffered_bytes
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.utils import aclose_forcefully
 from easynetwork.lowlevel.constants import DEFAULT_STREAM_BUFSIZE
@@ -36,6 +39,7 @@ from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._connection_limits import ConnectionLimits
 from easynetwork.servers._logging import is_end_of_connection, log_stream_handler_error
 from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers._tally import Measurement
 from easynetwork.servers.abc import SupportsEventSet
 from easynetwork.servers.draining import DrainReport
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
@@ -74,13 +78,22 @@ class BaseAsyncStreamServer(
         log_client_connection: whether to log connects and disconnects at ``INFO`` (default) instead of ``DEBUG``.
         ancillary_bufsize: the buffer size for ancillary data, in bytes. None if handlers may not ask for it.
         limits: what clients may use at most; None for no limits.
+        measure: what to measure besides.
 
     Raises:
         TypeError: *protocol*, *request_handler*, *backend* or *limits* has the wrong type.
         ValueError: *max_recv_size* or *ancillary_bufsize* is not a strictly positive integer.
     """
 
-    __slots__ = ("_ancillary_bufsize", "_client_log_level", "_clients", "_ended", "_max_recv_size", "_protocol")
+    __slots__ = (
+        "_ancillary_bufsize",
+        "_client_log_level",
+        "_clients",
+        "_ended",
+        "_logs_only_ends",
+        "_max_recv_size",
+        "_protocol",
+    )
 
     _client_type: ClassVar[type[ConnectedClient[Any]]]
     """The class of the client objects that request handlers see."""
@@ -93,8 +106,9 @@ class BaseAsyncStreamServer(
         logger: logging.Logger,
         *,
         max_recv_size: int | None,
-        log_client_connection: bool | None,
+        log_client_connection: bool | Literal["end"] | None,
         limits: ServerLimits | None,
+        measure: Collection[Measurement],
         ancillary_bufsize: int | None = None,
     ) -> None:
         check_stream_protocol(protocol)
@@ -105,11 +119,14 @@ class BaseAsyncStreamServer(
         check_strictly_positive("max_recv_size", max_recv_size)
         if ancillary_bufsize is not None:
             check_strictly_positive("ancillary_bufsize", ancillary_bufsize)
-        super().__init__(request_handler, backend, logger, limits)
+        if log_client_connection not in (None, True, False, "end"):
+            raise ValueError(f"'log_client_connection' must be a bool, 'end' or None, got {log_client_connection!r}")
+        super().__init__(request_handler, backend, logger, limits, measure)
         self._protocol = protocol
         self._max_recv_size = max_recv_size
         self._ancillary_bufsize = ancillary_bufsize
         self._client_log_level = logging.DEBUG if log_client_connection is False else logging.INFO
+        self._logs_only_ends = log_client_connection == "end"
         self._clients: set[ConnectedClient[Any]] = set()
         self._ended = dict.fromkeys(DrainReport._fields, 0)
 
@@ -120,7 +137,10 @@ class BaseAsyncStreamServer(
 
     async def _open_servers(self) -> Sequence[AsyncStreamServer[_T_Request, _T_Response]]:
         listeners = await self._open_listeners()
-        return [AsyncStreamServer(listener, self._protocol, self._max_recv_size) for listener in listeners]
+        servers = [AsyncStreamServer(listener, self._protocol, self._max_recv_size) for listener in listeners]
+        for server in servers:
+            server._counts_traffic = self._tally.traffic is not None
+        return servers
 
     async def _run(self, is_up_event: SupportsEventSet | None) -> None:
         limits = self._limits
@@ -142,6 +162,23 @@ class BaseAsyncStreamServer(
     def _drain_report(self) -> DrainReport:
         return DrainReport(**self._ended)
 
+    def _numbers(self) -> dict[str, Any]:
+        tally, traffic = self._tally, Traffic()
+        clients = tuple(self._clients)  # at once: another thread may be asking
+        if tally.traffic is not None:
+            traffic.add(tally.traffic)
+            for client in clients:
+                if (open_traffic := client._dispatcher.traffic) is not None:
+                    traffic.add(open_traffic)
+        return {
+            "connections_accepted": tally.accepted,
+            "connections_open": len(clients),
+            "connections_ended": dict(tally.ended),
+            "connections_blocked": sum(buffered_bytes(client._transport)[1] > 0 for client in clients),
+            "handshakes_failed": dict(tally.handshakes_failed),
+            **(traffic.numbers() if tally.traffic is not None else {}),
+        }
+
 
 class _Connections(ConnectionHandler):
     """The connection handler of a server. It calls the request handler."""
@@ -153,6 +190,7 @@ class _Connections(ConnectionHandler):
         self._server = server
         self._logger = server._keeper.peer_logger
         self._watch = server._keeper.watch if server._keeper.watch.is_needed else None
+        self._with_fault: set[ConnectedClient[Any]] = set()  # whose handlers raised an exception
         self._request_handler = request_handler
         self._has_hooks = _is_hook(request_handler.on_connection) or _is_hook(request_handler.on_disconnection)
 
@@ -163,11 +201,21 @@ class _Connections(ConnectionHandler):
             return None
         server, handler = self._server, self._request_handler
         server._clients.add(client)
+        server._tally.accepted += 1
         if server._draining:
             client._dispatcher.drain(is_busy=False)
-        client._is_logged = server.logger.isEnabledFor(server._client_log_level)
-        if client._is_logged:
-            log(self._logger, server._client_log_level, "Accepted new connection from %s", client.address)
+        client._logged_since = 0.0
+        if server.logger.isEnabledFor(server._client_log_level):
+            client._logged_since = monotonic()
+            if not server._logs_only_ends:
+                peer = client.address
+                log(
+                    self._logger,
+                    server._client_log_level,
+                    "Accepted new connection from %s",
+                    peer,
+                    extra=about(peer),
+                )
         client._request_handler = handler
         if self._watch is not None:
             self._watch.add(client)
@@ -178,15 +226,52 @@ class _Connections(ConnectionHandler):
         return client._driver.run(client._next_generator)
 
     def connection_is_over(self, client: ConnectedClient[Any], /) -> None:
-        client._dispatcher.is_stopped = True
-        server = self._server
+        server, dispatcher = self._server, client._dispatcher
+        reason = self._reason(client)
+        dispatcher.is_stopped = True
         server._clients.discard(client)
+        server._tally.ended[reason] += 1
+        if (traffic := dispatcher.traffic) is not None and server._tally.traffic is not None:
+            server._tally.traffic.add(traffic)
         if server._draining:
             self._count(client)
-        if cut := client._dispatcher.describe_cut():
-            log(self._logger, logging.INFO, "%s: %s", client.address, cut)
-        if client._is_logged:
-            log(self._logger, server._client_log_level, "%s disconnected", client.address)
+        if cut := dispatcher.describe_cut():
+            log(self._logger, logging.INFO, "%s: %s", client.address, cut, extra=about(client.address))
+        if client._logged_since:
+            self._log_end(client, reason)
+
+    def _reason(self, client: ConnectedClient[Any]) -> str:
+        """Return why a connection has ended, as `ServerStatistics.connections_ended` names it."""
+        dispatcher, server = client._dispatcher, self._server
+        if client in self._with_fault:
+            self._with_fault.discard(client)
+            return "fault"
+        if (watched := dispatcher.watched) is not None and watched.cut_by:
+            return watched.cut_by
+        if dispatcher.is_lost:
+            return "lost"
+        if dispatcher.is_stopped:
+            return "handler"
+        if server._serving is not None and server._serving.cancel_called():
+            return "stopped"
+        if dispatcher.is_draining:
+            return "drained"
+        return "peer" if dispatcher.has_ended else "handler"
+
+    def _log_end(self, client: ConnectedClient[Any], reason: str) -> None:
+        server, peer = self._server, client.address
+        extra = about(peer, reason=reason, seconds=monotonic() - client._logged_since)
+        text: str = "%s disconnected"
+        arguments: tuple[object, ...] = (peer,)
+        if (traffic := client._dispatcher.traffic) is not None:
+            extra |= {"bytes_received": traffic.bytes_received, "bytes_sent": traffic.bytes_sent}
+        if server._logs_only_ends:
+            text += " after %.3f seconds (%s)"
+            arguments += extra["seconds"], reason
+            if traffic is not None:
+                text += ", %d bytes received, %d sent"
+                arguments += traffic.bytes_received, traffic.bytes_sent
+        log(self._logger, server._client_log_level, text, *arguments, extra=extra)
 
     def _count(self, client: ConnectedClient[Any]) -> None:
         server = self._server
@@ -194,6 +279,9 @@ class _Connections(ConnectionHandler):
         server._ended["cut" if is_cut else "idle" if client._dispatcher.was_idle else "finished"] += 1
 
     def report(self, client: ConnectedClient[Any], fault: BaseException, /) -> None:
+        origin = client.error_origin
+        if origin is None or partition(fault, lambda item: is_end_of_connection(item, origin))[1] is not None:
+            self._with_fault.add(client)
         log_stream_handler_error(self._logger, fault, client.address, client.error_origin)
 
 
@@ -204,10 +292,10 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
     the second task.
     """
 
-    __slots__ = ("_is_logged", "_request_handler")
+    __slots__ = ("_logged_since", "_request_handler")
 
-    _is_logged: bool
-    """Whether the connection was logged, so that its end will be logged too."""
+    _logged_since: float
+    """When the connection began, on the clock of `time.monotonic`; 0 if it was not logged, nor will its end be."""
     _request_handler: AsyncStreamRequestHandler[Any, _T_Response]
 
     def _next_generator(self) -> HandlerGenerator[Any]:

@@ -6,9 +6,9 @@ __all__ = ["AsyncTCPNetworkServer"]
 
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from easynetwork._checks import check_port, check_timeouts
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
@@ -25,6 +25,7 @@ from easynetwork.lowlevel.socket import (
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._inet_address import inet_address
 from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer, ConnectedClient
+from easynetwork.servers._tally import Measurement
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute
 from easynetwork.servers.limits import ServerLimits, shortest
 
@@ -92,8 +93,11 @@ class AsyncTCPNetworkServer(
         reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
+            ``"end"``: log one line per connection at ``INFO``, at its end, with its length and why it ended.
         limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
             everybody can reach.
+        measure: what to measure in addition, for `statistics`: ``"traffic"`` (packets and bytes) costs a few percent of
+            CPU per packet; ``"stalls"`` are times in which the event loop was blocked.
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
@@ -121,8 +125,9 @@ class AsyncTCPNetworkServer(
         backlog: int | None = None,
         reuse_port: bool = False,
         max_recv_size: int | None = None,
-        log_client_connection: bool | None = None,
+        log_client_connection: bool | Literal["end"] | None = None,
         limits: ServerLimits | None = None,
+        measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
         check_port(port)
@@ -140,6 +145,7 @@ class AsyncTCPNetworkServer(
             max_recv_size=max_recv_size,
             log_client_connection=log_client_connection,
             limits=limits,
+            measure=measure,
         )
         self._create_listeners = partial(
             self._backend.create_tcp_listeners,
@@ -171,6 +177,7 @@ class AsyncTCPNetworkServer(
         assert self._wrap_listener is not None
         tls = self._wrap_listener(listener)
         tls._logger = self._keeper.peer_logger
+        tls._note_failure = lambda reason: self._tally.handshakes_failed.update((reason,))
         return tls
 
     def _address(self, server: AsyncStreamServer[Any, Any]) -> SocketAddress:

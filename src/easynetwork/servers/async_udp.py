@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["AsyncUDPNetworkServer"]
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from easynetwork.lowlevel.socket import INETSocketAttribute, SocketAddress
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._datagram_server import BaseAsyncDatagramServer, DatagramSender
 from easynetwork.servers._inet_address import inet_address
+from easynetwork.servers._tally import Measurement
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler, INETClientAttribute
 from easynetwork.servers.limits import ServerLimits
 
@@ -60,6 +61,8 @@ class AsyncUDPNetworkServer(
         reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
         limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
             everybody can reach.
+        measure: what to measure in addition, for `statistics`: ``"traffic"`` (packets and bytes) costs a few percent of
+            CPU per packet; ``"stalls"`` are times in which the event loop was blocked.
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
@@ -80,10 +83,13 @@ class AsyncUDPNetworkServer(
         *,
         reuse_port: bool = False,
         limits: ServerLimits | None = None,
+        measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
         check_port(port)
-        super().__init__(protocol, request_handler, backend, logger or logging.getLogger(__name__), limits=limits)
+        super().__init__(
+            protocol, request_handler, backend, logger or logging.getLogger(__name__), limits=limits, measure=measure
+        )
         self._create_listeners = partial(self._backend.create_udp_listeners, host, port, reuse_port=reuse_port)
 
     async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:

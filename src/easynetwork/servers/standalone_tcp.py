@@ -5,14 +5,15 @@ from __future__ import annotations
 __all__ = ["StandaloneTCPNetworkServer"]
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._standalone_server import BaseStandaloneNetworkServer
+from easynetwork.servers._tally import Measurement
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
 from easynetwork.servers.limits import ServerLimits
@@ -67,8 +68,9 @@ class StandaloneTCPNetworkServer(
         backlog: int | None = None,
         reuse_port: bool = False,
         max_recv_size: int | None = None,
-        log_client_connection: bool | None = None,
+        log_client_connection: bool | Literal["end"] | None = None,
         limits: ServerLimits | None = None,
+        measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
         if ssl is not None:
@@ -88,6 +90,7 @@ class StandaloneTCPNetworkServer(
             max_recv_size=max_recv_size,
             log_client_connection=log_client_connection,
             limits=limits,
+            measure=measure,
             logger=logger,
         )
         super().__init__(

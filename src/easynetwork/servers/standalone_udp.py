@@ -5,13 +5,14 @@ from __future__ import annotations
 __all__ = ["StandaloneUDPNetworkServer"]
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._standalone_datagram_server import BaseStandaloneDatagramServer
+from easynetwork.servers._tally import Measurement
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler
 from easynetwork.servers.limits import ServerLimits
@@ -54,6 +55,7 @@ class StandaloneUDPNetworkServer(
         drain_timeout: float | None = None,
         reuse_port: bool = False,
         limits: ServerLimits | None = None,
+        measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
         new_server = partial(
@@ -64,6 +66,7 @@ class StandaloneUDPNetworkServer(
             request_handler,
             reuse_port=reuse_port,
             limits=limits,
+            measure=measure,
             logger=logger,
         )
         super().__init__(

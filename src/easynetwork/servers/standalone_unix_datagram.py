@@ -6,7 +6,7 @@ __all__ = ["StandaloneUnixDatagramServer"]
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -14,6 +14,7 @@ from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLite
 from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._standalone_datagram_server import BaseStandaloneDatagramServer
+from easynetwork.servers._tally import Measurement
 from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer, UnnamedAddressesBehavior
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler
 from easynetwork.servers.limits import ServerLimits
@@ -58,6 +59,7 @@ class StandaloneUnixDatagramServer(
         receive_ancillary_data: bool = False,
         ancillary_bufsize: int | None = None,
         limits: ServerLimits | None = None,
+        measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
         new_server = partial(
@@ -70,6 +72,7 @@ class StandaloneUnixDatagramServer(
             receive_ancillary_data=receive_ancillary_data,
             ancillary_bufsize=ancillary_bufsize,
             limits=limits,
+            measure=measure,
             logger=logger,
         )
         super().__init__(

@@ -6,14 +6,15 @@ __all__ = ["StandaloneUnixStreamServer"]
 
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._standalone_server import BaseStandaloneNetworkServer
+from easynetwork.servers._tally import Measurement
 from easynetwork.servers.async_unix_stream import AsyncUnixStreamServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
 from easynetwork.servers.limits import ServerLimits
@@ -57,8 +58,9 @@ class StandaloneUnixStreamServer(
         mode: int | None = None,
         max_recv_size: int | None = None,
         ancillary_bufsize: int | None = None,
-        log_client_connection: bool | None = None,
+        log_client_connection: bool | Literal["end"] | None = None,
         limits: ServerLimits | None = None,
+        measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
         new_server = partial(
@@ -72,6 +74,7 @@ class StandaloneUnixStreamServer(
             ancillary_bufsize=ancillary_bufsize,
             log_client_connection=log_client_connection,
             limits=limits,
+            measure=measure,
             logger=logger,
         )
         super().__init__(

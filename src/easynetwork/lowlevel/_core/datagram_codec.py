@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["DatagramCodec", "check_datagram_protocol"]
 
 from collections.abc import Callable
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from easynetwork.exceptions import DatagramProtocolParseError, DeserializeError, PacketConversionError
 from easynetwork.lowlevel._overrides import is_overridden
@@ -13,6 +13,7 @@ from easynetwork.protocol import DatagramProtocol
 
 from .ancillary import hand_over
 from .incoming_packets import encoding_crash
+from .traffic import Traffic
 
 _T_SentPacket = TypeVar("_T_SentPacket")
 _T_ReceivedPacket = TypeVar("_T_ReceivedPacket")
@@ -37,7 +38,7 @@ class DatagramCodec(Generic[_T_SentPacket, _T_ReceivedPacket]):
         check_datagram_protocol(protocol)
         serializer: Any = getattr(protocol, "_serializer", None)  # None if a subclass does not call super().__init__()
         is_plain = serializer is not None and protocol._converter is None
-        self.make: Final[Callable[[_T_SentPacket], bytes]] = (
+        self.make: Callable[[_T_SentPacket], bytes] = (
             serializer.serialize
             if is_plain and not is_overridden(protocol, DatagramProtocol.make_datagram)
             else protocol.make_datagram
@@ -45,10 +46,15 @@ class DatagramCodec(Generic[_T_SentPacket, _T_ReceivedPacket]):
         """Return the datagram of a packet. The caller converts exceptions with `encoding_crash`."""
 
         self._deserializes = is_plain and not is_overridden(protocol, DatagramProtocol.build_packet_from_datagram)
-        self.build: Final[Callable[[bytes], _T_ReceivedPacket]] = (
+        self.build: Callable[[bytes], _T_ReceivedPacket] = (
             serializer.deserialize if self._deserializes else protocol.build_packet_from_datagram
         )
         """Return the packet of a datagram. The caller converts exceptions with `building_error`."""
+
+    def count_traffic(self, traffic: Traffic) -> None:
+        """Count all packets in *traffic* from now on."""
+        self.make = traffic.counting_sent(self.make)
+        self.build = traffic.counting_received(self.build)
 
     def encode(self, packet: _T_SentPacket) -> bytes:
         """Return the datagram of *packet*.

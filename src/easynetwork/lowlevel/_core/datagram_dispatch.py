@@ -86,8 +86,8 @@ class Reception(Protocol):
     def end(self) -> None:
         """Close the generators that wait for a datagram, also those that will wait later."""
 
-    def has_conversations(self) -> bool:
-        """Return whether a generator runs, or datagrams wait for one."""
+    def count_conversations(self) -> int:
+        """Return the number of senders whose generator runs, or whose datagrams wait for one."""
 
 
 class DatagramDispatcher(Generic[_T_Client]):

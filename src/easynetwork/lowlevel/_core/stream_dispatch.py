@@ -41,7 +41,9 @@ from .handler_generators import (
     unregistered_generators,
 )
 from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, TURN_TIME, Wait
+from .stream_decoders.counting import CountingDecoder
 from .stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
+from .traffic import Traffic
 
 _T_Request = TypeVar("_T_Request")
 
@@ -396,6 +398,16 @@ class StreamDispatcher(Generic[_T_Request]):
     def pending(self) -> int:
         """Number of bytes of the next request that have arrived."""
         return self._decoder.pending
+
+    @property
+    def traffic(self) -> Traffic | None:
+        """What the connection has received and sent, if that is counted."""
+        return self._decoder.traffic if isinstance(self._decoder, CountingDecoder) else None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether an error has ended the connection."""
+        return self._was_tls_cut is not None
 
     @property
     def is_draining(self) -> bool:

@@ -19,6 +19,7 @@ from easynetwork.lowlevel._core.errors import UnanswerableError
 from easynetwork.lowlevel._core.faults import Origin
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator
 from easynetwork.lowlevel._core.incoming_packets import encoding_crash
+from easynetwork.lowlevel._core.traffic import Traffic
 from easynetwork.lowlevel._records import log_fault
 from easynetwork.lowlevel._sockets.ancillary import close_descriptors
 from easynetwork.lowlevel.api_async.transports._hooks import nowait_sender, run_conversations
@@ -81,6 +82,11 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         self._backlog = Backlog()
         self._dispatcher: DatagramDispatcher[Any] | None = None  # of the last `serve`
         super().__init__(listener)
+
+    def _count_traffic(self, traffic: Traffic) -> None:
+        """Count all packets in *traffic* from now on."""
+        self._codec.count_traffic(traffic)
+        self._make_datagram = self._codec.make
 
     @property
     def dropped_datagrams(self) -> int:
@@ -233,7 +239,11 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         if reception is None:
             return False
         reception.end()
-        return reception.has_conversations()
+        return reception.count_conversations() > 0
+
+    def _count_conversations(self) -> int:
+        reception = None if self._dispatcher is None else self._dispatcher.reception
+        return 0 if reception is None else reception.count_conversations()
 
 
 def _raise_if_unanswerable(exc: OSError, address: Hashable) -> None:

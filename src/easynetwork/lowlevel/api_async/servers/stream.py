@@ -19,8 +19,10 @@ from easynetwork.lowlevel._core.errors import HandshakeTimeoutError
 from easynetwork.lowlevel._core.faults import Origin, closes_coroutine, split_fault
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, refuse_none, single_generator
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory, packet_encoder
+from easynetwork.lowlevel._core.stream_decoders.counting import CountingDecoder
 from easynetwork.lowlevel._core.stream_dispatch import NEVER_YIELDED, Driver, Ending, StreamDispatcher
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
+from easynetwork.lowlevel._core.traffic import Traffic
 from easynetwork.lowlevel._records import log, log_fault
 from easynetwork.lowlevel._sockets.lingering import count_unread_input
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
@@ -135,6 +137,8 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
         by_chunks = chunk_receiver(self._transport) is not None
         decoder = decoder_factory(protocol, dispatcher.max_recv_size, by_chunks=by_chunks)()
         encode = packet_encoder(protocol)
+        if (traffic := dispatcher.traffic) is not None:
+            decoder, encode = CountingDecoder(decoder, traffic), traffic.counting_sent(encode)
         self._check_not_waiting()
         dispatcher.set_decoder(decoder)
         self._set_encoder(encode)
@@ -271,7 +275,7 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         ValueError: *max_recv_size* is not a strictly positive integer.
     """
 
-    __slots__ = ("_admission", "_encode", "_make_buffer_decoder", "_make_decoder", "_max_recv_size")
+    __slots__ = ("_admission", "_counts_traffic", "_encode", "_make_buffer_decoder", "_make_decoder", "_max_recv_size")
 
     _transport: AsyncListener[AsyncStreamTransport]
 
@@ -292,6 +296,7 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
         self._encode = packet_encoder(protocol)
         self._max_recv_size = max_recv_size
         self._admission: Admission | None = None
+        self._counts_traffic = False
         super().__init__(listener)
 
     async def serve(
@@ -339,7 +344,7 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
     ) -> NoReturn:
         client_type = handler.client_type
         make_decoder, make_buffer_decoder = self._make_decoder, self._make_buffer_decoder
-        max_recv_size, encode = self._max_recv_size, self._encode
+        max_recv_size, encode, counts_traffic = self._max_recv_size, self._encode, self._counts_traffic
 
         # Of the last transport. Looking them up for each connection takes time, as isinstance() with an abstract class.
         accepted_type: type[Any] | None = None
@@ -359,8 +364,12 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
             make = make_decoder
             if make_buffer_decoder is not None and chunk_receiver(transport) is None:
                 make = make_buffer_decoder
-            dispatcher = StreamDispatcher(make(), max_recv_size, ancillary_bufsize, disconnect_error_filter)
-            client = client_type(transport, encode, dispatcher, new_driver(transport, dispatcher))
+            decoder, encode_ = make(), encode
+            if counts_traffic:
+                traffic = Traffic()
+                decoder, encode_ = CountingDecoder(decoder, traffic), traffic.counting_sent(encode)
+            dispatcher = StreamDispatcher(decoder, max_recv_size, ancillary_bufsize, disconnect_error_filter)
+            client = client_type(transport, encode_, dispatcher, new_driver(transport, dispatcher))
             return _handle_connection(handler, client)
 
         serve_accepted: Callable[[AsyncStreamTransport], Coroutine[Any, Any, None]] = serve_client

@@ -71,8 +71,8 @@ class _Conversations(dict[Any, "_PulledConversation"]):
         self.have_ended: bool = False
         """Whether no more datagrams will arrive. A generator that waits for one is closed."""
 
-    def has_conversations(self) -> bool:
-        return bool(self)
+    def count_conversations(self) -> int:
+        return len(self)
 
     def end(self) -> None:
         """Close the generators that wait for a datagram."""

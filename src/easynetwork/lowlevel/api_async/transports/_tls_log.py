@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["keep_peer_name", "log_handshake_error"]
+__all__ = ["failure_reason", "keep_peer_name", "log_handshake_error"]
 
 import errno
 import logging
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from socket import AF_INET, AF_INET6
 
 from easynetwork.lowlevel._core.errors import is_stream_end
-from easynetwork.lowlevel._records import Logger, log, printable
+from easynetwork.lowlevel._records import Logger, about, log, printable
 from easynetwork.lowlevel._sockets.unix_address import UnixSocketAddress
 from easynetwork.lowlevel.socket import new_socket_address
 
@@ -37,6 +37,13 @@ def _to_str(address: object) -> str:
             return str(address)
 
 
+def failure_reason(exc: Exception) -> str:
+    """Return why a handshake failed: ``"late"``, ``"left"`` (the peer has disconnected) or ``"refused"``."""
+    if isinstance(exc, TimeoutError):
+        return "late"
+    return "left" if is_stream_end(exc) or getattr(exc, "errno", None) == errno.ENOTCONN else "refused"
+
+
 def log_handshake_error(logger: Logger, peer: str, exc: Exception) -> None:
     """Log that the handshake with *peer* failed.
 
@@ -44,12 +51,13 @@ def log_handshake_error(logger: Logger, peer: str, exc: Exception) -> None:
     scanners and health checks do all day. Any other exception is a bug in a callback of the TLS context, and its
     traceback is logged too.
     """
-    has_left = isinstance(exc, TimeoutError) or is_stream_end(exc) or getattr(exc, "errno", None) == errno.ENOTCONN
+    reason = failure_reason(exc)
     log(
         logger,
-        logging.DEBUG if has_left else logging.WARNING,
+        logging.WARNING if reason == "refused" else logging.DEBUG,
         "%s: the TLS handshake failed: %s",
         peer,
         printable(str(exc)) or type(exc).__name__,
         exc_info=None if isinstance(exc, OSError) else exc,
+        extra=about(peer, reason=reason),
     )

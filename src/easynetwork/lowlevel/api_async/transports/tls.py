@@ -23,7 +23,7 @@ from easynetwork.lowlevel.socket import TLSAttribute
 
 from . import _hooks
 from ._admission import Admission
-from ._tls_log import keep_peer_name, log_handshake_error
+from ._tls_log import failure_reason, keep_peer_name, log_handshake_error
 from ._tls_pull import PulledTLS
 from .abc import AsyncListener, AsyncStreamTransport
 from .utils import aclose_forcefully
@@ -283,6 +283,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         "_handle_error",
         "_listener",
         "_logger",
+        "_note_failure",
         "_ssl_context",
         "_standard_compatible",
         "_wrap",
@@ -305,6 +306,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         self._standard_compatible = standard_compatible
         self._handle_error = handshake_error_handler
         self._logger: Logger = _logger  # servers replace it with their own logger
+        self._note_failure: Callable[[str], object] = str  # servers replace it, to count failures by reason
         self._admission: Admission | None = None
         self._wrap = partial(
             AsyncTLSStreamTransport.wrap,
@@ -351,6 +353,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
             if admission is not None:
                 admission.handshake_is_over(transport, exc)
             try:
+                self._note_failure(failure_reason(exc))
                 if self._handle_error is None:
                     log_handshake_error(self._logger, get_peer_name(), exc)
                 else:

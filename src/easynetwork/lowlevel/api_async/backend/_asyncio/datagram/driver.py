@@ -76,8 +76,8 @@ class _InlineReception:
         dispatcher.reception = self
         self._start_spare()
 
-    def has_conversations(self) -> bool:
-        return bool(self.carriers)
+    def count_conversations(self) -> int:
+        return len(self.carriers)
 
     def end(self) -> None:
         """Close the generators that wait for a datagram, because no more datagrams will arrive."""
