@@ -97,6 +97,14 @@ def test_every_transport_works_with_every_kind_of_client(transport: str, client:
     assert verdict == f"{name}: all 60 packets were answered once, unaltered and in order."
 
 
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_statistics_are_shown_to_the_end(transport: str) -> None:
+    command = [*COMMAND, "--statistics", "--packets", "2000", "--transport", transport]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS_TO_END, check=True)
+    lines = [line for line in result.stdout.splitlines() if line.startswith("  statistics: ")]
+    assert "2,000 packets in, 2,000 out" in lines[-1]
+
+
 def test_several_transports_make_a_table_with_a_row_for_each() -> None:
     command = [*COMMAND, "--packets", "20", "--connections", "2", "--transport", "unix,tcp,unix"]
     lines = subprocess.check_output(command, text=True, timeout=SECONDS_TO_END).splitlines()

@@ -60,6 +60,11 @@ def add_command(commands: Commands) -> None:
         help="kind of clients: async (tasks of one event loop) or blocking (two threads for each client) "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--statistics",
+        action="store_true",
+        help="show the numbers of the server every second; measuring them costs CPU",
+    )
     parser.set_defaults(run=_run)
 
 
@@ -90,4 +95,4 @@ def _run(options: argparse.Namespace) -> int:
             )
         in_flight = options.in_flight or (_IN_FLIGHT_IN_STREAMS if is_stream else _IN_FLIGHT_AS_DATAGRAMS)
         workloads[transport] = Workload(options.connections, options.packets, in_flight, options.payload)
-    return run(workloads, options.loop, blocking=is_blocking)
+    return run(workloads, options.loop, blocking=is_blocking, statistics=options.statistics)

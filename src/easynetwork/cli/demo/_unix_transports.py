@@ -26,8 +26,8 @@ class UnixStreamTransport(_InFolder):
     name = "Unix"
     has_half_close = True
 
-    def server(self, protocol: Any, handler: Any) -> AsyncUnixStreamServer[Any, Any]:
-        return AsyncUnixStreamServer(self.folder / "stream.sock", protocol, handler)
+    def server(self, protocol: Any, handler: Any, **options: Any) -> AsyncUnixStreamServer[Any, Any]:
+        return AsyncUnixStreamServer(self.folder / "stream.sock", protocol, handler, **options)
 
     def async_client(self, address: Address, protocol: Any) -> AsyncUnixStreamClient[Any, Any]:
         return AsyncUnixStreamClient(address, protocol)
@@ -42,8 +42,8 @@ class UnixDatagramTransport(_InFolder):
     name = "Unix datagrams"
     is_stream = False
 
-    def server(self, protocol: Any, handler: Any) -> AsyncUnixDatagramServer[Any, Any]:
-        return AsyncUnixDatagramServer(self.folder / "datagrams.sock", protocol, handler)
+    def server(self, protocol: Any, handler: Any, **options: Any) -> AsyncUnixDatagramServer[Any, Any]:
+        return AsyncUnixDatagramServer(self.folder / "datagrams.sock", protocol, handler, **options)
 
     def async_client(self, address: Address, protocol: Any) -> AsyncUnixDatagramClient[Any, Any]:
         return AsyncUnixDatagramClient(address, protocol)

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from easynetwork.cli.demo.server import END
 from easynetwork.cli.demo.transport import Address
 from easynetwork.cli.errors import CommandError
+from easynetwork.servers import ServerStatistics
 
 _SECONDS_TO_ANSWER = 30.0
 _SECONDS_TO_END = 5.0
@@ -42,21 +43,36 @@ class ServerProcess:
         Raises:
             CommandError: the process has ended, or does not answer.
         """
+        seconds: float = (await self._ask(b"cpu\n"))["cpu_seconds"]
+        return seconds
+
+    async def statistics(self) -> ServerStatistics:
+        """Return the numbers of the server.
+
+        Raises:
+            CommandError: the process has ended, or does not answer.
+        """
+        return ServerStatistics(**await self._ask(b"statistics\n"))
+
+    async def _ask(self, question: bytes) -> dict[str, Any]:
         assert self._process.stdin is not None
         if not self._process.stdin.is_closing():  # uvloop refuses to write to a pipe without a reader
-            self._process.stdin.write(b"cpu\n")
-        seconds: float = (await _read_answer(self._process))["cpu_seconds"]
-        return seconds
+            self._process.stdin.write(question)
+        return await _read_answer(self._process)
 
 
 @asynccontextmanager
-async def running_server(transport: str, loop: str, frame_limit: int, folder: Path) -> AsyncIterator[ServerProcess]:
-    """Start a server, and end it at the end of the context, even after an error. *folder* is for its files.
+async def running_server(
+    transport: str, loop: str, frame_limit: int, folder: Path, measure: Sequence[str] = ()
+) -> AsyncIterator[ServerProcess]:
+    """Start a server, and end it at the end of the context, even after an error.
+
+    *folder* is for its files. *measure* is what it measures for its statistics.
 
     Raises:
         CommandError: the process does not start.
     """
-    arguments = ("-m", "easynetwork.cli.demo.server", transport, loop, str(frame_limit), str(folder))
+    arguments = ("-m", "easynetwork.cli.demo.server", transport, loop, str(frame_limit), str(folder), *measure)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,

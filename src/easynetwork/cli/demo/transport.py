@@ -47,8 +47,8 @@ class Transport(ABC):
         return StreamProtocol(serializer) if self.is_stream else DatagramProtocol(serializer)
 
     @abstractmethod
-    def server(self, protocol: Any, handler: Any) -> AbstractAsyncNetworkServer:
-        """Return a server that is not activated yet."""
+    def server(self, protocol: Any, handler: Any, **options: Any) -> AbstractAsyncNetworkServer:
+        """Return a server that is not activated yet. *options* are further arguments of its class."""
         raise NotImplementedError
 
     @abstractmethod

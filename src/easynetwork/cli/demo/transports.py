@@ -23,8 +23,8 @@ class TCPTransport(_OnLoopback):
     name = "TCP"
     has_half_close = True
 
-    def server(self, protocol: Any, handler: Any) -> AsyncTCPNetworkServer[Any, Any]:
-        return AsyncTCPNetworkServer("127.0.0.1", 0, protocol, handler)
+    def server(self, protocol: Any, handler: Any, **options: Any) -> AsyncTCPNetworkServer[Any, Any]:
+        return AsyncTCPNetworkServer("127.0.0.1", 0, protocol, handler, **options)
 
     def async_client(self, address: Address, protocol: Any) -> AsyncTCPNetworkClient[Any, Any]:
         return AsyncTCPNetworkClient(tuple(address), protocol)
@@ -41,8 +41,8 @@ class TLSTransport(_OnLoopback):
     def prepare(self) -> None:
         make_certificates(self.folder)
 
-    def server(self, protocol: Any, handler: Any) -> AsyncTCPNetworkServer[Any, Any]:
-        return AsyncTCPNetworkServer("127.0.0.1", 0, protocol, handler, ssl=server_context(self.folder))
+    def server(self, protocol: Any, handler: Any, **options: Any) -> AsyncTCPNetworkServer[Any, Any]:
+        return AsyncTCPNetworkServer("127.0.0.1", 0, protocol, handler, ssl=server_context(self.folder), **options)
 
     def async_client(self, address: Address, protocol: Any) -> AsyncTCPNetworkClient[Any, Any]:
         return AsyncTCPNetworkClient(
@@ -59,8 +59,8 @@ class UDPTransport(_OnLoopback):
     name = "UDP"
     is_stream = False
 
-    def server(self, protocol: Any, handler: Any) -> AsyncUDPNetworkServer[Any, Any]:
-        return AsyncUDPNetworkServer("127.0.0.1", 0, protocol, handler)
+    def server(self, protocol: Any, handler: Any, **options: Any) -> AsyncUDPNetworkServer[Any, Any]:
+        return AsyncUDPNetworkServer("127.0.0.1", 0, protocol, handler, **options)
 
     def async_client(self, address: Address, protocol: Any) -> AsyncUDPNetworkClient[Any, Any]:
         return AsyncUDPNetworkClient(tuple(address), protocol)
