@@ -224,7 +224,11 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
             self._serving.cancel()
             await self.server_close()
             await running.wait()
-        return self._drain_report()
+        report = self._drain_report()
+        if not draining:
+            level = logging.WARNING if report.cut else logging.INFO
+            log(self.logger, level, "Drained: %d finished, %d idle, %d cut", *report, extra=report._asdict())
+        return report
 
     def is_draining(self) -> bool:
         """Return whether `drain` was called."""
