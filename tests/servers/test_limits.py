@@ -211,6 +211,7 @@ async def test_packets_without_a_pause_between_them_are_not_one_packet() -> None
 async def test_idle_connection_is_closed_in_an_orderly_way(
     certificates: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     handler = Noting()
     limits = ServerLimits(idle_timeout=LONG)
     async with serving(handler, ssl=certificates.server_context(), limits=limits) as it:
@@ -220,7 +221,8 @@ async def test_idle_connection_is_closed_in_an_orderly_way(
             await sleep(OFTEN)
         assert await client.rest() == b""  # with a closing alert, or this raises
         await until(lambda: handler.diary[1:] == ["GeneratorExit", "disconnected"])
-    assert over_limits(caplog) == {"idle_timeout": 1}
+    assert not problems(caplog.records)  # idle clients are usual
+    assert "Over the limits: idle_timeout: 1" in caplog.messages
 
 
 async def test_packet_in_the_making_is_not_idle() -> None:
@@ -261,7 +263,7 @@ async def test_timeouts_of_the_handler_and_invalid_packets_do_not_help_a_client(
             await sleep(SHORT / 2)
         assert await gone.result()
         await until(lambda: "disconnected" in handler.diary)
-    assert over_limits(caplog) == {limit: 1}
+    assert over_limits(caplog) == ({} if limit == "idle_timeout" else {limit: 1})
 
 
 class Busy(Noting):

@@ -52,9 +52,10 @@ class LimitLog:
         if not self._counts:
             return
         numbers = ", ".join(f"{limit}: {count}" for limit, count in sorted(self._counts.items()))
+        level = logging.INFO if self._counts.keys() <= {"idle_timeout"} else logging.WARNING  # idle clients are usual
         self._counts.clear()
         self._next = time.monotonic() + self._interval
-        log(self._logger, logging.WARNING, "Over the limits: %s", numbers)
+        log(self._logger, level, "Over the limits: %s", numbers)
 
 
 class PeerLogger(logging.LoggerAdapter[logging.Logger]):

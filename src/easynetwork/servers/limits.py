@@ -20,7 +20,8 @@ class ServerLimits:
     its generator is closed, ``on_disconnection()`` runs. A server looks at its connections several times a second, so a
     deadline may pass by up to a second before the connection is closed, but is never cut short.
 
-    What is over a limit is counted, and logged at ``WARNING`` once per `log_interval`, with the numbers.
+    What is over a limit is counted, and logged once per `log_interval`, with the numbers: at ``WARNING``, or at
+    ``INFO`` if there were only idle clients.
 
     Raises:
         TypeError: a number of seconds is not a number.
