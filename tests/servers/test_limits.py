@@ -266,6 +266,22 @@ async def test_timeouts_of_the_handler_and_invalid_packets_do_not_help_a_client(
     assert over_limits(caplog) == ({} if limit == "idle_timeout" else {limit: 1})
 
 
+async def test_connection_is_ended_once_although_its_handler_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Lingering(Noting):
+        async def handle(self, client: Client, /) -> Requests:
+            try:
+                yield None
+            finally:
+                await client.backend().ignore_cancellation(sleep(4 * SHORT))
+
+    handler = Lingering()
+    limits = ServerLimits(first_packet_timeout=SHORT, close_timeout=SHORT)
+    async with serving(handler, limits=limits) as it:
+        assert await (await it.connect()).gone()
+        await until(lambda: "disconnected" in handler.diary)
+    assert over_limits(caplog) == {"first_packet_timeout": 1}
+
+
 class Busy(Noting):
     def __init__(self) -> None:
         super().__init__()

@@ -92,13 +92,13 @@ class ConnectionWatch:
         for number, (client, clocks) in enumerate(tuple(self._clocks.items()), 1):
             if clocks.is_over:
                 del self._clocks[client]
-                continue
-            now = self._backend.current_time()
-            size, unsent = self._count_bytes(client)
-            if (limit := self._limit_exceeded(client, clocks, now, size, unsent)) is not None:
-                await self._end(client, clocks, limit)
-            elif size:
-                sizes.append((size, client))
+            elif not clocks.cut_by:
+                size, unsent = self._count_bytes(client)
+                limit = self._limit_exceeded(client, clocks, self._backend.current_time(), size, unsent)
+                if limit is not None:
+                    await self._end(client, clocks, limit)
+                elif size:
+                    sizes.append((size, client))
             if number % _LOOKS_PER_TURN == 0:
                 await self._backend.coro_yield()
         await self._free(sizes)
@@ -118,7 +118,8 @@ class ConnectionWatch:
             clocks.closing = min(clocks.closing, now)
             return "close_timeout" if now - clocks.closing >= self._close else None
         if unsent and self._send < math.inf:
-            position = sending_position(client._transport.extra(SocketAttribute.socket), unsent)
+            sock = client._transport.extra(SocketAttribute.socket, None)
+            position = unsent if sock is None else sending_position(sock, unsent)
             if position != clocks.position:
                 clocks.position, clocks.sending = position, now
             elif now - clocks.sending >= self._send:
