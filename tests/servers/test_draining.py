@@ -84,6 +84,31 @@ async def test_request_in_the_buffer_of_the_system_is_handled() -> None:
         assert (report.finished + report.idle, report.cut) == (20, 0)
 
 
+@pytest.mark.parametrize("in_flight", [2, 40])
+async def test_client_that_always_has_requests_in_flight_is_finished(in_flight: int) -> None:
+    class Working(Handler):
+        async def handle(self, client: Client, /) -> Requests:
+            request = yield None
+            await sleep(0.001)
+            await client.send_packet(request)
+
+    async with serving(Working()) as it:
+        peer = await it.connect()
+        await peer.send(b"a\n" * in_flight)
+        draining = None
+        try:
+            for number in range(10_000):
+                assert await peer.line() == b"a"
+                await peer.send(b"a\n")
+                if number == in_flight:
+                    draining = spawn(it.server.drain(PATIENCE))
+        except (EOFError, ConnectionError):
+            pass
+        peer.close()
+        assert draining is not None
+        assert await draining.result() == DrainReport(finished=1, idle=0, cut=0)
+
+
 async def test_request_that_has_begun_is_awaited() -> None:
     handler = Handler()
     async with serving(handler) as it:

@@ -153,8 +153,6 @@ _NOTHING_DECODED: Final[Iterator[Any]] = iter(())
 _NOTHING_YIELDED: Final = object()
 _LONG_TIME: Final = 24 * 3600.0
 """Number of seconds. Drivers expect a `Wait` to have a limit."""
-_READ_AHEAD: Final = 64 * 1024
-"""Number of bytes that may have left the buffer of the system, and wait for the dispatcher elsewhere."""
 _ONE_READ: Final = object()
 """Replaces a wait with ancillary data after its read: if the bytes are not a complete request, the wait fails."""
 
@@ -308,7 +306,7 @@ class StreamDispatcher(Generic[_T_Request]):
                 while argument is NEED_DATA:
                     if not is_drained:
                         if decoded := decoder.next_packets(batch_size):
-                            is_drained = decoder.drained
+                            is_drained = decoder.drained and self._draining is None  # then look at the draining first
                             steps += len(decoded)
                             if len(decoded) == batch_size:
                                 now = perf_counter()
@@ -389,10 +387,11 @@ class StreamDispatcher(Generic[_T_Request]):
 
         Parameters:
             is_busy: whether a request is being handled.
-            unread: number of bytes that have arrived in the buffer of the system.
+            unread: number of bytes that have arrived, but that the dispatcher has not received. Later ones are looked
+                for only once: a peer that always has requests in flight must not keep the connection open.
         """
         self._has_changed = True
-        self._draining = _Draining(is_busy or self._decoder.holds_input, unread + _READ_AHEAD)
+        self._draining = _Draining(is_busy or self._decoder.holds_input, unread)
 
     @property
     def pending(self) -> int:

@@ -29,6 +29,7 @@ from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.transports._admission import Admission
 from easynetwork.lowlevel.api_async.transports._hooks import (
     abort,
+    buffered_bytes,
     can_carry_tls,
     chunk_receiver,
     close_soon,
@@ -218,7 +219,9 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
         """Close the connection as soon as its handler waits for a request of which nothing has arrived."""
         sock = self._transport.extra(SocketAttribute.socket, None)
         unread = 0 if sock is None else count_unread_input(sock.fileno())
-        self._dispatcher.drain(is_busy=not self._is_waiting(), unread=unread)
+        received, _ = buffered_bytes(self._transport)
+        is_busy = self._driver.requests is not None and not self._is_waiting()
+        self._dispatcher.drain(is_busy=is_busy, unread=unread + received)
         self._driver.look_again()
 
     @property
