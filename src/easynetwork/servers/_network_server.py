@@ -9,7 +9,7 @@ import logging
 import socket as _socket
 import weakref
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar
 
@@ -45,6 +45,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         "_activation",
         "_activation_lock",
         "_backend",
+        "_begins_to_stop",
         "_closed",
         "_draining",
         "_given_sockets",
@@ -88,6 +89,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         self._is_in_service = False  # true from the end of service_init() to the end of the last client
         self._is_serving = False
         self._draining = False
+        self._begins_to_stop: Callable[[], object] | None = None  # called at the beginning of the end, or twice
 
     @abstractmethod
     async def _open_servers(self) -> Sequence[_T_LowLevelServer]:
@@ -235,6 +237,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         with self._backend.move_on_after(limit):
             if not draining:
                 self._draining = True
+                self._tell_end()
                 self._start_draining()
                 await wait_until_empty(self._servers or (), self._backend)
                 await self._finish_received()
@@ -316,7 +319,12 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 if is_up_event is not None:
                     is_up_event.set()
         finally:
+            self._tell_end()
             log(self.logger, logging.INFO, "Serving loop ended, cleaning up")
+
+    def _tell_end(self) -> None:
+        if self._begins_to_stop is not None:
+            self._begins_to_stop()
 
     async def _accept(self, server: _T_LowLevelServer, client_tasks: TaskGroup) -> None:
         try:

@@ -21,6 +21,7 @@ from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLite
 from easynetwork.lowlevel.socket import SocketProxy
 from easynetwork.servers._given_sockets import duplicates
 from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers._notifier import Notifier
 from easynetwork.servers._signals import handling
 from easynetwork.servers.abc import AbstractNetworkServer, SupportsEventSet
 from easynetwork.servers.draining import DrainReport
@@ -124,6 +125,9 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     ) -> None:
         """Serve clients in this thread until another thread calls `shutdown`.
 
+        If the environment names a service manager (``NOTIFY_SOCKET``), tell it when the server is ready and when it
+        begins to stop, and prove to it that the event loop runs, if it wants that (``WATCHDOG_USEC``).
+
         Parameters:
             is_up_event: set once the server accepts clients.
             runner_options: keyword arguments for the runner of the event loop; see `AsyncBackend.bootstrap`. They
@@ -157,7 +161,9 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
             if self._must_not_serve():
                 return
             server = self._new_run()
-        async with server, self._backend.create_threads_portal() as portal:
+        notifier = Notifier(server.logger)
+        server._begins_to_stop = notifier.stopping
+        async with server, self._backend.create_threads_portal() as portal, notifier.watched(self._backend):
             # A scope, because server.shutdown() has no effect before serve_forever() has started.
             with self._backend.open_cancel_scope() as serving:
                 with self._lock:
@@ -167,7 +173,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
                 stopper = _Stopper(server, portal, serving, self._drain_timeout)
                 try:
                     with handling(self._stop_signals, stopper):
-                        await server.serve_forever(is_up_event=is_up_event)
+                        await server.serve_forever(is_up_event=notifier.telling(is_up_event))
                 finally:
                     with self._lock:
                         self._running = None
