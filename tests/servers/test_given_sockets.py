@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 from tests.servers.kinds import Kind, Server
 from tests.support.background import new_event, spawn
+from tests.support.certificates import Certificates
 from tests.support.descriptors import all_closed
 from tests.support.network_servers import run_in_task
 from tests.support.slow_backend import slow_backend
 
+from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
 from easynetwork.exceptions import ServerClosedError, UnsupportedOperation
 from easynetwork.lowlevel._sockets.calls import get_backlog
 from easynetwork.lowlevel._sockets.listening import is_listening
@@ -132,9 +134,11 @@ async def test_draining_serves_those_who_wait_and_closes_the_sockets(kind: Kind,
     await is_up.wait()
     client = kind.connect(server)
     kind.send(client, "hello")
-    await server.drain(10)
-    await task.result()
+    draining = spawn(server.drain(10))
     assert await kind.receive(client) == "hello"
+    client.close()
+    await draining.result()
+    await task.result()
     assert sock.fileno() < 0
 
 
@@ -172,6 +176,18 @@ async def test_an_ipv6_socket_that_serves_ipv4_too_answers_both(kind: Kind, make
                 client.connect((host, port))
                 client.setblocking(False)
                 assert await kind.ask(client, "hello") == "hello"
+
+
+@pytest.mark.parametrize("kind", ["tcp"], indirect=True)
+async def test_connections_of_a_given_socket_can_have_tls(kind: Kind, make: Maker, certificates: Certificates) -> None:
+    sock = make.new()
+    host, port = sock.getsockname()
+    async with run_in_task(make.server([sock], ssl=certificates.server_context())):
+        async with AsyncTCPNetworkClient(
+            (host, port), kind.protocol, kind.backend, ssl=certificates.client_context(), server_hostname="localhost"
+        ) as client:
+            await client.send_packet("hello")
+            assert await client.recv_packet() == "hello"
 
 
 # ---------------------------------------------------------------------------------------------------------- ownership

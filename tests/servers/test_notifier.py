@@ -223,12 +223,13 @@ def test_the_watchdog_of_another_process_gets_nothing(
         assert manager.has_none(0.05)
 
 
+@pytest.mark.parametrize("error", [OSError("no service"), SystemExit(3), KeyboardInterrupt()], ids=repr)
 def test_errors_of_the_server_are_the_same_with_a_watchdog(
-    backend: Any, manager: Manager, monkeypatch: pytest.MonkeyPatch
+    backend: Any, manager: Manager, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     class Failing(Handler):
         async def service_init(self, exit_stack: AsyncExitStack, server: Any, /) -> None:
-            raise OSError("no service")
+            raise error
 
     def failure() -> str:
         with new_server(backend, Failing()) as server, pytest.raises(BaseException) as caught:

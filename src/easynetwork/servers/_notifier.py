@@ -92,21 +92,23 @@ class Notifier:
             yield
             return
         fault: BaseException | None = None
-        async with backend.create_task_group() as group:
-            beating = await group.start(self._beat, backend, interval)
-            try:
-                yield
-            except backend.get_cancelled_exc_class():
-                raise
-            except BaseException as exc:
-                fault = exc  # the task group would raise it in a group
-            finally:
-                beating.cancel()
-        if fault is not None:
-            try:
-                raise fault
-            finally:
-                del fault  # avoid a reference cycle with the traceback
+        try:
+            async with backend.create_task_group() as group:
+                beating = await group.start(self._beat, backend, interval)
+                try:
+                    yield
+                except backend.get_cancelled_exc_class():
+                    raise
+                except BaseException as exc:
+                    fault = exc  # the task group would raise it in a group
+                finally:
+                    beating.cancel()
+        finally:
+            if fault is not None:
+                try:
+                    raise fault
+                finally:
+                    del fault  # avoid a reference cycle with the traceback
 
     async def _beat(self, backend: AsyncBackend, interval: float) -> NoReturn:
         # A task, not a thread: an event loop that is blocked must look so.
