@@ -40,6 +40,7 @@ class Manager:
         with contextlib.suppress(BlockingIOError):
             while True:
                 self.sock.recv(1000)
+        self.sock.settimeout(PATIENCE)
 
     def has_none(self, seconds: float = 0.0) -> bool:
         self.sock.settimeout(seconds)
@@ -199,6 +200,23 @@ def test_the_event_loop_gives_signs_of_life_but_not_while_it_is_blocked(
         handler.go_on.set()
         assert client.recv(100) == b"hello\n"
         assert manager.next() == "WATCHDOG=1"
+
+
+def test_the_event_loop_does_not_wait_for_a_manager_that_does_not_read(
+    backend: Any, manager: Manager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WATCHDOG_USEC", "200")
+    with new_server(backend) as server, running(server), connect(server) as client:
+        while not any("cannot be notified" in record.getMessage() for record in caplog.records):
+            time.sleep(0.001)
+        begin = time.monotonic()
+        for _ in range(20):
+            assert ask(client) == b"hello\n"
+        assert time.monotonic() - begin < 10  # each message would cost a second
+        manager.forget()
+        assert manager.next() == "WATCHDOG=1"
+    problems = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(problems) == 1
 
 
 @pytest.mark.parametrize("usec", ["", "0", "x", "-1", "1e6"])

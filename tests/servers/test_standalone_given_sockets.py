@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -179,6 +180,23 @@ def test_an_argument_that_serve_forever_refuses_leaves_the_sockets_to_the_server
         assert sock.fileno() >= 0
         assert len(os.listdir("/dev/fd")) == before
     assert sock.fileno() < 0
+
+
+@pytest.mark.parametrize("kind_name", ["tcp"], indirect=True)
+def test_a_socket_that_cannot_be_duplicated_costs_no_descriptor(kind: Kind) -> None:
+    class Exhausted(socket.socket):
+        def dup(self) -> Any:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    sock = kind.bound()
+    with Exhausted() as exhausted:
+        exhausted.bind(("127.0.0.1", 0))
+        with kind.server([sock, exhausted]) as server:
+            before = len(os.listdir("/dev/fd"))
+            with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+                server.serve_forever()
+            assert len(os.listdir("/dev/fd")) == before
+            assert sock.fileno() >= 0
 
 
 @pytest.mark.parametrize("kind_name", ["unix-stream", "unix-datagram"], indirect=True)
