@@ -47,6 +47,8 @@ STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     # backends
     "_hook_is_cancellation": ("get_cancelled_exc_class",),
     "_hook_is_cancelled": (),
+    "_hook_listen_stream": ("create_tcp_listeners", "create_unix_stream_listener"),
+    "_hook_listen_datagram": ("create_udp_listeners", "create_unix_datagram_listener"),
 }
 """The documented methods that each hook replaces."""
 

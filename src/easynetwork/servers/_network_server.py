@@ -6,11 +6,12 @@ __all__ = ["BaseAsyncNetworkServer"]
 
 import errno
 import logging
+import socket as _socket
 import weakref
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar
 
 from easynetwork._checks import seconds
 from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, ServerClosedError
@@ -46,8 +47,10 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         "_activation",
         "_activation_lock",
         "_backend",
+        "_begins_to_stop",
         "_closed",
         "_draining",
+        "_given_sockets",
         "_is_in_service",
         "_is_serving",
         "_is_setting_up",
@@ -82,6 +85,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         self._tally = Tally(measure, self._backend)
         self._closed = False
         self._servers: Sequence[_T_LowLevelServer] | None = None  # None until activated
+        self._given_sockets: list[_socket.socket] | None = None  # None if the server opens its own sockets
         self._activation_lock = self._backend.create_lock()
         self._activation: CancelScope | None = None  # set while the sockets are being opened
         self._running: IEvent | None = None  # set while serve_forever() runs; the event is set at its end
@@ -90,6 +94,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         self._is_in_service = False  # true from the end of service_init() to the end of the last client
         self._is_serving = False
         self._draining = False
+        self._begins_to_stop: Callable[[], object] | None = None  # called at the beginning of the end, or twice
 
     @abstractmethod
     async def _open_servers(self) -> Sequence[_T_LowLevelServer]:
@@ -109,6 +114,14 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
     def _address(self, server: _T_LowLevelServer) -> _T_Address:
         """Return the address that the socket of *server* is bound to."""
         raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            if self._servers is None and self._activation is None:  # cancelled before it could try
+                self._close_given_sockets()
+            raise
 
     def get_addresses(self) -> Sequence[_T_Address]:
         """Return the address of each open socket; none before the server is activated or after it is closed."""
@@ -134,8 +147,10 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
     async def server_activate(self) -> None:
         """Open the sockets. Idempotent; concurrent calls wait for each other.
 
+        If the sockets were given to the server and the call fails, they are closed, and no later call can succeed.
+
         Raises:
-            ServerClosedError: the server is closed, or is closed during the call.
+            ServerClosedError: the server is closed, or is closed during the call; the given sockets are closed.
             ExceptionGroup: some internet addresses could not be bound. The group contains an `OSError` for each.
             OSError: the path of the Unix socket could not be bound, or there is no address to listen on.
         """
@@ -146,6 +161,9 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
             with self._backend.open_cancel_scope() as self._activation:
                 try:
                     servers = await self._open_servers()
+                except BaseException:
+                    self._close_given_sockets()
+                    raise
                 finally:
                     self._activation = None
                 if self._closed:
@@ -155,6 +173,13 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 else:
                     self._servers = servers
             self._check_open()
+
+    def _close_given_sockets(self) -> None:
+        """Close the sockets that were given to the server. Call this only while no listeners own them."""
+        if self._given_sockets is not None:
+            for sock in self._given_sockets:
+                sock.close()
+            self._given_sockets.clear()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -174,6 +199,8 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         if self._activation is not None:
             self._activation.cancel()
         servers, self._servers = self._servers, ()
+        if servers is None and self._activation is None:
+            self._close_given_sockets()
         await self._close_servers(servers or ())
 
     async def shutdown(self) -> None:
@@ -215,6 +242,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         with self._backend.move_on_after(limit):
             if not draining:
                 self._draining = True
+                self._tell_end()
                 self._start_draining()
                 await wait_until_empty(self._servers or (), self._backend)
                 await self._finish_received()
@@ -321,7 +349,12 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
                 if is_up_event is not None:
                     is_up_event.set()
         finally:
+            self._tell_end()
             log(self.logger, logging.INFO, "Serving loop ended, cleaning up")
+
+    def _tell_end(self) -> None:
+        if self._begins_to_stop is not None:
+            self._begins_to_stop()
 
     async def _accept(self, server: _T_LowLevelServer, client_tasks: TaskGroup) -> None:
         try:

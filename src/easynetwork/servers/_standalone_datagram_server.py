@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ["BaseStandaloneDatagramServer"]
 
-from collections.abc import Callable, Iterable, Mapping
+import socket as _socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
@@ -25,12 +26,13 @@ class BaseStandaloneDatagramServer(BaseStandaloneNetworkServer[_T_Server]):
     def __init__(
         self,
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
-        new_server: Callable[[AsyncBackend], _T_Server],
+        new_server: Callable[..., _T_Server],
         runner_options: Mapping[str, Any] | None,
         stop_signals: Iterable[int],
         drain_timeout: float | None,
+        sockets: Sequence[_socket.socket] | None = None,
     ) -> None:
-        super().__init__(backend, new_server, runner_options, stop_signals, drain_timeout)
+        super().__init__(backend, new_server, runner_options, stop_signals, drain_timeout, sockets)
         self._dropped = 0  # number of datagrams dropped in earlier runs
 
     @property

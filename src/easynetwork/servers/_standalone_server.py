@@ -7,6 +7,7 @@ __all__ = ["BaseStandaloneNetworkServer"]
 import concurrent.futures
 import logging
 import signal
+import socket as _socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +19,9 @@ from easynetwork.exceptions import BusyResourceError, ServerAlreadyRunning, Serv
 from easynetwork.lowlevel._records import log
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral, ensure_backend
 from easynetwork.lowlevel.socket import SocketProxy
+from easynetwork.servers._given_sockets import duplicates
 from easynetwork.servers._network_server import BaseAsyncNetworkServer
+from easynetwork.servers._notifier import Notifier
 from easynetwork.servers._signals import handling
 from easynetwork.servers.abc import AbstractNetworkServer, SupportsEventSet
 from easynetwork.servers.draining import DrainReport
@@ -82,6 +85,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         "_closed",
         "_drain_timeout",
         "_finished",
+        "_given_sockets",
         "_is_shutdown_asked",
         "_last_statistics",
         "_lock",
@@ -94,14 +98,15 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     def __init__(
         self,
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None,
-        new_server: Callable[[AsyncBackend], _T_Server],
+        new_server: Callable[..., _T_Server],
         runner_options: Mapping[str, Any] | None,
         stop_signals: Iterable[int],
         drain_timeout: float | None,
+        sockets: Sequence[_socket.socket] | None = None,
     ) -> None:
         check_timeouts(drain_timeout=drain_timeout)
         self._backend = ensure_backend("asyncio" if backend is None else backend)
-        self._new_server = new_server
+        self._new_server = new_server  # called with *backend* and *sockets*
         if runner_options is not None and not isinstance(runner_options, Mapping):
             raise TypeError(f"'runner_options' must be a mapping or None, got {runner_options!r}")
         self._runner_options = dict(runner_options or {})
@@ -113,6 +118,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         self._stop_signals = tuple(map(signal.Signals, stop_signals))
         self._drain_timeout = drain_timeout
         self._last_statistics = ServerStatistics()
+        self._given_sockets = sockets  # each run serves duplicates of them
 
     def serve_forever(
         self,
@@ -121,6 +127,9 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         runner_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Serve clients in this thread until another thread calls `shutdown`.
+
+        If the environment names a service manager (``NOTIFY_SOCKET``), tell it when the server is ready and when it
+        begins to stop, and prove to it that the event loop runs, if it wants that (``WATCHDOG_USEC``).
 
         Parameters:
             is_up_event: set once the server accepts clients.
@@ -151,23 +160,51 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
             finished.set()
 
     async def _serve(self, is_up_event: SupportsEventSet | None) -> None:
-        server = self._new_server(self._backend)
-        async with server, self._backend.create_threads_portal() as portal:
+        with self._lock:
+            if self._must_not_serve():
+                return
+            server = self._new_run()
+        notifier = Notifier(server.logger)
+        server._begins_to_stop = notifier.stopping
+        async with server, self._backend.create_threads_portal() as portal, notifier.watched(self._backend):
             # A scope, because server.shutdown() has no effect before serve_forever() has started.
             with self._backend.open_cancel_scope() as serving:
                 with self._lock:
-                    if self._closed or self._is_shutdown_asked:
+                    if self._must_not_serve():
                         return
                     self._running = _Running(server, portal, serving, threading.get_ident())
                 stopper = _Stopper(server, portal, serving, self._drain_timeout)
                 try:
                     with handling(self._stop_signals, stopper):
-                        await server.serve_forever(is_up_event=is_up_event)
+                        await server.serve_forever(is_up_event=notifier.telling(is_up_event))
                 finally:
                     with self._lock:
                         self._running = None
                         self._last_statistics = server.statistics()
                         self._stopped_serving(server)
+
+    def _must_not_serve(self) -> bool:
+        return self._closed or self._is_shutdown_asked
+
+    def _new_run(self) -> _T_Server:
+        if self._given_sockets is None:
+            return self._new_server(backend=self._backend, sockets=None)
+        sockets = duplicates(self._given_sockets)
+        try:
+            return self._new_server(backend=self._backend, sockets=sockets)
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            raise
+
+    def _close(self) -> None:
+        """Never serve again. Close the given sockets, but not the duplicates that a running server has.
+
+        Call this with the lock held.
+        """
+        self._closed = True
+        for sock in self._given_sockets or ():
+            sock.close()
 
     def _stopped_serving(self, server: _T_Server) -> None:
         """Save the values that must outlive *server*. Call this with the lock held, when queries of *server* end."""
@@ -202,7 +239,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         """
         check_timeouts(timeout=timeout)
         with self._lock:
-            self._closed = True
+            self._close()
             finished = self._finished
         report = self._ask(
             lambda running: running.portal.run_coroutine(running.server.drain, timeout), DrainReport(0, 0, 0)
@@ -221,13 +258,13 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         return self._ask(lambda running: running.call(running.server.is_draining), False)
 
     def server_close(self) -> None:
-        """Close the server permanently. Connected clients are served until they leave.
+        """Close the server permanently, with the sockets given to it. Connected clients are served until they leave.
 
         Raises:
             BusyResourceError: the server is being set up, in ``service_init()``. It continues, but cannot run again.
         """
         with self._lock:
-            self._closed = True
+            self._close()
         self._ask(lambda running: running.portal.run_coroutine(running.server.server_close), None)
 
     def get_addresses(self) -> Sequence[Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 __all__ = ["AsyncTCPNetworkServer"]
 
 import logging
+import socket as _socket
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -23,6 +24,7 @@ from easynetwork.lowlevel.socket import (
     SocketAddress,
 )
 from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.servers._given_sockets import check_inet_sockets, stream_listener_opener
 from easynetwork.servers._inet_address import inet_address
 from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer, ConnectedClient
 from easynetwork.servers._tally import Measurement
@@ -91,6 +93,9 @@ class AsyncTCPNetworkServer(
         backlog: the maximum number of connections that wait to be accepted; as many as the
             system allows if None.
         reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
+        sockets: serve these sockets, which are bound already, instead of opening any. *host* must be None and *port* 0.
+            The server owns them: it closes them when it closes, and when it cannot be activated.
+            *backlog* is for those that do not listen yet.
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
             ``"end"``: log one line per connection at ``INFO``, at its end, with its length and why it ended.
@@ -101,9 +106,11 @@ class AsyncTCPNetworkServer(
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: *port*, *protocol*, *request_handler*, *backend*, *ssl* or *limits* has the wrong type.
+        TypeError: *port*, *protocol*, *request_handler*, *backend*, *ssl*, *sockets* or *limits* has the wrong type.
         ValueError: *max_recv_size* is not a strictly positive integer; *ssl* is for clients only; an ``ssl_*`` argument
-            is given without *ssl*; a timeout is negative or NaN.
+            is given without *ssl*; a timeout is negative or NaN; *sockets* are not bound TCP sockets,
+            or an address or *reuse_port* is given too.
+        UnsupportedOperation: *sockets* are given, and *backend* is not built in.
     """
 
     __slots__ = ("_create_listeners", "_wrap_listener")
@@ -124,6 +131,7 @@ class AsyncTCPNetworkServer(
         ssl_standard_compatible: bool | None = None,
         backlog: int | None = None,
         reuse_port: bool = False,
+        sockets: Sequence[_socket.socket] | None = None,
         max_recv_size: int | None = None,
         log_client_connection: bool | Literal["end"] | None = None,
         limits: ServerLimits | None = None,
@@ -137,6 +145,8 @@ class AsyncTCPNetworkServer(
         if ssl is None and any(option is not None for option in tls_options):
             raise ValueError("The 'ssl_*' arguments need 'ssl'")
         check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+        if sockets is not None:
+            sockets = check_inet_sockets(sockets, _socket.SOCK_STREAM, host, port, reuse_port, backlog)
         super().__init__(
             protocol,
             request_handler,
@@ -147,13 +157,15 @@ class AsyncTCPNetworkServer(
             limits=limits,
             measure=measure,
         )
-        self._create_listeners = partial(
-            self._backend.create_tcp_listeners,
-            host,
-            port,
-            backlog=DEFAULT_BACKLOG if backlog is None else backlog,
-            reuse_port=reuse_port,
-        )
+        backlog = DEFAULT_BACKLOG if backlog is None else backlog
+        self._create_listeners: Callable[[], Awaitable[Sequence[AsyncListener[AsyncStreamTransport]]]]
+        if sockets is None:
+            self._create_listeners = partial(
+                self._backend.create_tcp_listeners, host, port, backlog=backlog, reuse_port=reuse_port
+            )
+        else:
+            self._create_listeners = stream_listener_opener(self._backend, sockets, backlog)
+            self._given_sockets = sockets
         self._wrap_listener = (
             None
             if ssl is None

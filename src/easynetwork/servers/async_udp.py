@@ -5,7 +5,8 @@ from __future__ import annotations
 __all__ = ["AsyncUDPNetworkServer"]
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+import socket as _socket
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -16,6 +17,7 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncDatagramListener
 from easynetwork.lowlevel.socket import INETSocketAttribute, SocketAddress
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._datagram_server import BaseAsyncDatagramServer, DatagramSender
+from easynetwork.servers._given_sockets import check_inet_sockets, datagram_listener_opener
 from easynetwork.servers._inet_address import inet_address
 from easynetwork.servers._tally import Measurement
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler, INETClientAttribute
@@ -59,6 +61,8 @@ class AsyncUDPNetworkServer(
         request_handler: handles the requests. Requests of one sender are handled one at a time.
         backend: the asynchronous backend or its name; None for the one that runs the current task.
         reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
+        sockets: serve these sockets, which are bound already, instead of opening any. *host* must be None and *port* 0.
+            The server owns them: it closes them when it closes, and when it cannot be activated.
         limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
             everybody can reach.
         measure: what to measure in addition, for `statistics`: ``"traffic"`` (packets and bytes) costs a few percent of
@@ -66,7 +70,9 @@ class AsyncUDPNetworkServer(
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: *port*, *protocol*, *request_handler*, *backend* or *limits* has the wrong type.
+        TypeError: *port*, *protocol*, *request_handler*, *backend*, *sockets* or *limits* has the wrong type.
+        ValueError: *sockets* are not bound UDP sockets, or an address or *reuse_port* is given too.
+        UnsupportedOperation: *sockets* are given, and *backend* is not built in.
     """
 
     __slots__ = ("_create_listeners",)
@@ -82,15 +88,23 @@ class AsyncUDPNetworkServer(
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
         *,
         reuse_port: bool = False,
+        sockets: Sequence[_socket.socket] | None = None,
         limits: ServerLimits | None = None,
         measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
         check_port(port)
+        if sockets is not None:
+            sockets = check_inet_sockets(sockets, _socket.SOCK_DGRAM, host, port, reuse_port)
         super().__init__(
             protocol, request_handler, backend, logger or logging.getLogger(__name__), limits=limits, measure=measure
         )
-        self._create_listeners = partial(self._backend.create_udp_listeners, host, port, reuse_port=reuse_port)
+        self._create_listeners: Callable[[], Awaitable[Sequence[AsyncDatagramListener[Any]]]]
+        if sockets is None:
+            self._create_listeners = partial(self._backend.create_udp_listeners, host, port, reuse_port=reuse_port)
+        else:
+            self._create_listeners = datagram_listener_opener(self._backend, sockets)
+            self._given_sockets = sockets
 
     async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:
         return await self._create_listeners()

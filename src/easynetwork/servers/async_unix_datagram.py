@@ -7,7 +7,8 @@ __all__ = ["AsyncUnixDatagramServer"]
 import errno
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+import socket as _socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar, get_args
 
@@ -21,9 +22,10 @@ from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_B
 from easynetwork.lowlevel.socket import UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._datagram_server import BaseAsyncDatagramServer, DatagramSender
+from easynetwork.servers._given_sockets import datagram_listener_opener
 from easynetwork.servers._tally import Measurement
-from easynetwork.servers._unix_files import check_mode, listening_address
-from easynetwork.servers._unix_server import UnixServer
+from easynetwork.servers._unix_files import check_mode, check_unix_sockets, listening_address
+from easynetwork.servers._unix_server import UnixServer, opening_one
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler, UNIXClientAttribute
 from easynetwork.servers.limits import ServerLimits
 
@@ -84,6 +86,8 @@ class AsyncUnixDatagramServer(
         request_handler: handles the requests. Requests of one sender are handled one at a time.
         backend: the asynchronous backend or its name; None for the one that runs the current task.
         mode: the permissions of the socket file. If None, the umask of the process decides.
+        sockets: serve these sockets, which are bound already, instead of opening one. *path* must be empty. The server
+            owns them: it closes them when it closes, and when it cannot be activated. It does not delete their files.
         unnamed_addresses_behavior: how to treat datagrams from unbound sockets, which cannot be answered: ``"ignore"``
             them (the default), ``"warn"`` in the log and drop them, or ``"handle"`` them like any other.
         receive_ancillary_data: whether handlers may ask for ancillary data.
@@ -95,13 +99,14 @@ class AsyncUnixDatagramServer(
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: *path*, *protocol*, *request_handler*, *backend*, *mode* or *limits* has the wrong type.
+        TypeError: *path*, *protocol*, *request_handler*, *backend*, *mode*, *sockets* or *limits* has the wrong type.
         ValueError: *ancillary_bufsize* is not a strictly positive integer, or is given without
             *receive_ancillary_data*; *unnamed_addresses_behavior* has another value; *path* contains a NUL byte; *mode*
-            is out of range.
+            is out of range; *sockets* are not bound Unix datagram sockets, or an address or *mode* is given too.
+        UnsupportedOperation: *sockets* are given, and *backend* is not built in.
     """
 
-    __slots__ = ("_create_listener", "_unnamed_addresses_behavior")
+    __slots__ = ("_create_listeners", "_unnamed_addresses_behavior")
 
     _client_type = _UnixDatagramClient
 
@@ -113,6 +118,7 @@ class AsyncUnixDatagramServer(
         backend: AsyncBackend | BuiltinAsyncBackendLiteral | None = None,
         *,
         mode: int | None = None,
+        sockets: Sequence[_socket.socket] | None = None,
         unnamed_addresses_behavior: UnnamedAddressesBehavior | None = None,
         receive_ancillary_data: bool = False,
         ancillary_bufsize: int | None = None,
@@ -120,8 +126,11 @@ class AsyncUnixDatagramServer(
         measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
-        address = listening_address(path)
-        check_mode(mode)
+        if sockets is None:
+            address = listening_address(path)
+            check_mode(mode)
+        else:
+            sockets = check_unix_sockets(sockets, _socket.SOCK_DGRAM, path, mode)
         if unnamed_addresses_behavior is None:
             unnamed_addresses_behavior = "ignore"
         if unnamed_addresses_behavior not in get_args(UnnamedAddressesBehavior):
@@ -145,11 +154,18 @@ class AsyncUnixDatagramServer(
             limits=limits,
             measure=measure,
         )
-        self._create_listener = partial(self._backend.create_unix_datagram_listener, address.as_raw(), mode=mode)
+        self._create_listeners: Callable[[], Awaitable[Sequence[AsyncDatagramListener[Any]]]]
+        if sockets is None:
+            self._create_listeners = opening_one(
+                partial(self._backend.create_unix_datagram_listener, address.as_raw(), mode=mode)
+            )
+        else:
+            self._create_listeners = datagram_listener_opener(self._backend, sockets)
+            self._given_sockets = sockets
         self._unnamed_addresses_behavior = unnamed_addresses_behavior
 
     async def _open_listeners(self) -> Sequence[AsyncDatagramListener[Any]]:
-        return [await self._create_listener()]
+        return await self._create_listeners()
 
     def _handler(self) -> Callable[[DatagramSender[_T_Response]], HandlerGenerator[_T_Request]]:
         handle = super()._handler()

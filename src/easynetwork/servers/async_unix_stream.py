@@ -6,7 +6,8 @@ __all__ = ["AsyncUnixStreamServer"]
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+import socket as _socket
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -19,10 +20,11 @@ from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncSt
 from easynetwork.lowlevel.constants import DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
 from easynetwork.lowlevel.socket import UnixCredentials, UnixSocketAddress, UNIXSocketAttribute
 from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.servers._given_sockets import stream_listener_opener
 from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer, ConnectedClient
 from easynetwork.servers._tally import Measurement
-from easynetwork.servers._unix_files import check_mode, listening_address
-from easynetwork.servers._unix_server import UnixServer
+from easynetwork.servers._unix_files import check_mode, check_unix_sockets, listening_address
+from easynetwork.servers._unix_server import UnixServer, opening_one
 from easynetwork.servers.handlers import AsyncStreamRequestHandler, UNIXClientAttribute
 from easynetwork.servers.limits import ServerLimits
 
@@ -93,6 +95,9 @@ class AsyncUnixStreamServer(
         backlog: the maximum number of connections that wait to be accepted; as many as the
             system allows if None.
         mode: the permissions of the socket file. If None, the umask of the process decides.
+        sockets: serve these sockets, which are bound already, instead of opening one. *path* must be empty. The server
+            owns them: it closes them when it closes, and when it cannot be activated. It does not delete their files.
+            *backlog* is for those that do not listen yet.
         max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         ancillary_bufsize: the buffer size for ancillary data that a handler asks for, in bytes; about 8 KiB if None.
         log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
@@ -104,12 +109,14 @@ class AsyncUnixStreamServer(
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: *path*, *protocol*, *request_handler*, *backend*, *mode* or *limits* has the wrong type.
+        TypeError: *path*, *protocol*, *request_handler*, *backend*, *mode*, *sockets* or *limits* has the wrong type.
         ValueError: *max_recv_size* or *ancillary_bufsize* is not a strictly positive integer; *path* contains a NUL
-            byte; *mode* is out of range.
+            byte; *mode* is out of range; *sockets* are not bound Unix stream sockets, or an address or *mode* is given
+            too.
+        UnsupportedOperation: *sockets* are given, and *backend* is not built in.
     """
 
-    __slots__ = ("_create_listener",)
+    __slots__ = ("_create_listeners",)
 
     _client_type = _UnixStreamClient
 
@@ -122,6 +129,7 @@ class AsyncUnixStreamServer(
         *,
         backlog: int | None = None,
         mode: int | None = None,
+        sockets: Sequence[_socket.socket] | None = None,
         max_recv_size: int | None = None,
         ancillary_bufsize: int | None = None,
         log_client_connection: bool | Literal["end"] | None = None,
@@ -129,8 +137,11 @@ class AsyncUnixStreamServer(
         measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
-        address = listening_address(path)
-        check_mode(mode)
+        if sockets is None:
+            address = listening_address(path)
+            check_mode(mode)
+        else:
+            sockets = check_unix_sockets(sockets, _socket.SOCK_STREAM, path, mode, backlog)
         if ancillary_bufsize is None:
             ancillary_bufsize = DEFAULT_UNIX_SOCKETS_ANCILLARY_DATA_BUFSIZE
         super().__init__(
@@ -144,12 +155,15 @@ class AsyncUnixStreamServer(
             measure=measure,
             ancillary_bufsize=ancillary_bufsize,
         )
-        self._create_listener = partial(
-            self._backend.create_unix_stream_listener,
-            address.as_raw(),
-            backlog=DEFAULT_BACKLOG if backlog is None else backlog,
-            mode=mode,
-        )
+        backlog = DEFAULT_BACKLOG if backlog is None else backlog
+        self._create_listeners: Callable[[], Awaitable[Sequence[AsyncListener[AsyncStreamTransport]]]]
+        if sockets is None:
+            self._create_listeners = opening_one(
+                partial(self._backend.create_unix_stream_listener, address.as_raw(), backlog=backlog, mode=mode)
+            )
+        else:
+            self._create_listeners = stream_listener_opener(self._backend, sockets, backlog)
+            self._given_sockets = sockets
 
     async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
-        return [await self._create_listener()]
+        return await self._create_listeners()

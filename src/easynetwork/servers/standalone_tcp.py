@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["StandaloneTCPNetworkServer"]
 
 import logging
+import socket as _socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from easynetwork.lowlevel._core.tls_engine import check_ssl_context
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.servers._given_sockets import check_inet_sockets
 from easynetwork.servers._standalone_server import BaseStandaloneNetworkServer
 from easynetwork.servers._tally import Measurement
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
@@ -42,10 +44,13 @@ class StandaloneTCPNetworkServer(
             it down. For example ``(signal.SIGTERM, signal.SIGINT)``. The handlers are installed while `serve_forever`
             runs in the main thread, also for signals that are ignored.
         drain_timeout: maximum number of seconds to drain after a signal; None for no limit.
+        sockets: serve these sockets, as `AsyncTCPNetworkServer` does. The server owns them. Each `serve_forever` serves
+            duplicates of them, so they stay open until the server is closed or drained by a call.
 
     Raises:
-        TypeError: *backend* or *ssl* has the wrong type.
-        ValueError: *ssl* is for clients only.
+        TypeError: *backend*, *ssl* or *sockets* has the wrong type.
+        ValueError: *ssl* is for clients only; *sockets* are not bound TCP sockets, or an address or *reuse_port* is
+            given too.
     """
 
     __slots__ = ()
@@ -67,6 +72,7 @@ class StandaloneTCPNetworkServer(
         ssl_standard_compatible: bool | None = None,
         backlog: int | None = None,
         reuse_port: bool = False,
+        sockets: Sequence[_socket.socket] | None = None,
         max_recv_size: int | None = None,
         log_client_connection: bool | Literal["end"] | None = None,
         limits: ServerLimits | None = None,
@@ -75,6 +81,8 @@ class StandaloneTCPNetworkServer(
     ) -> None:
         if ssl is not None:
             check_ssl_context(ssl, server_side=True)
+        if sockets is not None:
+            sockets = check_inet_sockets(sockets, _socket.SOCK_STREAM, host, port, reuse_port, backlog)
         new_server = partial(
             AsyncTCPNetworkServer,
             host,
@@ -93,6 +101,4 @@ class StandaloneTCPNetworkServer(
             measure=measure,
             logger=logger,
         )
-        super().__init__(
-            backend, lambda backend: new_server(backend=backend), runner_options, stop_signals, drain_timeout
-        )
+        super().__init__(backend, new_server, runner_options, stop_signals, drain_timeout, sockets)

@@ -5,12 +5,14 @@ from __future__ import annotations
 __all__ = ["StandaloneUDPNetworkServer"]
 
 import logging
+import socket as _socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.protocol import DatagramProtocol
+from easynetwork.servers._given_sockets import check_inet_sockets
 from easynetwork.servers._standalone_datagram_server import BaseStandaloneDatagramServer
 from easynetwork.servers._tally import Measurement
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
@@ -29,7 +31,8 @@ class StandaloneUDPNetworkServer(
 ):
     """A UDP server that runs in the calling thread, on uvloop if it is installed.
 
-    The parameters are those of `AsyncUDPNetworkServer`. `serve_forever` raises their errors.
+    The parameters are those of `AsyncUDPNetworkServer`. `serve_forever` raises their errors, except for those listed
+    here.
 
     Parameters:
         backend: the asynchronous backend or its name; None for asyncio.
@@ -38,6 +41,12 @@ class StandaloneUDPNetworkServer(
             it down. For example ``(signal.SIGTERM, signal.SIGINT)``. The handlers are installed while `serve_forever`
             runs in the main thread, also for signals that are ignored.
         drain_timeout: maximum number of seconds to drain after a signal; None for no limit.
+        sockets: serve these sockets, as `AsyncUDPNetworkServer` does. The server owns them. Each `serve_forever` serves
+            duplicates of them, so they stay open until the server is closed or drained by a call.
+
+    Raises:
+        TypeError: *backend* or *sockets* has the wrong type.
+        ValueError: *sockets* are not bound UDP sockets, or an address or *reuse_port* is given too.
     """
 
     __slots__ = ()
@@ -54,10 +63,13 @@ class StandaloneUDPNetworkServer(
         stop_signals: Iterable[int] = (),
         drain_timeout: float | None = None,
         reuse_port: bool = False,
+        sockets: Sequence[_socket.socket] | None = None,
         limits: ServerLimits | None = None,
         measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
+        if sockets is not None:
+            sockets = check_inet_sockets(sockets, _socket.SOCK_DGRAM, host, port, reuse_port)
         new_server = partial(
             AsyncUDPNetworkServer,
             host,
@@ -69,6 +81,4 @@ class StandaloneUDPNetworkServer(
             measure=measure,
             logger=logger,
         )
-        super().__init__(
-            backend, lambda backend: new_server(backend=backend), runner_options, stop_signals, drain_timeout
-        )
+        super().__init__(backend, new_server, runner_options, stop_signals, drain_timeout, sockets)

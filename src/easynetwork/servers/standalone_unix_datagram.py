@@ -6,7 +6,8 @@ __all__ = ["StandaloneUnixDatagramServer"]
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping
+import socket as _socket
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,6 +16,7 @@ from easynetwork.lowlevel.socket import UnixSocketAddress
 from easynetwork.protocol import DatagramProtocol
 from easynetwork.servers._standalone_datagram_server import BaseStandaloneDatagramServer
 from easynetwork.servers._tally import Measurement
+from easynetwork.servers._unix_files import check_unix_sockets
 from easynetwork.servers.async_unix_datagram import AsyncUnixDatagramServer, UnnamedAddressesBehavior
 from easynetwork.servers.handlers import AsyncDatagramRequestHandler
 from easynetwork.servers.limits import ServerLimits
@@ -31,7 +33,8 @@ class StandaloneUnixDatagramServer(
 ):
     """A server on a Unix datagram socket that runs in the calling thread, on uvloop if it is installed.
 
-    The parameters are those of `AsyncUnixDatagramServer`. `serve_forever` raises their errors.
+    The parameters are those of `AsyncUnixDatagramServer`. `serve_forever` raises their errors, except for those listed
+    here.
 
     Parameters:
         backend: the asynchronous backend or its name; None for asyncio.
@@ -40,6 +43,12 @@ class StandaloneUnixDatagramServer(
             it down. For example ``(signal.SIGTERM, signal.SIGINT)``. The handlers are installed while `serve_forever`
             runs in the main thread, also for signals that are ignored.
         drain_timeout: maximum number of seconds to drain after a signal; None for no limit.
+        sockets: serve these sockets, as `AsyncUnixDatagramServer` does. The server owns them. Each `serve_forever`
+            serves duplicates of them, so they stay open until the server is closed or drained by a call.
+
+    Raises:
+        TypeError: *backend* or *sockets* has the wrong type.
+        ValueError: *sockets* are not bound Unix datagram sockets, or an address or *mode* is given too.
     """
 
     __slots__ = ()
@@ -55,6 +64,7 @@ class StandaloneUnixDatagramServer(
         stop_signals: Iterable[int] = (),
         drain_timeout: float | None = None,
         mode: int | None = None,
+        sockets: Sequence[_socket.socket] | None = None,
         unnamed_addresses_behavior: UnnamedAddressesBehavior | None = None,
         receive_ancillary_data: bool = False,
         ancillary_bufsize: int | None = None,
@@ -62,6 +72,8 @@ class StandaloneUnixDatagramServer(
         measure: Collection[Measurement] = (),
         logger: logging.Logger | None = None,
     ) -> None:
+        if sockets is not None:
+            sockets = check_unix_sockets(sockets, _socket.SOCK_DGRAM, path, mode)
         new_server = partial(
             AsyncUnixDatagramServer,
             path,
@@ -75,6 +87,4 @@ class StandaloneUnixDatagramServer(
             measure=measure,
             logger=logger,
         )
-        super().__init__(
-            backend, lambda backend: new_server(backend=backend), runner_options, stop_signals, drain_timeout
-        )
+        super().__init__(backend, new_server, runner_options, stop_signals, drain_timeout, sockets)

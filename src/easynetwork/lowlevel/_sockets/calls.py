@@ -10,6 +10,7 @@ __all__ = [
     "check_plain_socket",
     "count_dropped_datagrams",
     "count_waiting_connections",
+    "get_backlog",
     "is_connected",
     "raise_saved_error",
     "sending_position",
@@ -142,7 +143,7 @@ def count_dropped_datagrams(sock: SupportsSocketOptions) -> int:
     return int(_MEMINFO.unpack(counts)[8]) if len(counts) == _MEMINFO.size else 0
 
 
-_TCP_INFO: Final = Struct("=8B5I")  # the first fields of ``struct tcp_info`` in <linux/tcp.h>
+_TCP_INFO: Final = Struct("=8B6I")  # the first fields of ``struct tcp_info`` in <linux/tcp.h>
 
 
 def count_waiting_connections(listening: SupportsSocketOptions) -> int | None:
@@ -150,10 +151,25 @@ def count_waiting_connections(listening: SupportsSocketOptions) -> int | None:
 
     Linux reports it for TCP: for a listening socket, ``tcpi_unacked`` is the length of the accept queue.
     """
+    return _accept_queue(listening)[0]
+
+
+def get_backlog(listening: SupportsSocketOptions) -> int | None:
+    """Return the maximum length of the accept queue, or None if the system does not report it.
+
+    Linux reports it for TCP: for a listening socket, it is ``tcpi_sacked``.
+    """
+    return _accept_queue(listening)[1]
+
+
+def _accept_queue(listening: SupportsSocketOptions) -> tuple[int, int] | tuple[None, None]:
     if sys.platform != "linux":
-        return None
+        return None, None
     try:
         info = listening.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, _TCP_INFO.size)
     except OSError:  # not a TCP socket
-        return None
-    return int(_TCP_INFO.unpack(info)[-1]) if len(info) == _TCP_INFO.size else None
+        return None, None
+    if len(info) != _TCP_INFO.size:
+        return None, None
+    waiting, backlog = _TCP_INFO.unpack(info)[-2:]
+    return waiting, backlog

@@ -192,6 +192,16 @@ class TrioBackend(AsyncBackend):
         ) -> AsyncDatagramListener[str | bytes]:
             return TrioUnixDatagramListener(self, open_datagram_socket(path, mode))
 
+    def _hook_listen_stream(self, socket: _socket.socket, backlog: int) -> AsyncListener[AsyncStreamTransport]:
+        if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
+            return unix.new_listener(self, socket)
+        return tcp.new_listener(self, socket)
+
+    def _hook_listen_datagram(self, socket: _socket.socket) -> AsyncDatagramListener[Any]:
+        if _HAS_UNIX_SOCKETS and socket.family == _socket.AF_UNIX:
+            return TrioUnixDatagramListener(self, socket)
+        return udp.new_listener(self, socket)
+
     async def create_udp_endpoint(
         self,
         remote_host: str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["connect", "open_listeners", "wrap_stream_socket"]
+__all__ = ["connect", "new_listener", "open_listeners", "wrap_stream_socket"]
 
 import asyncio
 import errno
@@ -117,4 +117,9 @@ async def open_listeners(
     check_strictly_positive("backlog", backlog)
     hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
     sockets = open_listener_sockets(hosts, backlog=backlog, reuse_port=reuse_port)
-    return [AsyncioStreamListener(backend, sock, backlog) for sock in sockets]
+    return [new_listener(backend, sock, backlog) for sock in sockets]
+
+
+def new_listener(backend: AsyncBackend, sock: _socket.socket, backlog: int) -> AsyncioStreamListener:
+    """Create a listener for *sock*, which listens and is non-blocking. The listener owns it."""
+    return AsyncioStreamListener(backend, sock, backlog)

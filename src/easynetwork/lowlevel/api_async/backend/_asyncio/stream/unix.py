@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["AsyncioUnixStreamListener", "AsyncioUnixStreamTransport", "connect", "open_listener", "wrap_stream_socket"]
+__all__ = [
+    "AsyncioUnixStreamListener",
+    "AsyncioUnixStreamTransport",
+    "connect",
+    "new_listener",
+    "open_listener",
+    "wrap_stream_socket",
+]
 
 import asyncio
 import errno
@@ -262,5 +269,9 @@ async def open_listener(
     backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None
 ) -> AsyncioUnixStreamListener:
     """Open a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
-    sock = open_listening_socket(path, backlog, mode)
+    return new_listener(backend, open_listening_socket(path, backlog, mode), backlog)
+
+
+def new_listener(backend: AsyncBackend, sock: _socket.socket, backlog: int) -> AsyncioUnixStreamListener:
+    """Create a listener for *sock*, which listens. The listener owns it."""
     return AsyncioUnixStreamListener(backend, sock, backlog)

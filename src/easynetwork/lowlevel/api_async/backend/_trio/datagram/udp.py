@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["connect", "open_listeners"]
+__all__ = ["connect", "new_listener", "open_listeners"]
 
 import socket as _socket
 from collections.abc import Sequence
@@ -31,4 +31,9 @@ async def open_listeners(
     """Open a socket for each address of *host*. See `AsyncBackend.create_udp_listeners`."""
     hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_DGRAM)
     sockets = open_listener_sockets(hosts, backlog=None, reuse_port=reuse_port)
-    return [TrioDatagramListener(backend, sock) for sock in sockets]
+    return [new_listener(backend, sock) for sock in sockets]
+
+
+def new_listener(backend: AsyncBackend, sock: _socket.socket) -> TrioDatagramListener:
+    """Create a listener for *sock*, which is bound and non-blocking. The listener owns it."""
+    return TrioDatagramListener(backend, sock)

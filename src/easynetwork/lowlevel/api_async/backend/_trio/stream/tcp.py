@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["connect", "new_transport", "open_listeners"]
+__all__ = ["connect", "new_listener", "new_transport", "open_listeners"]
 
 import socket as _socket
 from collections.abc import Sequence
@@ -59,4 +59,9 @@ async def open_listeners(
     check_strictly_positive("backlog", backlog)
     hosts = await resolve_listener_hosts(backend, host, port, _socket.SOCK_STREAM)
     sockets = open_listener_sockets(hosts, backlog=backlog, reuse_port=reuse_port)
-    return [TrioStreamListener(backend, sock, partial(new_transport, backend)) for sock in sockets]
+    return [new_listener(backend, sock) for sock in sockets]
+
+
+def new_listener(backend: AsyncBackend, sock: _socket.socket) -> TrioStreamListener:
+    """Create a listener for *sock*, which listens and is non-blocking. The listener owns it."""
+    return TrioStreamListener(backend, sock, partial(new_transport, backend))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TrioUnixStreamTransport", "connect", "open_listener"]
+__all__ = ["TrioUnixStreamTransport", "connect", "new_listener", "open_listener"]
 
 import socket as _socket
 from collections.abc import Iterable
@@ -88,5 +88,9 @@ async def connect(backend: AsyncBackend, path: str | bytes, local_path: str | by
 
 async def open_listener(backend: AsyncBackend, path: str | bytes, backlog: int, mode: int | None) -> TrioStreamListener:
     """Open a listening socket. See `AsyncBackend.create_unix_stream_listener`."""
-    sock = open_listening_socket(path, backlog, mode)
+    return new_listener(backend, open_listening_socket(path, backlog, mode))
+
+
+def new_listener(backend: AsyncBackend, sock: _socket.socket) -> TrioStreamListener:
+    """Create a listener for *sock*, which listens. The listener owns it."""
     return TrioStreamListener(backend, sock, partial(TrioUnixStreamTransport, backend))
