@@ -5,13 +5,17 @@ from __future__ import annotations
 __all__ = ["StandaloneTCPNetworkServer"]
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from easynetwork.lowlevel._core.tls_engine import check_ssl_context
+from easynetwork.exceptions import ServerClosedError
+from easynetwork.lowlevel._core.tls_engine import check_has_certificate, check_ssl_context
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.protocol import AnyStreamProtocolType
+from easynetwork.servers._signals import reloading_at_hangup
 from easynetwork.servers._standalone_server import BaseStandaloneNetworkServer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
@@ -41,13 +45,16 @@ class StandaloneTCPNetworkServer(
             it down. For example ``(signal.SIGTERM, signal.SIGINT)``. The handlers are installed while `serve_forever`
             runs in the main thread, also for signals that are ignored.
         drain_timeout: maximum number of seconds to drain after a signal; None for no limit.
+        ssl_reload: makes a new TLS context at each SIGHUP, for `reload_tls`. It is called in another thread, one call
+            at a time. If it fails, or its context is refused, the error is logged and the old context stays. The
+            handler of SIGHUP is installed while `serve_forever` runs in the main thread. Windows has no SIGHUP.
 
     Raises:
-        TypeError: *backend* or *ssl* has the wrong type.
-        ValueError: *ssl* is for clients only.
+        TypeError: *backend*, *ssl* or *ssl_reload* has the wrong type.
+        ValueError: *ssl* is for clients only; *ssl_reload* is given without *ssl*, or with SIGHUP in *stop_signals*.
     """
 
-    __slots__ = ()
+    __slots__ = ("_ssl", "_ssl_reload")
 
     def __init__(
         self,
@@ -64,6 +71,7 @@ class StandaloneTCPNetworkServer(
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         ssl_standard_compatible: bool | None = None,
+        ssl_reload: Callable[[], SSLContext] | None = None,
         backlog: int | None = None,
         reuse_port: bool = False,
         max_recv_size: int | None = None,
@@ -73,13 +81,22 @@ class StandaloneTCPNetworkServer(
     ) -> None:
         if ssl is not None:
             check_ssl_context(ssl, server_side=True)
+        if ssl_reload is not None:
+            if not callable(ssl_reload):
+                raise TypeError(f"'ssl_reload' must be a function or None, got {ssl_reload!r}")
+            if ssl is None:
+                raise ValueError("'ssl_reload' needs 'ssl'")
+            stop_signals = tuple(stop_signals)
+            if getattr(signal, "SIGHUP", None) in stop_signals:
+                raise ValueError("With 'ssl_reload', SIGHUP cannot be one of 'stop_signals'")
+        self._ssl = ssl  # of the next server
+        self._ssl_reload = ssl_reload
         new_server = partial(
             AsyncTCPNetworkServer,
             host,
             port,
             protocol,
             request_handler,
-            ssl=ssl,
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             ssl_standard_compatible=ssl_standard_compatible,
@@ -91,5 +108,39 @@ class StandaloneTCPNetworkServer(
             logger=logger,
         )
         super().__init__(
-            backend, lambda backend: new_server(backend=backend), runner_options, stop_signals, drain_timeout
+            backend,
+            lambda backend: new_server(backend=backend, ssl=self._ssl),
+            runner_options,
+            stop_signals,
+            drain_timeout,
         )
+
+    def reload_tls(self, context: SSLContext) -> None:
+        """Use another TLS context from now on, as `AsyncTCPNetworkServer.reload_tls` does.
+
+        If the server is not running, the next `serve_forever` uses it.
+
+        Raises:
+            RuntimeError: the server does not use TLS.
+            TypeError: *context* is not an `ssl.SSLContext`.
+            ValueError: *context* is for clients only; *context* has no certificate and needs one.
+            ServerClosedError: the server is closed, and `serve_forever` has returned.
+        """
+        if self._ssl is None:
+            raise RuntimeError("The server does not use TLS")
+        check_has_certificate(context)
+        with self._lock:
+            if self._closed and self._finished is None:
+                raise ServerClosedError("The server is closed")
+            self._ssl = context
+        self._ask(lambda running: running.call(partial(self._starts_serving, running.server)), None)
+
+    def _starts_serving(self, server: AsyncTCPNetworkServer[Any, Any]) -> None:
+        if self._ssl is not None:
+            server._use_tls(self._ssl)  # that of the last call, if two threads reload
+
+    def _handling_signals(self, server: AsyncTCPNetworkServer[Any, Any]) -> AbstractContextManager[None]:
+        make_context = self._ssl_reload
+        if make_context is None:
+            return nullcontext()
+        return reloading_at_hangup(lambda: self.reload_tls(make_context()), server.logger)
