@@ -173,7 +173,8 @@ class AsyncTCPNetworkServer(
         """Use another TLS context, for example with a new certificate, for all handshakes that begin from now on.
 
         Connections, and handshakes that have begun, go on with the context that they began with. If the call fails,
-        the server keeps its context. A client that resumes a session of the old context does a full handshake.
+        the server keeps its context. A client that resumes a session of the old context does a full handshake. Call
+        this before the server runs, or in the thread of its event loop.
 
         Raises:
             RuntimeError: the server does not use TLS.
