@@ -10,7 +10,7 @@ import signal
 import socket as _socket
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -173,9 +173,10 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
                     if self._must_not_serve():
                         return
                     self._running = _Running(server, portal, serving, threading.get_ident())
+                    self._starts_serving(server)
                 stopper = _Stopper(server, portal, serving, self._drain_timeout)
                 try:
-                    with handling(self._stop_signals, stopper):
+                    with handling(self._stop_signals, stopper), self._handling_signals(server):
                         await server.serve_forever(is_up_event=notifier.telling(is_up_event))
                 finally:
                     with self._lock:
@@ -205,6 +206,13 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         self._closed = True
         for sock in self._given_sockets or ():
             sock.close()
+
+    def _starts_serving(self, server: _T_Server) -> None:
+        """Give *server* what was set since it was made. Call this with the lock held, when calls of *server* begin."""
+
+    def _handling_signals(self, server: _T_Server) -> AbstractContextManager[None]:
+        """Handle other signals than those that stop the server, while *server* serves."""
+        return nullcontext()
 
     def _stopped_serving(self, server: _T_Server) -> None:
         """Save the values that must outlive *server*. Call this with the lock held, when queries of *server* end."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from easynetwork._checks import check_port, check_timeouts
-from easynetwork.lowlevel._core.tls_engine import check_ssl_context
+from easynetwork.lowlevel._core.tls_engine import check_has_certificate, check_ssl_context
 from easynetwork.lowlevel._sockets.options import set_tcp_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
@@ -113,7 +113,7 @@ class AsyncTCPNetworkServer(
         UnsupportedOperation: *sockets* are given, and *backend* is not built in.
     """
 
-    __slots__ = ("_create_listeners", "_wrap_listener")
+    __slots__ = ("_create_listeners", "_ssl_context", "_tls_listeners", "_wrap_listener")
 
     _client_type = _TCPClient
 
@@ -166,16 +166,13 @@ class AsyncTCPNetworkServer(
         else:
             self._create_listeners = stream_listener_opener(self._backend, sockets, backlog)
             self._given_sockets = sockets
-        self._wrap_listener = (
-            None
-            if ssl is None
-            else partial(
-                AsyncTLSListener,
-                ssl_context=ssl,
-                handshake_timeout=shortest(ssl_handshake_timeout, self._limits.handshake_timeout),
-                shutdown_timeout=ssl_shutdown_timeout,
-                standard_compatible=True if ssl_standard_compatible is None else ssl_standard_compatible,
-            )
+        self._ssl_context = ssl
+        self._tls_listeners: list[AsyncTLSListener] = []
+        self._wrap_listener = partial(
+            AsyncTLSListener,
+            handshake_timeout=shortest(ssl_handshake_timeout, self._limits.handshake_timeout),
+            shutdown_timeout=ssl_shutdown_timeout,
+            standard_compatible=True if ssl_standard_compatible is None else ssl_standard_compatible,
         )
 
     async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
@@ -183,14 +180,42 @@ class AsyncTCPNetworkServer(
         if _ACCEPTED_SOCKETS_INHERIT:
             for listener in listeners:
                 set_tcp_options(listener.extra(INETSocketAttribute.socket))
-        return listeners if self._wrap_listener is None else [self._with_tls(listener) for listener in listeners]
+        if self._ssl_context is None:
+            return listeners
+        self._tls_listeners = [self._wrap_listener(listener, self._ssl_context) for listener in listeners]
+        for tls in self._tls_listeners:
+            tls._logger = self._keeper.peer_logger
+            tls._note_failure = self._count_failed_handshake
+        return self._tls_listeners
 
-    def _with_tls(self, listener: AsyncListener[AsyncStreamTransport]) -> AsyncListener[AsyncStreamTransport]:
-        assert self._wrap_listener is not None
-        tls = self._wrap_listener(listener)
-        tls._logger = self._keeper.peer_logger
-        tls._note_failure = lambda reason: self._tally.handshakes_failed.update((reason,))
-        return tls
+    def _count_failed_handshake(self, reason: str) -> None:
+        self._tally.handshakes_failed[reason] += 1
+
+    def reload_tls(self, context: SSLContext) -> None:
+        """Use another TLS context, for example with a new certificate, for all handshakes that begin from now on.
+
+        Connections, and handshakes that have begun, go on with the context that they began with. If the call fails,
+        the server keeps its context. A client that resumes a session of the old context does a full handshake. Call
+        this before the server runs, or in the thread of its event loop.
+
+        Raises:
+            RuntimeError: the server does not use TLS.
+            TypeError: *context* is not an `ssl.SSLContext`.
+            ValueError: *context* is for clients only; *context* has no certificate and needs one. It needs none for
+                pre-shared keys, or if its ``sni_callback`` chooses one.
+            ServerClosedError: the server is closed, and does not drain.
+        """
+        if self._ssl_context is None:
+            raise RuntimeError("The server does not use TLS")
+        check_has_certificate(context)
+        if not (self._draining and self._running is not None):
+            self._check_open()
+        self._use_tls(context)
+
+    def _use_tls(self, context: SSLContext) -> None:
+        self._ssl_context = context
+        for listener in self._tls_listeners:
+            listener._ssl_context = context
 
     def _address(self, server: AsyncStreamServer[Any, Any]) -> SocketAddress:
         return inet_address(server.extra(INETSocketAttribute.sockname))

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import random
 import ssl
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.lowlevel.core.tls_duplex import Duplex, cut, records
 from tests.support.certificates import VERSIONS, Certificates
 
-from easynetwork.lowlevel._core.tls_engine import TLSEngine, check_ssl_context
+from easynetwork.lowlevel._core.tls_engine import TLSEngine, check_has_certificate, check_ssl_context
 
 deterministic = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 sizes = st.lists(st.sampled_from((1, 2, 4, 5, 6, 17, 100, 1000, 5000)), min_size=1, max_size=6)
@@ -38,6 +45,124 @@ def test_a_context_of_the_other_side_is_refused(certificates: Certificates) -> N
         check_ssl_context(client, server_side=True)
     with pytest.raises(ValueError, match="for clients, got one for servers only"):
         check_ssl_context(server, server_side=False)
+
+
+# ------------------------------------------------------------------------------------------------------ certificates
+
+
+def issue(key: Any, digest: hashes.HashAlgorithm | None) -> bytes:
+    """Return *key* and a certificate that it has signed itself."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), serial_number=1)
+        .not_valid_before(datetime(2020, 1, 1))
+        .not_valid_after(datetime(2120, 1, 1))
+        .sign(key, digest)  # type: ignore[arg-type]
+    )
+    key_format = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return bytes(
+        key.private_bytes(serialization.Encoding.PEM, *key_format)
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+
+
+KEYS: dict[str, Callable[[], tuple[Any, hashes.HashAlgorithm | None]]] = {
+    "RSA": lambda: (rsa.generate_private_key(65537, 2048), hashes.SHA256()),
+    "P-256": lambda: (ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()),
+    "P-521": lambda: (ec.generate_private_key(ec.SECP521R1()), hashes.SHA512()),
+    "secp256k1": lambda: (ec.generate_private_key(ec.SECP256K1()), hashes.SHA256()),
+    "brainpoolP384r1": lambda: (ec.generate_private_key(ec.BrainpoolP384R1()), hashes.SHA384()),
+    "Ed25519": lambda: (ed25519.Ed25519PrivateKey.generate(), None),
+    "Ed448": lambda: (ed448.Ed448PrivateKey.generate(), None),
+}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_certificate_of_any_kind_is_found(key: str, tmp_path: Path) -> None:
+    file = tmp_path / "server.pem"
+    file.write_bytes(issue(*KEYS[key]()))
+    for version in (None, *VERSIONS.values()):
+        for verify_mode in ssl.VerifyMode:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(file)
+            context.verify_mode = verify_mode
+            if version is not None:
+                context.minimum_version = context.maximum_version = version
+            check_has_certificate(context)
+
+
+CIPHERS = [None, "HIGH", "ALL", "PSK", "aNULL"]
+
+
+def bare_context(version: str | None, ciphers: str | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if version is not None:
+        context.minimum_version = context.maximum_version = VERSIONS[version]
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
+    return context
+
+
+@pytest.mark.parametrize("version", [None, *VERSIONS])
+@pytest.mark.parametrize("ciphers", CIPHERS)
+def test_a_context_without_a_certificate_is_refused(version: str | None, ciphers: str | None) -> None:
+    context = bare_context(version, ciphers)
+    check_ssl_context(context, server_side=True)
+    with pytest.raises(ValueError, match="has no certificate"):
+        check_has_certificate(context)
+
+
+def test_a_context_that_trusts_authorities_but_has_no_certificate_is_refused(certificates: Certificates) -> None:
+    with certificates.authority_file() as authority:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority)
+    with pytest.raises(ValueError, match="has no certificate"):
+        check_has_certificate(context)
+
+
+def test_a_context_for_clients_is_refused_whether_it_has_a_certificate_or_not(certificates: Certificates) -> None:
+    for with_certificate in (False, True):
+        with pytest.raises(ValueError, match="for clients only"):
+            check_has_certificate(certificates.client_context(with_certificate=with_certificate))
+
+
+def test_a_context_without_authentication_needs_no_certificate() -> None:
+    check_has_certificate(bare_context("TLSv1.2", "aNULL:@SECLEVEL=0"))
+    with pytest.raises(ValueError, match="has no certificate"):
+        check_has_certificate(bare_context("TLSv1.3", "aNULL:@SECLEVEL=0"))
+
+
+@pytest.mark.skipif(not getattr(ssl, "HAS_PSK", False), reason="this Python has no pre-shared keys")
+@pytest.mark.parametrize("version", [None, *VERSIONS])
+@pytest.mark.parametrize("ciphers", CIPHERS)
+def test_a_context_with_pre_shared_keys_needs_no_certificate(version: str | None, ciphers: str | None) -> None:
+    context: Any = bare_context(version, ciphers)
+    asked: list[str] = []
+    context.set_psk_server_callback(asked.append, "hint")
+    if version == "TLSv1.2" and ciphers in (None, "aNULL"):  # which use no such keys
+        with pytest.raises(ValueError, match="has no certificate"):
+            check_has_certificate(context)
+    else:
+        check_has_certificate(context)
+    assert asked == []
+
+
+def test_the_search_for_a_certificate_changes_nothing(certificates: Certificates, tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    def choose(connection: object, name: str | None, context: object) -> None:
+        asked.append(name)
+
+    for context in (certificates.server_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)):
+        context.sni_callback = choose
+        check_has_certificate(context)
+        assert context.sni_callback is choose
+    context = certificates.server_context()
+    context.keylog_filename = str(tmp_path / "keys")
+    before = (context.get_ciphers(), context.options, context.minimum_version, context.maximum_version)
+    check_has_certificate(context)
+    assert (context.get_ciphers(), context.options, context.minimum_version, context.maximum_version) == before
+    assert "SECRET" not in (tmp_path / "keys").read_text()
+    assert asked == []
 
 
 # --------------------------------------------------------------------------------------------------------- handshake

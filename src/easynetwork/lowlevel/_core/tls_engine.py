@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["TLSEngine", "check_server_hostname", "check_ssl_context"]
+__all__ = ["TLSEngine", "check_has_certificate", "check_server_hostname", "check_ssl_context"]
 
 import errno
 import ipaddress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from .client_hello import ServerNameReader
@@ -63,6 +64,79 @@ def check_ssl_context(context: object, *, server_side: bool) -> None:
     if context.protocol == (ssl.PROTOCOL_TLS_CLIENT if server_side else ssl.PROTOCOL_TLS_SERVER):
         sides = ("servers", "clients") if server_side else ("clients", "servers")
         raise ValueError(f"Expected a TLS context for {sides[0]}, got one for {sides[1]} only: {context!r}")
+
+
+def check_has_certificate(context: SSLContext) -> None:
+    """Check that *context* is a TLS context for servers, and has a certificate or can do without.
+
+    The check calls no callback of *context* and changes nothing but its statistics. So it accepts each context with an
+    ``sni_callback``, which may choose the certificate.
+
+    Raises:
+        TypeError: *context* is not an `ssl.SSLContext`.
+        ValueError: *context* is for clients only; *context* has no certificate and needs one.
+    """
+    check_ssl_context(context, server_side=True)
+    if not (context.sni_callback is not None or _has_certificate(context) or _can_do_without_certificate(context)):
+        raise ValueError(f"The TLS context has no certificate, see SSLContext.load_cert_chain(): {context!r}")
+
+
+def _has_certificate(context: SSLContext) -> bool:
+    # Python does not tell which certificates a context has. So a server of our own borrows them, whatever versions and
+    # cipher suites the context permits, and answers the first message of clients that together accept all certificates.
+    # TLS 1.2 comes first: it has no keys yet that OpenSSL would write to the `keylog_filename` of the context.
+    attempts = [(ssl.TLSVersion.TLSv1_2, curve) for curve in _CURVES] + [(ssl.TLSVersion.TLSv1_3, None)]
+    for version, curve in attempts:
+        server, client = (
+            _permissive(side, "ALL:!aNULL:!PSK", version, curve)
+            for side in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT)
+        )
+        server.sni_callback = lambda connection, name, own_context: setattr(connection, "context", context)
+        if _refusal(server, client) is None:
+            return True
+    return False
+
+
+_CURVES: Final = (None, "secp256k1", "brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1")
+"""The usual curves, and others, each of which a TLS 1.2 client must offer for a certificate that uses it."""
+
+
+def _can_do_without_certificate(context: SSLContext) -> bool:
+    """Return whether *context*, without a certificate, can use pre-shared keys or do without authentication."""
+    client = _permissive(ssl.PROTOCOL_TLS_CLIENT, "aNULL:PSK", ssl.TLSVersion.TLSv1_2)
+    if getattr(ssl, "HAS_PSK", False):  # Python 3.13
+        # OpenSSL does not speak TLS 1.3 at all if it has neither certificates nor a callback for keys.
+        newest = _permissive(ssl.PROTOCOL_TLS_CLIENT, "ALL", ssl.TLSVersion.TLSv1_3)
+        if _refusal(context, newest) != "UNSUPPORTED_PROTOCOL":
+            return True
+        client.set_psk_client_callback(lambda hint: (None, b"never used"))  # type: ignore[attr-defined,unused-ignore]
+    return _refusal(context, client) is None
+
+
+def _permissive(side: int, suites: str, version: ssl.TLSVersion, curve: str | None = None) -> SSLContext:
+    context = ssl.SSLContext(side)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers(f"{suites}:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = version
+    if curve is not None:
+        with suppress(ValueError):  # this OpenSSL does not know it
+            context.set_ecdh_curve(curve)
+    return context
+
+
+def _refusal(server: SSLContext, client: SSLContext) -> str | None:
+    """Return why *server* refuses the first message of *client*, in the words of OpenSSL. None if it goes on."""
+    hello = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        client.wrap_bio(ssl.MemoryBIO(), hello, server_hostname="localhost").do_handshake()
+    try:
+        server.wrap_bio(hello, ssl.MemoryBIO(), server_side=True).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    except ssl.SSLError as exc:
+        return exc.reason or "unknown"
+    return None
 
 
 def check_server_hostname(context: SSLContext, server_hostname: str | None) -> None:

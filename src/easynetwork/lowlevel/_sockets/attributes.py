@@ -129,9 +129,15 @@ def socket_attributes(
         except OSError as exc:
             raise TypedAttributeLookupError("The socket is closed or has no such address") from exc
 
+    def proxy() -> SocketProxy:
+        sock: ISocket | None = get_socket()
+        if sock is None:  # uvloop has none for a transport that is closed
+            raise TypedAttributeLookupError("The socket is closed")
+        return SocketProxy(sock)
+
     return {
-        SocketAttribute.socket: lambda: SocketProxy(get_socket()),
-        SocketAttribute.family: lambda: SocketProxy(get_socket()).family,
+        SocketAttribute.socket: proxy,
+        SocketAttribute.family: lambda: proxy().family,
         SocketAttribute.sockname: lambda: address("sockname"),
         SocketAttribute.peername: lambda: address("peername"),
     }

@@ -302,7 +302,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         check_ssl_context(ssl_context, server_side=True)
         check_timeouts(handshake_timeout=handshake_timeout, shutdown_timeout=shutdown_timeout)
         self._listener = listener
-        self._ssl_context = ssl_context
+        self._ssl_context = ssl_context  # for handshakes that begin now; servers replace it
         self._standard_compatible = standard_compatible
         self._handle_error = handshake_error_handler
         self._logger: Logger = _logger  # servers replace it with their own logger
@@ -310,7 +310,6 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         self._admission: Admission | None = None
         self._wrap = partial(
             AsyncTLSStreamTransport.wrap,
-            ssl_context=ssl_context,
             handshake_timeout=handshake_timeout,
             shutdown_timeout=shutdown_timeout,
             server_side=True,
@@ -348,7 +347,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         get_peer_name = keep_peer_name(transport)
         admission = self._admission
         try:
-            tls = await self._wrap(transport)
+            tls = await self._wrap(transport, self._ssl_context)
         except Exception as exc:
             if admission is not None:
                 admission.handshake_is_over(transport, exc)
