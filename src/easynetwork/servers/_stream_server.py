@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -82,7 +82,7 @@ class BaseAsyncStreamServer(
 
     __slots__ = ("_ancillary_bufsize", "_client_log_level", "_clients", "_ended", "_max_recv_size", "_protocol")
 
-    _client_type: ClassVar[type[ConnectedClient[Any]]]
+    _client_type: type[ConnectedClient[Any]]
     """The class of the client objects that request handlers see."""
 
     def __init__(

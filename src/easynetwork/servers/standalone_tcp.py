@@ -16,6 +16,7 @@ from easynetwork.servers._standalone_server import BaseStandaloneNetworkServer
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
 from easynetwork.servers.limits import ServerLimits
+from easynetwork.servers.proxy_protocol import ProxyProtocol
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -64,6 +65,7 @@ class StandaloneTCPNetworkServer(
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         ssl_standard_compatible: bool | None = None,
+        proxy_protocol: ProxyProtocol | None = None,
         backlog: int | None = None,
         reuse_port: bool = False,
         max_recv_size: int | None = None,
@@ -83,6 +85,7 @@ class StandaloneTCPNetworkServer(
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             ssl_standard_compatible=ssl_standard_compatible,
+            proxy_protocol=proxy_protocol,
             backlog=backlog,
             reuse_port=reuse_port,
             max_recv_size=max_recv_size,
