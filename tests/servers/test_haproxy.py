@@ -40,8 +40,16 @@ frontend front
     {more}
     default_backend back
 backend back
+    {checks}
     server the_server 127.0.0.1:{back} {options}
 """
+
+CHECKS = """\
+option tcp-check
+    tcp-check connect default
+    tcp-check send hello\\n
+    tcp-check expect string hello"""
+"""Checks that wait for an answer. Others leave with a reset, which may overtake their header."""
 
 TYPE_AUTHORITY, TYPE_CRC32C, TYPE_UNIQUE_ID, TYPE_SSL = 0x02, 0x03, 0x05, 0x20
 
@@ -84,7 +92,14 @@ class Proxied:
 
 @asynccontextmanager
 async def behind_haproxy(
-    handler: Facts, folder: Path, options: str, *, bind: str = "", more: str = "", **server_options: Any
+    handler: Facts,
+    folder: Path,
+    options: str,
+    *,
+    bind: str = "",
+    more: str = "",
+    checks: str = "",
+    **server_options: Any,
 ) -> AsyncIterator[Proxied]:
     """Serve behind HAProxy.
 
@@ -94,6 +109,7 @@ async def behind_haproxy(
         options: those of HAProxy towards the server.
         bind: those of HAProxy towards the clients.
         more: another line about the clients.
+        checks: more lines about the server.
         server_options: those of the server.
     """
     program = needs_program("haproxy")
@@ -103,7 +119,9 @@ async def behind_haproxy(
         proxied = Proxied(it, unused_address()[1])
         file = folder / "haproxy.cfg"
         file.write_text(
-            CONFIGURATION.format(front=proxied.front.port, back=address.port, bind=bind, more=more, options=options)
+            CONFIGURATION.format(
+                front=proxied.front.port, back=address.port, bind=bind, more=more, checks=checks, options=options
+            )
         )
         with running([program, "-db", "-f", str(file)], folder) as haproxy:
             deadline = time.monotonic() + SECONDS_TO_END
@@ -196,7 +214,8 @@ async def test_haproxy_tells_about_tls_that_it_ends(tmp_path: Path, certificates
 async def test_health_checks_of_haproxy_are_accepted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     handler = Facts()
     limits = ServerLimits(connections_per_address=1)  # checks do not count
-    async with behind_haproxy(handler, tmp_path, "send-proxy-v2 check inter 50ms", limits=limits) as proxied:
+    options = "send-proxy-v2 check inter 50ms"
+    async with behind_haproxy(handler, tmp_path, options, checks=CHECKS, limits=limits) as proxied:
         peer = await proxied.connect()
         assert await peer.ask(b"hello") == b"hello"
         await until(lambda: len(handler.facts) >= 4)
