@@ -14,7 +14,7 @@ import pytest
 from tests.support.background import settle, sleep, spawn, until
 from tests.support.certificates import Certificates
 from tests.support.network_servers import problems
-from tests.support.peers import Peer
+from tests.support.peers import PATIENCE, Peer
 from tests.support.proxy_headers import LOCAL, SIGNATURE, UNKNOWN, block, line, proxied
 from tests.support.stream_servers import Client, Handler, Noting, Requests, Serving, serving
 from tests.support.tls_servers import TLSClient
@@ -501,6 +501,28 @@ async def test_shutdown_does_not_wait_for_headers(has_tls: bool, certificates: C
         for peer in peers:
             assert await peer.gone()
     assert not admission._networks
+
+
+@pytest.mark.parametrize("has_tls", [False, True], ids=["plain", "TLS"])
+async def test_server_that_drains_takes_the_header_and_answers(has_tls: bool, certificates: Certificates) -> None:
+    handler = Noting()
+    context = certificates.server_context() if has_tls else None
+    async with behind_a_proxy(handler, ssl=context, limits=ServerLimits(connections=10)) as it:
+        admission: Any = it.server._servers[0]._admission  # type: ignore[index]
+        peer = await it.connect()
+        await until(lambda: admission._networks)
+        draining = spawn(it.server.drain(PATIENCE))
+        await until(it.server.is_draining)
+        if has_tls:
+            await peer.send(HEADERS["v2"])
+            peer = await secure(peer, certificates.client_context())
+        else:
+            await peer.send(HEADERS["v2"] + b"a\n")
+            assert await peer.line() == b"a"
+        assert await peer.rest() == b""
+        peer.close()
+        report = await draining.result()
+        assert (sum(report), report.cut) == (1, 0)
 
 
 # --------------------------------------------------------------------------------------------------------- the settings
