@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import logging
 import socket
@@ -22,7 +23,7 @@ from tests.support.tls_servers import TLSClient
 from easynetwork.exceptions import TypedAttributeLookupError
 from easynetwork.lowlevel.api_async.transports._proxied import ProxiedListener
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
-from easynetwork.lowlevel.socket import IPv4SocketAddress, IPv6SocketAddress, TLSAttribute
+from easynetwork.lowlevel.socket import INETSocketAttribute, IPv4SocketAddress, IPv6SocketAddress, TLSAttribute
 from easynetwork.protocol import StreamProtocol
 from easynetwork.serializers import StringLineSerializer
 from easynetwork.servers import AsyncTCPNetworkServer, ProxyProtocol, ServerLimits, StandaloneTCPNetworkServer
@@ -113,6 +114,7 @@ async def test_header_tells_the_addresses(
             peer = await secure(peer, certificates.client_context())
         assert await peer.ask(b"a") == b"a"
         proxy = IPv4SocketAddress(*peer.sock.getsockname())
+        assert handler.client.extra(INETSocketAttribute.peername) == proxy
         assert handler.client.extra(INETClientAttribute.socket).getpeername() == proxy
         peer.close()
         await until(lambda: "disconnected" in handler.diary)
@@ -573,3 +575,8 @@ async def test_servers_check_the_type_of_the_settings() -> None:
     with pytest.raises(TypeError, match="ProxyProtocol"):
         AsyncTCPNetworkServer("127.0.0.1", 0, protocol, Handler(), proxy_protocol=wrong)
     StandaloneTCPNetworkServer("127.0.0.1", 0, protocol, Handler(), proxy_protocol=TRUSTED)
+
+
+def test_settings_can_be_changed() -> None:
+    changed = dataclasses.replace(TRUSTED, timeout=1)
+    assert (changed.trusted, changed.timeout) == (TRUSTED.trusted, 1)

@@ -74,6 +74,7 @@ class _TCPClient(ConnectedClient[_T_Response]):
             **super().extra_attributes,
             INETClientAttribute.local_address: lambda: inet_address(self._names(self._transport)[0]),
             INETClientAttribute.remote_address: lambda: self.address,
+            INETSocketAttribute.peername: lambda: inet_address(self._names(self._transport)[1]),
         }
 
 
@@ -100,7 +101,7 @@ class _ProxiedTCPClient(_TCPClient[_T_Response]):
             return attributes
         return {
             **attributes,
-            ProxyAttribute.proxy_address: lambda: super(_ProxiedTCPClient, self).address,
+            ProxyAttribute.proxy_address: attributes[INETSocketAttribute.peername],
             ProxyAttribute.destination_address: lambda: _destination(header),
             ProxyAttribute.version: lambda: header.version,
             ProxyAttribute.tlvs: lambda: header.tlvs,

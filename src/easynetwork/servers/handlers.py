@@ -50,10 +50,11 @@ class INETClientAttribute(typed_attr.TypedAttributeSet):
     local_address: SocketAddress = SocketAttribute.sockname
     """The local address of the connection or socket."""
 
-    remote_address: SocketAddress = SocketAttribute.peername
+    remote_address: SocketAddress = typed_attr.typed_attribute()
     """The address of the client. It remains available after the connection has ended.
 
-    Behind a proxy, it is the address that the PROXY header tells, if it tells one; see `ProxyAttribute`.
+    It is the peer of the socket (`INETSocketAttribute.peername`), unless that is a proxy that tells another address:
+    see `ProxyAttribute`.
     """
 
 
