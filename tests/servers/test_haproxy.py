@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.docs.pages import DOCS
 from tests.support.background import sleep, until
 from tests.support.certificates import Certificates
 from tests.support.network_servers import problems
@@ -148,6 +151,15 @@ async def secure(peer: Peer, context: ssl.SSLContext) -> TLSClient:
     client = TLSClient(peer.sock, context)
     await client.below.handshake()
     return client
+
+
+def test_configuration_in_the_documentation_is_valid(tmp_path: Path) -> None:
+    command = [needs_program("haproxy"), "-c", "-f", "haproxy.cfg"]
+    [block] = re.findall(r"```text\n(defaults\n.*?)```", (DOCS / "behind-a-proxy.md").read_text(), re.DOTALL)
+    (tmp_path / "haproxy.cfg").write_text(block)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS_TO_END, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "WARNING" not in result.stderr
 
 
 @pytest.mark.parametrize("has_tls", [False, True], ids=["plain", "TLS"])
