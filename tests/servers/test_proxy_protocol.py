@@ -21,6 +21,7 @@ from tests.support.stream_servers import Client, Handler, Noting, Requests, Serv
 from tests.support.tls_servers import TLSClient
 
 from easynetwork.exceptions import TypedAttributeLookupError
+from easynetwork.lowlevel.api_async.transports._hooks import innermost
 from easynetwork.lowlevel.api_async.transports._proxied import ProxiedListener
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.socket import INETSocketAttribute, IPv4SocketAddress, IPv6SocketAddress, TLSAttribute
@@ -220,6 +221,23 @@ async def test_tls_may_follow_in_the_same_segment(header: bytes, certificates: C
                     await peer.send(outgoing.read())
                     incoming.write(await peer._receive())
         assert result == b"a\n"
+
+
+@pytest.mark.parametrize("has_tls", [False, True], ids=["plain", "TLS"])
+async def test_header_changes_nothing_on_the_way_of_later_packets(has_tls: bool, certificates: Certificates) -> None:
+    async def parts(peer: Peer) -> list[type[Any]]:
+        if has_tls:
+            peer = await secure(peer, certificates.client_context())
+        assert await peer.ask(b"a") == b"a"
+        client: Any = handler.client
+        return [type(part) for part in (client._transport, innermost(client._transport), client._driver, client._batch)]
+
+    handler = Noting()
+    settings = ProxyProtocol(trusted=["127.0.0.1"], is_required=False)
+    async with behind_a_proxy(handler, settings, ssl=certificates.server_context() if has_tls else None) as it:
+        proxied_peer = await it.connect()
+        await proxied_peer.send(HEADERS["v1"])
+        assert await parts(proxied_peer) == await parts(await connect_from("127.0.0.2", it))
 
 
 async def test_server_may_speak_first() -> None:
