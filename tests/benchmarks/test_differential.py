@@ -200,6 +200,8 @@ _NOT_COMPARED = {
     "NetstringFrames",
     "OctetCountedFrames",
     "ProtobufSerializer",
+    "ProxyAttribute",
+    "ProxyProtocol",
     "RawSerializer",
     "SeparatedFrames",
     "SlipFrames",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from tests.conformance.harnesses.proxied import ProxiedListenerHarness
 from tests.conformance.harnesses.tcp import TCPListenerHarness
 from tests.conformance.harnesses.tls import TLSListenerHarness
 from tests.conformance.harnesses.unix_stream import UnixStreamListenerHarness
@@ -20,6 +21,8 @@ SUBJECTS = [
     (TCPListenerHarness(), ALL),
     (UnixStreamListenerHarness(), ALL),
     (TLSListenerHarness(TCPListenerHarness()), ALL),
+    (ProxiedListenerHarness(TCPListenerHarness()), ALL),
+    (TLSListenerHarness(ProxiedListenerHarness(TCPListenerHarness())), ALL),
 ]
 
 

@@ -35,6 +35,7 @@ STANDS_FOR: Final[Mapping[str, tuple[str, ...]]] = {
     "_hook_close_soon": ("aclose",),
     "_hook_keep_names": ("extra_attributes",),
     "_hook_buffered_bytes": (),
+    "_hook_innermost": (),
     "_hook_start_tls": (*_RECEIVING, *_SENDING, "is_closing", "aclose"),
     # stream listeners
     "_hook_set_admission": ("serve",),

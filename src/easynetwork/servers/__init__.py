@@ -6,6 +6,7 @@ __all__ = [
     "AsyncTCPNetworkServer",
     "AsyncUDPNetworkServer",
     "DrainReport",
+    "ProxyProtocol",
     "ServerLimits",
     "ServerStatistics",
     "StandaloneTCPNetworkServer",
@@ -16,6 +17,7 @@ from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.async_udp import AsyncUDPNetworkServer
 from easynetwork.servers.draining import DrainReport
 from easynetwork.servers.limits import ServerLimits
+from easynetwork.servers.proxy_protocol import ProxyProtocol
 from easynetwork.servers.standalone_tcp import StandaloneTCPNetworkServer
 from easynetwork.servers.standalone_udp import StandaloneUDPNetworkServer
 from easynetwork.servers.statistics import ServerStatistics

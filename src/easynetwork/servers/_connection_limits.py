@@ -40,16 +40,35 @@ class ConnectionLimits(Admission):
             self._count("handshakes")
             return False
         network = None
-        if limits.connections_per_address is not None:
+        if limits.connections_per_address is not None and not self.has_headers:
             network = _network_of(transport)
-            if network is not None:
-                if self._per_network[network] >= limits.connections_per_address:
-                    self._count("connections_per_address")
-                    return False
-                self._per_network[network] += 1
+            if not self._admit_network(network):
+                return False
         self._networks[transport] = network
-        if self.has_tls:
+        if self.has_tls or self.has_headers:
             self._in_handshake.add(transport)
+        return True
+
+    def admit_address(self, transport: AsyncStreamTransport, address: tuple[Any, ...] | None, /) -> bool:
+        if not self.has_tls:
+            self._in_handshake.discard(transport)
+        if address is None or self._limits.connections_per_address is None:
+            return True
+        network = network_of(address)
+        if not self._admit_network(network):
+            return False
+        self._networks[transport] = network
+        return True
+
+    def _admit_network(self, network: object) -> bool:
+        """Count one more connection from *network*, if its limit allows that. Return whether it does."""
+        limit = self._limits.connections_per_address
+        if network is None or limit is None:
+            return True
+        if self._per_network[network] >= limit:
+            self._count("connections_per_address")
+            return False
+        self._per_network[network] += 1
         return True
 
     def handshake_is_over(self, transport: AsyncStreamTransport, /, error: Exception | None) -> None:

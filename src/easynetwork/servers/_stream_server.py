@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Seq
 from contextlib import AbstractAsyncContextManager
 from time import monotonic
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -95,7 +95,7 @@ class BaseAsyncStreamServer(
         "_protocol",
     )
 
-    _client_type: ClassVar[type[ConnectedClient[Any]]]
+    _client_type: type[ConnectedClient[Any]]
     """The class of the client objects that request handlers see."""
 
     def __init__(

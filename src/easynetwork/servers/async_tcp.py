@@ -12,11 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from easynetwork._checks import check_port, check_timeouts
+from easynetwork.exceptions import TypedAttributeLookupError
+from easynetwork.lowlevel._core.proxy_protocol import ProxyHeader
 from easynetwork.lowlevel._core.tls_engine import check_has_certificate, check_ssl_context
 from easynetwork.lowlevel._sockets.options import set_tcp_options
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.lowlevel.api_async.servers.stream import AsyncStreamServer
 from easynetwork.lowlevel.api_async.transports._hooks import keep_names
+from easynetwork.lowlevel.api_async.transports._proxied import ProxiedListener
+from easynetwork.lowlevel.api_async.transports._proxy_headers import header_of
 from easynetwork.lowlevel.api_async.transports.abc import AsyncListener, AsyncStreamTransport
 from easynetwork.lowlevel.api_async.transports.tls import AsyncTLSListener
 from easynetwork.lowlevel.socket import (
@@ -28,8 +32,9 @@ from easynetwork.servers._given_sockets import check_inet_sockets, stream_listen
 from easynetwork.servers._inet_address import inet_address
 from easynetwork.servers._stream_server import DEFAULT_BACKLOG, BaseAsyncStreamServer, ConnectedClient
 from easynetwork.servers._tally import Measurement
-from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute
+from easynetwork.servers.handlers import AsyncStreamRequestHandler, INETClientAttribute, ProxyAttribute
 from easynetwork.servers.limits import ServerLimits, shortest
+from easynetwork.servers.proxy_protocol import ProxyProtocol
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -72,7 +77,44 @@ class _TCPClient(ConnectedClient[_T_Response]):
             **super().extra_attributes,
             INETClientAttribute.local_address: lambda: inet_address(self._names(self._transport)[0]),
             INETClientAttribute.remote_address: lambda: self.address,
+            INETSocketAttribute.peername: lambda: inet_address(self._names(self._transport)[1]),
         }
+
+
+class _ProxiedTCPClient(_TCPClient[_T_Response]):
+    """A client that may have connected to a proxy."""
+
+    __slots__ = ("_header",)
+
+    _header: ProxyHeader | None
+
+    def keep_names(self) -> None:
+        super().keep_names()
+        self._header = header_of(self._transport)
+
+    @property
+    def address(self) -> SocketAddress:
+        client = None if self._header is None else self._header.client
+        return super().address if client is None else inet_address(client)
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        attributes = super().extra_attributes
+        if (header := self._header) is None:
+            return attributes
+        return {
+            **attributes,
+            ProxyAttribute.proxy_address: attributes[INETSocketAttribute.peername],
+            ProxyAttribute.destination_address: lambda: _destination(header),
+            ProxyAttribute.version: lambda: header.version,
+            ProxyAttribute.tlvs: lambda: header.tlvs,
+        }
+
+
+def _destination(header: ProxyHeader) -> SocketAddress:
+    if not isinstance(header.destination, tuple):
+        raise TypedAttributeLookupError("The proxy does not tell the address that the client connected to")
+    return inet_address(header.destination)
 
 
 class AsyncTCPNetworkServer(
@@ -90,6 +132,8 @@ class AsyncTCPNetworkServer(
         ssl_handshake_timeout: the time limit for a handshake, in seconds; 60 if None.
         ssl_shutdown_timeout: the time that a close waits for the client to close TLS too, in seconds; 30 if None.
         ssl_standard_compatible: whether TLS must be closed before the connection; true if None.
+        proxy_protocol: the proxies in front of the server, which tell the addresses of the clients by the PROXY
+            protocol; None for none. With *ssl*, the header comes before TLS.
         backlog: the maximum number of connections that wait to be accepted; as many as the
             system allows if None.
         reuse_port: let other sockets bind to the same port (``SO_REUSEPORT``).
@@ -106,16 +150,22 @@ class AsyncTCPNetworkServer(
         logger: gets all log records. The default is the logger named after this module.
 
     Raises:
-        TypeError: *port*, *protocol*, *request_handler*, *backend*, *ssl*, *sockets* or *limits* has the wrong type.
+        TypeError: *port*, *protocol*, *request_handler*, *backend*, *ssl*, *proxy_protocol*, *sockets* or *limits* has
+            the wrong type.
         ValueError: *max_recv_size* is not a strictly positive integer; *ssl* is for clients only; an ``ssl_*`` argument
             is given without *ssl*; a timeout is negative or NaN; *sockets* are not bound TCP sockets,
             or an address or *reuse_port* is given too.
         UnsupportedOperation: *sockets* are given, and *backend* is not built in.
     """
 
-    __slots__ = ("_create_listeners", "_ssl_context", "_tls_listeners", "_wrap_listener")
-
-    _client_type = _TCPClient
+    __slots__ = (
+        "_client_type",
+        "_create_listeners",
+        "_proxy_protocol",
+        "_ssl_context",
+        "_tls_listeners",
+        "_wrap_listener",
+    )
 
     def __init__(
         self,
@@ -129,6 +179,7 @@ class AsyncTCPNetworkServer(
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         ssl_standard_compatible: bool | None = None,
+        proxy_protocol: ProxyProtocol | None = None,
         backlog: int | None = None,
         reuse_port: bool = False,
         sockets: Sequence[_socket.socket] | None = None,
@@ -145,6 +196,8 @@ class AsyncTCPNetworkServer(
         if ssl is None and any(option is not None for option in tls_options):
             raise ValueError("The 'ssl_*' arguments need 'ssl'")
         check_timeouts(ssl_handshake_timeout=ssl_handshake_timeout, ssl_shutdown_timeout=ssl_shutdown_timeout)
+        if proxy_protocol is not None and not isinstance(proxy_protocol, ProxyProtocol):
+            raise TypeError(f"Expected a ProxyProtocol object, got {proxy_protocol!r}")
         if sockets is not None:
             sockets = check_inet_sockets(sockets, _socket.SOCK_STREAM, host, port, reuse_port, backlog)
         super().__init__(
@@ -157,6 +210,8 @@ class AsyncTCPNetworkServer(
             limits=limits,
             measure=measure,
         )
+        self._client_type = _TCPClient if proxy_protocol is None else _ProxiedTCPClient
+        self._proxy_protocol = proxy_protocol
         backlog = DEFAULT_BACKLOG if backlog is None else backlog
         self._create_listeners: Callable[[], Awaitable[Sequence[AsyncListener[AsyncStreamTransport]]]]
         if sockets is None:
@@ -176,10 +231,12 @@ class AsyncTCPNetworkServer(
         )
 
     async def _open_listeners(self) -> Sequence[AsyncListener[AsyncStreamTransport]]:
-        listeners = await self._create_listeners()
+        listeners: Sequence[AsyncListener[AsyncStreamTransport]] = await self._create_listeners()
         if _ACCEPTED_SOCKETS_INHERIT:
             for listener in listeners:
                 set_tcp_options(listener.extra(INETSocketAttribute.socket))
+        if self._proxy_protocol is not None:
+            listeners = [self._with_headers(listener, self._proxy_protocol) for listener in listeners]
         if self._ssl_context is None:
             return listeners
         self._tls_listeners = [self._wrap_listener(listener, self._ssl_context) for listener in listeners]
@@ -216,6 +273,19 @@ class AsyncTCPNetworkServer(
         self._ssl_context = context
         for listener in self._tls_listeners:
             listener._ssl_context = context
+
+    def _with_headers(
+        self, listener: AsyncListener[AsyncStreamTransport], settings: ProxyProtocol
+    ) -> AsyncListener[AsyncStreamTransport]:
+        proxied = ProxiedListener(
+            listener,
+            settings._trusts,
+            is_required=settings.is_required,
+            timeout=settings.timeout,
+            max_size=settings.max_size,
+        )
+        proxied._logger = self._keeper.peer_logger
+        return proxied
 
     def _address(self, server: AsyncStreamServer[Any, Any]) -> SocketAddress:
         return inet_address(server.extra(INETSocketAttribute.sockname))

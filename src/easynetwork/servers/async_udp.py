@@ -44,6 +44,7 @@ class _UDPClient(DatagramSender[_T_Response]):
             **attributes,
             INETClientAttribute.local_address: lambda: inet_address(attributes[INETSocketAttribute.sockname]()),
             INETClientAttribute.remote_address: lambda: self.address,
+            INETSocketAttribute.peername: lambda: self.address,
         }
 
 

@@ -9,13 +9,14 @@ __all__ = [
     "AsyncStreamClient",
     "AsyncStreamRequestHandler",
     "INETClientAttribute",
+    "ProxyAttribute",
 ]
 
 import contextlib
 import socket as _socket
 import sys
 from abc import ABCMeta, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
@@ -49,8 +50,37 @@ class INETClientAttribute(typed_attr.TypedAttributeSet):
     local_address: SocketAddress = SocketAttribute.sockname
     """The local address of the connection or socket."""
 
-    remote_address: SocketAddress = SocketAttribute.peername
-    """The address of the client. It remains available after the connection has ended."""
+    remote_address: SocketAddress = typed_attr.typed_attribute()
+    """The address of the client. It remains available after the connection has ended.
+
+    It is the peer of the socket (`INETSocketAttribute.peername`), unless that is a proxy that tells another address:
+    see `ProxyAttribute`.
+    """
+
+
+class ProxyAttribute(typed_attr.TypedAttributeSet):
+    """What the PROXY header of a connection tells. A connection without a header does not have these attributes.
+
+    They remain available after the connection has ended.
+    """
+
+    __slots__ = ()
+
+    proxy_address: SocketAddress = typed_attr.typed_attribute()
+    """The address of the proxy, which is the peer of the socket."""
+
+    destination_address: SocketAddress = typed_attr.typed_attribute()
+    """The address that the client connected to. The attribute is missing if the proxy does not tell it."""
+
+    version: int = typed_attr.typed_attribute()
+    """The version of the header, 1 or 2."""
+
+    tlvs: Sequence[tuple[int, bytes]] = typed_attr.typed_attribute()
+    """The type and the value of each addition to the header, in their order (version 2).
+
+    For example, HAProxy adds the name of the server that the client asks for in TLS (0x02) and a number of the
+    connection (0x05). The specification has a list.
+    """
 
 
 if sys.platform != "win32" and hasattr(_socket, "AF_UNIX"):

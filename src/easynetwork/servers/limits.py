@@ -37,11 +37,15 @@ class ServerLimits:
     """Number of open connections from one address. TCP only.
 
     Clients behind one router share an address. The addresses of one IPv6 network with a prefix of 64 bits count as one,
-    because a single client can use all of them (:rfc:`4291`, section 2.5.4).
+    because a single client can use all of them (:rfc:`4291`, section 2.5.4). Behind a proxy (*proxy_protocol*), the
+    addresses of the clients count, not those of the proxies. Connections without such an address do not count.
     """
 
     handshakes: int | None = None
-    """Number of TLS handshakes that are not complete, in servers with *ssl*."""
+    """Number of TLS handshakes that are not complete, in servers with *ssl*.
+
+    In servers with *proxy_protocol*, connections whose PROXY header is not complete count too.
+    """
 
     # -------------------------------------------------------------------------------------------------- seconds of time
     # The clocks of the client run while the handler waits for a packet, not while it works.

@@ -23,6 +23,7 @@ from easynetwork.servers._tally import Measurement
 from easynetwork.servers.async_tcp import AsyncTCPNetworkServer
 from easynetwork.servers.handlers import AsyncStreamRequestHandler
 from easynetwork.servers.limits import ServerLimits
+from easynetwork.servers.proxy_protocol import ProxyProtocol
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -78,6 +79,7 @@ class StandaloneTCPNetworkServer(
         ssl_shutdown_timeout: float | None = None,
         ssl_standard_compatible: bool | None = None,
         ssl_reload: Callable[[], SSLContext] | None = None,
+        proxy_protocol: ProxyProtocol | None = None,
         backlog: int | None = None,
         reuse_port: bool = False,
         sockets: Sequence[_socket.socket] | None = None,
@@ -110,6 +112,7 @@ class StandaloneTCPNetworkServer(
             ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
             ssl_standard_compatible=ssl_standard_compatible,
+            proxy_protocol=proxy_protocol,
             backlog=backlog,
             reuse_port=reuse_port,
             max_recv_size=max_recv_size,

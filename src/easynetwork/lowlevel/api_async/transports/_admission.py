@@ -22,9 +22,23 @@ class Admission(ABC):
     has_tls: bool = False
     """Whether the connections begin with a TLS handshake. A TLS listener sets it."""
 
+    has_headers: bool = False
+    """Whether the connections may begin with the header of a proxy, which tells their address. A listener sets it."""
+
     @abstractmethod
     def admit(self, transport: AsyncStreamTransport, /) -> bool:
         """Return whether a new connection is served. If not, the caller closes it at once."""
+
+    @abstractmethod
+    def admit_address(self, transport: AsyncStreamTransport, address: tuple[Any, ...] | None, /) -> bool:
+        """Return whether a connection is served now that its address is known. If not, the caller closes it at once.
+
+        This is called for each admitted connection if `has_headers` is true, before a TLS handshake.
+
+        Parameters:
+            transport: the connection.
+            address: the client's, in the form of :mod:`socket`. None if the header does not tell it.
+        """
 
     @abstractmethod
     def handshake_is_over(self, transport: AsyncStreamTransport, /, error: Exception | None) -> None:

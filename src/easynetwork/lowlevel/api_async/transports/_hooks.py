@@ -14,6 +14,7 @@ __all__ = [
     "driver_factory",
     "driver_of",
     "expect_input",
+    "innermost",
     "keep_names",
     "nowait_sender",
     "read_names",
@@ -194,6 +195,18 @@ def read_names(transport: AsyncStreamTransport) -> Callable[[AsyncStreamTranspor
         raise TypedAttributeLookupError("The transport does not know the addresses of its socket") from None
     names = get_names[0](), get_names[1]()
     return lambda _: names
+
+
+def innermost(transport: AsyncStreamTransport) -> AsyncStreamTransport:
+    """Return the transport that *transport*, with all its layers of encryption, sends and receives by.
+
+    The default is *transport* itself.
+    """
+    hook = getattr(type(transport), "_hook_innermost", None)
+    if hook is None:
+        return transport
+    inner: AsyncStreamTransport = hook(transport)
+    return inner
 
 
 def buffered_bytes(transport: AsyncStreamTransport) -> tuple[int, int]:

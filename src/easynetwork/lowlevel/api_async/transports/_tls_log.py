@@ -15,11 +15,18 @@ from easynetwork.lowlevel._sockets.unix_address import UnixSocketAddress
 from easynetwork.lowlevel.socket import new_socket_address
 
 from ._hooks import keep_names
+from ._proxy_headers import header_of
 from .abc import AsyncStreamTransport
 
 
 def keep_peer_name(transport: AsyncStreamTransport) -> Callable[[], str]:
-    """Return a function that returns the peer's name for log records, even after *transport* is closed."""
+    """Return a function that returns the peer's name for log records, even after *transport* is closed.
+
+    If the connection began with a PROXY header, the peer is the client that it names.
+    """
+    header = header_of(transport)
+    if header is not None and (client := header.client) is not None:
+        return lambda: _to_str(client)
     try:
         names = keep_names(transport)
     except Exception:  # the peer has already gone, or a custom transport has no addresses

@@ -145,6 +145,9 @@ class PulledTLS(AsyncStreamTransport):
         self._closing = True
         _hooks.abort(self._transport)
 
+    def _hook_innermost(self) -> AsyncStreamTransport:
+        return _hooks.innermost(self._transport)
+
     def _hook_buffered_bytes(self) -> tuple[int, int]:
         received, unsent = _hooks.buffered_bytes(self._transport)
         return received + self._plaintext.nbytes, unsent

@@ -250,6 +250,9 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
     def _hook_abort(self) -> None:
         _hooks.abort(self._plain)
 
+    def _hook_innermost(self) -> AsyncStreamTransport:
+        return _hooks.innermost(self._plain)
+
     def _hook_buffered_bytes(self) -> tuple[int, int]:
         return _hooks.buffered_bytes(self._plain)
 
