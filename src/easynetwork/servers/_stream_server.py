@@ -203,7 +203,7 @@ class _Connections(ConnectionHandler):
         server._clients.add(client)
         server._tally.accepted += 1
         if server._draining:
-            client.drain()
+            client._begin_drain()
         client._logged_since = 0.0
         if server.logger.isEnabledFor(server._client_log_level):
             client._logged_since = monotonic()

@@ -217,12 +217,16 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
 
     def drain(self) -> None:
         """Close the connection as soon as its handler waits for a request of which nothing has arrived."""
+        self._begin_drain()
+        self._driver.look_again()
+
+    def _begin_drain(self) -> None:
+        """Do the part of `drain` that is enough before the first generator."""
         sock = self._transport.extra(SocketAttribute.socket, None)
         unread = 0 if sock is None else count_unread_input(sock.fileno())
         received, _ = buffered_bytes(self._transport)
         is_busy = self._driver.requests is not None and not self._is_waiting()
         self._dispatcher.drain(is_busy=is_busy, unread=unread + received)
-        self._driver.look_again()
 
     @property
     def error_origin(self) -> Origin | None:
