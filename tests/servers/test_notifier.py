@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.certificates import the_certificates
 from tests.support.lines import line_protocol
 from tests.support.peers import PATIENCE
 from tests.support.stream_servers import Handler
@@ -292,3 +295,20 @@ def test_a_server_that_stops_while_it_reloads_is_not_ready_again(manager: Manage
         pass
     assert [manager.next().split("\n")[0] for _ in range(3)] == ["READY=1", "RELOADING=1", "STOPPING=1"]
     assert manager.has_none()
+
+
+@pytest.mark.skipif(
+    threading.current_thread() is not threading.main_thread(), reason="only the main thread handles signals"
+)
+def test_reload_at_hangup_is_told(manager: Manager) -> None:
+    new_context = the_certificates().server_context
+    server: Any = StandaloneTCPNetworkServer(
+        "127.0.0.1", 0, line_protocol(), Handler(), ssl=new_context(), ssl_reload=new_context
+    )
+    notifier = Notifier(logging.getLogger("its own"))
+    notifier.ready()
+    assert manager.next() == "READY=1"
+    with server._handling_signals(SimpleNamespace(logger=logging.getLogger("its own")), notifier):
+        signal.raise_signal(signal.SIGHUP)
+        assert manager.next().startswith("RELOADING=1\nMONOTONIC_USEC=")
+        assert manager.next() == "READY=1"

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Notifier:
     """Tells the service manager about one run of a server, if there is a manager (``NOTIFY_SOCKET``).
 
-    Call all methods in the thread of the event loop. They raise no errors of the manager: it must not stop a server.
+    Call all methods but `reloading` in the thread of the event loop. They raise no errors of the manager: it must not
+    stop a server.
 
     Parameters:
         logger: receives a warning about the first message that cannot be sent.

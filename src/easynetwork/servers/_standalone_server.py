@@ -176,7 +176,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
                     self._starts_serving(server)
                 stopper = _Stopper(server, portal, serving, self._drain_timeout)
                 try:
-                    with handling(self._stop_signals, stopper), self._handling_signals(server):
+                    with handling(self._stop_signals, stopper), self._handling_signals(server, notifier):
                         await server.serve_forever(is_up_event=notifier.telling(is_up_event))
                 finally:
                     with self._lock:
@@ -210,8 +210,8 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     def _starts_serving(self, server: _T_Server) -> None:
         """Give *server* what was set since it was made. Call this with the lock held, when calls of *server* begin."""
 
-    def _handling_signals(self, server: _T_Server) -> AbstractContextManager[None]:
-        """Handle other signals than those that stop the server, while *server* serves."""
+    def _handling_signals(self, server: _T_Server, notifier: Notifier) -> AbstractContextManager[None]:
+        """Handle other signals than those that stop the server, while *server* serves. *notifier* tells of them."""
         return nullcontext()
 
     def _stopped_serving(self, server: _T_Server) -> None:

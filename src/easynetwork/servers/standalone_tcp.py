@@ -17,6 +17,7 @@ from easynetwork.lowlevel._core.tls_engine import check_has_certificate, check_s
 from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLiteral
 from easynetwork.protocol import AnyStreamProtocolType
 from easynetwork.servers._given_sockets import check_inet_sockets
+from easynetwork.servers._notifier import Notifier
 from easynetwork.servers._signals import reloading_at_hangup
 from easynetwork.servers._standalone_server import BaseStandaloneNetworkServer
 from easynetwork.servers._tally import Measurement
@@ -154,8 +155,15 @@ class StandaloneTCPNetworkServer(
         if self._ssl is not None:
             server._use_tls(self._ssl)  # that of the last call, if two threads reload
 
-    def _handling_signals(self, server: AsyncTCPNetworkServer[Any, Any]) -> AbstractContextManager[None]:
+    def _handling_signals(
+        self, server: AsyncTCPNetworkServer[Any, Any], notifier: Notifier
+    ) -> AbstractContextManager[None]:
         make_context = self._ssl_reload
         if make_context is None:
             return nullcontext()
-        return reloading_at_hangup(lambda: self.reload_tls(make_context()), server.logger)
+
+        def reload() -> None:
+            with notifier.reloading():
+                self.reload_tls(make_context())
+
+        return reloading_at_hangup(reload, server.logger)
