@@ -121,8 +121,8 @@ def test_what_is_set_while_the_server_is_being_made_is_not_lost(
     with new_server(**options) as server:
         new_async_server = server._new_server
 
-        def reload_meanwhile(backend: Any) -> Any:
-            made = new_async_server(backend)
+        def reload_meanwhile(**arguments: Any) -> Any:
+            made = new_async_server(**arguments)
             server.reload_tls(certificates.server_context(renewed=True))
             return made
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -215,7 +215,7 @@ class FakeServerProcess:
 
 @asynccontextmanager
 async def altering_server(
-    transport: str, loop: str, frame_limit: int, folder: Path
+    transport: str, loop: str, frame_limit: int, folder: Path, measure: Sequence[str]
 ) -> AsyncIterator[FakeServerProcess]:
     tcp = TCPTransport(folder)
     async with tcp.server(tcp.protocol(frame_limit), AlteringServer()) as server:
