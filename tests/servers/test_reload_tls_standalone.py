@@ -121,13 +121,17 @@ def test_what_is_set_while_the_server_is_being_made_is_not_lost(
     with new_server(**options) as server:
         new_async_server = server._new_server
 
+        reloading = threading.Thread(target=server.reload_tls, args=(certificates.server_context(renewed=True),))
+
         def reload_meanwhile(**arguments: Any) -> Any:
             made = new_async_server(**arguments)
-            server.reload_tls(certificates.server_context(renewed=True))
+            reloading.start()  # it waits until the server is made
             return made
 
         server._new_server = reload_meanwhile
         with serving(server) as port:
+            reloading.join(PATIENCE)
+            assert not reloading.is_alive()
             assert shown_at(port) == NEW
 
 
