@@ -9,6 +9,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from easynetwork._checks import seconds
 from easynetwork.lowlevel._core.stream_dispatch import Watched
 from easynetwork.lowlevel._sockets.calls import sending_position
 from easynetwork.lowlevel.api_async.servers.stream import ServedClient
@@ -60,13 +61,13 @@ class ConnectionWatch:
         self._backend = backend
         self._count = count
         self._has_clients = has_clients
-        self._first_packet = _seconds(limits.first_packet_timeout)
-        self._packet = _seconds(limits.packet_timeout)
-        self._idle = _seconds(limits.idle_timeout)
-        self._send = _seconds(limits.send_timeout)
-        self._close = _seconds(limits.close_timeout)
-        self._bytes_per_peer = _seconds(limits.buffered_bytes_per_peer)
-        self._bytes = _seconds(limits.buffered_bytes)
+        self._first_packet = seconds(limits.first_packet_timeout)
+        self._packet = seconds(limits.packet_timeout)
+        self._idle = seconds(limits.idle_timeout)
+        self._send = seconds(limits.send_timeout)
+        self._close = seconds(limits.close_timeout)
+        self._bytes_per_peer = limits.buffered_bytes_per_peer or math.inf
+        self._bytes = limits.buffered_bytes or math.inf
         self._handshake_timeout = limits.handshake_timeout
         self._counts_bytes = min(self._send, self._bytes_per_peer, self._bytes) < math.inf
         self._clocks: dict[ServedClient[Any], _Clocks] = {}
@@ -175,7 +176,3 @@ class ConnectionWatch:
             size, client = sizes.pop()
             total -= size
             await self._end(client, self._clocks[client], "buffered_bytes")
-
-
-def _seconds(limit: float | None) -> float:
-    return math.inf if limit is None else limit

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from easynetwork.lowlevel._records import Logger, log
 
+from ._background import in_background
 from ._connection_watch import ConnectionWatch
 from ._limit_log import LimitLog, PeerLogger
 from .limits import ServerLimits
@@ -49,12 +50,10 @@ class LimitKeeper:
     @asynccontextmanager
     async def keeping(self) -> AsyncGenerator[None]:
         """Keep the limits in a task while the block runs."""
-        async with self._backend.create_task_group() as group:
-            task = await group.start(self._keep)
+        async with in_background(self._backend, self._keep):
             try:
                 yield
             finally:
-                task.cancel()
                 self.log.write()
 
     async def _keep(self) -> NoReturn:

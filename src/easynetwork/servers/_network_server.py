@@ -21,6 +21,7 @@ from easynetwork.lowlevel.api_async.backend.utils import BuiltinAsyncBackendLite
 from easynetwork.lowlevel.api_async.transports._closing import aclose_all
 from easynetwork.lowlevel.api_async.transports.abc import AsyncBaseTransport
 from easynetwork.lowlevel.socket import SocketAttribute, SocketProxy
+from easynetwork.servers._background import in_background
 from easynetwork.servers._limit_keeper import LimitKeeper
 from easynetwork.servers._tally import Measurement, Tally
 from easynetwork.servers.abc import AbstractAsyncNetworkServer, SupportsEventSet
@@ -333,7 +334,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
             if self._limits != NO_LIMITS:
                 await stack.enter_async_context(self._keeper.keeping())
             if self._tally.stalls is not None:
-                await stack.enter_async_context(self._tally.stalls.measuring())
+                await stack.enter_async_context(in_background(self._backend, self._tally.stalls.run))
             yield
 
     async def _accept_clients(self, client_tasks: TaskGroup, is_up_event: SupportsEventSet | None) -> None:

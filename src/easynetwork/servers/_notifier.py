@@ -7,12 +7,14 @@ __all__ = ["Notifier"]
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from easynetwork.lowlevel._records import log
 from easynetwork.servers import systemd
+from easynetwork.servers._background import in_background
 from easynetwork.servers.abc import SupportsEventSet
 
 if TYPE_CHECKING:
@@ -85,31 +87,10 @@ class Notifier:
             if self._is_ready:
                 self._send("READY=1")
 
-    @asynccontextmanager
-    async def watched(self, backend: AsyncBackend) -> AsyncGenerator[None]:
+    def watched(self, backend: AsyncBackend) -> AbstractAsyncContextManager[None]:
         """Prove during the block that the event loop runs, if the manager wants it. See `_interval`."""
         interval = self._interval()
-        if interval is None:
-            yield
-            return
-        fault: BaseException | None = None
-        try:
-            async with backend.create_task_group() as group:
-                beating = await group.start(self._beat, backend, interval)
-                try:
-                    yield
-                except backend.get_cancelled_exc_class():
-                    raise
-                except BaseException as exc:
-                    fault = exc  # the task group would raise it in a group
-                finally:
-                    beating.cancel()
-        finally:
-            if fault is not None:
-                try:
-                    raise fault
-                finally:
-                    del fault  # avoid a reference cycle with the traceback
+        return nullcontext() if interval is None else in_background(backend, partial(self._beat, backend, interval))
 
     async def _beat(self, backend: AsyncBackend, interval: float) -> NoReturn:
         # A task, not a thread: an event loop that is blocked must look so.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 __all__ = ["StallMeter"]
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -23,17 +21,8 @@ class StallMeter:
         self.longest = 0.0
         """The longest stall, in seconds."""
 
-    @asynccontextmanager
-    async def measuring(self) -> AsyncGenerator[None]:
-        """Measure in a task while the block runs."""
-        async with self._backend.create_task_group() as group:
-            task = await group.start(self._run)
-            try:
-                yield
-            finally:
-                task.cancel()
-
-    async def _run(self) -> NoReturn:
+    async def run(self) -> NoReturn:
+        """Measure until cancelled."""
         now = self._backend.current_time
         while True:
             begin = now()

@@ -246,8 +246,8 @@ class _Connections(ConnectionHandler):
         if client in self._with_fault:
             self._with_fault.discard(client)
             return "fault"
-        if (watched := dispatcher.watched) is not None and watched.cut_by:
-            return watched.cut_by
+        if dispatcher.cut_by:
+            return dispatcher.cut_by
         if dispatcher.is_lost:
             return "lost"
         if dispatcher.is_stopped:
@@ -282,7 +282,7 @@ class _Connections(ConnectionHandler):
         origin = client.error_origin
         if origin is None or partition(fault, lambda item: is_end_of_connection(item, origin))[1] is not None:
             self._with_fault.add(client)
-        log_stream_handler_error(self._logger, fault, client.address, client.error_origin)
+        log_stream_handler_error(self._logger, fault, client.address, origin)
 
 
 class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[_T_Response, _T_Received]):
@@ -349,8 +349,8 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
         error: ConnectionError
         if isinstance(exc, ClientClosedError):
             raise exc
-        if (watched := self._dispatcher.watched) is not None and watched.cut_by:
-            error = watched.error_of_cut()
+        if (cut := self._dispatcher.error_of_cut()) is not None:
+            error = cut
         elif self.is_closing():  # another task has closed the client meanwhile
             error = ClientClosedError("The client was closed")
         elif not isinstance(exc, ConnectionError) and is_stream_end(exc):  # TLS has errors of its own
@@ -386,10 +386,9 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
 
     def _check_open(self) -> None:
         if self.is_closing():
-            if (watched := self._dispatcher.watched) is not None and watched.cut_by:
-                error = watched.error_of_cut()
-                self._has_failed(error)
-                raise error
+            if (cut := self._dispatcher.error_of_cut()) is not None:
+                self._has_failed(cut)
+                raise cut
             raise ClientClosedError("The client is closed")
 
     def _new_exclusion(self) -> AbstractAsyncContextManager[object]:

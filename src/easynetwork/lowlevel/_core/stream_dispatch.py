@@ -27,7 +27,7 @@ from operator import length_hint
 from time import perf_counter
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from easynetwork.exceptions import UnsupportedOperation
+from easynetwork.exceptions import BaseProtocolParseError, UnsupportedOperation
 
 from .ancillary import hand_over
 from .errors import connection_lost, end_of_stream, is_cut_tls
@@ -139,10 +139,6 @@ class Watched:
         if self.is_looking:
             self.is_looking = False
             self.has_packet = True
-
-    def error_of_cut(self) -> ConnectionAbortedError:
-        """Return the error for a handler that uses the connection after it was cut."""
-        return ConnectionAbortedError(errno.ECONNABORTED, f"this side cut the connection: over the limit {self.cut_by}")
 
 
 class _StreamEndedError(Exception):
@@ -361,10 +357,7 @@ class StreamDispatcher(Generic[_T_Request]):
                 self.claim(exc)
                 self._error, received = exc, None
                 is_drained = False
-                if self._draining is not None:
-                    self._interrupt(self._draining, exc)
-                if self.watched is not None:
-                    self.watched.is_looking = False
+                self._note_failure(exc)
                 steps += 1
             if argument is not NEED_DATA:
                 continue
@@ -472,10 +465,7 @@ class StreamDispatcher(Generic[_T_Request]):
                 self.has_lost_framing = True
             if not closes_coroutine(exc):
                 self.claim(exc)
-                if self._draining is not None:
-                    self._interrupt(self._draining, exc)
-                if self.watched is not None:
-                    self.watched.is_looking = False
+                self._note_failure(exc)
             raise
         finally:
             self.is_receiving = False
@@ -485,14 +475,25 @@ class StreamDispatcher(Generic[_T_Request]):
         error: OSError
         if self.has_lost_framing:
             error = FramingLostError()
-        elif self.watched is not None and self.watched.cut_by:
-            error = self.watched.error_of_cut()
+        elif (cut := self.error_of_cut()) is not None:
+            error = cut
         elif self.is_stopped:
             error = ConnectionAbortedError(errno.ECONNABORTED, "this side closed the connection")
         else:
             error = end_of_stream(self._decoder.pending)
         self.claim(error)
         return error
+
+    @property
+    def cut_by(self) -> str:
+        """The limit because of which this side has closed the connection; empty if it has not."""
+        return "" if self.watched is None else self.watched.cut_by
+
+    def error_of_cut(self) -> ConnectionAbortedError | None:
+        """Return the error for a handler that uses the connection although it was cut. None if it was not."""
+        if not self.cut_by:
+            return None
+        return ConnectionAbortedError(errno.ECONNABORTED, f"this side cut the connection: over the limit {self.cut_by}")
 
     def set_decoder(self, decoder: StreamDecoder[Any]) -> None:
         """Decode with *decoder* all bytes that are not part of a request that a handler has received."""
@@ -634,10 +635,15 @@ class StreamDispatcher(Generic[_T_Request]):
         self.has_ended = True
         return None
 
-    def _interrupt(self, draining: _Draining, exc: BaseException) -> None:
-        """Note that a wait has failed. If it was cancelled or timed out, the next one awaits the same request."""
-        if isinstance(exc, TimeoutError) or not isinstance(exc, Exception):
-            draining.has_looked = draining.has_completed = False
+    def _note_failure(self, exc: BaseException) -> None:
+        """Note that a wait for a request has failed because of *exc*."""
+        if self._draining is not None and (isinstance(exc, TimeoutError) or not isinstance(exc, Exception)):
+            # It was cancelled or timed out: the next wait is for the same request.
+            self._draining.has_looked = self._draining.has_completed = False
+        if self.watched is not None:
+            self.watched.is_looking = False
+        if (traffic := self.traffic) is not None and isinstance(exc, BaseProtocolParseError):
+            traffic.invalid_packets += 1
 
     def _ends_connection(self, exc: Exception) -> bool:
         # If this side closes a transport while a task receives from it, the type of the error is not specified.

@@ -7,8 +7,6 @@ __all__ = ["Traffic"]
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from easynetwork.exceptions import BaseProtocolParseError
-
 _T_Packet = TypeVar("_T_Packet")
 
 
@@ -57,11 +55,6 @@ class Traffic:
             return packet
 
         return build_and_count
-
-    def note_error(self, exc: BaseException) -> None:
-        """Count an invalid packet, if *exc* means that."""
-        if isinstance(exc, BaseProtocolParseError):
-            self.invalid_packets += 1
 
     def numbers(self) -> dict[str, Any]:
         """Return the numbers by name."""

@@ -14,7 +14,7 @@ _T_Packet = TypeVar("_T_Packet")
 
 
 class CountingDecoder(StreamDecoder[_T_Packet]):
-    """Passes everything on to *decoder*, and counts packets and bytes in *traffic*."""
+    """Passes everything on to *decoder*, and counts packets and bytes in *traffic*, but not invalid packets."""
 
     __slots__ = ("_decoder", "traffic")
 
@@ -26,31 +26,19 @@ class CountingDecoder(StreamDecoder[_T_Packet]):
     def take_single(self, received: Any) -> _T_Packet | NeedData:
         traffic = self.traffic
         traffic.bytes_received += received if isinstance(received, int) else len(received)
-        try:
-            packet = self._decoder.take_single(received)
-        except Exception as exc:
-            traffic.note_error(exc)
-            raise
+        packet = self._decoder.take_single(received)
         if packet is not NEED_DATA:
             traffic.packets_received += 1
         return packet
 
     def next_packet(self) -> _T_Packet | NeedData:
-        try:
-            packet = self._decoder.next_packet()
-        except Exception as exc:
-            self.traffic.note_error(exc)
-            raise
+        packet = self._decoder.next_packet()
         if packet is not NEED_DATA:
             self.traffic.packets_received += 1
         return packet
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
-        try:
-            packets = self._decoder.next_packets(limit)
-        except Exception as exc:
-            self.traffic.note_error(exc)
-            raise
+        packets = self._decoder.next_packets(limit)
         self.traffic.packets_received += len(packets)
         return packets
 

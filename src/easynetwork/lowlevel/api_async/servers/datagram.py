@@ -239,7 +239,7 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
         if reception is None:
             return False
         reception.end()
-        return reception.count_conversations() > 0
+        return self._count_conversations() > 0
 
     def _count_conversations(self) -> int:
         reception = None if self._dispatcher is None else self._dispatcher.reception
