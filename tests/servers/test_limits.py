@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.servers.kinds import Kind
-from tests.support.background import new_event, settle, sleep, spawn, until
+from tests.support.background import new_event, settle, sleep, until
 from tests.support.certificates import Certificates
 from tests.support.network_servers import problems
 from tests.support.peers import Peer
@@ -186,14 +186,7 @@ async def test_bytes_that_drip_do_not_extend_the_deadline_of_a_packet(caplog: py
         assert await peer.ask(b"a") == b"a"
         await sleep(3 * SHORT)  # idle, which is allowed
         assert await peer.ask(b"b") == b"b"
-        gone = spawn(peer.gone())
-        while not gone.done():
-            try:
-                await peer.send(b"x")
-            except ConnectionError:
-                break
-            await sleep(SHORT / 10)
-        assert await gone.result()
+        await peer.drip(b"x", SHORT / 10)
         await until(lambda: handler.diary[1:] == ["GeneratorExit", "disconnected"])
     assert over_limits(caplog) == {"packet_timeout": 1}
 
@@ -254,14 +247,7 @@ async def test_timeouts_of_the_handler_and_invalid_packets_do_not_help_a_client(
     timeout: dict[str, Any] = {limit: 2 * SHORT}
     async with serving(handler, limits=ServerLimits(**timeout)) as it:
         peer = await it.connect()
-        gone = spawn(peer.gone())
-        while not gone.done():
-            try:
-                await peer.send(b"x" if limit == "packet_timeout" else b"\xff\n")
-            except ConnectionError:
-                break
-            await sleep(SHORT / 2)
-        assert await gone.result()
+        await peer.drip(b"x" if limit == "packet_timeout" else b"\xff\n", SHORT / 2)
         await until(lambda: "disconnected" in handler.diary)
     assert over_limits(caplog) == ({} if limit == "idle_timeout" else {limit: 1})
 

@@ -19,6 +19,7 @@ import pytest
 from tests.support.certificates import the_certificates
 from tests.support.lines import line_protocol
 from tests.support.peers import PATIENCE
+from tests.support.standalone_servers import serving_in_thread
 from tests.support.stream_servers import Handler
 
 from easynetwork.servers._notifier import Notifier
@@ -90,20 +91,6 @@ def new_server(backend: Any, handler: Any = None, **options: Any) -> Server:
     return StandaloneTCPNetworkServer("127.0.0.1", 0, line_protocol(), handler or Handler(), backend, **options)
 
 
-@contextlib.contextmanager
-def running(server: Server) -> Iterator[None]:
-    is_up = threading.Event()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"is_up_event": is_up})
-    thread.start()
-    try:
-        assert is_up.wait(PATIENCE)
-        yield
-    finally:
-        server.shutdown(PATIENCE)
-        thread.join(PATIENCE)
-    assert not thread.is_alive()
-
-
 def connect(server: Server) -> socket.socket:
     [address] = server.get_addresses()
     return socket.create_connection((address.host, address.port), timeout=PATIENCE)
@@ -117,7 +104,7 @@ def ask(sock: socket.socket, text: bytes = b"hello") -> bytes:
 def test_the_manager_hears_when_the_server_is_up_and_when_it_stops(backend: Any, manager: Manager) -> None:
     with new_server(backend) as server:
         for _ in range(2):
-            with running(server):
+            with serving_in_thread(server):
                 assert manager.next() == "READY=1"
                 assert manager.has_none()
             assert manager.next() == "STOPPING=1"
@@ -125,7 +112,7 @@ def test_the_manager_hears_when_the_server_is_up_and_when_it_stops(backend: Any,
 
 
 def test_the_manager_hears_that_the_server_drains_before_it_has_drained(backend: Any, manager: Manager) -> None:
-    with new_server(backend) as server, running(server), connect(server) as client:
+    with new_server(backend) as server, serving_in_thread(server), connect(server) as client:
         assert manager.next() == "READY=1"
         assert ask(client, b"go") == b"go\n"
         client.sendall(b"hel")
@@ -140,7 +127,7 @@ def test_the_manager_hears_that_the_server_drains_before_it_has_drained(backend:
 
 
 def test_closing_the_server_is_stopping(backend: Any, manager: Manager) -> None:
-    with new_server(backend) as server, running(server), connect(server) as client:
+    with new_server(backend) as server, serving_in_thread(server), connect(server) as client:
         assert manager.next() == "READY=1"
         ask(client)
         server.server_close()
@@ -163,7 +150,7 @@ def test_without_a_manager_the_event_of_the_caller_is_set_as_ever(
     backend: Any, manager: Manager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET")
-    with new_server(backend) as server, running(server):
+    with new_server(backend) as server, serving_in_thread(server):
         pass
     assert manager.has_none()
 
@@ -174,7 +161,7 @@ def test_a_manager_that_cannot_be_reached_costs_one_warning(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", address)
     monkeypatch.setenv("WATCHDOG_USEC", "2000")
-    with new_server(backend) as server, running(server), connect(server) as client:
+    with new_server(backend) as server, serving_in_thread(server), connect(server) as client:
         time.sleep(0.05)
         assert ask(client) == b"hello\n"
     [warning] = [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -193,7 +180,7 @@ def test_the_event_loop_gives_signs_of_life_but_not_while_it_is_blocked(
     if pid is not None:
         monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()) if pid else "")
     handler = Blocking()
-    with new_server(backend, handler) as server, running(server), connect(server) as client:
+    with new_server(backend, handler) as server, serving_in_thread(server), connect(server) as client:
         messages = {manager.next() for _ in range(4)}
         assert messages >= {"READY=1", "WATCHDOG=1"}
         client.sendall(b"hello\n")
@@ -209,7 +196,7 @@ def test_the_event_loop_does_not_wait_for_a_manager_that_does_not_read(
     backend: Any, manager: Manager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "200")
-    with new_server(backend) as server, running(server), connect(server) as client:
+    with new_server(backend) as server, serving_in_thread(server), connect(server) as client:
         while not any("cannot be notified" in record.getMessage() for record in caplog.records):
             time.sleep(0.001)
         begin = time.monotonic()
@@ -227,7 +214,7 @@ def test_a_useless_time_is_no_watchdog(
     backend: Any, manager: Manager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, usec: str
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", usec)
-    with new_server(backend) as server, running(server):
+    with new_server(backend) as server, serving_in_thread(server):
         assert manager.next() == "READY=1"
         assert manager.has_none(0.02)
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -239,7 +226,7 @@ def test_the_watchdog_of_another_process_gets_nothing(
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "2000")
     monkeypatch.setenv("WATCHDOG_PID", str(os.getppid()))
-    with new_server(backend) as server, running(server):
+    with new_server(backend) as server, serving_in_thread(server):
         assert manager.next() == "READY=1"
         assert manager.has_none(0.05)
 

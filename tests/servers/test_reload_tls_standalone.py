@@ -21,6 +21,7 @@ from tests.support.certificates import Certificates, the_certificates
 from tests.support.lines import line_protocol
 from tests.support.peers import PATIENCE
 from tests.support.programs import SECONDS_TO_END, Program, running
+from tests.support.standalone_servers import serving_in_thread
 from tests.support.stream_servers import Handler
 
 from easynetwork.exceptions import ServerClosedError
@@ -49,16 +50,8 @@ def new_server(handler: Handler | None = None, **options: Any) -> Server:
 @contextlib.contextmanager
 def serving(server: Server) -> Iterator[int]:
     """Serve in a thread until the end of the context. Give the port."""
-    is_up = threading.Event()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"is_up_event": is_up})
-    thread.start()
-    try:
-        assert is_up.wait(PATIENCE)
+    with serving_in_thread(server):
         yield server.get_addresses()[0].port
-    finally:
-        server.shutdown(PATIENCE)
-        thread.join(PATIENCE)
-    assert not thread.is_alive()
 
 
 def connect(port: int) -> ssl.SSLSocket:

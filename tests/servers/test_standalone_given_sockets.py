@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tests.servers.kinds import DatagramService, StreamService
 from tests.support.datagram_servers import has_unix_datagrams
 from tests.support.lines import line_protocol, text_protocol
 from tests.support.peers import PATIENCE
+from tests.support.standalone_servers import serving_in_thread
 
 from easynetwork.exceptions import ServerClosedError
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
@@ -93,37 +93,13 @@ def kind(request: pytest.FixtureRequest, kind_name: str, tmp_path: Path) -> Iter
         yield kind
 
 
-@contextlib.contextmanager
-def running(server: Server) -> Iterator[None]:
-    is_up = threading.Event()
-    errors: list[BaseException] = []
-
-    def serve() -> None:
-        try:
-            server.serve_forever(is_up_event=is_up)
-        except BaseException as exc:
-            errors.append(exc)
-            is_up.set()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        assert is_up.wait(PATIENCE)
-        yield
-    finally:
-        server.shutdown(PATIENCE)
-        thread.join(PATIENCE)
-    assert not thread.is_alive()
-    assert errors == []
-
-
 def test_each_run_serves_the_same_sockets(kind: Kind) -> None:
     sockets = [kind.bound("a"), kind.bound("b")]
     names = [sock.getsockname() for sock in sockets]
     with kind.server(sockets) as server:
         for _ in range(2):
             assert server.get_addresses() == ()
-            with running(server):
+            with serving_in_thread(server):
                 assert [view.getsockname() for view in server.get_sockets()] == names
                 assert [kind.ask(name) for name in names] == [b"hello"] * 2
             assert all(sock.fileno() >= 0 for sock in sockets)
@@ -143,7 +119,7 @@ def test_closing_a_server_that_has_not_run_closes_the_sockets(kind: Kind) -> Non
 def test_the_end_of_a_running_server_closes_the_sockets(kind: Kind, end: str) -> None:
     sock = kind.bound()
     server = kind.server([sock])
-    with running(server):
+    with serving_in_thread(server):
         name = sock.getsockname()
         assert kind.ask(name) == b"hello"
         getattr(server, end)()
@@ -203,6 +179,6 @@ def test_a_socket_that_cannot_be_duplicated_costs_no_descriptor(kind: Kind) -> N
 def test_the_file_of_a_given_socket_is_not_deleted(kind: Kind) -> None:
     sock = kind.bound()
     path = sock.getsockname()
-    with kind.server([sock]) as server, running(server):
+    with kind.server([sock]) as server, serving_in_thread(server):
         pass
     assert os.path.exists(path)

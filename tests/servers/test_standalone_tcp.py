@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -19,6 +17,7 @@ from tests.support.certificates import Certificates
 from tests.support.datagram_servers import Handler as DatagramHandler
 from tests.support.lines import line_protocol, text_protocol
 from tests.support.peers import PATIENCE
+from tests.support.standalone_servers import serving_in_thread
 from tests.support.stream_servers import Handler
 
 from easynetwork.clients.async_tcp import AsyncTCPNetworkClient
@@ -49,30 +48,6 @@ def new_server(handler: Handler | None = None, **options: Any) -> Server:
     return StandaloneTCPNetworkServer("127.0.0.1", 0, line_protocol(), handler or Handler(), **options)
 
 
-@contextlib.contextmanager
-def running(server: Server, **options: Any) -> Iterator[threading.Thread]:
-    """Serve in a thread until the end of the context."""
-    is_up = threading.Event()
-    errors: list[BaseException] = []
-
-    def serve() -> None:
-        try:
-            server.serve_forever(is_up_event=is_up, **options)
-        except BaseException as exc:
-            errors.append(exc)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        assert is_up.wait(PATIENCE)
-        yield thread
-    finally:
-        server.shutdown(PATIENCE)
-        thread.join(PATIENCE)
-    assert not thread.is_alive()
-    assert errors == []
-
-
 def connect(server: Server) -> socket.socket:
     [address] = server.get_addresses()
     return socket.create_connection((address.host, address.port), timeout=PATIENCE)
@@ -88,7 +63,7 @@ def test_server_in_a_thread_answers_until_it_is_shut_down(options: dict[str, Any
         assert not server.is_serving()
         assert server.get_addresses() == ()
         assert server.get_sockets() == ()
-        with running(server), connect(server) as sock:
+        with serving_in_thread(server), connect(server) as sock:
             assert server.is_serving()
             assert ask(sock, b"a") == b"a\n"
             [address] = server.get_addresses()
@@ -108,7 +83,7 @@ def test_server_in_a_thread_does_tls(options: dict[str, Any], certificates: Cert
             await client.send_packet("a")
             return await client.recv_packet()
 
-    with new_server(ssl=certificates.server_context(), **options) as server, running(server):
+    with new_server(ssl=certificates.server_context(), **options) as server, serving_in_thread(server):
         if ours:
             [address] = server.get_addresses()
             assert asyncio.run(ask_as_a_client(address.port)) == "a"
@@ -124,12 +99,12 @@ def test_server_in_a_thread_does_tls(options: dict[str, Any], certificates: Cert
 def test_each_run_has_new_sockets(options: dict[str, Any]) -> None:
     with new_server(**options) as server:
         for text in (b"a", b"b", b"c"):
-            with running(server), connect(server) as sock:
+            with serving_in_thread(server), connect(server) as sock:
                 assert ask(sock, text) == text + b"\n"
 
 
 def test_second_call_while_running_is_refused(options: dict[str, Any]) -> None:
-    with new_server(**options) as server, running(server):
+    with new_server(**options) as server, serving_in_thread(server):
         with pytest.raises(ServerAlreadyRunning):
             server.serve_forever()
         assert server.is_serving()
@@ -145,7 +120,7 @@ def test_closed_server_does_not_run_again(options: dict[str, Any]) -> None:
 
 def test_closing_lets_connected_clients_finish(options: dict[str, Any]) -> None:
     server = new_server(**options)
-    with running(server) as thread:
+    with serving_in_thread(server) as thread:
         with connect(server) as sock:
             assert ask(sock, b"a") == b"a\n"
             server.server_close()
@@ -163,7 +138,7 @@ def test_shutdown_of_what_does_not_run_returns_at_once(options: dict[str, Any]) 
     server = new_server(**options)
     server.shutdown()
     server.shutdown(timeout=0)
-    with running(server):
+    with serving_in_thread(server):
         pass
     server.shutdown()
 
@@ -176,7 +151,7 @@ def test_shutdown_waits_no_longer_than_it_is_told(options: dict[str, Any]) -> No
             exit_stack.callback(release.wait, PATIENCE)
 
     server = new_server(Slow(), **options)
-    with running(server) as thread:
+    with serving_in_thread(server) as thread:
         server.shutdown(timeout=0.01)
         assert thread.is_alive()
         release.set()
@@ -266,11 +241,11 @@ def test_uvloop_runs_unless_the_options_say_otherwise() -> None:
     uvloop = pytest.importorskip("uvloop")
     handler = LoopHandler()
     plain = {"loop_factory": asyncio.SelectorEventLoop}
-    with running(new_server(handler)):
+    with serving_in_thread(new_server(handler)):
         assert isinstance(handler.loop, uvloop.Loop)
-    with running(new_server(handler), runner_options=plain):
+    with serving_in_thread(new_server(handler), runner_options=plain):
         assert isinstance(handler.loop, asyncio.SelectorEventLoop)
-    with running(new_server(handler, runner_options=plain)):
+    with serving_in_thread(new_server(handler, runner_options=plain)):
         assert isinstance(handler.loop, asyncio.SelectorEventLoop)
 
 
@@ -278,7 +253,7 @@ def test_options_of_a_run_come_before_those_of_the_constructor() -> None:
     uvloop = pytest.importorskip("uvloop")
     handler = LoopHandler()
     server = new_server(handler, runner_options={"loop_factory": asyncio.SelectorEventLoop, "debug": True})
-    with running(server, runner_options={"loop_factory": uvloop.new_event_loop}):
+    with serving_in_thread(server, runner_options={"loop_factory": uvloop.new_event_loop}):
         assert isinstance(handler.loop, uvloop.Loop)
         assert handler.loop.get_debug()
 
@@ -314,7 +289,7 @@ def test_a_backend_gets_one_function_without_parameters_and_the_options(
     is_tcp = kind is StandaloneTCPNetworkServer
     protocol, handler = (line_protocol(), Handler()) if is_tcp else (text_protocol(), DatagramHandler())
     server: Any = kind("127.0.0.1", 0, protocol, handler, Recording(), runner_options=ours)
-    with running(server, **({} if theirs is None else {"runner_options": theirs})):
+    with serving_in_thread(server, **({} if theirs is None else {"runner_options": theirs})):
         assert server.is_serving()
     [(function, options)] = calls
     assert options == {"runner_options": expected}
@@ -323,7 +298,7 @@ def test_a_backend_gets_one_function_without_parameters_and_the_options(
 
 def test_views_of_the_sockets_work_in_the_loop_and_end_with_it(options: dict[str, Any]) -> None:
     server = new_server(**options)
-    with running(server):
+    with serving_in_thread(server):
         [sock] = server.get_sockets()
         [address] = server.get_addresses()
         assert sock.getsockname() == tuple(address)

@@ -9,6 +9,7 @@ __all__ = ["PATIENCE", "DatagramPeer", "Peer", "turns_of_the_loop"]
 import socket
 from typing import Any
 
+from tests.support.background import sleep, spawn
 from tests.support.socket_calls import socket_calls
 
 from easynetwork.lowlevel.api_async.backend.utils import ensure_backend
@@ -75,6 +76,17 @@ class Peer:
         except ConnectionError:
             pass
         return True
+
+    async def drip(self, data: bytes, pause: float) -> None:
+        """Send *data* again and again, with a pause of so many seconds, until the server has closed."""
+        gone = spawn(self.gone())
+        while not gone.done():
+            try:
+                await self.send(data)
+            except ConnectionError:
+                break
+            await sleep(pause)
+        assert await gone.result()
 
     def half_close(self) -> None:
         self.sock.shutdown(socket.SHUT_WR)

@@ -36,11 +36,6 @@ try:
 except ImportError:  # Python without TLS
     ssl = None  # type: ignore[assignment]
 
-_BYTES_ACKNOWLEDGED: Final = 120
-"""Offset of ``tcpi_bytes_acked`` in ``struct tcp_info`` of Linux, since version 4.1."""
-_TCP_INFO_SIZE: Final = 128
-"""Size of that structure up to there, in bytes."""
-
 ERROR_DELAY: Final = 0.1
 """Seconds without receiving after two errors in a row of a datagram listener: the system may lack a resource."""
 
@@ -108,27 +103,6 @@ _SO_MEMINFO: Final = 55  # <asm-generic/socket.h>; the socket module does not de
 _MEMINFO: Final = Struct("=9I")
 
 
-def sending_position(sock: ISocket, unsent: int) -> object:
-    """Return an object that is equal to the last one if nothing has been sent since.
-
-    On Linux, a byte of a TCP connection is sent when the peer has acknowledged it (``TCP_INFO``, see
-    :manpage:`tcp(7)`), and one on a Unix socket when the peer has read it (``SIOCOUTQ``). Elsewhere, it is sent when
-    the system takes it, and a new one that waits looks like progress.
-
-    Parameters:
-        sock: a stream socket.
-        unsent: number of bytes that the system has not taken yet.
-    """
-    if sys.platform != "linux":
-        return unsent
-    try:
-        if sock.family != _socket.AF_UNIX:
-            return sock.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, _TCP_INFO_SIZE)[_BYTES_ACKNOWLEDGED:]
-        return unsent, fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
-    except (OSError, ValueError):  # closed
-        return unsent
-
-
 def count_dropped_datagrams(sock: SupportsSocketOptions) -> int:
     """Return how many datagrams the system has dropped since *sock* was created, mostly because its queue was full.
 
@@ -173,3 +147,30 @@ def _accept_queue(listening: SupportsSocketOptions) -> tuple[int, int] | tuple[N
         return None, None
     waiting, backlog = _TCP_INFO.unpack(info)[-2:]
     return waiting, backlog
+
+
+_BYTES_ACKNOWLEDGED: Final = 120
+"""Offset of ``tcpi_bytes_acked`` in ``struct tcp_info`` of Linux, since version 4.1."""
+_SIZE_WITH_ACKNOWLEDGED: Final = 128
+"""Size of that structure up to there, in bytes."""
+
+
+def sending_position(sock: ISocket, unsent: int) -> object:
+    """Return an object that is equal to the last one if nothing has been sent since.
+
+    On Linux, a byte of a TCP connection is sent when the peer has acknowledged it (``TCP_INFO``, see
+    :manpage:`tcp(7)`), and one on a Unix socket when the peer has read it (``SIOCOUTQ``). Elsewhere, it is sent when
+    the system takes it, and a new one that waits looks like progress.
+
+    Parameters:
+        sock: a stream socket.
+        unsent: number of bytes that the system has not taken yet.
+    """
+    if sys.platform != "linux":
+        return unsent
+    try:
+        if sock.family != _socket.AF_UNIX:
+            return sock.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, _SIZE_WITH_ACKNOWLEDGED)[_BYTES_ACKNOWLEDGED:]
+        return unsent, fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):  # closed
+        return unsent

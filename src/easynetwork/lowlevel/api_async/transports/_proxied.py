@@ -5,8 +5,7 @@ from __future__ import annotations
 __all__ = ["ProxiedListener"]
 
 import logging
-import warnings
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,18 +14,19 @@ from easynetwork.lowlevel._records import Logger, log, printable
 
 from . import _hooks
 from ._admission import Admission
+from ._listener_wrapper import ListenerWrapper
 from ._proxy_headers import keep_header
 from ._tls_log import keep_peer_name
 from .abc import AsyncListener, AsyncStreamTransport
 from .utils import aclose_forcefully
 
 if TYPE_CHECKING:
-    from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend, TaskGroup
+    from easynetwork.lowlevel.api_async.backend.abc import TaskGroup
 
 _logger = logging.getLogger(__name__)
 
 
-class ProxiedListener(AsyncListener[AsyncStreamTransport]):
+class ProxiedListener(ListenerWrapper[AsyncStreamTransport]):
     """Takes the PROXY header from each connection that another listener accepts, in the task of the connection.
 
     The connection is then handed on with its own transport, from which nothing but the header is taken. `header_of`
@@ -41,10 +41,8 @@ class ProxiedListener(AsyncListener[AsyncStreamTransport]):
     """
 
     __slots__ = (
-        "_admission",
         "_is_required",
         "_is_trusted",
-        "_listener",
         "_listener_admits",
         "_logger",
         "_max_size",
@@ -60,22 +58,13 @@ class ProxiedListener(AsyncListener[AsyncStreamTransport]):
         timeout: float,
         max_size: int,
     ) -> None:
-        self._listener = listener
+        super().__init__(listener)
         self._is_trusted = is_trusted
         self._is_required = is_required
         self._timeout = timeout
         self._max_size = max_size
         self._logger: Logger = _logger  # servers replace it with their own logger
-        self._admission: Admission | None = None
         self._listener_admits = True
-
-    def __del__(self) -> None:
-        listener: AsyncListener[Any] | None = getattr(self, "_listener", None)
-        if listener is not None and not listener.is_closing():
-            warnings.warn(f"unclosed listener {self!r}", ResourceWarning, stacklevel=2, source=self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {getattr(self, '_listener', None)!r}>"
 
     async def serve(
         self,
@@ -152,20 +141,6 @@ class ProxiedListener(AsyncListener[AsyncStreamTransport]):
         admission.has_headers = True
         self._listener_admits = _hooks.set_admission(self._listener, admission)
         return True
-
-    def is_closing(self) -> bool:
-        return self._listener.is_closing()
-
-    async def aclose(self) -> None:
-        """Close the underlying listener. Established connections continue."""
-        await self._listener.aclose()
-
-    def backend(self) -> AsyncBackend:
-        return self._listener.backend()
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return self._listener.extra_attributes
 
 
 def _log_failure(logger: Logger, peer: str, exc: Exception) -> None:

@@ -23,6 +23,7 @@ from easynetwork.lowlevel.socket import TLSAttribute
 
 from . import _hooks
 from ._admission import Admission
+from ._listener_wrapper import ListenerWrapper
 from ._tls_log import failure_reason, keep_peer_name, log_handshake_error
 from ._tls_pull import PulledTLS
 from .abc import AsyncListener, AsyncStreamTransport
@@ -264,7 +265,7 @@ class AsyncTLSStreamTransport(AsyncStreamTransport):
         return _hooks.driver_of(self._plain, dispatcher)
 
 
-class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
+class AsyncTLSListener(ListenerWrapper[AsyncTLSStreamTransport]):
     """Performs the server side of the TLS handshake on each connection that another listener accepts.
 
     Parameters:
@@ -282,9 +283,7 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
     """
 
     __slots__ = (
-        "_admission",
         "_handle_error",
-        "_listener",
         "_logger",
         "_note_failure",
         "_ssl_context",
@@ -304,13 +303,12 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
     ) -> None:
         check_ssl_context(ssl_context, server_side=True)
         check_timeouts(handshake_timeout=handshake_timeout, shutdown_timeout=shutdown_timeout)
-        self._listener = listener
+        super().__init__(listener)
         self._ssl_context = ssl_context  # for handshakes that begin now; servers replace it
         self._standard_compatible = standard_compatible
         self._handle_error = handshake_error_handler
         self._logger: Logger = _logger  # servers replace it with their own logger
         self._note_failure: Callable[[str], object] = str  # servers replace it, to count failures by reason
-        self._admission: Admission | None = None
         self._wrap = partial(
             AsyncTLSStreamTransport.wrap,
             handshake_timeout=handshake_timeout,
@@ -318,14 +316,6 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
             server_side=True,
             standard_compatible=standard_compatible,
         )
-
-    def __del__(self) -> None:
-        listener: AsyncListener[Any] | None = getattr(self, "_listener", None)
-        if listener is not None and not listener.is_closing():
-            warnings.warn(f"unclosed listener {self!r}", ResourceWarning, stacklevel=2, source=self)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {getattr(self, '_listener', None)!r}>"
 
     async def serve(
         self,
@@ -376,16 +366,6 @@ class AsyncTLSListener(AsyncListener[AsyncTLSStreamTransport]):
         self._admission = admission
         admission.has_tls = True
         return _hooks.set_admission(self._listener, admission)
-
-    def is_closing(self) -> bool:
-        return self._listener.is_closing()
-
-    async def aclose(self) -> None:
-        """Close the underlying listener. Established connections continue."""
-        await self._listener.aclose()
-
-    def backend(self) -> AsyncBackend:
-        return self._listener.backend()
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
