@@ -78,7 +78,7 @@ class ConnectionWatch:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no connection to look at."""
+        """Whether no connection is watched."""
         return not self._clocks
 
     def add(self, client: ServedClient[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The argument *sockets* of servers: sockets that somebody else has opened."""
+"""The *sockets* argument of servers: sockets that were opened elsewhere."""
 
 from __future__ import annotations
 

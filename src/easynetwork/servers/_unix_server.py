@@ -48,7 +48,7 @@ class UnixServer(BaseAsyncNetworkServer[_T_LowLevelServer, UnixSocketAddress]):
     async def _open_servers(self) -> Sequence[_T_LowLevelServer]:
         servers = await super()._open_servers()  # type: ignore[safe-super] # that class has one
         if self._given_sockets is not None:
-            return servers  # whoever has bound them deletes their files
+            return servers  # the program that bound them deletes their files
         [server] = servers
         try:
             self._socket_file = find_socket_file(self._address(server))

@@ -1,4 +1,4 @@
-"""Sockets that somebody else has bound: whether a server can use them, and what their backlog is."""
+"""Bound sockets that a server is given: whether it can use them, and what their backlog is."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ _SIZE_WITH_ACKNOWLEDGED: Final = 128
 
 
 def sending_position(sock: ISocket, unsent: int) -> object:
-    """Return an object that is equal to the last one if nothing has been sent since.
+    """Return a value that changes when data is sent.
 
     On Linux, a byte of a TCP connection is sent when the peer has acknowledged it (``TCP_INFO``, see
     :manpage:`tcp(7)`), and one on a Unix socket when the peer has read it (``SIOCOUTQ``). Elsewhere, it is sent when

@@ -1,4 +1,4 @@
-"""Sockets for servers that somebody else has bound: checks, and what the system knows about their backlog."""
+"""Checks of the bound sockets that a server is given, and their backlog."""
 
 from __future__ import annotations
 
