@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["METRICS", "Metric"]
+__all__ = ["METRICS", "HasStatistics", "Metric"]
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from .statistics import ServerStatistics
+
+
+class HasStatistics(Protocol):
+    """A server, asynchronous or standalone."""
+
+    def statistics(self) -> ServerStatistics: ...
 
 
 class Metric(NamedTuple):

@@ -9,24 +9,18 @@ __all__ = ["instrument"]
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Protocol
 
 from easynetwork._extras import missing_extra
 
-from ._metrics import METRICS, Metric
-from .statistics import ServerStatistics
+from ._metrics import METRICS, HasStatistics, Metric
 
 try:
     from opentelemetry.metrics import CallbackOptions, Meter, Observation, get_meter
-except ModuleNotFoundError as exc:
-    raise missing_extra("opentelemetry", extra="opentelemetry") from exc
+except ModuleNotFoundError as _exc:
+    raise missing_extra("opentelemetry", extra="opentelemetry") from _exc
 
 
-class _Server(Protocol):
-    def statistics(self) -> ServerStatistics: ...
-
-
-def instrument(servers: Mapping[str, _Server], meter: Meter | None = None) -> None:
+def instrument(servers: Mapping[str, HasStatistics], meter: Meter | None = None) -> None:
     """Create observable instruments for the numbers of *servers*.
 
     They are called ``easynetwork.server.connections.accepted``, ``easynetwork.server.connections.open``, and so on. The
@@ -45,7 +39,7 @@ def instrument(servers: Mapping[str, _Server], meter: Meter | None = None) -> No
         _ = create(name, [partial(_observe, servers, metric)], unit=unit, description=metric.description)
 
 
-def _observe(servers: Mapping[str, _Server], metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
+def _observe(servers: Mapping[str, HasStatistics], metric: Metric, _: CallbackOptions) -> Iterable[Observation]:
     for name, server in servers.items():
         for label, value in metric.values(server.statistics()).items():
             attributes = {"easynetwork.server.name": name}

@@ -8,23 +8,17 @@ from __future__ import annotations
 __all__ = ["ServerCollector"]
 
 from collections.abc import Iterator
-from typing import Protocol
 
 from easynetwork._extras import missing_extra
 
-from ._metrics import METRICS
-from .statistics import ServerStatistics
+from ._metrics import METRICS, HasStatistics
 
 try:
     from prometheus_client import Metric
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
     from prometheus_client.registry import Collector
-except ModuleNotFoundError as exc:
-    raise missing_extra("prometheus_client", extra="prometheus") from exc
-
-
-class _Server(Protocol):
-    def statistics(self) -> ServerStatistics: ...
+except ModuleNotFoundError as _exc:
+    raise missing_extra("prometheus_client", extra="prometheus") from _exc
 
 
 class ServerCollector(Collector):
@@ -37,7 +31,7 @@ class ServerCollector(Collector):
         servers: asynchronous or standalone servers, by name.
     """
 
-    def __init__(self, **servers: _Server) -> None:
+    def __init__(self, **servers: HasStatistics) -> None:
         self._servers = servers
 
     def collect(self) -> Iterator[Metric]:

@@ -16,11 +16,11 @@ class Traffic:
     __slots__ = ("bytes_received", "bytes_sent", "invalid_packets", "packets_received", "packets_sent")
 
     def __init__(self) -> None:
-        self.packets_received = 0
-        self.packets_sent = 0
-        self.bytes_received = 0
-        self.bytes_sent = 0
-        self.invalid_packets = 0
+        self.packets_received: int = 0
+        self.packets_sent: int = 0
+        self.bytes_received: int = 0
+        self.bytes_sent: int = 0
+        self.invalid_packets: int = 0
 
     def add(self, other: Traffic) -> None:
         """Add the numbers of *other*."""
