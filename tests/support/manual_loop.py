@@ -11,6 +11,10 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
+import pytest
+
+from easynetwork.lowlevel._core import stream_dispatch
+
 _T = TypeVar("_T")
 
 _MAX_TURNS = 10_000
@@ -119,14 +123,13 @@ class _Selector:
 def manual_loop() -> Generator[ManualLoop]:
     """Give a loop. Check that the test leaves no callback and no timer behind, and that nothing was reported.
 
-    Tasks of the test that still run are cancelled before.
+    Tasks of the test that still run are cancelled before. Dispatchers end their turns by the clock of the loop.
     """
     loop = ManualLoop()
-    try:
+    with contextlib.closing(loop), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream_dispatch, "perf_counter", loop.time)
         yield loop
         loop.cancel_all()
         loop.settle()
         assert loop.timers == []
         assert loop.reported == []
-    finally:
-        loop.close()

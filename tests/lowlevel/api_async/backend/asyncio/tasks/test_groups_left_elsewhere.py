@@ -332,7 +332,7 @@ async def test_its_scopes_work_after_the_group_was_left(backend: AsyncBackend) -
 
 async def test_a_cancellation_of_it_is_not_lost_if_the_group_is_left_at_the_same_time(backend: AsyncBackend) -> None:
     """Requests of the group, which end with it, are not mistaken for those of others, nor others for them."""
-    group, entered = backend.create_task_group(), asyncio.Event()
+    group, entered, cancelled = backend.create_task_group(), asyncio.Event(), asyncio.Event()
     scopes: list[CancelScope] = []
 
     async def run() -> None:
@@ -342,7 +342,7 @@ async def test_a_cancellation_of_it_is_not_lost_if_the_group_is_left_at_the_same
             await asyncio.Event().wait()
         with backend.open_cancel_scope() as scope:
             scopes.append(scope)
-            await backend.ignore_cancellation(asyncio.sleep(0.005))
+            await backend.ignore_cancellation(cancelled.wait())
             await backend.sleep_forever()
 
     task = asyncio.create_task(run())
@@ -354,6 +354,7 @@ async def test_a_cancellation_of_it_is_not_lost_if_the_group_is_left_at_the_same
         await leave(group)
     task.cancel("stop it")
     scopes[0].cancel()
+    cancelled.set()
     with pytest.raises(asyncio.CancelledError, match="stop it"):
         await task
     assert not scopes[0].cancelled_caught()

@@ -61,9 +61,10 @@ class TaskState:
     def deliver_deferred_soon(self, task: asyncio.Task[Any]) -> None:
         """Deliver the deferred request at the next suspension of *task*. A task that ends first never gets it."""
         if self.deferred is not None:
-            task.get_loop().call_soon(self._deliver_deferred, task)
+            task.get_loop().call_soon(self.deliver_deferred, task)
 
-    def _deliver_deferred(self, task: asyncio.Task[Any]) -> None:
+    def deliver_deferred(self, task: asyncio.Task[Any]) -> None:
+        """Deliver the deferred request now, if there is one and *task* is in no shield."""
         if self.shields or task.done():
             return  # the shield delivers it when it ends
         arguments, self.deferred = self.deferred, None
@@ -176,6 +177,7 @@ class Canceller:
         state, task = self._state, self._task
         if self._shields < state.shields or task.done():
             return  # delivery resumes when the shield ends
+        state.deliver_deferred(task)  # first: this request may have a message
         waits_for: Any = getattr(task, "_fut_waiter", None)
         if waits_for is None or not waits_for.done():  # a wait that is already done keeps its result
             self._delivered += 1

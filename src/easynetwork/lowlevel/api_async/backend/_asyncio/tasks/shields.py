@@ -115,7 +115,7 @@ class _Shield:
         if is_cancelled:
             state.deferred = self._deferred_before if state.shields else None
         elif not state.shields:
-            state.deliver_deferred_soon(task)  # first: this request may have a message; those of the cancellers follow
+            state.deliver_deferred_soon(task)
         for canceller in state.cancellers:
             canceller.leave_shield(state.shields)
 
