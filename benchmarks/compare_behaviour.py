@@ -1,7 +1,7 @@
 """Find differences in behaviour from EasyNetwork 1.2.0: `python benchmarks/compare_behaviour.py --help`.
 
 Run a table of small programs with both libraries, each in its own process, and compare what they print. A difference
-is either explained in docs/migration.md, or a bug. The exit status is 1 if a difference is not explained.
+is either explained in docs/coming-from/easynetwork.md, or a bug. The exit status is 1 if a difference is not explained.
 """
 
 from __future__ import annotations

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from benchmarks.chart import svg
+from docs.pictures.drawing import versions
+
+from benchmarks.chart import draw
 from benchmarks.peers import ROOT
 from benchmarks.report import markdown
 from benchmarks.results import Results, to_json
 from benchmarks.summary import COLUMNS, TCP, summary_table
 
-__all__ = ["LATEST", "generated", "replaced", "save", "update_docs"]
+__all__ = ["LATEST", "PICTURES", "generated", "picture", "replaced", "save", "update_docs"]
 
 LATEST = ROOT / "benchmarks" / "results" / "latest.json"
+PICTURES = "docs/pictures"
 
 _BEGIN, _END = "<!-- benchmarks: generated from here -->", "<!-- benchmarks: to here -->"
-_PICTURE = "![Requests per second of CPU, compared with a hand-written Protocol](benchmarks.svg)"
+_PICTURE = """\
+```{image} pictures/benchmarks-light.svg
+:class: only-light
+:alt: Requests per second of CPU, compared with a hand-written Protocol
+```
+```{image} pictures/benchmarks-dark.svg
+:class: only-dark
+:alt: Requests per second of CPU, compared with a hand-written Protocol
+```"""
 
 
 def generated(runs: Sequence[Results]) -> dict[str, str]:
@@ -25,17 +37,23 @@ def generated(runs: Sequence[Results]) -> dict[str, str]:
     return {"README.md": summary_table(runs, TCP), "docs/benchmarks.md": page}
 
 
+def picture(run: Results) -> dict[str, str]:
+    """Return the text of each file of the picture, by its name."""
+    return versions("benchmarks", partial(draw, run=run))
+
+
 def save(runs: Sequence[Results], path: Path = LATEST) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(to_json(runs))
 
 
 def update_docs(runs: Sequence[Results], root: Path = ROOT) -> None:
-    """Replace the generated parts of the pages in *root*, and the picture. It shows the first run."""
+    """Replace the generated parts of the pages in *root*, and write the picture. It shows the first run."""
     new = {root / name: replaced(root / name, part) for name, part in generated(runs).items()}
     for page, text in new.items():
         page.write_text(text)
-    (root / "docs" / "benchmarks.svg").write_text(svg(runs[0]))
+    for name, text in picture(runs[0]).items():
+        (root / PICTURES / name).write_text(text)
 
 
 def replaced(page: Path, part: str) -> str:

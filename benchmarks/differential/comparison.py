@@ -35,7 +35,7 @@ class Difference:
 
     sign: str  # "-": the release, "+": ours
     line: str
-    reason: str | None  # the text in docs/migration.md, if the difference is known
+    reason: str | None  # the text in docs/coming-from/easynetwork.md, if the difference is known
 
 
 @dataclass(frozen=True)

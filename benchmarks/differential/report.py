@@ -26,7 +26,7 @@ def report(comparisons: Sequence[Comparison], *, explained: bool = False, transc
     if reasons := _reasons(comparisons):
         lines += [
             "",
-            "Explained in docs/migration.md:",
+            "Explained in docs/coming-from/easynetwork.md:",
             *(f"  {reason} ({count})" for reason, count in reasons.items()),
         ]
     for name, pattern in unused_explanations(comparisons):

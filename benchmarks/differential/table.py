@@ -22,8 +22,8 @@ class Program:
     name: str
     function: Callable[..., Any]
     loops: tuple[str, ...]  # empty: synchronous
-    # Patterns of labels (as in a shell, perhaps after "trio/" or such) -> text in docs/migration.md that explains
-    # why the lines with that label differ.
+    # Patterns of labels (as in a shell, perhaps after "trio/" or such) -> text in docs/coming-from/easynetwork.md that
+    # explains why the lines with that label differ.
     explained: Mapping[str, str] = field(default_factory=dict)
 
     @property

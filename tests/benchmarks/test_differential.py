@@ -167,7 +167,7 @@ def test_transcripts_hold_log_records_and_warnings() -> None:
 
 
 def test_each_explanation_is_a_row_of_the_page_on_migration() -> None:
-    rows = re.findall(r"^\| (.+?) \|", (ROOT / "docs" / "migration.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| (.+?) \|", (ROOT / "docs" / "coming-from" / "easynetwork.md").read_text(), re.MULTILINE)
     reasons = {reason for made in load().values() for reason in made.explained.values()}
     assert reasons <= set(rows), reasons - set(rows)
 

@@ -7,9 +7,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks.catalogue import PROGRAMS
-from benchmarks.chart import svg
 from benchmarks.peers import ROOT
-from benchmarks.publish import LATEST, generated, save, update_docs
+from benchmarks.publish import LATEST, PICTURES, generated, picture, save, update_docs
 from benchmarks.report import markdown, number
 from benchmarks.results import Reading, Results, from_json
 from benchmarks.summary import COLUMNS, ROWS, TCP, summary_table
@@ -114,11 +113,15 @@ def test_numbers_show_the_digits_that_count(value: float | None, text: str) -> N
     assert number(value) == text
 
 
+def drawn(run: Results) -> ET.Element:
+    return ET.fromstring(picture(run)["benchmarks-light.svg"])
+
+
 def test_picture_has_a_bar_for_each_figure_of_the_short_comparison(results: Results) -> None:
-    root = ET.fromstring(svg(results))
+    root = drawn(results)
     assert root.tag == f"{SVG}svg"
-    card, lines, bars = 1, 2, 4 + 3  # 1 in flight: also the release
-    assert len(root.findall(f"{SVG}rect")) == card + lines + bars
+    ground, bars = 1, 4 + 3  # 1 in flight: also the release
+    assert len(root.findall(f"{SVG}rect")) == ground + bars
     words = [element.text for element in root.findall(f"{SVG}text")]
     assert {"TCP, 1 in flight", "TCP, 16 in flight", "this library, looping handler", "4.55"} <= set(words)
     assert "UDP, 8 sockets" not in words
@@ -126,14 +129,14 @@ def test_picture_has_a_bar_for_each_figure_of_the_short_comparison(results: Resu
 
 
 def test_bars_of_a_column_are_as_long_as_their_figures(results: Results) -> None:
-    bars = [float(bar.get("width", "")) for bar in ET.fromstring(svg(results)).findall(f"{SVG}rect")][1:]
+    bars = [float(bar.get("width", "")) for bar in drawn(results).findall(f"{SVG}rect")][1:]
     # The first column: looping handler (7 / 8.2), generator per request (7 / 8.5), hand-written.
     assert bars[0] / bars[2] == pytest.approx(7 / 8.2, rel=0.01)
     assert bars[1] / bars[2] == pytest.approx(7 / 8.5, rel=0.01)
 
 
 def test_picture_of_nothing_is_well_formed() -> None:
-    assert ET.fromstring(svg(results_of())).tag == f"{SVG}svg"
+    assert drawn(results_of()).tag == f"{SVG}svg"
 
 
 def test_short_comparison_shows_the_ratios_of_the_complete_tables(results: Results) -> None:
@@ -160,11 +163,12 @@ def test_figures_of_the_repository_are_those_of_its_latest_run() -> None:
     runs = from_json(LATEST.read_text())
     for page, part in generated(runs).items():
         assert part in (ROOT / page).read_text()
-    assert (ROOT / "docs" / "benchmarks.svg").read_text() == svg(runs[0])
+    for name, text in picture(runs[0]).items():
+        assert (ROOT / PICTURES / name).read_text() == text
 
 
 def pages_in(folder: Path) -> list[Path]:
-    (folder / "docs").mkdir()
+    (folder / PICTURES).mkdir(parents=True)
     pages = [folder / name for name in generated([results_of()])]
     for page in pages:
         page.write_text(
@@ -182,7 +186,7 @@ def test_pages_keep_what_was_written_around_the_figures(results: Results, tmp_pa
         assert text.startswith("My words.\n")
         assert text.endswith("\nMore words.\n")
         assert text.count(part) == 1
-    assert (tmp_path / "docs" / "benchmarks.svg").read_text() == svg(results)
+    assert {path.name: path.read_text() for path in (tmp_path / PICTURES).iterdir()} == picture(results)
 
 
 def test_a_page_without_a_place_for_the_figures_is_refused_and_no_other_is_changed(

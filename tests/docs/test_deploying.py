@@ -1,4 +1,4 @@
-"""The service in docs/deploying.md runs as a service: with its units' sockets, and with a service manager."""
+"""The services in docs/how-to run as services: with valid units, with sockets of their units, and with a manager."""
 
 from __future__ import annotations
 
@@ -11,28 +11,37 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.docs.pages import DOCS, marked_blocks
+from tests.docs.pages import HOW_TO, marked_blocks
 from tests.support.programs import needs_program, running
 from tests.support.sockets import PATIENCE, unused_address
 
-PAGE = DOCS / "deploying.md"
-PROGRAM = marked_blocks(PAGE, "file")["echo_service.py"]
-UNITS = dict(re.findall(r"`/etc/systemd/system/(echo\.\w+)`:\n\n```ini\n(.*?)```", PAGE.read_text(), re.DOTALL))
+PROGRAM = marked_blocks(HOW_TO / "socket-activation.md", "file")["echo_service.py"]
+UNITS = {
+    "deploying.md": {"echo.service"},
+    "socket-activation.md": {"echo.socket", "echo.service"},
+    "many-processes.md": {"workers.service", "worker@.service"},
+}
+"""The units on each page."""
+
+_UNIT = re.compile(r"`/etc/systemd/system/([\w@]+\.\w+)`:\n\n```ini\n(.*?)```", re.DOTALL)
 
 
-def test_the_units_are_valid(tmp_path: Path) -> None:
-    assert set(UNITS) == {"echo.socket", "echo.service"}
+@pytest.mark.parametrize("page", UNITS)
+def test_the_units_are_valid(page: str, tmp_path: Path) -> None:
+    units = dict(_UNIT.findall((HOW_TO / page).read_text()))
+    assert set(units) == UNITS[page]
     analyze = needs_program("systemd-analyze")
-    for name, text in UNITS.items():
+    for name, text in units.items():
         (tmp_path / name).write_text(text.replace("/usr/bin/python3", sys.executable))
+    files = [str(tmp_path / name.replace("@.", "@1.")) for name in units]
+    for name in units:
+        if "@." in name:
+            (tmp_path / name.replace("@.", "@1.")).symlink_to(name)
     result = subprocess.run(
-        [analyze, "verify", "--man=no", *(str(tmp_path / name) for name in UNITS)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
+        [analyze, "verify", "--man=no", *files], capture_output=True, text=True, timeout=PATIENCE, check=False
     )
-    assert [line for line in result.stderr.splitlines() if "echo." in line] == []
+    of_units = re.compile("|".join(re.escape(name).replace("@", "@1?") for name in units))
+    assert [line for line in result.stderr.splitlines() if of_units.search(line)] == []
 
 
 @pytest.mark.parametrize("name", [None, "another.socket"], ids=["taken", "of another name"])

@@ -13,11 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.docs.pages import DOCS, marked_blocks
+from tests.docs.pages import DOCS, HOW_TO, marked_blocks
 from tests.support.programs import SECONDS_TO_END, output_of, serving
 
 EXAMPLES = DOCS / "examples"
-PAGE = DOCS / "examples.md"
+PAGE = HOW_TO / "examples.md"
 SESSIONS = marked_blocks(PAGE, "session")
 
 
@@ -182,4 +182,4 @@ GENERATED = {path.name for path in EXAMPLES.glob("*_pb2.py")}
 @pytest.mark.parametrize("program", sorted({path.name for path in EXAMPLES.glob("*_*.py")} - GENERATED))
 def test_a_program_tells_what_it_does_and_is_on_the_page(program: str, folder: Path) -> None:
     assert output_of([program, "--help"], folder).startswith(f"usage: {program}")
-    assert f"(examples/{program})" in PAGE.read_text()
+    assert f"(../examples/{program})" in PAGE.read_text()

@@ -1,4 +1,4 @@
-"""What docs/internals.md says about the code is true: the functions it names, and the ways of a packet."""
+"""What the page about internals says about the code is true: the functions it names, and the ways of a packet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.docs.pages import DOCS, ROOT
 
 from easynetwork.lowlevel._core import requirements
 
-PAGE = (DOCS / "internals.md").read_text()
+PAGE = (DOCS / "explanation" / "internals.md").read_text()
 SOURCE = ROOT / "src" / "easynetwork"
 
 _FUNCTION = re.compile(r"`([\w/]+\.py:[\w.]+)`")

@@ -1,4 +1,4 @@
-"""The folders of the library are as docs/internals.md describes them, and import only what the page allows."""
+"""The folders of the library are as the page about internals describes them, and import only what it allows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.docs.pages import DOCS, ROOT
 
-PAGE = (DOCS / "internals.md").read_text()
+PAGE = (DOCS / "explanation" / "internals.md").read_text()
 SOURCE = ROOT / "src" / "easynetwork"
 FILES = sorted(path.relative_to(SOURCE) for path in SOURCE.rglob("*.py"))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import subprocess
+import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.docs.pages import PAGES, ROOT, marked_blocks
+from tests.docs.pages import PAGES, ROOT, marked_blocks, number_of_blocks
 from tests.support.programs import output_of, serving
 
 _RUN = re.compile(r"(\S+)(?: after (\S+))?(?: while (\S+) serves)?")
@@ -30,7 +32,7 @@ class Run(NamedTuple):
     output: str
 
     def __str__(self) -> str:
-        return f"{self.page.name}:{self.program}"
+        return f"{page_id(self.page)}:{self.program}"
 
 
 def runs_of(page: Path) -> Iterator[Run]:
@@ -38,6 +40,10 @@ def runs_of(page: Path) -> Iterator[Run]:
         match = _RUN.fullmatch(call)
         assert match is not None, f"{page}: cannot understand {call!r}"
         yield Run(page, match[1], match[2], match[3], output)
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 RUNS = [run for page in PAGES for run in runs_of(page)]
@@ -64,17 +70,38 @@ def test_programs_print_what_the_text_says(run: Run, tmp_path: Path) -> None:
         assert output_of([run.program], tmp_path) == run.output
 
 
-# By test_serializers_page.py: pieces of programs, not programs. By test_testing_page.py: tests.
-RUN_ELSEWHERE = {"serializers.md", "testing.md"}
+# By test_testing_page.py: tests.
+RUN_ELSEWHERE = {"testing.md"}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in RUN_ELSEWHERE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in RUN_ELSEWHERE], ids=page_id)
 def test_every_program_in_the_text_is_run(page: Path) -> None:
     programs = marked_blocks(page, "file")
-    assert page.read_text().count("```python") == len(programs) + len(marked_blocks(page, "part of"))
+    shown = [number_of_blocks(page, "python", mark) for mark in ("part of", "fragment", "not run")]
+    assert number_of_blocks(page, "python") == len(programs) + sum(shown)
     used = {name for run in runs_of(page) for name in (run.program, run.before, run.server) if name is not None}
+    used |= {name for text in marked_blocks(page, "command").values() for name in programs if name in text}
     imported = {name for text in programs.values() for name in programs if f"from {Path(name).stem} import" in text}
     assert used | imported == set(programs)
+
+
+COMMANDS = [(page, name) for page in PAGES if page.parent != ROOT for name in marked_blocks(page, "command")]
+
+
+@pytest.mark.parametrize(("page", "name"), COMMANDS, ids=lambda value: getattr(value, "name", value))
+def test_shell_commands_work(page: Path, name: str, tmp_path: Path) -> None:
+    for file, program in marked_blocks(page, "file").items():
+        (tmp_path / file).write_text(program)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = ["bash", "-euo", "pipefail", "-c", marked_blocks(page, "command")[name]]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_shell_commands_are_run_or_say_why_not(page: Path) -> None:
+    marked = sum(number_of_blocks(page, "sh", mark) for mark in ("command", "not run"))
+    assert number_of_blocks(page, "sh") == marked
 
 
 def without_double_blank_lines(text: str) -> str:
@@ -82,7 +109,7 @@ def without_double_blank_lines(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_parts_of_files_are_as_in_the_file(page: Path) -> None:
     for name, text in marked_blocks(page, "part of").items():
         file = without_double_blank_lines((page.parent / name).read_text())
@@ -91,7 +118,7 @@ def test_parts_of_files_are_as_in_the_file(page: Path) -> None:
         assert shown_at_any_depth, f"{page.name} shows something else than {name}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in _LINK.findall(page.read_text()):
         if "://" in link:
@@ -110,7 +137,7 @@ def anchors_of(page: Path) -> set[str]:
 def test_the_programs_of_the_readme_are_short() -> None:
     programs = marked_blocks(ROOT / "README.md", "file")
     assert set(programs) == {"server.py", "client.py"}
-    assert all(len(program.splitlines()) <= 20 for program in programs.values())
+    assert all(len([line for line in program.splitlines() if line]) <= 15 for program in programs.values())
 
 
 def test_the_readme_has_one_command_to_see_it_and_one_to_test_it() -> None:

@@ -1,4 +1,4 @@
-"""The program about signals in docs/stopping.md stops a server as it says."""
+"""The program about signals in docs/how-to/stopping.md stops a server as it says."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.docs.pages import DOCS, marked_blocks
+from tests.docs.pages import HOW_TO, marked_blocks
 from tests.support.programs import SECONDS_TO_END, started
 
-PROGRAM = marked_blocks(DOCS / "stopping.md", "file")["sigterm_server.py"]
+PROGRAM = marked_blocks(HOW_TO / "stopping.md", "file")["sigterm_server.py"]
 
 
 @pytest.mark.parametrize("ignoring_sigint", [False, True], ids=["foreground", "background"])

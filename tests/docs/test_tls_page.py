@@ -1,4 +1,4 @@
-"""The server in docs/tls.md gets a new certificate as the page says."""
+"""The server in docs/how-to/tls.md gets a new certificate as the page says."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.docs.pages import DOCS, marked_blocks
+from tests.docs.pages import HOW_TO, marked_blocks
 from tests.support.programs import output_of, running
 
-PROGRAMS = marked_blocks(DOCS / "tls.md", "file")
+PROGRAMS = marked_blocks(HOW_TO / "tls.md", "file")
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")

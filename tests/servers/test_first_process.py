@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.docs.pages import DOCS, marked_blocks
+from tests.docs.pages import HOW_TO, marked_blocks
 from tests.support.programs import SECONDS_TO_END, needs_program, running
 
-PROGRAM = marked_blocks(DOCS / "stopping.md", "file")["sigterm_server.py"]
+PROGRAM = marked_blocks(HOW_TO / "stopping.md", "file")["sigterm_server.py"]
 
 
 def child_of(pid: int) -> int:

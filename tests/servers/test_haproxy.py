@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.docs.pages import DOCS
+from tests.docs.pages import HOW_TO
 from tests.support.background import sleep, until
 from tests.support.certificates import Certificates
 from tests.support.network_servers import problems
@@ -153,9 +153,10 @@ async def secure(peer: Peer, context: ssl.SSLContext) -> TLSClient:
     return client
 
 
-def test_configuration_in_the_documentation_is_valid(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["behind-a-proxy.md", "many-machines.md"])
+def test_configuration_in_the_documentation_is_valid(page: str, tmp_path: Path) -> None:
     command = [needs_program("haproxy"), "-c", "-f", "haproxy.cfg"]
-    [block] = re.findall(r"```text\n(defaults\n.*?)```", (DOCS / "behind-a-proxy.md").read_text(), re.DOTALL)
+    [block] = re.findall(r"```text\n(defaults\n.*?)```", (HOW_TO / page).read_text(), re.DOTALL)
     (tmp_path / "haproxy.cfg").write_text(block)
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS_TO_END, check=False)
     assert result.returncode == 0, result.stderr

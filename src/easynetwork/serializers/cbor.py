@@ -25,12 +25,25 @@ class CBOREncoderConfig:
     """Arguments of ``cbor2.CBOREncoder``; see its documentation."""
 
     datetime_as_timestamp: bool = False
+    """Write dates with a time as a number of seconds, not as text."""
+
     timezone: datetime.tzinfo | None = None
+    """The time zone of dates that have none. Without it, such dates are refused."""
+
     value_sharing: bool = False
+    """Write an object that occurs several times only once, and refer to it (tags 28 and 29)."""
+
     default: Callable[..., Any] | None = None
+    """Called with the encoder and each object of an unknown type. It must encode the object."""
+
     canonical: bool = False
+    """Write each object in its shortest form, and the keys of a map in order."""
+
     date_as_datetime: bool = False
+    """Write dates without a time as dates with the time 0:00."""
+
     string_referencing: bool = False
+    """Write a string that occurs several times only once, and refer to it (tags 25 and 256)."""
 
 
 @dataclass(kw_only=True)
@@ -38,8 +51,13 @@ class CBORDecoderConfig:
     """Arguments of ``cbor2.CBORDecoder``; see its documentation."""
 
     object_hook: Callable[..., Any] | None = None
+    """Called with the decoder and each decoded map. Its result replaces the map."""
+
     tag_hook: Callable[..., Any] | None = None
+    """Called with the decoder and each tag that ``cbor2`` does not know. Its result replaces the tag."""
+
     str_errors: str = "strict"
+    """Error handler for text that is not valid UTF-8, as for ``bytes.decode()``."""
 
 
 class CBORSerializer(SelfDelimitingSerializer[Any, Any]):

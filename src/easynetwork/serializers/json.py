@@ -26,10 +26,19 @@ class JSONEncoderConfig:
     """Arguments of `json.JSONEncoder`; see its documentation."""
 
     skipkeys: bool = False
+    """Leave out keys that are not text, numbers, booleans or None. Without this, they raise `TypeError`."""
+
     check_circular: bool = True
+    """Look for objects that contain themselves. Without this, they raise `RecursionError`."""
+
     ensure_ascii: bool = True
+    """Escape all characters outside of ASCII."""
+
     allow_nan: bool = True
+    """Write ``NaN`` and ``Infinity``, which are not JSON. Without this, they raise `ValueError`."""
+
     default: Callable[..., Any] | None = None
+    """Called with each object of an unknown type. It returns what to write in its place."""
 
 
 @dataclass(kw_only=True)
@@ -37,11 +46,22 @@ class JSONDecoderConfig:
     """Arguments of `json.JSONDecoder`; see its documentation."""
 
     object_hook: Callable[..., Any] | None = None
+    """Called with each decoded object. Its result replaces the object."""
+
     parse_int: Callable[[str], Any] | None = None
+    """Called with the text of each whole number; `int` if None."""
+
     parse_float: Callable[[str], Any] | None = None
+    """Called with the text of each other number; `float` if None."""
+
     parse_constant: Callable[[str], Any] | None = None
+    """Called with ``NaN``, ``Infinity`` or ``-Infinity``."""
+
     object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
+    """Called with the keys and values of each object, in order. It precedes `object_hook`."""
+
     strict: bool = True
+    """Refuse control characters inside of strings."""
 
 
 class JSONSerializer(FramedPacketSerializer[Any, Any]):

@@ -21,11 +21,22 @@ class MessagePackerConfig:
     """Arguments of ``msgpack.Packer``; see its documentation."""
 
     default: Callable[[Any], Any] | None = None
+    """Called with each object of an unknown type. It returns what to write in its place."""
+
     use_single_float: bool = False
+    """Write floating-point numbers with 32 bits instead of 64."""
+
     use_bin_type: bool = True
+    """Write ``bytes`` as the type *bin*. Without this, text and bytes look the same."""
+
     datetime: bool = False
+    """Write dates that have a time zone as the type *timestamp*."""
+
     strict_types: bool = False
+    """Pass instances of subclasses, and tuples, to `default`."""
+
     unicode_errors: str = "strict"
+    """Error handler for text that UTF-8 cannot express, as for ``str.encode()``."""
 
 
 @dataclass(kw_only=True)
@@ -33,12 +44,29 @@ class MessageUnpackerConfig:
     """Arguments of ``msgpack.unpackb()``; see its documentation."""
 
     raw: bool = False
+    """Return text as ``bytes``."""
+
     use_list: bool = True
+    """Return arrays as lists. Without this, they are tuples."""
+
     timestamp: int = 0
+    """What the type *timestamp* becomes.
+
+    0 means a ``msgpack.Timestamp``, 1 a number of seconds, 2 a number of nanoseconds, and 3 a `datetime.datetime`.
+    """
+
     strict_map_key: bool = True
+    """Refuse keys that are neither text nor bytes, which protects against hash collisions."""
+
     unicode_errors: str = "strict"
+    """Error handler for text that is not valid UTF-8, as for ``bytes.decode()``."""
+
     object_hook: Callable[[dict[Any, Any]], Any] | None = None
+    """Called with each decoded map. Its result replaces the map."""
+
     object_pairs_hook: Callable[[list[tuple[Any, Any]]], Any] | None = None
+    """Called with the keys and values of each map, in order. It excludes `object_hook`."""
+
     ext_hook: Callable[[int, bytes], Any] | None = None
     """None means ``msgpack.ExtType``."""
 

@@ -25,7 +25,10 @@ class PicklerConfig:
     """Arguments of `pickle.Pickler`; see its documentation."""
 
     protocol: int = field(default_factory=lambda: pickle.DEFAULT_PROTOCOL)
+    """The version of the format."""
+
     fix_imports: bool = False
+    """Write the names of Python 2 for modules that Python 3 has renamed, if `protocol` is less than 3."""
 
 
 @dataclass(kw_only=True)
@@ -33,8 +36,13 @@ class UnpicklerConfig:
     """Arguments of `pickle.Unpickler`; see its documentation."""
 
     fix_imports: bool = False
+    """Map the names of modules of Python 2 to those of Python 3."""
+
     encoding: str = "utf-8"
+    """How to decode the 8-bit strings of Python 2."""
+
     errors: str = "strict"
+    """Error handler for these, as for ``bytes.decode()``."""
 
 
 class PickleSerializer(AbstractPacketSerializer[Any, Any]):

@@ -21,17 +21,17 @@ class ServerStatistics:
     connections_ended: Mapping[str, int] = field(default_factory=dict)
     """Number of connections whose handler has ended, by reason.
 
-    ==================  ==========================================================================================
-    reason              meaning
-    ==================  ==========================================================================================
-    ``"peer"``          the client has ended its stream
-    ``"lost"``          the connection broke: reset, cut TLS, or given up by the network
-    ``"handler"``       the handler has closed the connection, or returned without a ``yield``
-    ``"fault"``         the handler raised an exception, or received an invalid packet that it did not handle
-    ``"drained"``       the server was draining, or the client was idle for too long
-    ``"stopped"``       the server was shut down
+    ===================  ==========================================================================================
+    reason               meaning
+    ===================  ==========================================================================================
+    ``"peer"``           the client has ended its stream
+    ``"lost"``           the connection broke: reset, cut TLS, or given up by the network
+    ``"handler"``        the handler has closed the connection, or returned without a ``yield``
+    ``"fault"``          the handler raised an exception, or received an invalid packet that it did not handle
+    ``"drained"``        the server was draining, or the client was idle for too long
+    ``"stopped"``        the server was shut down
     the name of a limit  see `ServerLimits`
-    ==================  ==========================================================================================
+    ===================  ==========================================================================================
     """
 
     connections_blocked: int = 0

@@ -52,7 +52,7 @@ class NetworkServerThread(threading.Thread):
 
         Raises:
             RuntimeError: the thread was already started.
-            BaseException: any error that `serve_forever` raised before the server accepted clients.
+            BaseException: any error that ``serve_forever()`` raised before the server accepted clients.
         """
         if self.ident is None:
             # Wrap run() from outside: a subclass may override it and fail outside this class's version.
@@ -93,7 +93,7 @@ class NetworkServerThread(threading.Thread):
 
         Raises:
             RuntimeError: the thread was not started.
-            BaseException: any error that ended `serve_forever`, including ``SystemExit``.
+            BaseException: any error that ended ``serve_forever()``, including ``SystemExit``.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         self._server.shutdown(timeout)

@@ -141,10 +141,12 @@ class SocketAncillary:
     def messages(self) -> Iterator[SocketAncillaryMessages]:
         """Iterate over the non-empty messages in order of first insertion::
 
-        for message in ancillary.messages():
-            match message:
-                case SCMRights(fds): ...
-                case SCMCredentials(credentials): ...
+            for message in ancillary.messages():
+                match message:
+                    case SCMRights(fds): ...
+                    case SCMCredentials(credentials): ...
+
+        Each kind occurs at most once.
         """
         for _, type_, payload in self.as_raw():
             if type_ == _socket.SCM_RIGHTS:

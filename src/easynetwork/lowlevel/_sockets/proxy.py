@@ -98,12 +98,12 @@ class SocketProxy:
 
     @property
     def family(self) -> int:
-        """The address family; a `socket.AddressFamily` member if it is known."""
+        """The address family; a ``socket.AddressFamily`` member if it is known."""
         return _member(_socket.AddressFamily, self.__socket.family)
 
     @property
     def type(self) -> int:
-        """The socket type; a `socket.SocketKind` member if it is known."""
+        """The socket type; a ``socket.SocketKind`` member if it is known."""
         return _member(_socket.SocketKind, self.__socket.type)
 
     @property

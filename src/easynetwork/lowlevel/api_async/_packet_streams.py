@@ -106,7 +106,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
             await self._send_slowly(data)
 
     def send_nowait(self, packet: _T_SentPacket) -> bytes | None:
-        """Do the part of `send_packet` that does not wait. Return the bytes left for `_send_slowly`, or None."""
+        """Do the part of `send_packet` that does not wait. Return the bytes left for ``_send_slowly``, or None."""
         try:
             data = self._encode(packet)
         except Exception as exc:

@@ -101,7 +101,7 @@ class CutFormat(FrameFormat):
 
         Returns:
             the payloads of the complete frames from *start* on, the start of the next frame, and its end as `find_end`
-            returns it, or `ASK_AGAIN`: then the next call, from that start on, tells it or raises the error.
+            returns it, or ``ASK_AGAIN``: then the next call, from that start on, tells it or raises the error.
 
         Raises:
             FrameError: the first frame is invalid or too large. Any other exception comes from a function of the user.

@@ -13,6 +13,7 @@ from easynetwork._extras import missing_extra
 from .abc import AsyncBackend
 
 BuiltinAsyncBackendLiteral: TypeAlias = Literal["asyncio", "trio"]
+"""The names of the backends. uvloop needs no name of its own: it is an event loop of asyncio."""
 
 
 def ensure_backend(backend: AsyncBackend | BuiltinAsyncBackendLiteral | None) -> AsyncBackend:

@@ -230,7 +230,7 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
 
     @property
     def error_origin(self) -> Origin | None:
-        """The `Origin` that marks the errors of this connection; None before the first error."""
+        """The ``Origin`` that marks the errors of this connection; None before the first error."""
         return self._dispatcher.origin
 
 

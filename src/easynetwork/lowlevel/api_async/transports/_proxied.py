@@ -146,8 +146,8 @@ class ProxiedListener(ListenerWrapper[AsyncStreamTransport]):
 def _log_failure(logger: Logger, peer: str, exc: Exception) -> None:
     """Log one line: *peer* has sent no valid header.
 
-    The level is `WARNING`: the settings of a trusted proxy are wrong. It is `DEBUG` if the proxy connected and left, as
-    simple health checks do all day.
+    The level is ``WARNING``: the settings of a trusted proxy are wrong. It is ``DEBUG`` if the proxy connected and
+    left, as simple health checks do all day.
     """
     is_late = isinstance(exc, TimeoutError)
     log(

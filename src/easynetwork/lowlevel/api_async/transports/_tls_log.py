@@ -54,7 +54,7 @@ def failure_reason(exc: Exception) -> str:
 def log_handshake_error(logger: Logger, peer: str, exc: Exception) -> None:
     """Log that the handshake with *peer* failed.
 
-    An error caused by the peer is one line: at `WARNING`, or at `DEBUG` if the peer was too slow or left, as port
+    An error caused by the peer is one line: at ``WARNING``, or at ``DEBUG`` if the peer was too slow or left, as port
     scanners and health checks do all day. Any other exception is a bug in a callback of the TLS context, and its
     traceback is logged too.
     """

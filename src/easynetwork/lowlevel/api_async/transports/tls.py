@@ -275,7 +275,7 @@ class AsyncTLSListener(ListenerWrapper[AsyncTLSStreamTransport]):
         shutdown_timeout: the time that a close waits for the peer to close TLS too, in seconds; 30 if None.
         standard_compatible: whether TLS must be closed before the connection.
         handshake_error_handler: called with the exception of each failed handshake. By default, one line is logged, at
-            `WARNING`, or at `DEBUG` if the peer was too slow or left.
+            ``WARNING``, or at ``DEBUG`` if the peer was too slow or left.
 
     Raises:
         TypeError: *ssl_context* is not an `ssl.SSLContext`.

@@ -1,0 +1,85 @@
+"""What is built and put on a package index: nothing is missing in it, and it works where nothing else is installed."""
+
+from __future__ import annotations
+
+import email
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.docs.pages import ROOT, marked_blocks
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution, and with the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def wheel(distributions: Path) -> Path:
+    [wheel] = distributions.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture
+def unpacked(distributions: Path, tmp_path: Path) -> Path:
+    """The source distribution, unpacked."""
+    [archive] = distributions.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    return tmp_path / archive.name.removesuffix(".tar.gz")
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    for path in folder.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield str(path.relative_to(folder))
+
+
+def test_the_wheel_contains_the_whole_package(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.removeprefix("easynetwork/") for name in archive.namelist() if name.startswith("easynetwork/")}
+    assert names == set(files_below(ROOT / "src" / "easynetwork"))
+    assert "py.typed" in names
+
+
+@pytest.mark.parametrize("folder", ["src", "tests", "docs", "benchmarks"])
+def test_the_source_distribution_contains_whole_folders(unpacked: Path, folder: str) -> None:
+    ours = {name for name in files_below(ROOT / folder) if not name.startswith("_build/")}
+    assert set(files_below(unpacked / folder)) == ours
+
+
+def test_a_wheel_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    programs = tmp_path / "venv" / "bin"
+    run(programs / "pip", "install", "-q", f"{wheel}[cli]", cwd=tmp_path)
+    assert "all 5,000 packets were answered once" in run(
+        programs / "easynetwork", "demo", "--packets", "5000", cwd=tmp_path
+    )
+    extras = email.message_from_string(metadata_of(wheel)).get_all("Provides-Extra", [])
+    run(programs / "pip", "install", "-q", "--dry-run", f"{wheel}[{','.join(extras)}]", cwd=tmp_path)
+
+
+def metadata_of(wheel: Path) -> str:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return archive.read(name).decode()
+
+
+def test_the_first_command_of_the_readme_works_in_the_source_distribution(unpacked: Path) -> None:
+    command = marked_blocks(unpacked / "README.md", "command")["demo"].replace("python3 ", f"{sys.executable} ", 1)
+    assert "packets were answered once" in run("bash", "-c", command, cwd=unpacked)
