@@ -12,7 +12,7 @@ from benchmarks.chart import draw
 from benchmarks.peers import ROOT
 from benchmarks.report import markdown
 from benchmarks.results import Results, to_json
-from benchmarks.summary import COLUMNS, TCP, summary_table
+from benchmarks.summary import COLUMNS, TCP, summary_table, when_and_where
 
 __all__ = ["LATEST", "PICTURES", "generated", "picture", "replaced", "save", "update_docs"]
 
@@ -34,7 +34,7 @@ _PICTURE = """\
 def generated(runs: Sequence[Results]) -> dict[str, str]:
     """Return the generated part of each page, by its path in the repository."""
     page = "\n\n".join([_PICTURE, summary_table(runs, COLUMNS), markdown(runs)]).strip()
-    return {"README.md": summary_table(runs, TCP), "docs/benchmarks.md": page}
+    return {"README.md": f"{summary_table(runs, TCP)}\n\n{when_and_where(runs)}", "docs/benchmarks.md": page}
 
 
 def picture(run: Results) -> dict[str, str]:

@@ -9,7 +9,7 @@ from benchmarks.catalogue import GROUPS
 from benchmarks.report import number, python_name, table
 from benchmarks.results import Results
 
-__all__ = ["COLUMNS", "ROWS", "TCP", "Column", "figure", "summary_table"]
+__all__ = ["COLUMNS", "ROWS", "TCP", "Column", "figure", "summary_table", "when_and_where"]
 
 # The title of each row, and the name of its program in every group that has one.
 ROWS = {
@@ -49,3 +49,10 @@ def summary_table(runs: Sequence[Results], columns: Sequence[Column]) -> str:
     header = ["server on uvloop", *(f"{column.title}, Python {python_name(run)}" for run in runs for column in columns)]
     rows = [[row, *(number(figure(run, row, column)) for run in runs for column in columns)] for row in ROWS]
     return table(header, [row for row in rows if set(row[1:]) != {number(None)}])
+
+
+def when_and_where(runs: Sequence[Results]) -> str:
+    """Return one sentence about the measurement."""
+    machine = runs[0].machine
+    dates = " and ".join(sorted({str(run.machine["date"])[:10] for run in runs}))
+    return f"Measured on {dates}, {machine['cpu']} ({machine['cores']} cores)."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import functools
 import importlib
 import inspect
@@ -53,7 +54,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("repository", "", "html")
     app.connect("source-read", link_to_repository)
     app.connect("autodoc-process-bases", keep_public_bases)
-    app.connect("autodoc-process-signature", hide_factories)
+    app.connect("autodoc-process-signature", tidy_signature)
     app.connect("doctree-read", search_everywhere)
     app.connect("missing-reference", resolve)
     app.connect("env-check-consistency", check_coverage)
@@ -88,11 +89,11 @@ def _is_private(path: str) -> bool:
     return any(part.startswith("_") for part in path.split("."))
 
 
-def hide_factories(
+def tidy_signature(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str | None, str | None]:
-    """Show the default of a field that has a factory as ``...``: Sphinx cannot parse ``<factory>``."""
-    return signature and signature.replace("<factory>", "..."), returned
+    """Show ``...`` in place of ``<factory>``, which Sphinx cannot parse, and modules by their own names."""
+    return signature and signature.replace("<factory>", "...").replace("_socket.", "socket."), returned
 
 
 # ------------------------------------------------------------------------------------------------------------- links
@@ -110,12 +111,15 @@ def search_everywhere(app: Sphinx, doctree: nodes.document) -> None:
                 node["refspecific"] = True
 
 
-def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: nodes.Element) -> nodes.Node | None:
+def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contents: nodes.TextElement) -> nodes.Node | None:
     target = node.get("reftarget", "")
     if _TYPE_VARIABLE.fullmatch(target) or _WITHOUT_PAGES.fullmatch(target):
         return contents
-    if target in _OTHER_NAMES:
-        node["reftarget"] = _OTHER_NAMES[target]
+    for module in (collections.abc, typing):
+        if target in module.__all__:
+            target = f"{module.__name__}.{target}"
+    if (target := _OTHER_NAMES.get(target, target)) != node["reftarget"]:
+        node["reftarget"] = target
         node["reftype"] = "obj"
         return resolve_reference_detect_inventory(env, node, contents)
     if node.get("reftype") in {"class", "exc"}:  # an alias of a type is data

@@ -140,6 +140,19 @@ async def test_what_remains_is_cut_at_the_deadline() -> None:
     assert handler.diary.count("disconnected") == 2
 
 
+async def test_what_the_end_of_the_servers_task_ends_is_cut() -> None:
+    handler = Slow()
+    async with serving(handler) as it:
+        peer = await it.connect()
+        await peer.send(b"a\n")
+        await until(lambda: "a" in handler.diary)
+        draining = spawn(it.server.drain())
+        await until(it.server.is_draining)
+        it.task.cancel()
+        assert await draining.result() == DrainReport(finished=0, idle=0, cut=1)
+        assert await peer.gone()
+
+
 async def test_answer_that_cannot_be_sent_is_a_reset_at_the_deadline() -> None:
     class Large(Handler):
         async def handle(self, client: Client, /) -> Requests:

@@ -136,6 +136,7 @@ async def test_use_of_a_closed_client_is_one_warning(
     [warning] = problems(records)
     assert warning.levelno == logging.WARNING
     assert address in warning.getMessage()
+    assert warning.__dict__["peer"] == address
     assert warning.exc_info is not None
 
 
@@ -210,8 +211,9 @@ async def test_end_of_the_own_connection_is_no_news(
 async def test_end_of_the_own_connection_at_the_very_end_is_one_warning(
     make_error: Callable[[Exception], Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    [warning], _ = await records_of_a_reset(Sending("on_disconnection", make_error), caplog)
+    [warning], address = await records_of_a_reset(Sending("on_disconnection", make_error), caplog)
     assert warning.levelno == logging.WARNING
+    assert warning.__dict__["peer"] == address
     assert warning.exc_info is None
 
 

@@ -287,6 +287,7 @@ async def test_invalid_header_ends_the_connection(data: bytes, reason: str, capl
         await good.send(HEADERS["v2"])
         assert await good.ask(b"a") == b"a"
     assert messages(caplog) == [f"{name}: no valid PROXY header: {reason}"]
+    assert caplog.records[0].__dict__["peer"] == name
     assert caplog.records[0].name == "easynetwork.servers.async_tcp"
     assert handler.diary == ["connected", "disconnected"]
 
@@ -350,6 +351,7 @@ async def test_untrusted_peer_is_refused_if_the_header_is_required(caplog: pytes
             assert await peer.gone()
         await until(lambda: len(problems(caplog.records)) == 2)
     assert messages(caplog)[1] == f"{name}: refused, it is not a trusted proxy"
+    assert caplog.records[1].__dict__["peer"] == name
     assert handler.diary == []
 
 

@@ -75,6 +75,15 @@ async def test_connections_are_counted_by_the_reason_of_their_end() -> None:
     await ended(it, peer=1, lost=1, handler=1, fault=1, packet_timeout=1, stopped=1)
 
 
+async def test_connections_that_end_with_the_task_of_the_server_are_stopped() -> None:
+    async with serving(Ending()) as it:
+        peer = await it.connect()
+        assert await peer.ask(b"a") == b"a"
+        it.task.cancel()
+        await it.task.wait()
+        await ended(it, stopped=1)
+
+
 async def test_drained_connections_are_counted() -> None:
     async with serving(Ending()) as it:
         peer = await it.connect()

@@ -15,7 +15,7 @@ from typing import Any
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._core.errors import is_stream_end
 from easynetwork.lowlevel._core.faults import Origin, partition
-from easynetwork.lowlevel._records import Logger, log, log_fault
+from easynetwork.lowlevel._records import Logger, about, log, log_fault
 
 
 def log_stream_handler_error(logger: Logger, exc: BaseException, address: Any, origin: Origin | None) -> None:
@@ -38,6 +38,7 @@ def _log_error(logger: Logger, exc: BaseException, address: Any, origin: Origin 
             "%s: a request handler used a client after it was closed",
             address,
             exc_info=closed,
+            extra=about(address),
         )
     if is_stream and origin is not None and rest is not None:
         _, rest = partition(rest, lambda item: is_end_of_connection(item, origin))

@@ -18,6 +18,7 @@ from typing_extensions import TypeVar
 
 from easynetwork._checks import check_strictly_positive, check_timeouts
 from easynetwork.exceptions import ClientClosedError, TypedAttributeLookupError
+from easynetwork.lowlevel._backend_hooks import is_cancelled
 from easynetwork.lowlevel._core.errors import is_stream_end
 from easynetwork.lowlevel._core.faults import partition
 from easynetwork.lowlevel._core.handler_generators import HandlerGenerator, NextGenerator, refuse_none, single_generator
@@ -242,7 +243,7 @@ class _Connections(ConnectionHandler):
 
     def _reason(self, client: ConnectedClient[Any]) -> str:
         """Return why a connection has ended, as `ServerStatistics.connections_ended` names it."""
-        dispatcher, server = client._dispatcher, self._server
+        dispatcher = client._dispatcher
         if client in self._with_fault:
             self._with_fault.discard(client)
             return "fault"
@@ -252,7 +253,7 @@ class _Connections(ConnectionHandler):
             return "lost"
         if dispatcher.is_stopped:
             return "handler"
-        if server._serving is not None and server._serving.cancel_called():
+        if not dispatcher.has_ended and is_cancelled(self._server._backend):
             return "stopped"
         if dispatcher.is_draining:
             return "drained"
@@ -275,7 +276,7 @@ class _Connections(ConnectionHandler):
 
     def _count(self, client: ConnectedClient[Any]) -> None:
         server = self._server
-        is_cut = server._serving is not None and server._serving.cancel_called()
+        is_cut = is_cancelled(server._backend)  # only the end of the server cancels the task of a connection
         server._ended["cut" if is_cut else "idle" if client._dispatcher.was_idle else "finished"] += 1
 
     def report(self, client: ConnectedClient[Any], fault: BaseException, /) -> None:
@@ -488,5 +489,6 @@ def _without_end_of_connection(
     if ended is not None:
         while isinstance(ended, BaseExceptionGroup):
             ended = ended.exceptions[0]
-        log(logger, logging.WARNING, "The connection ended in on_disconnection(): %s", ended)
+        extra = about(connection.address) if isinstance(connection, ConnectedClient) else None
+        log(logger, logging.WARNING, "The connection ended in on_disconnection(): %s", ended, extra=extra)
     return rest

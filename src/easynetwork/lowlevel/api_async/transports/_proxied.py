@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from easynetwork.lowlevel._core.proxy_protocol import ProxyHeader, ProxyHeaderError, ProxyHeaderReader
-from easynetwork.lowlevel._records import Logger, log, printable
+from easynetwork.lowlevel._records import Logger, about, log, printable
 
 from . import _hooks
 from ._admission import Admission
@@ -97,7 +97,8 @@ class ProxiedListener(ListenerWrapper[AsyncStreamTransport]):
         if is_trusted:
             return self._serve_proxied(handler, transport)
         if self._is_required:
-            log(self._logger, logging.WARNING, "%s: refused, it is not a trusted proxy", keep_peer_name(transport)())
+            name = keep_peer_name(transport)()
+            log(self._logger, logging.WARNING, "%s: refused, it is not a trusted proxy", name, extra=about(name))
             return aclose_forcefully(transport)
         if self._admission is not None and not self._admission.admit_address(transport, peer):
             return aclose_forcefully(transport)
@@ -157,4 +158,5 @@ def _log_failure(logger: Logger, peer: str, exc: Exception) -> None:
         peer,
         "it is late" if is_late else printable(str(exc)) or type(exc).__name__,
         exc_info=None if isinstance(exc, OSError | ProxyHeaderError) else exc,
+        extra=about(peer),
     )
