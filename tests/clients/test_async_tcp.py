@@ -125,6 +125,7 @@ async def test_client_connects_when_it_is_first_used() -> None:
             assert await task.result() == ("x" if use == "recv_packet" else None)
             assert client.is_connected()
             await client.wait_connected()
+            peer.close()
             await client.aclose()
             assert client.is_connected()
             assert client.is_closing()
