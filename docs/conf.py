@@ -50,6 +50,7 @@ manpages_url = "https://man7.org/linux/man-pages/man{section}/{page}.{section}.h
 
 repository = "https://github.com/easynetwork-uvloop/easynetwork-uvloop"
 html_theme = "furo"
+pygments_dark_style = "monokai"
 html_title = "easynetwork-uvloop"
 html_theme_options = {
     "source_repository": repository,

@@ -232,8 +232,8 @@ class _Connections(ConnectionHandler):
         dispatcher.is_stopped = True
         server._clients.discard(client)
         server._tally.ended[reason] += 1
-        if (traffic := dispatcher.traffic) is not None and server._tally.traffic is not None:
-            server._tally.traffic.add(traffic)
+        if (total := server._tally.traffic) is not None and (traffic := dispatcher.traffic) is not None:
+            total.add(traffic)
         if server._draining:
             self._count(client)
         if cut := dispatcher.describe_cut():

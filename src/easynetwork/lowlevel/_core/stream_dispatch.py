@@ -41,7 +41,6 @@ from .handler_generators import (
     unregistered_generators,
 )
 from .requirements import BYTES, MORE, STEPS_PER_TURN, TURN, TURN_TIME, Wait
-from .stream_decoders.counting import CountingDecoder
 from .stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
 from .traffic import Traffic
 
@@ -394,7 +393,7 @@ class StreamDispatcher(Generic[_T_Request]):
     @property
     def traffic(self) -> Traffic | None:
         """What the connection has received and sent, if that is counted."""
-        return self._decoder.traffic if isinstance(self._decoder, CountingDecoder) else None
+        return self._decoder.traffic
 
     @property
     def is_lost(self) -> bool:

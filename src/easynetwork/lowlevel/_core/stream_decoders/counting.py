@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["CountingDecoder"]
 
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from easynetwork.lowlevel._core.traffic import Traffic
 
@@ -20,7 +20,7 @@ class CountingDecoder(StreamDecoder[_T_Packet]):
 
     def __init__(self, decoder: StreamDecoder[_T_Packet], traffic: Traffic) -> None:
         self._decoder = decoder
-        self.traffic: Final = traffic
+        self.traffic: Traffic = traffic
         self.input = decoder.input
 
     def take_single(self, received: Any) -> _T_Packet | NeedData:

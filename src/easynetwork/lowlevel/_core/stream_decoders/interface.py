@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from easynetwork.lowlevel._core.bytes_queue import SupportsAppend
+from easynetwork.lowlevel._core.traffic import Traffic
 
 _T_Packet = TypeVar("_T_Packet")
 
@@ -61,6 +62,8 @@ class StreamDecoder(ABC, Generic[_T_Packet]):
     `take_undelivered` needs them. The caller sets ``b""`` when all packets are delivered, because an idle connection
     must not keep its last chunk in memory.
     """
+    traffic: Traffic | None = None
+    """What is counted. None if nothing is."""
     drained: bool = False
     """Whether the last `next_packets` consumed all bytes. Without new bytes, another call would return no packets."""
 
