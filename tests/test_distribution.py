@@ -76,7 +76,7 @@ def test_a_wheel_in_an_empty_environment_runs_the_demo(wheel: Path, tmp_path: Pa
 
 
 def test_all_links_of_the_readme_work_on_a_package_index(wheel: Path) -> None:
-    text = email.message_from_string(metadata_of(wheel)).get_payload()
+    text = str(email.message_from_string(metadata_of(wheel)).get_payload())
     links = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"", text)
     assert len(links) > 20
     assert all(link.startswith("https://") or picture.startswith("https://") for link, picture in links)

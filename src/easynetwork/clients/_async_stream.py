@@ -40,7 +40,7 @@ class BaseAsyncStreamClient(
         connect: opens the transport with all its layers (TLS).
         adopted_socket: the socket that *connect* will use.
         protocol: the protocol object.
-        max_recv_size: maximum number of bytes per read; 16 KiB if None.
+        max_recv_size: the number of bytes to read at once; 16 KiB if None. asyncio and uvloop may read up to 256 KiB.
 
     Raises:
         TypeError: *protocol* is not a stream protocol object.

@@ -57,7 +57,7 @@ class AsyncTCPNetworkClient(
         ssl_shutdown_timeout: seconds that a close waits for the server to close TLS too; 30 if None.
         ssl_standard_compatible: whether the end of the connection without a TLS closing alert is an error; True if
             None.
-        max_recv_size: maximum number of bytes per read; 16 KiB if None.
+        max_recv_size: the number of bytes to read at once; 16 KiB if None. asyncio and uvloop may read up to 256 KiB.
 
     Raises:
         TypeError: an argument is of the wrong type, or is allowed only with an address.

@@ -41,7 +41,7 @@ class AsyncUnixStreamClient(
         backend: the asynchronous backend or its name; None for the one that runs the current task.
         local_path: the address to bind to. With an empty string, Linux chooses an abstract name. The file is never
             deleted. None leaves the socket unnamed.
-        max_recv_size: maximum number of bytes per read; 16 KiB if None.
+        max_recv_size: the number of bytes to read at once; 16 KiB if None. asyncio and uvloop may read up to 256 KiB.
 
     Raises:
         TypeError: an argument is of the wrong type, or is allowed only with a path.

@@ -53,7 +53,7 @@ class TCPNetworkClient(
         ssl_shutdown_timeout: seconds that a close waits for the server to close TLS too; 30 if None.
         ssl_standard_compatible: whether the end of the connection without a TLS closing alert is an error; True if
             None.
-        max_recv_size: maximum number of bytes per read; 16 KiB if None.
+        max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
 
     Raises:

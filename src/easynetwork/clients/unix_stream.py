@@ -45,7 +45,7 @@ class UnixStreamClient(
         connect_timeout: seconds to wait while the server's backlog is full; None for no limit.
         local_path: the address to bind to. With an empty string, Linux chooses an abstract name. The file is never
             deleted. None leaves the socket unnamed.
-        max_recv_size: maximum number of bytes per read; 16 KiB if None.
+        max_recv_size: the maximum number of bytes per read; 16 KiB if None.
         retry_interval: maximum duration of a single wait before an operation is retried, in seconds; may be infinite.
 
     Raises:

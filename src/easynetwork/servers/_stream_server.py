@@ -75,7 +75,7 @@ class BaseAsyncStreamServer(
         request_handler: handles the requests of the clients.
         backend: the asynchronous backend or its name; None for the one that runs the current task.
         logger: receives all log records.
-        max_recv_size: the maximum number of bytes per read; 16 KiB if None.
+        max_recv_size: the number of bytes to read at once; 16 KiB if None. asyncio and uvloop may read up to 256 KiB.
         log_client_connection: whether to log connects and disconnects at ``INFO`` (default) instead of ``DEBUG``.
         ancillary_bufsize: the buffer size for ancillary data, in bytes. None if handlers may not ask for it.
         limits: what clients may use at most; None for no limits.

@@ -140,7 +140,7 @@ class AsyncTCPNetworkServer(
         sockets: serve these sockets, which are bound already, instead of opening any. *host* must be None and *port* 0.
             The server owns them: it closes them when it closes, and when it cannot be activated.
             *backlog* is for those that do not listen yet.
-        max_recv_size: the maximum number of bytes per read; 16 KiB if None.
+        max_recv_size: the number of bytes to read at once; 16 KiB if None. asyncio and uvloop may read up to 256 KiB.
         log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
             ``"end"``: log one line per connection at ``INFO``, at its end, with its length and why it ended.
         limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that

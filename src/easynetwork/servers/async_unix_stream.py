@@ -98,7 +98,7 @@ class AsyncUnixStreamServer(
         sockets: serve these sockets, which are bound already, instead of opening one. *path* must be empty. The server
             owns them: it closes them when it closes, and when it cannot be activated. It does not delete their files.
             *backlog* is for those that do not listen yet.
-        max_recv_size: the maximum number of bytes per read; 16 KiB if None.
+        max_recv_size: the number of bytes to read at once; 16 KiB if None. asyncio and uvloop may read up to 256 KiB.
         ancillary_bufsize: the buffer size for ancillary data that a handler asks for, in bytes; about 8 KiB if None.
         log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
             ``"end"``: log one line per connection at ``INFO``, at its end, with its length and why it ended.

@@ -84,7 +84,7 @@ class ServerLimits:
     """Number of bytes that wait for one client: received and not handled, or sent and not taken by the system.
 
     Datagrams above it are dropped. None: 1 MiB of datagrams, no limit of streams. The buffers of streams have bounds of
-    their own, near 200 KiB, but a packet may be larger.
+    their own, some hundreds of KiB, but a packet may be larger.
     """
 
     buffered_bytes: int | None = None

@@ -386,7 +386,8 @@ class AsyncBackend(metaclass=ABCMeta):
         """Await *coroutine* in this task until it ends, even if the task is cancelled meanwhile.
 
         A cancellation that arrives meanwhile is delivered at the next suspension of the task. A task that ends without
-        another suspension keeps its result.
+        another suspension keeps its result. Scopes that *coroutine* itself opens work. `asyncio.timeout` inside it does
+        not: its cancellation comes from outside of the scopes of this interface.
         """
         raise NotImplementedError
 
