@@ -45,7 +45,7 @@ class BusyResourceError(RuntimeError):
 
 
 class UnsupportedOperation(NotImplementedError):
-    """This object does not support the operation: end-of-file over TLS, ancillary data over TCP..."""
+    """This object does not support the operation, for example ``send_eof()`` over TLS, or ancillary data over TCP."""
 
 
 class IncompletePacketError(ConnectionAbortedError):

@@ -1,4 +1,4 @@
-"""Network clients, asynchronous and blocking."""
+"""TCP and UDP clients, asynchronous and blocking."""
 
 from __future__ import annotations
 

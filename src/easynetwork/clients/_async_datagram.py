@@ -69,6 +69,8 @@ class BaseAsyncDatagramClient(
             OSError: the datagram is too long (``EMSGSIZE``), or the network reported an error, for example
                 ``ECONNREFUSED`` if there was no socket to receive an earlier datagram.
             RuntimeError: the protocol object crashed. Nothing was sent.
+
+        It also raises all errors of `wait_connected` if it connects.
         """
         async with self._send_lock:
             endpoint = await self._connected()
@@ -88,6 +90,8 @@ class BaseAsyncDatagramClient(
             DatagramProtocolParseError: an invalid datagram was received.
             OSError: the network reported an error, for example ``ECONNREFUSED``.
             RuntimeError: the protocol object crashed.
+
+        It also raises all errors of `wait_connected` if it connects.
         """
         async with self._receive_lock:
             endpoint = await self._connected()

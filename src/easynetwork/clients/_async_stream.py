@@ -73,6 +73,8 @@ class BaseAsyncStreamClient(
             ClientClosedError: the client is closed.
             ConnectionAbortedError: the connection broke.
             RuntimeError: the protocol object crashed, or `send_eof` was called before. Nothing was sent.
+
+        It also raises all errors of `wait_connected` if it connects.
         """
         endpoint = self._endpoint
         if endpoint is None or self._closing or self._send_lock.taken:
@@ -151,6 +153,8 @@ class BaseAsyncStreamClient(
                 failed, and only its parser knew where the next one starts.
             StreamProtocolParseError: invalid bytes were received. The next call continues after them.
             RuntimeError: the protocol object crashed.
+
+        It also raises all errors of `wait_connected` if it connects.
         """
         endpoint, lock = self._endpoint, self._receive_lock
         if endpoint is None or self._closing or lock.taken:

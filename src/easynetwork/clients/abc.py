@@ -61,6 +61,8 @@ class AbstractNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co], met
     def iter_received_packets(self, *, timeout: float | None = 0) -> Iterator[ReceivedPacketT_co]:
         """Return an iterator over received packets. It stops at any `OSError`: timeout, end of the stream, ...
 
+        Other errors of `recv_packet`, such as invalid packets, propagate. The iterator can then go on.
+
         Parameters:
             timeout: total number of seconds that the iterator may wait; None for no limit.
 
@@ -138,6 +140,8 @@ class AbstractAsyncNetworkClient(Generic[SentPacketT_contra, ReceivedPacketT_co]
 
     def iter_received_packets(self, *, timeout: float | None = 0) -> AsyncIterator[ReceivedPacketT_co]:
         """Return an iterator over received packets. It stops at any `OSError`: timeout, end of the stream, ...
+
+        Other errors of `recv_packet`, such as invalid packets, propagate. The iterator can then go on.
 
         Parameters:
             timeout: total number of seconds that the iterator may wait; None for no limit.

@@ -27,7 +27,7 @@ from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from ._core.errors import LOST_CONNECTION_ERRNOS
 
 DEFAULT_STREAM_BUFSIZE: Final[int] = 16 * 1024
-"""Maximum number of bytes per read from a stream."""
+"""Default of *max_recv_size*: number of bytes to read from a stream at once. asyncio and uvloop may read 256 KiB."""
 
 MAX_DATAGRAM_BUFSIZE: Final[int] = 64 * 1024
 """Maximum size of a received datagram, in bytes. UDP over IP cannot carry more without jumbograms."""

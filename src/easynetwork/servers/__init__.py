@@ -1,4 +1,4 @@
-"""Servers for asynchronous and for blocking programs."""
+"""TCP and UDP servers, for asynchronous and for blocking programs."""
 
 from __future__ import annotations
 

@@ -205,7 +205,11 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         await self._close_servers(servers or ())
 
     async def shutdown(self) -> None:
-        """Stop `serve_forever`, and wait until it has returned. A task of the server must not call this."""
+        """Stop `serve_forever`, and wait until it has returned. A task of the server must not call this.
+
+        The server cancels its handlers and closes their connections abruptly. If this call is cancelled, the server
+        stops nevertheless.
+        """
         if self._running is None:
             return
         if self._serving is not None:
@@ -218,6 +222,7 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
         * Clients that wait to be accepted are still accepted. Then the sockets are closed permanently.
         * A connection is closed as soon as its handler waits for a packet of which nothing has arrived. Everything sent
           to the client is delivered first. The handler sees the ordinary end.
+        * The close waits until the client closes its side too, for some seconds, or for *ssl_shutdown_timeout*.
         * Datagrams that have already arrived are handled.
         * After *timeout* seconds, the remaining handlers are cancelled, as `shutdown` does. A connection of TCP or TLS
           with unsent data is reset, so that the client cannot take an incomplete answer for the whole.
@@ -289,7 +294,9 @@ class BaseAsyncNetworkServer(AbstractAsyncNetworkServer, Generic[_T_LowLevelServ
     async def serve_forever(self, *, is_up_event: SupportsEventSet | None = None) -> None:
         """Serve clients until `shutdown` is called, this task is cancelled, or a closed server has no more clients.
 
-        The sockets remain open after `shutdown`, and can be served again.
+        The sockets remain open after `shutdown`, and can be served again. Exceptions of the handler's
+        ``service_init()``, and of the tasks that it starts, propagate. So do errors of `server_activate`, if the
+        sockets are not open yet.
 
         Parameters:
             is_up_event: set once the server accepts clients.

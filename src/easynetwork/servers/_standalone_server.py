@@ -129,7 +129,8 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
         """Serve clients in this thread until another thread calls `shutdown`.
 
         If the environment names a service manager (``NOTIFY_SOCKET``), tell it when the server is ready and when it
-        begins to stop, and prove to it that the event loop runs, if it wants that (``WATCHDOG_USEC``).
+        begins to stop. If the manager has a watchdog (``WATCHDOG_USEC``), also tell it regularly that the event loop
+        runs. Exceptions of the handler's ``service_init()``, and of the tasks that it starts, propagate.
 
         Parameters:
             is_up_event: set once the server accepts clients.
@@ -141,6 +142,8 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
             ServerAlreadyRunning: another thread is serving.
             ServerClosedError: the server is closed.
             KeyboardInterrupt: Ctrl-C was pressed, and this is the main thread. The server has stopped.
+            ExceptionGroup: some internet addresses could not be bound. The group contains an `OSError` for each.
+            OSError: the path of a Unix socket could not be bound, or there is no address to listen on.
         """
         with self._lock:
             if self._closed:
@@ -223,7 +226,7 @@ class BaseStandaloneNetworkServer(AbstractNetworkServer, Generic[_T_Server]):
     def shutdown(self, timeout: float | None = None) -> None:
         """Stop `serve_forever` from another thread, and wait at most *timeout* seconds until it has returned.
 
-        None means no time limit.
+        None means no time limit. The server cancels its handlers and closes their connections abruptly.
         """
         with self._lock:
             finished = self._finished

@@ -65,7 +65,7 @@ class AsyncUDPNetworkServer(
         sockets: serve these sockets, which are bound already, instead of opening any. *host* must be None and *port* 0.
             The server owns them: it closes them when it closes, and when it cannot be activated.
         limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
-            everybody can reach.
+            everyone can reach.
         measure: what to measure in addition, for `statistics`: ``"traffic"`` (packets and bytes) costs a few percent of
             CPU per packet; ``"stalls"`` are times in which the event loop was blocked.
         logger: gets all log records. The default is the logger named after this module.

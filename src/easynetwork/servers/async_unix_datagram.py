@@ -93,7 +93,7 @@ class AsyncUnixDatagramServer(
         receive_ancillary_data: whether handlers may ask for ancillary data.
         ancillary_bufsize: the buffer size for ancillary data, in bytes, if it is received.
         limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
-            everybody can reach.
+            everyone can reach.
         measure: what to measure in addition, for `statistics`: ``"traffic"`` (packets and bytes) costs a few percent of
             CPU per packet; ``"stalls"`` are times in which the event loop was blocked.
         logger: gets all log records. The default is the logger named after this module.

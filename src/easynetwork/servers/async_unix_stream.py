@@ -103,7 +103,7 @@ class AsyncUnixStreamServer(
         log_client_connection: log connections and disconnections of clients at ``INFO`` (default) instead of ``DEBUG``.
             ``"end"``: log one line per connection at ``INFO``, at its end, with its length and why it ended.
         limits: what clients may use at most; None for no limits. `ServerLimits.internet` is a start for a server that
-            everybody can reach.
+            everyone can reach.
         measure: what to measure in addition, for `statistics`: ``"traffic"`` (packets and bytes) costs a few percent of
             CPU per packet; ``"stalls"`` are times in which the event loop was blocked.
         logger: gets all log records. The default is the logger named after this module.

@@ -1,4 +1,4 @@
-"""The result of draining a server, and the wait until nobody waits to be accepted."""
+"""The result of draining a server, and the wait until no connection or datagram waits in its sockets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DrainReport(NamedTuple):
-    """What became of the clients that were connected when a server began to drain."""
+    """What became of the connections of a server while it drained."""
 
     finished: int
     """Number of connections whose handlers finished what they had received."""

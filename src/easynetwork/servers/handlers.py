@@ -115,9 +115,13 @@ class AsyncBaseClientInterface(typed_attr.TypedAttributeProvider, Generic[_T_Res
     async def send_packet(self, packet: _T_Response, /) -> None:
         """Send *packet* to the client. Packets from several tasks are sent in the order of the calls.
 
+        Wait only while the client does not read and the send buffer is full. If the call is cancelled, any part of the
+        packet may have been sent.
+
         Raises:
             ClientClosedError: the client was closed on this side.
             ConnectionError: the connection broke.
+            OSError: the datagram cannot be sent, for example because it is too long (``EMSGSIZE``).
             RuntimeError: the protocol object raised an unexpected exception (the cause). Nothing was sent, and the
                 connection remains usable.
         """
@@ -175,7 +179,7 @@ class AsyncStreamClient(AsyncBaseClientInterface[_T_Response], Generic[_T_Respon
         return False
 
     async def recv_packet(self, *, timeout: float | None = None) -> _T_Received:
-        """Receive the next packet, as a ``yield`` does. For functions to which a handler delegates.
+        """Receive the next packet, as a ``yield`` does, in functions to which a handler delegates.
 
         Await it in the task of the connection: in ``handle()``, ``on_connection()`` or what they await. A handler may
         use both ways in turn.
@@ -187,6 +191,7 @@ class AsyncStreamClient(AsyncBaseClientInterface[_T_Response], Generic[_T_Respon
 
         Raises:
             TimeoutError: no packet arrived in time.
+            ValueError: *timeout* is negative or NaN.
             ConnectionAbortedError: the client left, this side closed the connection meanwhile, or the stream cannot
                 continue. If the connection broke, the cause is the error. A handler need not catch this: the
                 connection then ends as if at a ``yield``.
@@ -306,13 +311,15 @@ class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCM
     ) -> AsyncGenerator[float | RecvParams | None, _T_Request]:
         """Handle one or more requests. Implement this as an asynchronous generator function.
 
-        Each ``yield`` requests the next packet. A yielded number is the maximum time to wait for it, in seconds. Errors
-        of that request are raised at the ``yield``: `StreamProtocolParseError`, `TimeoutError`, or `RuntimeError` if
-        the protocol object raised an unexpected exception. When the client leaves, the generator is closed. It is also
-        closed at the next ``yield`` after an invalid request if the start of the next request is unknown. When the
-        generator returns, the method is called again for the next request.
+        Each ``yield`` requests the next packet. A yielded number is the maximum time to wait for it, in seconds; None
+        means no limit. `RecvParams` also ask for ancillary data. Errors of that request are raised at the ``yield``:
+        `StreamProtocolParseError`, `TimeoutError`, or `RuntimeError` if the protocol object raised an unexpected
+        exception. When the client leaves, the generator is closed. It is also closed at the next ``yield`` after an
+        invalid request if the start of the next request is unknown. When the generator returns, the method is called
+        again for the next request.
 
-        All generators of one connection run in the same task.
+        All generators of one connection run in the same task. ``server.shutdown()`` cancels this task: the current
+        ``yield`` or ``await`` raises the cancellation.
         """
         raise NotImplementedError
 
@@ -327,7 +334,7 @@ class AsyncStreamRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCM
         return _nothing()
 
     async def on_disconnection(self, client: AsyncStreamClient[_T_Response], /) -> None:
-        """Run once after the connection of a client has ended, however it ended, if `on_connection` succeeded."""
+        """Run once at the end of a connection, however it ends, if `on_connection` succeeded."""
 
 
 class AsyncDatagramRequestHandler(Generic[_T_Request, _T_Response], metaclass=ABCMeta):

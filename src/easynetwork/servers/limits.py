@@ -20,8 +20,8 @@ class ServerLimits:
     its generator is closed, ``on_disconnection()`` runs. A server looks at its connections several times a second, so a
     deadline may pass by up to a second before the connection is closed, but is never cut short.
 
-    What is over a limit is counted, and logged once per `log_interval`, with the numbers: at ``WARNING``, or at
-    ``INFO`` if there were only idle clients.
+    The server counts what is over a limit, and logs the numbers once per `log_interval`: at ``WARNING``, or at ``INFO``
+    if there were only idle clients.
 
     Raises:
         TypeError: a number of seconds is not a number.
@@ -71,8 +71,8 @@ class ServerLimits:
     send_timeout: float | None = None
     """Seconds in which the client takes no byte, while some wait to be sent. The connection is reset. Streams only.
 
-    On Linux, a byte is taken when the client's system has acknowledged it. Elsewhere, when the own system has taken it,
-    which a slow client may not let it do for a long time.
+    On Linux, the client has taken a byte when its system has acknowledged it. Elsewhere, the server only knows when its
+    own system has taken the byte. A slow client may hold that up for long.
     """
 
     close_timeout: float | None = None
@@ -83,27 +83,28 @@ class ServerLimits:
     buffered_bytes_per_peer: int | None = None
     """Number of bytes that wait for one client: received and not handled, or sent and not taken by the system.
 
-    Datagrams above it are dropped. None: 1 MiB of datagrams, no limit of streams. The buffers of streams have bounds of
-    their own, some hundreds of KiB, but a packet may be larger.
+    Datagrams above it are dropped; each counts as its size plus 128 bytes. None: 1 MiB of datagrams, no limit of
+    streams. The buffers of a stream have bounds of their own: together about 512 KiB on asyncio and uvloop, and less on
+    trio. A single packet may be larger.
     """
 
     buffered_bytes: int | None = None
     """The same for all clients together. In streams, the clients with most bytes lose their connections first.
 
-    None: 8 MiB of datagrams, no limit of streams.
+    A datagram server counts for each socket that it listens on. None: 8 MiB of datagrams, no limit of streams.
     """
 
     conversations: int | None = None
     """Number of senders whose datagrams a handler has not finished, because it waits. Datagrams only.
 
-    If one more comes, the one that was least recently heard ends: the ``yield`` of its handler never returns, or what
-    its handler awaits is cancelled.
+    The server counts for each socket that it listens on. If there is one sender too many, the generator of the least
+    recently heard sender ends: it is closed at its ``yield``, or what it awaits is cancelled.
     """
 
     # -------------------------------------------------------------------------------------------------------------- log
 
     log_records: int | None = None
-    """Number of log records about clients per `log_interval`. How many were left out is logged then."""
+    """Number of log records about clients per `log_interval`. The server counts the others and logs their number."""
 
     log_interval: float = 60.0
     """Seconds between two records about limits."""
@@ -122,7 +123,7 @@ class ServerLimits:
 
     @classmethod
     def internet(cls, **changes: Any) -> ServerLimits:
-        """Return limits for a server that everybody can reach, with *changes*.
+        """Return limits for a server that everyone can reach, with *changes* to single fields.
 
         ============================  ===========  ============================  ===========
         field                         value        field                         value
@@ -137,7 +138,7 @@ class ServerLimits:
         ============================  ===========  ============================  ===========
 
         Raises:
-            TypeError: *changes* names something else than a field.
+            TypeError: *changes* names something other than a field.
             ValueError: see `ServerLimits`.
         """
         preset: dict[str, Any] = {

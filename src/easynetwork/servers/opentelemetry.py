@@ -1,4 +1,4 @@
-"""The numbers of servers for OpenTelemetry. Needs the extra ``opentelemetry``.
+"""The counters of servers as instruments of OpenTelemetry. Needs the extra ``opentelemetry``.
 
 Names and units follow https://opentelemetry.io/docs/specs/semconv/general/metrics/.
 """
@@ -21,7 +21,7 @@ except ModuleNotFoundError as _exc:
 
 
 def instrument(servers: Mapping[str, HasStatistics], meter: Meter | None = None) -> None:
-    """Create observable instruments for the numbers of *servers*.
+    """Create observable instruments for the counters of *servers*.
 
     They are called ``easynetwork.server.connections.accepted``, ``easynetwork.server.connections.open``, and so on. The
     attribute ``easynetwork.server.name`` has the name of the server. The servers are asked at each collection, in the

@@ -1,4 +1,4 @@
-"""The numbers of servers for Prometheus. Needs the extra ``prometheus``.
+"""The counters of servers as metrics of Prometheus. Needs the extra ``prometheus``.
 
 Names and units follow https://prometheus.io/docs/practices/naming/.
 """
@@ -22,7 +22,7 @@ except ModuleNotFoundError as _exc:
 
 
 class ServerCollector(Collector):
-    """Collects the numbers of some servers. Register it: ``prometheus_client.REGISTRY.register(ServerCollector(...))``.
+    """Collects the counters of servers. Register it: ``prometheus_client.REGISTRY.register(ServerCollector(...))``.
 
     The metrics are called ``easynetwork_connections_accepted_total``, ``easynetwork_connections_open``, and so on. The
     label ``server`` has the name of the server. The servers are asked at each scrape, in the thread of the scrape.

@@ -23,7 +23,7 @@ class ProxyProtocol:
     """From which proxies a server takes the header of the PROXY protocol, version 1 or 2.
 
     The header comes before everything else, also before TLS. It names the client and the address that it connected to.
-    Anybody can send one, so only the proxies may be *trusted*.
+    Every peer can send one, so name only the proxies in *trusted*.
 
     https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt is the specification.
 
@@ -36,18 +36,18 @@ class ProxyProtocol:
     trusted: Iterable[Network]
     """The addresses and networks of the proxies, for example ``["10.0.0.0/8", "2001:db8::5"]``.
 
-    Their connections must begin with a header: the specification forbids to guess. If the header is invalid or late,
-    the connection is closed, and the log says so.
+    Their connections must begin with a header: the specification forbids the server to guess. If the header is invalid
+    or late, the server closes the connection and logs the reason.
     """
 
     is_required: bool = True
-    """Whether the connections of all others are refused. If false, they are served, and no header is looked for."""
+    """Whether to refuse all other peers. If false, the server serves them and does not look for a header."""
 
     timeout: float = 5.0
     """Seconds from the beginning of a connection to the end of the header."""
 
     max_size: int = 4096
-    """Number of bytes of a header of version 2. One of version 1 has at most 107 bytes."""
+    """Maximum number of bytes of a header of version 2. A header of version 1 has at most 107 bytes."""
 
     def __post_init__(self) -> None:
         if isinstance(self.trusted, str | bytes) or not isinstance(self.trusted, Iterable):

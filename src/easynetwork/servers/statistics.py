@@ -1,4 +1,4 @@
-"""The numbers of a server."""
+"""The counters of a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerStatistics:
-    """A snapshot of the counters of a server, since it was made. What does not apply to its transport is 0 or empty."""
+    """A snapshot of the counters of a server since its creation.
+
+    Counters that do not apply to its transport are 0 or empty.
+    """
 
     connections_accepted: int = 0
     """Number of connections that were given to the handler, after their TLS handshake."""
@@ -38,7 +41,10 @@ class ServerStatistics:
     """Number of open connections with data that the system has not taken yet, because the client does not read."""
 
     handshakes_failed: Mapping[str, int] = field(default_factory=dict)
-    """Number of TLS handshakes that failed, by reason: ``"late"``, ``"left"`` (by the client), ``"refused"``."""
+    """Number of TLS handshakes that failed, by reason.
+
+    ``"late"``: it took too long. ``"left"``: the client has left before its end. ``"refused"``: any other failure.
+    """
 
     over_limits: Mapping[str, int] = field(default_factory=dict)
     """How often a limit was exceeded, by the name of its field in `ServerLimits`.

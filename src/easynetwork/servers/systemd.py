@@ -1,4 +1,4 @@
-"""What a service gets from its service manager, and what it tells it.
+"""Sockets from a service manager, and messages to it.
 
 The manager may be :manpage:`systemd(1)`, or any program with the same protocols. No library of systemd is needed.
 """
@@ -80,7 +80,7 @@ def notify(state: str) -> bool:
     r"""Send *state* to the service manager, as :manpage:`sd_notify(3)` does. Return whether there is one.
 
     The manager has set ``NOTIFY_SOCKET``. Standalone servers send ``READY=1``, ``STOPPING=1`` and ``WATCHDOG=1`` by
-    themselves. An example of the others: ``notify("STATUS=loading")``.
+    themselves. Use this function for other messages, such as ``notify("STATUS=loading")``.
 
     Parameters:
         state: assignments, separated by newlines.

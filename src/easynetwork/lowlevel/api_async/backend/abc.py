@@ -357,12 +357,15 @@ class AsyncBackend(metaclass=ABCMeta):
         *args: *_T_PosArgs,
         runner_options: Mapping[str, Any] | None = None,
     ) -> _T:
-        """Run ``coro_func(*args)`` in a new event loop and return its result. No event loop may be running.
+        """Run ``coro_func(*args)`` in a new event loop and return its result.
 
         Parameters:
             coro_func: the coroutine function to run.
             args: its positional arguments.
             runner_options: keyword arguments for the library's runner.
+
+        Raises:
+            RuntimeError: an event loop is running in this thread.
         """
         raise NotImplementedError
 
@@ -386,8 +389,8 @@ class AsyncBackend(metaclass=ABCMeta):
         """Await *coroutine* in this task until it ends, even if the task is cancelled meanwhile.
 
         A cancellation that arrives meanwhile is delivered at the next suspension of the task. A task that ends without
-        another suspension keeps its result. Scopes that *coroutine* itself opens work. `asyncio.timeout` inside it does
-        not: its cancellation comes from outside of the scopes of this interface.
+        another suspension keeps its result. Scopes of this interface that *coroutine* itself opens work. On asyncio,
+        `asyncio.timeout` inside of it has no effect, because it cancels the task.
         """
         raise NotImplementedError
 
@@ -586,7 +589,19 @@ class AsyncBackend(metaclass=ABCMeta):
         local_address: tuple[str, int] | None = None,
         family: int = _socket.AF_UNSPEC,
     ) -> AsyncDatagramTransport:
-        """Open a datagram socket connected to one address."""
+        """Open a datagram socket connected to one address.
+
+        Parameters:
+            remote_host: a host name or an address.
+            remote_port: the port.
+            local_address: the host and port to bind the socket to.
+            family: ``AF_INET`` or ``AF_INET6``, to use only addresses of that family.
+
+        Raises:
+            ExceptionGroup: no address could be connected to; contains the `OSError` of each attempt.
+            socket.gaierror: *remote_host* is unknown, or has no address of *family*.
+            ValueError: *family* is not supported.
+        """
         raise NotImplementedError
 
     async def create_unix_datagram_endpoint(
@@ -674,7 +689,10 @@ class AsyncBackend(metaclass=ABCMeta):
         *,
         reuse_port: bool = False,
     ) -> Sequence[AsyncDatagramListener[tuple[Any, ...]]]:
-        """Open datagram sockets for all addresses of *host*. The parameters are those of `create_tcp_listeners`."""
+        """Open datagram sockets for all addresses of *host*.
+
+        The parameters and errors are those of `create_tcp_listeners`, without *backlog*.
+        """
         raise NotImplementedError
 
     async def create_unix_datagram_listener(

@@ -78,7 +78,7 @@ class AsyncStreamReceiverEndpoint(Endpoint, TransportWrapper, _Receiving[_T_Rece
     Parameters:
         transport: receives the bytes. The endpoint owns it.
         protocol: parses the packets.
-        max_recv_size: the maximum number of bytes per read.
+        max_recv_size: the number of bytes to read at once. asyncio and uvloop may read up to 256 KiB.
 
     Raises:
         TypeError: *transport* or *protocol* has the wrong type.
@@ -152,7 +152,7 @@ class AsyncStreamEndpoint(Endpoint, PacketSender[_T_SentPacket], _Receiving[_T_R
     Parameters:
         transport: sends and receives the bytes. The endpoint owns it.
         protocol: serializes and parses the packets.
-        max_recv_size: the maximum number of bytes per read.
+        max_recv_size: the number of bytes to read at once. asyncio and uvloop may read up to 256 KiB.
 
     Raises:
         TypeError: *transport* or *protocol* has the wrong type.

@@ -92,8 +92,9 @@ class AsyncDatagramServer(Server, Generic[_T_Request, _T_Response, _T_Address]):
     def dropped_datagrams(self) -> int:
         """The number of datagrams dropped by the system or this server, because handlers were too slow.
 
-        At most 1 MiB of datagrams waits per sender, and 8 MiB in total. Further datagrams are dropped. The number
-        includes datagrams dropped by the system if the listener knows it.
+        At most 1 MiB of datagrams waits per sender, and 8 MiB in total, where each datagram counts as its size plus 128
+        bytes. Further datagrams are dropped. The number includes datagrams dropped by the system if the listener knows
+        it.
         """
         return self._transport.dropped_datagrams + self._backlog.dropped
 

@@ -275,7 +275,7 @@ class AsyncStreamServer(Server, Generic[_T_Request, _T_Response]):
     Parameters:
         listener: accepts the connections. The server owns it.
         protocol: the protocol object that encodes and decodes packets.
-        max_recv_size: the maximum number of bytes per read.
+        max_recv_size: the number of bytes to read at once. asyncio and uvloop may read up to 256 KiB.
 
     Raises:
         TypeError: *listener* or *protocol* has the wrong type.

@@ -237,6 +237,11 @@ class _Receiving(BaseTransport, Generic[_T_ReceivedPacket]):
 class StreamReceiverEndpoint(Endpoint, _Receiving[_T_ReceivedPacket]):
     """An endpoint for a read-only stream of packets. It owns the transport, even if another argument is invalid.
 
+    Parameters:
+        transport: receives the bytes.
+        protocol: parses the packets.
+        max_recv_size: the maximum number of bytes per read.
+
     Raises:
         TypeError: *transport* or *protocol* is of the wrong type.
         ValueError: *max_recv_size* is not a strictly positive integer.
@@ -304,6 +309,11 @@ class StreamEndpoint(_Sending[_T_SentPacket], _Receiving[_T_ReceivedPacket]):
     """An endpoint that sends and receives packets. It owns the transport, even if another argument is invalid.
 
     One thread may send while another receives. Nothing else is thread-safe.
+
+    Parameters:
+        transport: sends and receives the bytes.
+        protocol: serializes and parses the packets.
+        max_recv_size: the maximum number of bytes per read.
 
     Raises:
         TypeError: *transport* or *protocol* is of the wrong type.
