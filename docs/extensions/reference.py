@@ -47,7 +47,7 @@ _WITHOUT_PAGES = re.compile(
 
 
 # Napoleon takes "The size: ..." at the start of an attribute's docstring for a type. Ours have annotations.
-GoogleDocstring._parse_attribute_docstring = lambda self: []  # type: ignore[method-assign]
+GoogleDocstring._parse_attribute_docstring = lambda self: self._consume_to_end()  # type: ignore[method-assign]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
