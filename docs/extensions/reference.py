@@ -146,6 +146,8 @@ def link_to_repository(app: Sphinx, docname: str, source: list[str]) -> None:
         return f"]({app.config.repository}/blob/main/{target.relative_to(docs.parent)}{'#' * bool(anchor)}{anchor})"
 
     source[0] = re.sub(r"\]\(([^)\s]+)\)", absolute, source[0])
+    # The names of programs are comments, which tests read and GitHub hides.
+    source[0] = re.sub(r"<!-- file: (\S+) -->\n+```python\n", r"```{code-block} python\n:caption: \1\n\n", source[0])
 
 
 # ---------------------------------------------------------------------------------------------------------- coverage
