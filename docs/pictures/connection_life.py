@@ -63,7 +63,7 @@ def draw(palette: Palette) -> Drawing:
         picture.arrow((x, 622), (x, 644))
         picture.arrow((x, 700), (x, 722))
     picture.box(16, 644, 688, 56, "`on_disconnection()`", "once, if `on_connection()` succeeded")
-    picture.box(16, 722, 332, 84, "Close", "sends what is left, then discards", "input for at most 3 s or 16 MiB")
+    picture.box(16, 722, 332, 84, "Close", "sends what is left, then discards", "input for at most 6 s or 16 MiB")
     picture.box(372, 722, 332, 84, "Abort", "resets the connection", "if unsent data is lost")
     picture.texts(16, 832, "`aclose()`, and limits that abort, close the connection before `on_disconnection()`.")
     return picture
