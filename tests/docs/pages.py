@@ -13,7 +13,7 @@ A comment above a fenced block says what the block is:
 
 from __future__ import annotations
 
-__all__ = ["DOCS", "HOW_TO", "PAGES", "ROOT", "marked_blocks", "number_of_blocks"]
+__all__ = ["DOCS", "HOW_TO", "PAGES", "ROOT", "marked_blocks", "number_of_blocks", "write_programs"]
 
 import re
 from pathlib import Path
@@ -39,3 +39,9 @@ def marked_blocks(page: Path, mark: str) -> dict[str, str]:
     blocks = [(name, text) for kind, name, text in _MARKED_BLOCK.findall(page.read_text()) if kind == mark]
     assert len(dict(blocks)) == len(blocks), f"{page} marks two blocks alike"
     return dict(blocks)
+
+
+def write_programs(page: Path, folder: Path) -> None:
+    """Save each program of the page under its name, as a reader does."""
+    for name, program in marked_blocks(page, "file").items():
+        (folder / name).write_text(program)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.docs.pages import PAGES, ROOT, marked_blocks, number_of_blocks
+from tests.docs.pages import PAGES, ROOT, marked_blocks, number_of_blocks, write_programs
 from tests.support.programs import output_of, serving
 
 _RUN = re.compile(r"(\S+)(?: after (\S+))?(?: while (\S+) serves)?")
@@ -59,8 +59,7 @@ def port_for_ourselves() -> Iterator[None]:
 
 @pytest.mark.parametrize("run", RUNS, ids=str)
 def test_programs_print_what_the_text_says(run: Run, tmp_path: Path) -> None:
-    for name, program in marked_blocks(run.page, "file").items():
-        (tmp_path / name).write_text(program)
+    write_programs(run.page, tmp_path)
     with ExitStack() as stack:
         if run.before is not None:
             assert output_of([run.before], tmp_path) == ""
@@ -90,8 +89,7 @@ COMMANDS = [(page, name) for page in PAGES if page.parent != ROOT for name in ma
 
 @pytest.mark.parametrize(("page", "name"), COMMANDS, ids=lambda value: getattr(value, "name", value))
 def test_shell_commands_work(page: Path, name: str, tmp_path: Path) -> None:
-    for file, program in marked_blocks(page, "file").items():
-        (tmp_path / file).write_text(program)
+    write_programs(page, tmp_path)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     command = ["bash", "-euo", "pipefail", "-c", marked_blocks(page, "command")[name]]
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -1,7 +1,4 @@
-"""The pages about serializers: their programs are marked, and their serializers work in streams.
-
-The tests of all pages (test_pages.py) run the programs.
-"""
+"""The serializers on the pages about framings and serializers work in streams. test_pages.py runs the programs."""
 
 from __future__ import annotations
 
@@ -12,8 +9,6 @@ from typing import Any
 import pytest
 from tests.docs.pages import HOW_TO, marked_blocks
 from tests.support.serializer_drivers import pieces, receive, receive_buffered, send
-
-PAGES = ["serializers.md", "framings.md", "custom-serializers.md", "converters.md"]
 
 
 def definitions_of(page: str, program: str, folder: Path) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from tests.support.background import new_event, settle, sleep, spawn, until
 from tests.support.certificates import Certificates
 from tests.support.lines import line_protocol
 from tests.support.peers import PATIENCE, Peer
-from tests.support.stream_servers import Client, Handler, Requests, serving
+from tests.support.stream_servers import Client, Handler, Requests, Serving, serving
 from tests.support.tls_servers import connect
 
 from easynetwork.servers import AsyncTCPNetworkServer, DrainReport, StandaloneTCPNetworkServer
@@ -35,6 +37,17 @@ class Slow(Handler):
         self.diary.append(line)
         await self.go_on.wait()
         await client.send_packet(f"{line} {client.is_draining()}")
+
+
+@contextlib.asynccontextmanager
+async def serving_a_busy_client() -> AsyncIterator[tuple[Serving, Peer]]:
+    """Serve a peer whose request is being handled, and will not be answered."""
+    handler = Slow()
+    async with serving(handler) as it:
+        peer = await it.connect()
+        await peer.send(b"a\n")
+        await until(lambda: "a" in handler.diary)
+        yield it, peer
 
 
 async def test_idle_connections_are_closed() -> None:
@@ -141,11 +154,7 @@ async def test_what_remains_is_cut_at_the_deadline() -> None:
 
 
 async def test_what_the_end_of_the_servers_task_ends_is_cut() -> None:
-    handler = Slow()
-    async with serving(handler) as it:
-        peer = await it.connect()
-        await peer.send(b"a\n")
-        await until(lambda: "a" in handler.diary)
+    async with serving_a_busy_client() as (it, peer):
         draining = spawn(it.server.drain())
         await until(it.server.is_draining)
         it.task.cancel()
@@ -252,11 +261,7 @@ async def test_connections_in_the_backlog_are_accepted() -> None:
 
 
 async def test_a_later_call_brings_the_deadline_forward() -> None:
-    handler = Slow()
-    async with serving(handler) as it:
-        peer = await it.connect()
-        await peer.send(b"a\n")
-        await until(lambda: "a" in handler.diary)
+    async with serving_a_busy_client() as (it, _):
         patient = spawn(it.server.drain())
         await until(it.server.is_draining)
         assert (await it.server.drain(0.01)).cut == 1
