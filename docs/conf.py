@@ -25,7 +25,6 @@ extensions = [
 exclude_patterns = ["examples"]
 nitpicky = True
 
-myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 
 default_role = "py:obj"

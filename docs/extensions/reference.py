@@ -5,10 +5,9 @@ from __future__ import annotations
 import collections.abc
 import functools
 import importlib
-import inspect
 import pkgutil
 import re
-import types
+import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +50,7 @@ GoogleDocstring._parse_attribute_docstring = lambda self: self._consume_to_end()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.add_config_value("repository", "", "html")
+    app.add_config_value("repository", "", "env")
     app.connect("source-read", link_to_repository)
     app.connect("autodoc-process-bases", keep_public_bases)
     app.connect("autodoc-process-signature", tidy_signature)
@@ -156,9 +155,10 @@ def link_to_repository(app: Sphinx, docname: str, source: list[str]) -> None:
 def check_coverage(app: Sphinx, env: BuildEnvironment) -> None:
     """Warn about each public name, and each public member of a public class, that the reference does not describe."""
     described = {path for path, entry in env.domains.python_domain.objects.items() if not entry.aliased}
-    homes = {_identity(obj): path for path in described if (obj := _find(path)) is not None}
-    for module, name, obj in public_names():
-        path = f"{module}.{name}" if f"{module}.{name}" in described else homes.get(_identity(obj))
+    names = list(public_names())  # this also imports the modules
+    homes = {id(obj): path for path in described if (obj := _find(path)) is not None}
+    for module, name, obj in names:
+        path = f"{module}.{name}" if f"{module}.{name}" in described else homes.get(id(obj))
         if path is None:
             _logger.warning("the reference lacks %s.%s", module, name, type="reference", subtype="coverage")
             continue
@@ -188,20 +188,8 @@ def public_members(cls: type) -> Iterator[str]:
         yield name
 
 
-def _identity(obj: Any) -> int:
-    return id(typing.get_origin(obj) or obj) if isinstance(obj, type) else id(obj)
-
-
 def _find(path: str) -> Any:
+    """Return the object at *path* in a module. None if it is a member, or a plain value, which many names may share."""
     module, _, name = path.rpartition(".")
-    try:
-        found = importlib.import_module(module)
-    except ImportError:
-        return None
-    value = getattr(found, name, None)
-    return None if isinstance(value, types.ModuleType) or not _has_identity(value) else value
-
-
-def _has_identity(value: Any) -> bool:
-    """Whether the value is an object of its own: small numbers, for example, are shared by many names."""
-    return inspect.isclass(value) or inspect.isroutine(value) or not isinstance(value, (int, float, str, type(None)))
+    value = getattr(sys.modules.get(module), name, None)
+    return None if isinstance(value, (int, float, str)) else value

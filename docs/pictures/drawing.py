@@ -127,13 +127,11 @@ class Drawing:
         height: float,
         title: str,
         *lines: str,
-        accent: bool = False,
         dashed: bool = False,
     ) -> None:
         """Draw a box with a bold *title*, and muted *lines* below it, all in its middle."""
         colours = self.palette
-        fill, stroke = (colours.tint, colours.accent) if accent else (colours.surface, colours.line)
-        self.rectangle(x, y, width, height, fill=fill, stroke=stroke, dashed=dashed)
+        self.rectangle(x, y, width, height, fill=colours.surface, stroke=colours.line, dashed=dashed)
         centre, middle = x + width / 2, y + height / 2
         self.text(centre, middle - _LINE_HEIGHT * len(lines) / 2 + 5, title, anchor="middle", size=15, bold=True)
         if lines:
