@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import desc, pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.ext.intersphinx import resolve_reference_detect_inventory
@@ -55,6 +55,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-bases", keep_public_bases)
     app.connect("autodoc-process-signature", tidy_signature)
     app.connect("doctree-read", search_everywhere)
+    app.connect("doctree-read", check_texts)
     app.connect("missing-reference", resolve)
     app.connect("env-check-consistency", check_coverage)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -150,6 +151,14 @@ def link_to_repository(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- coverage
+
+
+def check_texts(app: Sphinx, doctree: nodes.document) -> None:
+    """Warn about each description without a text."""
+    for description in doctree.findall(desc):
+        if description["domain"] == "py" and not description[-1].astext().strip():
+            name = description[0].astext()
+            _logger.warning("the reference says nothing about %s", name, type="reference", subtype="coverage")
 
 
 def check_coverage(app: Sphinx, env: BuildEnvironment) -> None:
