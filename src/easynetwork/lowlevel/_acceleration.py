@@ -1,0 +1,59 @@
+"""Whether this process uses the compiled module of the library. The first import of this module decides it.
+
+The process uses `easynetwork.lowlevel._compiled` if it is installed and can be imported, unless the environment
+variable EASYNETWORK_PURE_PYTHON is set to anything but 0.
+"""
+
+from __future__ import annotations
+
+__all__ = ["IS_COMPILED", "compiled", "describe"]
+
+import importlib.util
+import os
+import warnings
+from types import ModuleType
+from typing import Final
+
+
+def _load() -> ModuleType | None:
+    """Return the compiled module, or None if this process runs as pure Python."""
+    if os.environ.get("EASYNETWORK_PURE_PYTHON", "0") not in ("", "0"):
+        return None
+    try:
+        import easynetwork.lowlevel._compiled as module
+    except Exception as error:  # compiled from an old source, it may fail in any way
+        if isinstance(error, ModuleNotFoundError) and error.name == "easynetwork.lowlevel._compiled":
+            return None
+        problem = f"cannot be imported ({type(error).__name__}: {error})"
+    else:
+        if _is_current(module.__file__, module.source_digest):
+            return module
+        problem = "was compiled from another version of its source"
+    warnings.warn(
+        f"easynetwork.lowlevel._compiled {problem}: easynetwork runs as pure Python. Install easynetwork-uvloop again; "
+        "in a checkout: pip install -e .",
+        RuntimeWarning,
+        stacklevel=1,
+    )
+    return None
+
+
+def _is_current(file: str, digest: str) -> bool:
+    """Return whether *digest* is that of the source beside the compiled module *file*, or there is no source."""
+    try:
+        with open(os.path.join(os.path.dirname(file), "_compiled.pyx"), "rb") as source:
+            return importlib.util.source_hash(source.read()).hex() == digest  # as hatch_build.py computes it
+    except OSError:
+        return True
+
+
+compiled: Final[ModuleType | None] = _load()
+"""The compiled module, or None."""
+
+IS_COMPILED: Final[bool] = compiled is not None
+"""Whether this process uses the compiled module."""
+
+
+def describe() -> str:
+    """Return ``"compiled"`` or ``"pure Python"``."""
+    return "compiled" if IS_COMPILED else "pure Python"
