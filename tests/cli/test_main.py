@@ -8,6 +8,7 @@ import pytest
 
 from easynetwork import __version__
 from easynetwork.cli import main
+from easynetwork.lowlevel._acceleration import describe
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_help_tells_how_to_use_a_command(command: list[str], capsys: pytest.Capt
 
 def test_python_m_easynetwork_is_the_command() -> None:
     command = [sys.executable, "-m", "easynetwork", "--version"]
-    assert subprocess.check_output(command, text=True) == f"easynetwork-uvloop {__version__}\n"
+    assert subprocess.check_output(command, text=True) == f"easynetwork-uvloop {__version__} ({describe()})\n"
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 __all__ = ["main"]
 
+import argparse
 import io
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import easynetwork
 from easynetwork.cli.errors import CommandError
@@ -47,12 +48,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+class _PrintVersion(argparse.Action):
+    """Print the version, and whether the compiled module is used."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *arguments: Any) -> None:
+        from easynetwork.lowlevel._acceleration import describe  # import late: it loads the compiled module
+
+        print(f"easynetwork-uvloop {easynetwork.__version__} ({describe()})")
+        parser.exit()
+
+
 def _parser() -> Parser:
     from easynetwork.cli import demo
     from easynetwork.cli.arguments import Parser
 
     parser = Parser(prog="easynetwork", description="Tools for clients and servers that exchange Python objects.")
-    parser.add_argument("--version", action="version", version=f"easynetwork-uvloop {easynetwork.__version__}")
+    parser.add_argument("--version", action=_PrintVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     demo.add_command(commands)
     return parser

@@ -20,6 +20,7 @@ from easynetwork.cli.demo.transports import TCPTransport
 from easynetwork.cli.demo.workload import Workload
 from easynetwork.cli.errors import CommandError
 from easynetwork.cli.loops import event_loops
+from easynetwork.lowlevel._acceleration import describe
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 
 COMMAND = [sys.executable, "-m", "easynetwork", "demo"]
@@ -70,7 +71,7 @@ def test_a_run_checks_all_answers_and_ends_with_a_table(loop: str, options: list
     assert result.stderr == ""
     assert result.returncode == 0
     first, *_, header, figures, verdict = result.stdout.splitlines()
-    assert first.startswith(f"TCP server on {loop}, process ")
+    assert first.startswith(f"TCP server on {loop} ({describe()}), process ")
     assert header.split() == ["Transport", "Loop", "Packets", "Packets/s", "p50", "p99", "Server", "CPU/packet"]
     assert figures.split()[:3] == ["TCP", loop, "300"]
     assert verdict == "TCP: all 300 packets were answered once, unaltered and in order."
@@ -78,7 +79,7 @@ def test_a_run_checks_all_answers_and_ends_with_a_table(loop: str, options: list
 
 def test_without_a_choice_the_fastest_loop_is_used() -> None:
     output = subprocess.check_output([*COMMAND, "--packets", "10"], text=True, timeout=SECONDS_TO_END)
-    assert output.startswith(f"TCP server on {next(iter(event_loops()))},")
+    assert output.startswith(f"TCP server on {next(iter(event_loops()))} (")
 
 
 ROWS = {"tcp": "TCP", "tls": "TLS", "udp": "UDP", "unix": "Unix", "unix-datagram": "Unix datagrams"}

@@ -22,6 +22,7 @@ from easynetwork.cli.errors import CommandError
 from easynetwork.cli.loops import event_loops
 from easynetwork.cli.open_files import allow_open_files
 from easynetwork.cli.terminal import progress
+from easynetwork.lowlevel._acceleration import describe
 
 _SECONDS_OF_PATIENCE = 10.0
 _OTHER_FILES = 64  # files that a process has open besides its connections
@@ -65,7 +66,7 @@ async def _measure(key: str, folder: Path, workload: Workload, loop: str, blocki
         open_load(transport, server.address, workload, blocking=blocking) as load,
     ):
         print(
-            f"{transport.name} server on {loop}, process {server.pid}: {workload.connections:,} "
+            f"{transport.name} server on {loop} ({describe()}), process {server.pid}: {workload.connections:,} "
             f"{'blocking clients' if blocking else 'connections'}, "
             f"{workload.in_flight:,} packets in flight on each, payload {workload.payload:,} B",
             flush=True,
