@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import email
 import re
-import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.docs.pages import ROOT, marked_blocks
-
-
-def run(*command: str | Path, cwd: Path) -> str:
-    result = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+from tests.support.building import files_below, run, unpack
 
 
 @pytest.fixture(scope="module")
@@ -39,26 +32,24 @@ def wheel(distributions: Path) -> Path:
 def unpacked(distributions: Path, tmp_path: Path) -> Path:
     """The source distribution, unpacked."""
     [archive] = distributions.glob("*.tar.gz")
-    run("tar", "-xzf", archive, cwd=tmp_path)
-    return tmp_path / archive.name.removesuffix(".tar.gz")
+    return unpack(archive, tmp_path)
 
 
-def files_below(folder: Path) -> Iterator[str]:
-    for path in folder.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            yield str(path.relative_to(folder))
+def sources_below(folder: Path) -> set[str]:
+    """Return the relative paths of all files but the compiled modules, which an editable install puts there."""
+    return {name for name in files_below(folder) if not name.endswith(".so")}
 
 
 def test_the_wheel_contains_the_whole_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name.removeprefix("easynetwork/") for name in archive.namelist() if name.startswith("easynetwork/")}
-    assert names == set(files_below(ROOT / "src" / "easynetwork"))
+    assert {name for name in names if not name.endswith(".so")} == sources_below(ROOT / "src" / "easynetwork")
     assert "py.typed" in names
 
 
 @pytest.mark.parametrize("folder", ["src", "tests", "docs", "benchmarks"])
 def test_the_source_distribution_contains_whole_folders(unpacked: Path, folder: str) -> None:
-    ours = {name for name in files_below(ROOT / folder) if not name.startswith("_build/")}
+    ours = {name for name in sources_below(ROOT / folder) if not name.startswith("_build/")}
     assert set(files_below(unpacked / folder)) == ours
 
 
