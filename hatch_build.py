@@ -1,4 +1,4 @@
-"""The build hook of hatchling: compile `easynetwork.lowlevel._compiled`, or leave it out.
+"""The build hook of hatchling: compile `easynetwork._compiled`, or leave it out.
 
 A wheel contains the compiled module. Where it cannot be compiled, the wheel is pure Python, after one line of warning.
 An editable install puts the module beside its source. Two environment variables change this, if they are set to
@@ -22,8 +22,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODULE = "easynetwork.lowlevel._compiled"
-SOURCE = "src/easynetwork/lowlevel/_compiled.pyx"
+MODULE = "easynetwork._compiled"
+SOURCE = "src/easynetwork/_compiled.pyx"
 COMPILER_ARGUMENTS = [
     "-O3",
     "-fno-strict-aliasing",  # Cython casts between structs, as CPython does
@@ -46,7 +46,7 @@ class CompileHook(BuildHookInterface[Any]):
         elif compiled is not None:
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
-            build_data["force_include"][str(compiled)] = f"easynetwork/lowlevel/{compiled.name}"
+            build_data["force_include"][str(compiled)] = f"easynetwork/{compiled.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the compiled module, which is in the wheel now."""
@@ -103,7 +103,7 @@ def compile_module(source: Path, folder: Path) -> Path:
     extension = Extension(
         MODULE,
         [str(copy)],
-        # easynetwork.lowlevel._acceleration compares this digest with that of the source.
+        # easynetwork._acceleration compares this digest with that of the source.
         define_macros=[("SOURCE_DIGEST", f'"{importlib.util.source_hash(code).hex()}"')],
         extra_compile_args=COMPILER_ARGUMENTS,
     )

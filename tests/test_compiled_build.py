@@ -22,7 +22,7 @@ from easynetwork import __version__
 
 COMPILED = f"easynetwork-uvloop {__version__} (compiled)\n"
 PURE_PYTHON = f"easynetwork-uvloop {__version__} (pure Python)\n"
-MODULE = f"easynetwork/lowlevel/_compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
+MODULE = f"easynetwork/_compiled{sysconfig.get_config_var('EXT_SUFFIX')}"
 NO_COMPILER = {"CC": "/bin/false"}
 
 
@@ -114,7 +114,7 @@ def test_without_a_compiler_the_wheel_is_pure_python(python: Path, source: Path,
         command, cwd=source, env={**os.environ, **NO_COMPILER}, capture_output=True, text=True, check=True
     )
     warning, path = result.stderr.splitlines()
-    assert warning.startswith("easynetwork-uvloop is built without easynetwork.lowlevel._compiled, as pure Python: ")
+    assert warning.startswith("easynetwork-uvloop is built without easynetwork._compiled, as pure Python: ")
     wheel = tmp_path / f"easynetwork_uvloop-{__version__}-py3-none-any.whl"
     assert path == str(wheel)
     assert not any(name.endswith(".so") for name in files_in(wheel))
@@ -122,7 +122,7 @@ def test_without_a_compiler_the_wheel_is_pure_python(python: Path, source: Path,
 
 
 def test_a_build_can_require_the_compiled_module(python: Path, source: Path, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"RuntimeError: cannot compile easynetwork\.lowlevel\._compiled: "):
+    with pytest.raises(AssertionError, match=r"RuntimeError: cannot compile easynetwork\._compiled: "):
         build_wheel(python, source, tmp_path, EASYNETWORK_REQUIRE_COMPILED="1", **NO_COMPILER)
 
 
@@ -161,7 +161,7 @@ def test_an_editable_install_does_not_use_a_module_older_than_its_source(
     assert module.exists()
     assert version_of(python, tmp_path) == COMPILED
 
-    code = checkout / "src" / "easynetwork" / "lowlevel" / "_compiled.pyx"
+    code = checkout / "src" / "easynetwork" / "_compiled.pyx"
     code.write_text(code.read_text() + "\n")
     assert "was compiled from another version of its source: easynetwork runs" in warning_of(python, tmp_path)
 
@@ -183,7 +183,7 @@ def warning_of(python: Path, folder: Path) -> str:
     program = """if True:
         import warnings
         with warnings.catch_warnings(record=True) as caught:
-            from easynetwork.lowlevel import _acceleration
+            from easynetwork import _acceleration
         assert _acceleration.compiled is None and not _acceleration.IS_COMPILED
         [warning] = caught
         assert warning.category is RuntimeWarning

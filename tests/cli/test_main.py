@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from easynetwork import __version__
+from easynetwork._acceleration import describe
 from easynetwork.cli import main
-from easynetwork.lowlevel._acceleration import describe
 
 
 @pytest.mark.parametrize(

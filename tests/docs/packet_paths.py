@@ -1,7 +1,7 @@
 """Record the functions of the library that one packet passes, in the order in which it enters them first.
 
-``python -m tests.docs.packet_paths`` prints them. It uses public names only, so it runs on other revisions as well:
-set ``PYTHONPATH`` to their ``src``.
+``EASYNETWORK_PURE_PYTHON=1 python -m tests.docs.packet_paths`` prints them: the compiled module enters no functions.
+It uses public names only, so it runs on other revisions as well: set ``PYTHONPATH`` to their ``src``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ __all__ = ["PATHS", "files_of"]
 
 import asyncio
 import contextlib
+import json
 import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
@@ -216,8 +217,11 @@ def main() -> None:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 path = runner.run(record())
             loop = new_event_loop.__module__.partition(".")[0]
-            sys.stdout.write(f"\n{name}, {loop}: {len(files_of(path))} files\n")
-            sys.stdout.writelines(f"    {function}\n" for function in path)
+            if "--json" in sys.argv:
+                sys.stdout.write(json.dumps([name, loop, path]) + "\n")
+            else:
+                sys.stdout.write(f"\n{name}, {loop}: {len(files_of(path))} files\n")
+                sys.stdout.writelines(f"    {function}\n" for function in path)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ class _PrintVersion(argparse.Action):
     """Print the version, and whether the compiled module is used."""
 
     def __call__(self, parser: argparse.ArgumentParser, *arguments: Any) -> None:
-        from easynetwork.lowlevel._acceleration import describe  # import late: it loads the compiled module
+        from easynetwork._acceleration import describe  # import late: it loads the compiled module
 
         print(f"easynetwork-uvloop {easynetwork.__version__} ({describe()})")
         parser.exit()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from typing_extensions import TypeVar
 
+from easynetwork._acceleration import with_shortcut
 from easynetwork._checks import check_strictly_positive, check_timeouts
 from easynetwork.exceptions import ClientClosedError, TypedAttributeLookupError
 from easynetwork.lowlevel._backend_hooks import is_cancelled
@@ -299,6 +300,7 @@ class ConnectedClient(ServedClient[_T_Response, _T_Received], AsyncStreamClient[
     """When the connection began, on the clock of `time.monotonic`; 0 if it was not logged, nor will its end be."""
     _request_handler: AsyncStreamRequestHandler[Any, _T_Response]
 
+    @with_shortcut
     def _next_generator(self) -> HandlerGenerator[Any]:
         # Look up handle() for each generator: a program may replace it while the connection is open.
         generator: HandlerGenerator[Any] | None = self._request_handler.handle(self)

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from easynetwork._acceleration import describe
 from easynetwork.cli.demo import run as run_module
 from easynetwork.cli.demo.server_process import running_server
 from easynetwork.cli.demo.transports import TCPTransport
 from easynetwork.cli.demo.workload import Workload
 from easynetwork.cli.errors import CommandError
 from easynetwork.cli.loops import event_loops
-from easynetwork.lowlevel._acceleration import describe
 from easynetwork.servers.handlers import AsyncStreamClient, AsyncStreamRequestHandler
 
 COMMAND = [sys.executable, "-m", "easynetwork", "demo"]

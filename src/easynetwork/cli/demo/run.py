@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 
+from easynetwork._acceleration import describe
 from easynetwork.cli.demo.load import open_load
 from easynetwork.cli.demo.report import Row, print_report
 from easynetwork.cli.demo.server_process import running_server
@@ -22,7 +23,6 @@ from easynetwork.cli.errors import CommandError
 from easynetwork.cli.loops import event_loops
 from easynetwork.cli.open_files import allow_open_files
 from easynetwork.cli.terminal import progress
-from easynetwork.lowlevel._acceleration import describe
 
 _SECONDS_OF_PATIENCE = 10.0
 _OTHER_FILES = 64  # files that a process has open besides its connections

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 __all__ = [
+    "HandedOver",
     "HandlerGenerator",
     "NextGenerator",
     "UnregisteredGenerators",
     "abandon_generator",
     "close_generator",
     "end_generator",
+    "failed_step",
+    "finished_step",
     "not_a_generator",
     "parse_yielded",
     "refuse_none",
+    "resumed_step",
     "single_generator",
     "unregistered_generators",
 ]
 
 import math
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, NoReturn, TypeAlias, TypeVar
+import types
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 from easynetwork.lowlevel.request_handler import RecvAncillaryDataParams, RecvParams
 
@@ -96,6 +101,61 @@ async def end_generator(agen: AsyncGenerator[Any, Any]) -> NoReturn:
     """Close *agen*, then raise `StopAsyncIteration`, as if *agen* had returned."""
     await close_generator(agen)
     raise StopAsyncIteration
+
+
+class HandedOver(BaseException):
+    """Thrown into a dispatcher that waits for bytes, by a driver that has resumed its generator meanwhile.
+
+    Parameters:
+        step: what is left of the last step of the generator: an awaitable, whose result is what the generator yields.
+        steps: number of steps since the last turn of the event loop.
+        is_start: whether that step is the first one of the generator.
+    """
+
+    def __init__(self, step: Any, steps: int, is_start: bool) -> None:
+        super().__init__()
+        self.step: Final = step
+        self.steps: Final = steps
+        self.is_start: Final = is_start
+
+
+@types.coroutine
+def finished_step(yielded: Any) -> Generator[Any, Any, Any]:
+    """Return what is left of a step at the end of which a generator has *yielded* this object."""
+    return yielded
+    yield
+
+
+@types.coroutine
+def failed_step(exc: BaseException) -> Generator[Any, Any, Any]:
+    """Return what is left of a step that has raised *exc*."""
+    try:
+        raise exc
+    finally:
+        del exc  # avoid a reference cycle with the traceback
+    yield
+
+
+@types.coroutine
+def resumed_step(step: Any, awaited: Any) -> Generator[Any, Any, Any]:
+    """Return what is left of *step*, an iterator, of which *awaited* is the first item."""
+    thrown: BaseException | None = None
+    try:
+        while True:
+            try:
+                answer = yield awaited
+            except GeneratorExit:
+                step.close()
+                raise
+            except BaseException as exc:
+                thrown = exc
+            if thrown is None:
+                awaited = step.send(answer)
+            else:
+                error, thrown = thrown, None
+                awaited = step.throw(error)
+    except StopIteration as stop:
+        return stop.value
 
 
 def not_a_generator(made: object) -> TypeError:

@@ -33,6 +33,7 @@ from .ancillary import hand_over
 from .errors import connection_lost, end_of_stream, is_cut_tls
 from .faults import Origin, closes_coroutine, raise_without_generator_exit
 from .handler_generators import (
+    HandedOver,
     HandlerGenerator,
     NextGenerator,
     abandon_generator,
@@ -170,13 +171,16 @@ class StreamDispatcher(Generic[_T_Request]):
         "_has_received",
         "_is_disconnection",
         "_requests",
+        "_step",
         "_turn_end",
         "_was_tls_cut",
         "ancillary_bufsize",
         "buffered",
+        "generator",
         "has_ended",
         "has_lost_framing",
         "is_receiving",
+        "is_stepped",
         "is_stopped",
         "max_recv_size",
         "origin",
@@ -197,6 +201,7 @@ class StreamDispatcher(Generic[_T_Request]):
         self._was_tls_cut: bool | None = None
         self._requests: Iterator[_T_Request] = _NOTHING_DECODED  # decoded requests that no generator has received
         self._error: BaseException | None = None  # the error to throw into the generator
+        self._step: HandedOver | None = None  # the step that a driver has begun
         self._has_changed = False  # whether the handler has received or exchanged the decoder, so that `run` must look
         self._has_received = False  # whether `receive` has returned a request since `run` last looked
         self._turn_end = 0.0  # when `receive` lets others have their turn
@@ -212,6 +217,10 @@ class StreamDispatcher(Generic[_T_Request]):
         self._draining: _Draining | None = None  # set by `drain`
         self.is_receiving: bool = False
         """Whether a generator waits in `receive`."""
+        self.generator: HandlerGenerator[_T_Request] | None = None
+        """The current generator. While the dispatcher waits for `BYTES`, a driver may resume it: see `HandedOver`."""
+        self.is_stepped: bool = False
+        """Whether a driver is resuming the generator."""
         self.is_stopped: bool = False
         """Whether this side is closing the connection."""
         self.origin: Origin | None = None
@@ -256,6 +265,7 @@ class StreamDispatcher(Generic[_T_Request]):
             if agen is None:
                 if self.is_stopped or (agen := next_generator()) is None:
                     return RETURNED
+                self.generator = agen
                 try:
                     asend = agen.asend
                 except AttributeError:
@@ -328,6 +338,8 @@ class StreamDispatcher(Generic[_T_Request]):
                         if not self._ends_connection(exc):
                             raise
                         received = b""
+                    if self.generator is not agen:
+                        agen, asend = self._changed_generator()
                     if wait is not BYTES:
                         received, wait = self._take_special(received, wait)
                     if not received:
@@ -349,7 +361,12 @@ class StreamDispatcher(Generic[_T_Request]):
                 pass
             except FramingLostError:
                 self.has_lost_framing = True  # the generator got the cause at its previous yield
+            except HandedOver as step:
+                agen, asend = self._changed_generator()
+                steps, is_drained = step.steps, False
+                self._step = step
             except BaseException as exc:
+                agen, asend = self._changed_generator()
                 if closes_coroutine(exc):
                     abandon_generator(agen)
                     raise
@@ -360,16 +377,19 @@ class StreamDispatcher(Generic[_T_Request]):
                 steps += 1
             if argument is not NEED_DATA:
                 continue
-            if self.has_ended or self.has_lost_framing:
+            if self._step is None and (self.has_ended or self.has_lost_framing):
                 # Do what close_generator() does, without a call: short connections notice it.
                 try:
                     yield from agen.aclose()
                 except BaseExceptionGroup as group:
                     raise_without_generator_exit(group)
                 return DISCONNECTED
+            is_start = self._step is not None and self._step.is_start
             try:
-                yielded = yield from self._throw(agen)
+                yielded = yield from self._next_step(agen)
             except StopAsyncIteration:
+                if is_start and not self._has_received:
+                    return NEVER_YIELDED
                 agen = None
 
     def drain(self, *, is_busy: bool, unread: int = 0) -> None:
@@ -412,7 +432,7 @@ class StreamDispatcher(Generic[_T_Request]):
 
     def awaits_request(self, requests: Any) -> bool:
         """Return whether *requests*, the last generator of `run`, awaits a request: at a ``yield`` or in `receive`."""
-        return self.is_receiving or is_waiting(requests)
+        return self.is_receiving or (is_waiting(requests) and not self.is_stepped)
 
     # ---------------------------------------------------------------------------------- receiving inside of a generator
 
@@ -648,8 +668,17 @@ class StreamDispatcher(Generic[_T_Request]):
         # If this side closes a transport while a task receives from it, the type of the error is not specified.
         return self.is_stopped or self.is_disconnection(exc)
 
-    def _throw(self, agen: HandlerGenerator[_T_Request]) -> Any:
+    def _changed_generator(self) -> tuple[HandlerGenerator[_T_Request], Any]:
+        """Return the current generator, which a driver may have changed, and its ``asend``."""
+        assert self.generator is not None
+        return self.generator, self.generator.asend
+
+    def _next_step(self, agen: HandlerGenerator[_T_Request]) -> Any:
+        """Return the step that a driver has begun, or one that throws the error."""
         # A local variable of `run` must not hold the error: it would form a reference cycle with its traceback.
+        if (begun := self._step) is not None:
+            self._step = None
+            return begun.step
         error, self._error = self._error, None
         assert error is not None
         return agen.athrow(error)

@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from easynetwork._acceleration import with_shortcut
 from easynetwork.lowlevel._core.errors import error_from_errno, raise_stream_error
 from easynetwork.lowlevel._core.incoming_packets import IncomingPackets, encoding_crash
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
@@ -83,6 +84,7 @@ class PacketSender(TransportWrapper, Generic[_T_SentPacket]):
         self._batch = write_batch(transport)
         self._exclusion: AbstractAsyncContextManager[object] | None = None  # created when a send first waits
 
+    @with_shortcut
     async def send_packet(self, packet: _T_SentPacket) -> None:
         """Send *packet*. Wait only while too much data waits in the transport.
 

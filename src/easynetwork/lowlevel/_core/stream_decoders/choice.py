@@ -129,8 +129,9 @@ def _decode_valid_function(serializer: FramedPacketSerializer[Any, Any]) -> Call
 
 def _encode_function(serializer: FramedPacketSerializer[Any, Any]) -> Callable[[Any], bytes]:
     frames = serializer.frame_format()
-    if frames is None or provider(serializer, "encode_frame") is not FramedPacketSerializer:
-        return serializer.encode_frame
+    if (owner := provider(serializer, "encode_frame")) is not FramedPacketSerializer or frames is None:
+        is_overridden = owner is not provider(serializer, "_encode_frame_fast")
+        return (not is_overridden and serializer._encode_frame_fast) or serializer.encode_frame
     wrap, serialize = frames.wrap, serializer.serialize
     if isinstance(frames, CutFrames):
         return serialize  # its packets are frames already

@@ -110,7 +110,7 @@ class ServedClient(PacketSender[_T_Response], Generic[_T_Response, _T_Received])
         packet: _T_Received
         if requests is None or requests.gi_frame is None:
             packet = await self._receive_outside(limit)
-        elif requests.gi_running:  # the caller is one of its generators
+        elif requests.gi_running or self._dispatcher.is_stepped:  # the caller is one of its generators
             packet = await self._dispatcher.receive(limit)
         else:
             raise RuntimeError("recv_packet() must be awaited in the task of the connection, not in another one")

@@ -87,9 +87,9 @@ def tls_client(sock: Any) -> TLSPeer:
 def is_in_callback() -> bool:
     """Return whether the calling handler is stepped by a callback of the driver, not by its carrier."""
     frame: Any = sys._getframe(1)
-    while frame is not None and frame.f_code is not InlineDriver.step.__code__:
+    while frame is not None and frame.f_code is not InlineDriver.carry.__code__:
         frame = frame.f_back
-    return frame is not None
+    return frame is None
 
 
 async def ask(peer: TLSPeer, request: bytes) -> bytes:

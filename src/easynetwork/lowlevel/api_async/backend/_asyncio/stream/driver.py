@@ -19,6 +19,7 @@ from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from easynetwork._acceleration import with_shortcut
 from easynetwork.lowlevel._core.handler_generators import NextGenerator
 from easynetwork.lowlevel._core.requirements import BYTES, MORE, TURN, Wait
 from easynetwork.lowlevel._core.stream_dispatch import Ending, StreamDispatcher, check_finished
@@ -45,6 +46,7 @@ class InlineDriver(Steppable, AttachedDriver):
         "_deadline",
         "_dispatcher",
         "_early",
+        "_next_generator",
         "_required",
         "_send",
         "_stream",
@@ -71,6 +73,7 @@ class InlineDriver(Steppable, AttachedDriver):
         self._early: bytes | None = b""
         self._waiting: CancelScope | None = None  # the scope of the current wait with ancillary data
         self.requests = None
+        self._next_generator: NextGenerator[Any] | None = None  # for the compiled `step`; None if the stream is lost
         stream.attach(self)
 
     # ------------------------------------------------------------------------------------------------- in the carrier
@@ -80,6 +83,8 @@ class InlineDriver(Steppable, AttachedDriver):
         check_finished(self.requests)
         self.requests = self._dispatcher.run(next_generator)
         self._send = self.requests.send
+        if not self._stream.lost:
+            self._next_generator = next_generator
         return self.carry()
 
     def look_again(self) -> None:
@@ -158,6 +163,7 @@ class InlineDriver(Steppable, AttachedDriver):
 
     # ----------------------------------------------------------------------------------------------- in the callbacks
 
+    @with_shortcut
     def step(self, received: Any) -> None:
         """Resume the dispatcher with *received*, as if in the carrier. Keep the bytes if it cannot take them now."""
         if self._wakeup is None or self._required is TURN:
@@ -213,6 +219,7 @@ class InlineDriver(Steppable, AttachedDriver):
         return True  # keep the sending direction open: a peer that half-closes still expects its responses
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._next_generator = None  # breaks a reference cycle
         self._stream.connection_lost(exc)
 
     def pause_writing(self) -> None:

@@ -1,18 +1,21 @@
 """Whether this process uses the compiled module of the library. The first import of this module decides it.
 
-The process uses `easynetwork.lowlevel._compiled` if it is installed and can be imported, unless the environment
+The process uses `easynetwork._compiled` if it is installed and can be imported, unless the environment
 variable EASYNETWORK_PURE_PYTHON is set to anything but 0.
 """
 
 from __future__ import annotations
 
-__all__ = ["IS_COMPILED", "compiled", "describe"]
+__all__ = ["IS_COMPILED", "compiled", "describe", "with_shortcut"]
 
 import importlib.util
 import os
 import warnings
+from collections.abc import Callable
 from types import ModuleType
-from typing import Final
+from typing import Any, Final, TypeVar
+
+_T_Function = TypeVar("_T_Function", bound=Callable[..., Any])
 
 
 def _load() -> ModuleType | None:
@@ -20,9 +23,9 @@ def _load() -> ModuleType | None:
     if os.environ.get("EASYNETWORK_PURE_PYTHON", "0") not in ("", "0"):
         return None
     try:
-        import easynetwork.lowlevel._compiled as module
+        import easynetwork._compiled as module
     except Exception as error:  # compiled from an old source, it may fail in any way
-        if isinstance(error, ModuleNotFoundError) and error.name == "easynetwork.lowlevel._compiled":
+        if isinstance(error, ModuleNotFoundError) and error.name == "easynetwork._compiled":
             return None
         problem = f"cannot be imported ({type(error).__name__}: {error})"
     else:
@@ -30,7 +33,7 @@ def _load() -> ModuleType | None:
             return module
         problem = "was compiled from another version of its source"
     warnings.warn(
-        f"easynetwork.lowlevel._compiled {problem}: easynetwork runs as pure Python. Install easynetwork-uvloop again; "
+        f"easynetwork._compiled {problem}: easynetwork runs as pure Python. Install easynetwork-uvloop again; "
         "in a checkout: pip install -e .",
         RuntimeWarning,
         stacklevel=1,
@@ -52,6 +55,11 @@ compiled: Final[ModuleType | None] = _load()
 
 IS_COMPILED: Final[bool] = compiled is not None
 """Whether this process uses the compiled module."""
+
+
+def with_shortcut(function: _T_Function) -> _T_Function:
+    """Decorate a function of which the compiled module has a shortcut. Where that is not used, this changes nothing."""
+    return function if compiled is None else compiled.shortcut(function)
 
 
 def describe() -> str:

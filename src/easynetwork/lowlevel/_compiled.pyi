@@ -1,1 +1,0 @@
-source_digest: str
