@@ -10,6 +10,7 @@ Every object is checked for its class before.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_GetItemWithError
 from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF
@@ -17,6 +18,7 @@ from libc.string cimport memchr, memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 import types
+from weakref import getweakrefcount
 
 cdef extern from *:
     """
@@ -76,6 +78,8 @@ cdef extern from "Python.h":
     ctypedef struct PyThreadState:
         PyObject *async_gen_firstiter
     PyThreadState *PyThreadState_Get()
+    Py_ssize_t Py_REFCNT(object)
+    object PyContext_Copy(object)
     int PyContext_Enter(object) except -1
     int PyContext_Exit(object) except -1
     object PyMethod_New(object, object)
@@ -177,6 +181,30 @@ cdef int learn_senders() except -1:
     return 0
 
 
+cdef bint knows_datagrams = False
+cdef Py_ssize_t datagram_server, datagram_lowlevel_server, datagram_address
+cdef Py_ssize_t server_is_in_service, server_make_datagram, server_send_nowait
+cdef object DatagramSender, _raise_if_unanswerable
+
+
+cdef int learn_datagrams() except -1:
+    global knows_datagrams, DatagramSender, _raise_if_unanswerable
+    global datagram_server, datagram_lowlevel_server, datagram_address
+    global server_is_in_service, server_make_datagram, server_send_nowait
+    from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer, _raise_if_unanswerable
+    from easynetwork.servers._datagram_server import DatagramSender
+    from easynetwork.servers._network_server import BaseAsyncNetworkServer
+    learn_senders()
+    datagram_server = slot_offset(DatagramSender._server)
+    datagram_lowlevel_server = slot_offset(DatagramSender._lowlevel_server)
+    datagram_address = slot_offset(DatagramSender._address)
+    server_is_in_service = slot_offset(BaseAsyncNetworkServer._is_in_service)
+    server_make_datagram = slot_offset(AsyncDatagramServer._make_datagram)
+    server_send_nowait = slot_offset(AsyncDatagramServer._send_nowait)
+    knows_datagrams = True
+    return 0
+
+
 cdef enum:
     CREATED, STARTED, CLOSED
 
@@ -189,6 +217,7 @@ cdef class SendPacket:
     cdef object sender
     cdef object packet
     cdef object rest  # the coroutine that does all that this object does not
+    cdef object (*send_now)(object sender, object packet)
     cdef int state
 
     def __await__(self):
@@ -200,7 +229,7 @@ cdef class SendPacket:
     def __next__(self):
         if self.state == CREATED:
             self.state = CLOSED
-            data = send_now(self.sender, self.packet)
+            data = self.send_now(self.sender, self.packet)
             if data is None:
                 raise StopIteration
             self.state = STARTED
@@ -264,18 +293,51 @@ cdef object send_now(object sender, object packet):
     return None
 
 
+cdef object send_datagram_now(object sender, object packet):
+    """Do the part of ``DatagramSender.send_packet`` that does not wait. Return the datagram if it is left to send."""
+    cdef object server = get(sender, datagram_lowlevel_server)
+    cdef object address = get(sender, datagram_address)
+    cdef object datagram
+    if get(get(sender, datagram_server), server_is_in_service) is not True:
+        sender._check_can_send()
+    try:
+        datagram = PyObject_CallOneArg(get(server, server_make_datagram), packet)
+    except Exception as exc:
+        raise encoding_crash(packet, exc) from exc
+    try:
+        return None if get(server, server_send_nowait)(datagram, address) else datagram
+    except OSError as exc:
+        _raise_if_unanswerable(exc, address)
+        raise
+
+
+cdef object new_call(Shortcut shortcut, PyObject **args, object (*send_now)(object, object)):
+    cdef SendPacket call = SendPacket.__new__(SendPacket)
+    call.function, call.sender, call.packet = shortcut.function, <object>args[0], <object>args[1]
+    call.send_now = send_now
+    return call
+
+
+cdef object send_datagram(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
+    if not knows_datagrams:
+        learn_datagrams()
+    if (
+        kwnames is not NULL
+        or PyVectorcall_NARGS(nargsf) != 2
+        or not PyObject_TypeCheck(<object>args[0], <PyTypeObject *>DatagramSender)
+    ):
+        return call_function(shortcut, args, nargsf, kwnames)
+    return new_call(shortcut, args, send_datagram_now)
+
+
 cdef object send_packet(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
-    cdef SendPacket call
     if kwnames is not NULL or PyVectorcall_NARGS(nargsf) != 2:
         return call_function(shortcut, args, nargsf, kwnames)
     if not knows_senders:
         learn_senders()
     if not PyObject_TypeCheck(<object>args[0], <PyTypeObject *>PacketSender):
         return call_function(shortcut, args, nargsf, kwnames)
-    call = SendPacket.__new__(SendPacket)
-    call.function, call.sender, call.packet = shortcut.function, <object>args[0], <object>args[1]
-    return call
-
+    return new_call(shortcut, args, send_now)
 
 
 
@@ -476,8 +538,10 @@ cdef object handle(object driver, object dispatcher, object decoder, bytes recei
             if size:
                 position += size
                 put(decoder, fixed_position, position)
-        rest = take_step(dispatcher, generator, packet)
+        put(dispatcher, dispatcher_is_stepped, True)
+        rest = take_step(generator, packet)
         packet = None
+        put(dispatcher, dispatcher_is_stepped, False)
         if rest is HAS_RETURNED:
             generator = None
             if get(dispatcher, dispatcher_is_stopped) is False:
@@ -485,10 +549,11 @@ cdef object handle(object driver, object dispatcher, object decoder, bytes recei
             if generator is None:
                 return hand_over(driver, failed_step(StopAsyncIteration()), steps)
             put(dispatcher, dispatcher_generator, generator)
-            rest = take_step(dispatcher, generator, None)
+            put(dispatcher, dispatcher_is_stepped, True)
+            rest = take_step(generator, None)
+            put(dispatcher, dispatcher_is_stepped, False)
             if rest is not None:
-                rest = failed_step(StopAsyncIteration()) if rest is HAS_RETURNED else rest
-                return hand_over(driver, rest, steps, True)
+                return hand_over(driver, what_is_left(rest), steps, True)
         elif rest is not None:
             return hand_over(driver, rest, steps)
         steps += 1
@@ -621,7 +686,7 @@ cdef object cut_separated(object decoder, bytes chunk):
     return frames
 
 
-cdef object take_step(object dispatcher, object generator, object argument):
+cdef object take_step(object generator, object argument):
     """Resume *generator* with *argument*.
 
     Return None if it waits for the next request without a limit, `HAS_RETURNED` if it has returned, and otherwise what
@@ -643,13 +708,10 @@ cdef object take_step(object dispatcher, object generator, object argument):
             thread.async_gen_firstiter = hook
     else:
         awaitable = PyObject_Vectorcall(asend, arguments, 2, NULL)
-    put(dispatcher, dispatcher_is_stepped, True)
     try:
         outcome = take_first_step(awaitable, &result)
     except BaseException as exc:
         return failed_step(exc)
-    finally:
-        put(dispatcher, dispatcher_is_stepped, False)
     if outcome == RETURNED:
         return HAS_RETURNED
     yielded = <object>result
@@ -668,6 +730,254 @@ cdef inline double now() noexcept:
     cdef timespec time
     clock_gettime(CLOCK_MONOTONIC, &time)
     return time.tv_sec + 1e-9 * time.tv_nsec
+
+
+# ----------------------------------------------------------------------------------------------------- datagram handlers
+
+cdef bint knows_conversations = False
+cdef Py_ssize_t reception_carriers, reception_spare, reception_context, reception_dispatcher
+cdef Py_ssize_t carrier_conversation, carrier_context, carrier_deadline, carrier_coroutine
+cdef Py_ssize_t conversation_agen, conversation_asend, conversation_client, conversation_required, conversation_yielded
+cdef Py_ssize_t conversation_claim, conversation_refused, conversation_address
+cdef Py_ssize_t shared_codec, shared_clients, shared_handler, shared_ancillary_bufsize, codec_build
+cdef object InlineReception, ConversationCarrier, Conversation, DATAGRAM, IDLE
+
+
+cdef int learn_conversations() except -1:
+    global knows_conversations
+    global reception_carriers, reception_spare, reception_context, reception_dispatcher
+    global carrier_conversation, carrier_context, carrier_deadline, carrier_coroutine
+    global conversation_agen, conversation_asend, conversation_client, conversation_required, conversation_yielded
+    global conversation_claim, conversation_refused, conversation_address
+    global shared_codec, shared_clients, shared_handler, shared_ancillary_bufsize, codec_build
+    global InlineReception, ConversationCarrier, Conversation, DATAGRAM, IDLE
+    from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
+    from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
+    from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE
+    from easynetwork.lowlevel.api_async.backend._asyncio.datagram.driver import (
+        _ConversationCarrier as ConversationCarrier, _InlineReception as InlineReception
+    )
+    if not knows_streams:
+        learn_streams()
+    reception_carriers = slot_offset(InlineReception.carriers)
+    reception_spare = slot_offset(InlineReception._spare)
+    reception_context = slot_offset(InlineReception.context)
+    reception_dispatcher = slot_offset(InlineReception._dispatcher)
+    carrier_conversation = slot_offset(ConversationCarrier.conversation)
+    carrier_context = slot_offset(ConversationCarrier.context)
+    carrier_deadline = slot_offset(ConversationCarrier._deadline)
+    carrier_coroutine = slot_offset(ConversationCarrier._coroutine)
+    conversation_agen = slot_offset(Conversation._agen)
+    conversation_asend = slot_offset(Conversation._asend)
+    conversation_client = slot_offset(Conversation._client)
+    conversation_required = slot_offset(Conversation._required)
+    conversation_yielded = slot_offset(Conversation._yielded)
+    conversation_claim = slot_offset(Conversation._claim)
+    conversation_refused = slot_offset(Conversation._refused)
+    conversation_address = slot_offset(Conversation.address)
+    shared_codec = slot_offset(DatagramDispatcher.codec)
+    shared_clients = slot_offset(DatagramDispatcher.clients)
+    shared_handler = slot_offset(DatagramDispatcher.handler)
+    shared_ancillary_bufsize = slot_offset(DatagramDispatcher.ancillary_bufsize)
+    codec_build = slot_offset(DatagramCodec.build)
+    knows_conversations = True
+    return 0
+
+
+cdef object deliver(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
+    cdef object reception, received, address, carrier, conversation, dispatcher, generator
+    cdef object loop, task, context, yielded, weak_references = None
+    cdef PyObject *found
+    cdef Py_ssize_t references = 0
+    cdef bint has_failed = False
+    if kwnames is not NULL or PyVectorcall_NARGS(nargsf) != 3:
+        return call_function(shortcut, args, nargsf, kwnames)
+    if not knows_conversations:
+        learn_conversations()
+    reception, received, address = <object>args[0], <object>args[1], <object>args[2]
+    if not PyObject_TypeCheck(reception, <PyTypeObject *>InlineReception):
+        return call_function(shortcut, args, nargsf, kwnames)
+    dispatcher = get(reception, reception_dispatcher)
+    found = PyDict_GetItemWithError(get(reception, reception_carriers), address)
+    if found is not NULL:
+        carrier = <object>found
+        generator = get(get(carrier, carrier_conversation), conversation_agen)
+    else:
+        carrier = get(reception, reception_spare)
+        generator = None
+    if (
+        carrier is None
+        or peek(carrier, waiter_wakeup) is <PyObject *>None
+        or peek(dispatcher, shared_ancillary_bufsize) is not <PyObject *>None
+    ):
+        return call_function(shortcut, args, nargsf, kwnames)
+    conversation = get(carrier, carrier_conversation)
+    if found is not NULL and (
+        type(generator) is not AsyncGenerator
+        or peek(conversation, conversation_required) is not <PyObject *>DATAGRAM
+        or peek(conversation, conversation_yielded) is not <PyObject *>None
+        or peek(conversation, conversation_claim) is not <PyObject *>None
+        or peek(conversation, conversation_refused) is not <PyObject *>None
+    ):
+        return call_function(shortcut, args, nargsf, kwnames)
+    loop, task = get(carrier, waiter_loop), get(carrier, carrier_task)
+    if found is NULL:
+        references, weak_references = Py_REFCNT(task), getweakrefcount(task)
+        put(carrier, carrier_context, PyContext_Copy(get(reception, reception_context)))
+        put(conversation, conversation_address, address)
+    put(carrier, carrier_deadline, None)
+    context, yielded = get(carrier, carrier_context), None
+    _enter_task(loop, task)
+    try:
+        PyContext_Enter(context)
+        try:
+            if found is NULL:
+                yielded = begin_conversation(carrier, conversation, dispatcher, received)
+            else:
+                yielded = continue_conversation(carrier, conversation, dispatcher, generator, received)
+        finally:
+            PyContext_Exit(context)
+    except BaseException as exc:
+        carrier.fail(exc)
+        has_failed = True
+    finally:
+        _leave_task(loop, task)
+    if not (has_failed or yielded is DATAGRAM or yielded is IDLE):
+        carrier.take(yielded)
+    if found is not NULL:
+        if yielded is IDLE:
+            carrier.retire()
+    elif yielded is not IDLE:
+        get(reception, reception_carriers)[address] = carrier
+        reception._start_spare()
+    elif Py_REFCNT(task) != references or getweakrefcount(task) != weak_references:
+        carrier.retire()  # the handler kept a reference to its task, so no other generator may run in that task
+        reception._start_spare()
+
+
+cdef object continue_conversation(
+    object carrier, object conversation, object dispatcher, object generator, object received
+):
+    """Send a datagram to the generator that waits for it. Return what the conversation requires then."""
+    cdef object packet, rest
+    try:
+        packet = PyObject_CallOneArg(get(get(dispatcher, shared_codec), codec_build), received)
+    except BaseException as exc:
+        rest = generator.athrow(error_for(conversation, dispatcher, exc))
+    else:
+        rest = take_step(generator, packet)
+        if rest is None:
+            return DATAGRAM
+        rest = what_is_left(rest)
+    return get(carrier, carrier_coroutine).throw(HandedOver(rest))
+
+
+cdef object error_for(object conversation, object dispatcher, object exc):
+    """Return the error to throw into a generator for *exc*, which building a packet raised."""
+    if not isinstance(exc, Exception):
+        return exc
+    return conversation._claim_error(get(dispatcher, shared_codec).building_error(exc))
+
+
+cdef object begin_conversation(object carrier, object conversation, object dispatcher, object received):
+    """Start a generator and send it its first datagram. Return what the conversation requires then."""
+    cdef object clients = get(dispatcher, shared_clients)
+    cdef object address = get(conversation, conversation_address)
+    cdef object client, generator, rest, packet
+    client = clients.at(address)
+    try:
+        generator = PyObject_CallOneArg(get(dispatcher, shared_handler), client)
+        if type(generator) is not AsyncGenerator:
+            raise not_a_generator(generator)
+    except BaseException as exc:
+        put(conversation, conversation_client, client)
+        return get(carrier, carrier_coroutine).throw(HandedOver(failed_step(exc)))
+    rest = take_step(generator, None)
+    if rest is None:
+        try:
+            packet = PyObject_CallOneArg(get(get(dispatcher, shared_codec), codec_build), received)
+        except BaseException as exc:
+            rest, received = generator.athrow(error_for(conversation, dispatcher, exc)), None
+        else:
+            rest, received, packet = take_step(generator, packet), None, None
+            if rest is HAS_RETURNED:
+                generator = None
+                if Py_REFCNT(client) > 1:  # still in use
+                    clients.keep(address, client)
+                return IDLE
+            rest = finished_step(None) if rest is None else rest
+    put(conversation, conversation_client, client)
+    put(conversation, conversation_agen, generator)
+    put(conversation, conversation_asend, generator.asend)
+    return get(carrier, carrier_coroutine).throw(HandedOver(what_is_left(rest), 0, False, received))
+
+
+cdef object what_is_left(object rest):
+    return failed_step(StopAsyncIteration()) if rest is HAS_RETURNED else rest
+
+
+cdef bint knows_udp = False
+cdef Py_ssize_t listener_protocol, listener_sendto, protocol_is_full, protocol_drains, protocol_deliver
+cdef Py_ssize_t protocol_errors
+cdef object UDPListener, ListenerProtocol, is_numeric_host
+
+
+cdef int learn_udp() except -1:
+    global knows_udp, listener_protocol, listener_sendto, protocol_is_full, protocol_drains, protocol_deliver
+    global protocol_errors, UDPListener, ListenerProtocol, is_numeric_host
+    from easynetwork.lowlevel._sockets.inet import is_numeric_host
+    from easynetwork.lowlevel.api_async.backend._asyncio.datagram.udp_listener import (
+        AsyncioUDPListener as UDPListener, _ListenerProtocol as ListenerProtocol
+    )
+    listener_protocol = slot_offset(UDPListener._protocol)
+    listener_sendto = slot_offset(UDPListener._sendto)
+    protocol_is_full = slot_offset(ListenerProtocol.is_full)
+    protocol_drains = slot_offset(ListenerProtocol.drains)
+    protocol_deliver = slot_offset(ListenerProtocol._deliver)
+    protocol_errors = slot_offset(ListenerProtocol._errors_in_a_row)
+    knows_udp = True
+    return 0
+
+
+cdef object send_nowait(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
+    cdef object listener
+    if not knows_udp:
+        learn_udp()
+    if (
+        kwnames is not NULL
+        or PyVectorcall_NARGS(nargsf) != 3
+        or not PyObject_TypeCheck(<object>args[0], <PyTypeObject *>UDPListener)
+    ):
+        return call_function(shortcut, args, nargsf, kwnames)
+    listener = <object>args[0]
+    if get(get(listener, listener_protocol), protocol_is_full) or not is_numeric_host((<object>args[2])[0]):
+        return False
+    try:
+        PyObject_Vectorcall(get(listener, listener_sendto), args + 1, 2, NULL)
+    except BlockingIOError:
+        return False
+    return True
+
+
+cdef object datagram_received(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
+    cdef object protocol, deliver
+    if not knows_udp:
+        learn_udp()
+    if (
+        kwnames is not NULL
+        or PyVectorcall_NARGS(nargsf) != 3
+        or not PyObject_TypeCheck(<object>args[0], <PyTypeObject *>ListenerProtocol)
+    ):
+        return call_function(shortcut, args, nargsf, kwnames)
+    protocol = <object>args[0]
+    put(protocol, protocol_errors, 0)
+    try:
+        deliver = get(protocol, protocol_deliver)
+        PyObject_Vectorcall(deliver, args + 1, 2, NULL)
+        if get(protocol, protocol_drains):
+            protocol.drain(deliver)
+    except Exception as exc:
+        protocol._stop_with(exc)
 
 
 cdef Py_ssize_t client_request_handler = 0
@@ -691,78 +1001,93 @@ cdef object next_generator(Shortcut shortcut, PyObject **args, size_t nargsf, Py
 # ------------------------------------------------------------------------------------------------------ lines of text
 
 
-cdef class Function:
-    """A function of one argument, for one serializer."""
+cdef class LineCodec:
+    """A method of a `StringLineSerializer` for ASCII or UTF-8. What is unusual is left to that method."""
 
     cdef vectorcallfunc vectorcall
+    cdef object method
+    cdef char newline  # the last byte of the newline
+    cdef bint keeps_end
+    cdef bint is_ascii
+
+    def __init__(self, method, serializer):
+        self.method = method
+        self.newline = serializer.separator[len(serializer.separator) - 1]
+        self.keeps_end, self.is_ascii = serializer.keep_end, serializer.encoding == "ascii"
 
     def __call__(self, *args, **kwargs):
         return PyVectorcall_Call(self, args, kwargs)
 
 
-cdef class TextDecoder(Function):
-    """``data.decode(encoding, errors)``."""
-
-    cdef object encoding
-    cdef object errors
-    cdef const char *error_handler
-    cdef bint is_utf8
-
-    def __cinit__(self, str encoding, str errors):
-        self.vectorcall = <vectorcallfunc>decode_text
-        self.is_utf8 = encoding == "utf-8"
-        self.errors = errors.encode()
-        self.error_handler = PyBytes_AS_STRING(self.errors)
+cdef object call_method(LineCodec codec, PyObject **args, size_t nargsf, PyObject *kwnames):
+    return PyObject_Vectorcall(codec.method, args, nargsf, kwnames)
 
 
-cdef object decode_text(TextDecoder decoder, PyObject **args, size_t nargsf, PyObject *kwnames):
-    cdef bytes data = <bytes?><object>args[0]
-    if decoder.is_utf8:
-        return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), decoder.error_handler)
-    return PyUnicode_DecodeASCII(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), decoder.error_handler)
-
-
-cdef class LineEncoder(Function):
-    """``StringLineSerializer.encode_frame``, which does what this shortcut does not."""
-
-    cdef object encode_frame
-    cdef char newline
-
-    def __cinit__(self, encode_frame, bytes separator):
-        self.vectorcall = <vectorcallfunc>encode_line
-        self.encode_frame, self.newline = encode_frame, separator[0]
-
-
-cdef object encode_line(LineEncoder encoder, PyObject **args, size_t nargsf, PyObject *kwnames):
-    cdef object packet = <object>args[0]
-    cdef Py_ssize_t size
+cdef object decode_line(LineCodec codec, PyObject **args, size_t nargsf, PyObject *kwnames):
+    cdef object data
     cdef const char *text
-    cdef char *line
-    if type(packet) is not str or not PyUnicode_IS_COMPACT_ASCII(packet):
-        return PyObject_CallOneArg(encoder.encode_frame, packet)
-    text, size = <const char *>PyUnicode_DATA(packet), PyUnicode_GET_LENGTH(packet)
-    if size == 0 or text[size - 1] == encoder.newline:
-        return PyObject_CallOneArg(encoder.encode_frame, packet)
-    data = PyBytes_FromStringAndSize(NULL, size + 1)
-    line = PyBytes_AS_STRING(data)
-    memcpy(line, text, size)
-    line[size] = encoder.newline
-    return data
+    cdef Py_ssize_t size
+    if kwnames is NULL and PyVectorcall_NARGS(nargsf) == 1 and type(<object>args[0]) is bytes:
+        data = <object>args[0]
+        text, size = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
+        if codec.keeps_end or size == 0 or text[size - 1] != codec.newline:
+            try:
+                if codec.is_ascii:
+                    return PyUnicode_DecodeASCII(text, size, NULL)
+                return PyUnicode_DecodeUTF8(text, size, NULL)
+            except UnicodeError:
+                pass
+    return call_method(codec, args, nargsf, kwnames)
 
 
-cdef Function function = Function()
-for type_ in (TextDecoder, LineEncoder):
-    call_by_vector(type_, <char *>&function.vectorcall - <char *><PyObject *>function)
+cdef object encode_text(LineCodec codec, PyObject **args, size_t nargsf, PyObject *kwnames):
+    cdef object packet
+    if kwnames is NULL and PyVectorcall_NARGS(nargsf) == 1 and type(<object>args[0]) is str:
+        packet = <object>args[0]
+        if PyUnicode_IS_COMPACT_ASCII(packet):
+            return PyBytes_FromStringAndSize(<const char *>PyUnicode_DATA(packet), PyUnicode_GET_LENGTH(packet))
+    return call_method(codec, args, nargsf, kwnames)
 
 
-def text_decoder(str encoding, str errors):
-    """Return a function like ``data.decode(encoding, errors)``; None if there is no shortcut of it."""
-    return TextDecoder(encoding, errors) if encoding in ("ascii", "utf-8") else None
+cdef object encode_line(LineCodec codec, PyObject **args, size_t nargsf, PyObject *kwnames):
+    cdef object packet, line
+    cdef const char *text
+    cdef Py_ssize_t size
+    if kwnames is NULL and PyVectorcall_NARGS(nargsf) == 1 and type(<object>args[0]) is str:
+        packet = <object>args[0]
+        if PyUnicode_IS_COMPACT_ASCII(packet):
+            text, size = <const char *>PyUnicode_DATA(packet), PyUnicode_GET_LENGTH(packet)
+            if size and text[size - 1] != codec.newline:
+                line = PyBytes_FromStringAndSize(NULL, size + 1)
+                memcpy(PyBytes_AS_STRING(line), text, size)
+                PyBytes_AS_STRING(line)[size] = codec.newline
+                return line
+    return call_method(codec, args, nargsf, kwnames)
 
 
-def line_encoder(encode_frame, str encoding, bytes separator):
-    """Return a function like *encode_frame*, the method of `StringLineSerializer`; None if there is no shortcut."""
-    return LineEncoder(encode_frame, separator) if encoding in ("ascii", "utf-8") and len(separator) == 1 else None
+cdef LineCodec line_codec = LineCodec.__new__(LineCodec)
+call_by_vector(LineCodec, <char *>&line_codec.vectorcall - <char *><PyObject *>line_codec)
+
+
+def faster(method):
+    """Return a function that does the same as the bound *method*; the method itself if there is no shortcut of it."""
+    from easynetwork.serializers.line import StringLineSerializer
+
+    cdef object function = getattr(method, "__func__", None)
+    cdef object serializer = getattr(method, "__self__", None)
+    cdef LineCodec codec
+    if not isinstance(serializer, StringLineSerializer) or serializer.encoding not in ("ascii", "utf-8"):
+        return method
+    codec = LineCodec(method, serializer)
+    if function is StringLineSerializer.deserialize:
+        codec.vectorcall = <vectorcallfunc>decode_line
+    elif function is StringLineSerializer.serialize:
+        codec.vectorcall = <vectorcallfunc>encode_text
+    elif function is StringLineSerializer.encode_frame and len(serializer.separator) == 1:
+        codec.vectorcall = <vectorcallfunc>encode_line
+    else:
+        return method
+    return codec
 
 
 # ---------------------------------------------------------------------------------------------------------- decorator
@@ -775,6 +1100,14 @@ def shortcut(function):
         shortcut.vectorcall = <vectorcallfunc>send_packet
     elif function.__qualname__ == "InlineDriver.step":
         shortcut.vectorcall = <vectorcallfunc>step
+    elif function.__qualname__ == "_InlineReception.deliver":
+        shortcut.vectorcall = <vectorcallfunc>deliver
+    elif function.__qualname__ == "AsyncioUDPListener._send_nowait":
+        shortcut.vectorcall = <vectorcallfunc>send_nowait
+    elif function.__qualname__ == "_ListenerProtocol.datagram_received":
+        shortcut.vectorcall = <vectorcallfunc>datagram_received
+    elif function.__qualname__ == "DatagramSender.send_packet":
+        shortcut.vectorcall = <vectorcallfunc>send_datagram
     elif function.__qualname__ == "ConnectedClient._next_generator":
         shortcut.vectorcall = <vectorcallfunc>next_generator
     else:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 __all__ = ["StringLineSerializer"]
 
-from collections.abc import Callable
 from typing import Final, Literal
 
-from easynetwork._acceleration import compiled
 from easynetwork._limits import DEFAULT_SERIALIZER_LIMIT
 from easynetwork.exceptions import DeserializeError
 
@@ -124,19 +122,6 @@ class StringLineSerializer(FramedPacketSerializer[str, str]):
             return data.decode(self._encoding, self._unicode_errors)
         except UnicodeError as exc:
             raise DeserializeError(str(exc), {"data": data} if self._debug else None) from exc
-
-    @property
-    def _deserialize_valid(self) -> Callable[[bytes], str] | None:
-        # A frame that ends with a newline of one byte has no other newline before it, which deserialize() would remove.
-        if compiled is None or len(self._separator) > 1:
-            return None
-        return compiled.text_decoder(self._encoding, self._unicode_errors)  # type: ignore[no-any-return]
-
-    @property
-    def _encode_frame_fast(self) -> Callable[[str], bytes] | None:
-        if compiled is None:
-            return None
-        return compiled.line_encoder(self.encode_frame, self._encoding, self._separator)  # type: ignore[no-any-return]
 
     def frame_format(self) -> SeparatedFrames | None:
         """Return the frame format: frames that end with a newline."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NoReturn, TypeVar
 
+from easynetwork._acceleration import with_shortcut
 from easynetwork.exceptions import ClientClosedError
 from easynetwork.lowlevel._core.conversation_limit import ConversationLimit
 from easynetwork.lowlevel._core.datagram_codec import check_datagram_protocol
@@ -186,13 +187,17 @@ class DatagramSender(AsyncDatagramClient[_T_Response]):
     def is_closing(self) -> bool:
         return not self._server._is_in_service or self._lowlevel_server.is_closing()
 
+    @with_shortcut
     async def send_packet(self, packet: _T_Response, /) -> None:
         if not self._server._is_in_service:
             self._check_can_send()
         datagram = self._lowlevel_server._send_packet_nowait(packet, self._address)
         if datagram is not None:  # also if the listener is closed
-            self._check_can_send()
-            await self._lowlevel_server._send_to(datagram, self._address)
+            await self._send_slowly(datagram)
+
+    async def _send_slowly(self, datagram: bytes) -> None:
+        self._check_can_send()
+        await self._lowlevel_server._send_to(datagram, self._address)
 
     async def send_packet_with_ancillary(self, packet: _T_Response, ancillary_data: Any, /) -> None:
         self._check_can_send()

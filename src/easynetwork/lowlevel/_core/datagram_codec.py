@@ -7,6 +7,7 @@ __all__ = ["DatagramCodec", "check_datagram_protocol"]
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from easynetwork._acceleration import faster
 from easynetwork.exceptions import DatagramProtocolParseError, DeserializeError, PacketConversionError
 from easynetwork.lowlevel._overrides import is_overridden
 from easynetwork.protocol import DatagramProtocol
@@ -39,7 +40,7 @@ class DatagramCodec(Generic[_T_SentPacket, _T_ReceivedPacket]):
         serializer: Any = getattr(protocol, "_serializer", None)  # None if a subclass does not call super().__init__()
         is_plain = serializer is not None and protocol._converter is None
         self.make: Callable[[_T_SentPacket], bytes] = (
-            serializer.serialize
+            faster(serializer.serialize)
             if is_plain and not is_overridden(protocol, DatagramProtocol.make_datagram)
             else protocol.make_datagram
         )
@@ -47,7 +48,7 @@ class DatagramCodec(Generic[_T_SentPacket, _T_ReceivedPacket]):
 
         self._deserializes = is_plain and not is_overridden(protocol, DatagramProtocol.build_packet_from_datagram)
         self.build: Callable[[bytes], _T_ReceivedPacket] = (
-            serializer.deserialize if self._deserializes else protocol.build_packet_from_datagram
+            faster(serializer.deserialize) if self._deserializes else protocol.build_packet_from_datagram
         )
         """Return the packet of a datagram. The caller converts exceptions with `building_error`."""
 

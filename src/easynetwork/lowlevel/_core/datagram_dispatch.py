@@ -23,6 +23,7 @@ from .datagram_codec import DatagramCodec
 from .errors import UnanswerableError
 from .faults import Origin, closes_coroutine, partition, split_fault
 from .handler_generators import (
+    HandedOver,
     HandlerGenerator,
     abandon_generator,
     end_generator,
@@ -245,7 +246,11 @@ class Conversation:
                 if self._steps >= STEPS_PER_TURN:
                     self._steps = 0
                     yield TURN
-                received = yield IDLE
+                try:
+                    received = yield IDLE
+                except HandedOver as begun:
+                    received, resume, packet = begun.datagram, _go_on, begun.step
+                    continue
                 if has_ancillary_data:
                     received, self._ancillary_data = received
                 resume = self._start
@@ -275,6 +280,8 @@ class Conversation:
                 except Exception as exc:
                     resume = self._agen.athrow
                     packet = self._claim_error(self._dispatcher.codec.building_error(exc))
+            except HandedOver as begun:
+                resume, packet = _go_on, begun.step
             except BaseException as exc:
                 if closes_coroutine(exc):
                     abandon_generator(self._agen)
@@ -409,3 +416,8 @@ class Conversation:
     def _size_of(self, received: Any) -> int:
         datagram = received if self._dispatcher.ancillary_bufsize is None else received[0]
         return len(datagram) + Backlog.EXTRA
+
+
+def _go_on(step: Any) -> Any:
+    """Return *step*, which a driver has begun."""
+    return step

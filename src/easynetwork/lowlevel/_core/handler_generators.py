@@ -104,19 +104,21 @@ async def end_generator(agen: AsyncGenerator[Any, Any]) -> NoReturn:
 
 
 class HandedOver(BaseException):
-    """Thrown into a dispatcher that waits for bytes, by a driver that has resumed its generator meanwhile.
+    """Thrown into a dispatcher that waits for bytes or a datagram, by a driver that has resumed its generator.
 
     Parameters:
         step: what is left of the last step of the generator: an awaitable, whose result is what the generator yields.
         steps: number of steps since the last turn of the event loop.
         is_start: whether that step is the first one of the generator.
+        datagram: what was received and is not handled yet; None if there is nothing.
     """
 
-    def __init__(self, step: Any, steps: int, is_start: bool) -> None:
+    def __init__(self, step: Any, steps: int = 0, is_start: bool = False, datagram: bytes | None = None) -> None:
         super().__init__()
         self.step: Final = step
         self.steps: Final = steps
         self.is_start: Final = is_start
+        self.datagram: Final = datagram
 
 
 @types.coroutine

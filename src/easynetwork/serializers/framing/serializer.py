@@ -84,11 +84,6 @@ class FramedPacketSerializer(
         """
         return None
 
-    @property
-    def _encode_frame_fast(self) -> Callable[[SentDTOPacketT_contra], bytes] | None:
-        """A function that is faster than `encode_frame`, and does the same. None if there is none."""
-        return None
-
     def incremental_serialize(self, packet: SentDTOPacketT_contra) -> Generator[bytes]:
         """Yield the result of `encode_frame` in one piece, or nothing if it is empty."""
         if frame := self.encode_frame(packet):

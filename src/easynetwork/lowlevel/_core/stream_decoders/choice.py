@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from easynetwork._acceleration import faster
 from easynetwork._checks import check_strictly_positive
 from easynetwork.lowlevel._overrides import is_overridden, provider
 from easynetwork.protocol import AnyStreamProtocolType, BufferedStreamProtocol, StreamProtocol
@@ -114,7 +115,7 @@ def _between_packets(protocol: AnyStreamProtocolType[Any, Any]) -> bytes:
 
 
 def _decode_function(serializer: FramedPacketSerializer[Any, Any], converter: Any) -> Callable[[bytes], Any]:
-    deserialize = serializer.deserialize
+    deserialize = faster(serializer.deserialize)
     if converter is None:
         return deserialize
     convert = converter.create_from_dto_packet
@@ -129,9 +130,8 @@ def _decode_valid_function(serializer: FramedPacketSerializer[Any, Any]) -> Call
 
 def _encode_function(serializer: FramedPacketSerializer[Any, Any]) -> Callable[[Any], bytes]:
     frames = serializer.frame_format()
-    if (owner := provider(serializer, "encode_frame")) is not FramedPacketSerializer or frames is None:
-        is_overridden = owner is not provider(serializer, "_encode_frame_fast")
-        return (not is_overridden and serializer._encode_frame_fast) or serializer.encode_frame
+    if frames is None or provider(serializer, "encode_frame") is not FramedPacketSerializer:
+        return faster(serializer.encode_frame)
     wrap, serialize = frames.wrap, serializer.serialize
     if isinstance(frames, CutFrames):
         return serialize  # its packets are frames already

@@ -12,6 +12,7 @@ from sys import getrefcount
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import getweakrefcount
 
+from easynetwork._acceleration import with_shortcut
 from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
 from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE, NO_MORE, TURN, Wait
 from easynetwork.lowlevel.api_async.backend._asyncio.tasks.steppable import PARKED, Steppable
@@ -90,6 +91,7 @@ class _InlineReception:
         if self._spare is not None:
             self._spare.retire()
 
+    @with_shortcut
     def deliver(self, received: Any, address: Any) -> None:
         """Run the handler of a datagram. If it cannot run now, queue the datagram.
 
@@ -208,11 +210,19 @@ class _ConversationCarrier(Steppable):
         try:
             yielded = self.context.run(self._send, received)
         except BaseException as exc:
-            self._failure = exc
-            self.wake()  # not wake_now(): the task must end after this callback
+            self.fail(exc)
             return None
         finally:
             _leave_task(self._loop, self._task)
+        return self.take(yielded)
+
+    def fail(self, exc: BaseException) -> None:
+        """End the task with *exc*, which ended the conversation in a callback."""
+        self._failure = exc
+        self.wake()  # not wake_now(): the task must end after this callback
+
+    def take(self, yielded: Any) -> object:
+        """Take the object that the conversation has *yielded* in a callback, and return it."""
         if yielded is DATAGRAM or yielded is IDLE:
             pass
         elif isinstance(yielded, Wait):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from easynetwork._acceleration import with_shortcut
 from easynetwork.exceptions import BusyResourceError, UnsupportedOperation
 from easynetwork.lowlevel._core.errors import error_from_errno
 from easynetwork.lowlevel._records import log
@@ -122,6 +123,7 @@ class AsyncioUDPListener(AsyncDatagramListener[Any]):
         if not self._send_nowait(data, address):
             await self._protocol.send_later(self._sendto, data, address)
 
+    @with_shortcut
     def _send_nowait(self, data: bytes | bytearray | memoryview, address: Any) -> bool:
         # With a host name, sendto() would query DNS and block the event loop.
         if self._protocol.is_full or not is_numeric_host(address[0]):
@@ -181,6 +183,7 @@ class _ListenerProtocol(UDPProtocol):
         self.stopped = None
         del self._deliver
 
+    @with_shortcut
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self._errors_in_a_row = 0
         try:
