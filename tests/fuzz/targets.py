@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import cbor2
 from tests.serializers.catalogue import Failure, Measurement, Raw
 from tests.serializers.protobuf_messages import Note, Order, Reply
+from tests.support.handled import looping, one_per_request, receive_handled
 from tests.support.serializer_drivers import (
     check_errors,
     comparable,
@@ -241,12 +242,14 @@ def run(target: Target, data: bytes, size: int) -> int:
     chunks = pieces(data, size)
     whole, in_pieces = receive(serializer, [data] if data else []), receive(serializer, chunks)
     decoded = receive_decoded(serializer, chunks)
-    results = [whole, in_pieces, decoded]
+    handled = receive_handled(serializer, chunks, looping if size % 2 else one_per_request)
+    results = [whole, in_pieces, decoded, handled]
     if isinstance(serializer, BufferedIncrementalPacketSerializer):
         results.append(receive_buffered(serializer, chunks, size))
     for received in results:
         check_errors(received, data)
     assert comparable(decoded) == comparable(in_pieces), "the decoder differs from the generators"
+    assert comparable(handled) == comparable(decoded), "the handler gets something else than the decoder returns"
     # With cbor2 5, what announces large arrays is not loaded before it is complete: other errors show later then.
     is_lazy = isinstance(serializer, CBORSerializer) and hasattr(cbor2, "CBORDecodeValueError")
     if not is_lazy and not any(isinstance(result, StreamProtocolParseError) for result in whole):
