@@ -18,7 +18,7 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
 nox.options.error_on_missing_interpreters = False
-nox.options.sessions = ["tests", "eager", "debug", "optimised"]
+nox.options.sessions = ["tests", "pure", "eager", "debug", "optimised"]
 nox.options.reuse_existing_virtualenvs = True
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -33,6 +33,13 @@ os.environ["PATH"] = os.pathsep.join(
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the suite."""
+    run_suite(session)
+
+
+@nox.session(python=PYTHONS)
+def pure(session: nox.Session) -> None:
+    """Run the suite without the compiled module."""
+    session.env["EASYNETWORK_PURE_PYTHON"] = "1"
     run_suite(session)
 
 

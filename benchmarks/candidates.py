@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.catalogue import Group, Program
 from benchmarks.certificates import certificate
-from benchmarks.peers import Interpreter
+from benchmarks.peers import Interpreter, pure
 from benchmarks.process import ProgramProcess
 from benchmarks.results import Failure
 
@@ -37,7 +37,8 @@ class Candidate:
         if self.group.transport == "tls":
             options += ["--certificate", str(certificate())]
         module = f"benchmarks.{self.program.module}"
-        return ProgramProcess(module, options, self.interpreter, transport=self.group.transport, core=core)
+        interpreter = pure(self.interpreter) if self.program.pure else self.interpreter
+        return ProgramProcess(module, options, interpreter, transport=self.group.transport, core=core)
 
     def failure(self, error: Exception) -> Failure:
         return Failure(self.key, self.loop, str(error) or type(error).__name__)

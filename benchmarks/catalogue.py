@@ -24,6 +24,7 @@ class Program:
     options: tuple[str, ...] = ()
     released: bool = False  # runs on the EasyNetwork release rather than on this project
     default: bool = True  # whether it is measured when only its group is selected
+    pure: bool = False  # runs without the compiled module
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,20 @@ def _servers(low: str, high: str, bare: str = "servers.bare", full: str = "serve
     )
 
 
+def _with_pure(programs: tuple[Program, ...]) -> tuple[Program, ...]:
+    """Return *programs*, and our network servers among them once more, as pure Python."""
+    return programs + tuple(
+        replace(
+            program,
+            name=program.name.replace("ours-", "pure-"),
+            title=program.title.replace("ours: ", "ours, pure Python: "),
+            pure=True,
+        )
+        for program in programs
+        if program.name in ("ours-full", "ours-full-loop")
+    )
+
+
 def _buffered(programs: tuple[Program, ...]) -> tuple[Program, ...]:
     """Return *programs* with BufferedStreamProtocol. They are not measured by default."""
     return tuple(
@@ -163,7 +178,7 @@ GROUPS = {
         Group(
             "tcp",
             "TCP",
-            (_PROTOCOL, _BATCH, _STREAMS, _ANYIO, _TWISTED, *_TCP, *_buffered(_TCP)),
+            (_PROTOCOL, _BATCH, _STREAMS, _ANYIO, _TWISTED, *_with_pure(_TCP), *_buffered(_TCP)),
             (_SINGLE, _MANY, _LARGE, _MANY_LARGE),
             loops=("uvloop", "asyncio"),
             readings=("idle",),
@@ -180,7 +195,7 @@ GROUPS = {
                     ("--network", "aiofastnet"),
                 ),
                 _STREAMS,
-                *_servers("AsyncStreamServer", "AsyncTCPNetworkServer"),
+                *_with_pure(_TCP),
             ),
             (_SINGLE, _MANY, _LARGE),
             transport="tls",
@@ -189,7 +204,7 @@ GROUPS = {
         Group(
             "unix",
             "Unix stream",
-            (_PROTOCOL, _STREAMS, *_servers("AsyncStreamServer", "AsyncUnixStreamServer")),
+            (_PROTOCOL, _STREAMS, *_with_pure(_servers("AsyncStreamServer", "AsyncUnixStreamServer"))),
             (_SINGLE, _MANY),
             transport="unix",
         ),
@@ -199,11 +214,13 @@ GROUPS = {
             (
                 Program("protocol", "hand-written DatagramProtocol", "servers.handwritten_datagram"),
                 Program("anyio", "AnyIO", "servers.anyio_datagram"),
-                *_servers(
-                    "AsyncDatagramServer",
-                    "AsyncUDPNetworkServer",
-                    bare="servers.bare_datagram",
-                    full="servers.full_datagram",
+                *_with_pure(
+                    _servers(
+                        "AsyncDatagramServer",
+                        "AsyncUDPNetworkServer",
+                        bare="servers.bare_datagram",
+                        full="servers.full_datagram",
+                    )
                 ),
             ),
             tuple(

@@ -6,10 +6,18 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-__all__ = ["EASYNETWORK_VERSION", "ROOT", "Interpreter", "InterpreterError", "our_interpreter", "peer_interpreter"]
+__all__ = [
+    "EASYNETWORK_VERSION",
+    "ROOT",
+    "Interpreter",
+    "InterpreterError",
+    "our_interpreter",
+    "peer_interpreter",
+    "pure",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 EASYNETWORK_VERSION = "1.2.0"
@@ -23,10 +31,13 @@ def v(name):
     try: return version(name)
     except PackageNotFoundError: return None
 import easynetwork
+try: from easynetwork._acceleration import describe
+except ImportError: describe = lambda: "pure Python"
 print(json.dumps({
     "python": platform.python_implementation() + " " + platform.python_version(),
     **{name: v(name) for name in ("uvloop", "trio", "anyio", "twisted", "aiofastnet")},
     "easynetwork": easynetwork.__version__,
+    "acceleration": describe(),
 }))
 """
 
@@ -48,6 +59,11 @@ def our_interpreter(python: str, source: Path = ROOT / "src") -> Interpreter:
     """Return *python* with the project's *source* first on the module path, even if another version is installed."""
     path = os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
     return _probe(python, {**os.environ, "PYTHONPATH": path})
+
+
+def pure(interpreter: Interpreter) -> Interpreter:
+    """Return *interpreter* without the compiled module of this project."""
+    return replace(interpreter, environment={**interpreter.environment, "EASYNETWORK_PURE_PYTHON": "1"})
 
 
 def peer_interpreter(ours: Interpreter, *also: str) -> Interpreter:

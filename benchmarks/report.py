@@ -57,9 +57,11 @@ def heading(run: Results) -> str:
     peers = "".join(
         f", {name} {machine[name]}" for name in ("trio", "anyio", "twisted", "aiofastnet") if machine.get(name)
     )
+    acceleration = f", this library {machine['acceleration']}" if machine.get("acceleration") else ""
     words = (
-        f"{machine['python']}, uvloop {machine['uvloop']}{peers}; {machine['cpu']} ({machine['cores']} cores), "
-        f"{machine['system']}, {machine['date']}; medians of {rounds} rounds."
+        f"{machine['python']}{acceleration}, uvloop {machine['uvloop']}{peers}; "
+        f"{machine['cpu']} ({machine['cores']} cores), {machine['system']}, {machine['date']}; "
+        f"medians of {rounds} rounds."
     )
     return f"{words} {_quietness(machine)}".strip()
 

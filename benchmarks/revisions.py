@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -60,8 +61,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if program.name.startswith("ours-") and group.workloads
     ]
     try:
-        with _source(options.revision) as source:
-            pairs = [(our_interpreter(python, source), our_interpreter(python)) for python in options.pythons]
+        with _folder(options.revision) as folder:
+            pairs = [
+                (our_interpreter(python, _packages(folder, python)), our_interpreter(python))
+                for python in options.pythons
+            ]
             runs = [_measure(options, chosen, before, now) for before, now in pairs]
     except InterpreterError as error:
         print(error, file=sys.stderr)
@@ -126,14 +130,30 @@ def _digits(value: float | None, digits: int) -> str:
 
 
 @contextmanager
-def _source(revision: str) -> Iterator[Path]:
-    """Yield the path of the packages of *revision*: in the folder of that name, or unpacked into a temporary one."""
+def _folder(revision: str) -> Iterator[Path]:
+    """Yield the folder of *revision*: the one of that name, or a temporary one with its files."""
     if Path(revision, "src").is_dir():
-        yield Path(revision, "src").resolve()
+        yield Path(revision).resolve()
         return
-    packed = subprocess.run(["git", "archive", revision, "src"], cwd=ROOT, capture_output=True)
+    packed = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True)
     if packed.returncode:
         raise InterpreterError(packed.stderr.decode().strip())
     with tempfile.TemporaryDirectory(prefix="revision-") as folder:
         subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
-        yield Path(folder) / "src"
+        yield Path(folder)
+
+
+def _packages(folder: Path, python: str) -> Path:
+    """Return where the packages of a revision are that *python* shall import, with the compiled module if it has one.
+
+    pip builds it as at any installation, unless EASYNETWORK_PURE_PYTHON is set. For a folder without a build hook, and
+    without the module, these are its sources.
+    """
+    if os.environ.get("EASYNETWORK_PURE_PYTHON") or not (folder / "hatch_build.py").exists():
+        return folder / "src"
+    target = folder / "installed" / Path(python).name
+    command = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise InterpreterError(done.stderr.strip())
+    return target

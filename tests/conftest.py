@@ -40,6 +40,7 @@ from tests.support.background import Background, background_tasks
 from tests.support.certificates import VERSIONS, Certificates, the_certificates
 from tests.support.real_clients import RealClients
 
+from easynetwork._acceleration import describe
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.lowlevel.api_async.backend.utils import new_builtin_backend
 
@@ -67,6 +68,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of processes for ``-n auto``. Many tests wait: for a timer, a program or a peer."""
     return (os.cpu_count() or 1) * 3 // 2
+
+
+def pytest_report_header() -> str:
+    return f"easynetwork: {describe()}"
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -18,7 +18,7 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.support.building import files_below, run, unpack
 
-from easynetwork import __version__
+from easynetwork import __version__, _acceleration
 
 COMPILED = f"easynetwork-uvloop {__version__} (compiled)\n"
 PURE_PYTHON = f"easynetwork-uvloop {__version__} (pure Python)\n"
@@ -86,6 +86,14 @@ def files_in(wheel: Path) -> set[str]:
 def version_of(python: Path, folder: Path, **environment: str) -> str:
     """Return what ``easynetwork --version`` prints. A warning is an error."""
     return run(python, "-W", "error", "-m", "easynetwork", "--version", cwd=folder, **environment)
+
+
+@pytest.mark.skipif(
+    os.environ.get("EASYNETWORK_REQUIRE_COMPILED", "0") == "0" or os.environ.get("EASYNETWORK_PURE_PYTHON", "0") != "0",
+    reason="the compiled module is not required",
+)
+def test_the_tests_run_with_the_module_where_it_is_required() -> None:
+    assert _acceleration.IS_COMPILED
 
 
 @needs_compiler

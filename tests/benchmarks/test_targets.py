@@ -26,7 +26,7 @@ def test_ratios_divide_the_peer_by_ours(results: Results) -> None:
     found = verdicts(results)
     title = "TCP, 1 in flight, 100 B: AsyncTCPNetworkServer vs EasyNetwork 1.2.0 AsyncTCPNetworkServer"
     assert found[title].value == pytest.approx(2.0)
-    assert found["TCP, 16 in flight, 100 B: AsyncStreamServer vs hand-written Protocol"].value == pytest.approx(5.0)
+    assert found["TCP, 16 in flight, 100 B: AsyncStreamServer vs hand-written Protocol"].value == pytest.approx(8.0)
 
 
 def test_overhead_is_told_in_percent_of_more_cpu(results: Results) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import types
 from collections.abc import AsyncIterator, Generator
@@ -326,6 +327,8 @@ async def test_await_of_a_relayed_handler_that_is_closed_does_not_return() -> No
     with pytest.raises(GeneratorExit):
         step.throw(GeneratorExit)
     assert "returned" not in ends
+    del agen, step
+    gc.collect()  # here, while the loop runs and the warning is ignored
 
 
 async def test_iterator_that_is_not_a_generator_is_explained(caplog: pytest.LogCaptureFixture) -> None:

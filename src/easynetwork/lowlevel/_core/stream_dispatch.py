@@ -237,7 +237,6 @@ class StreamDispatcher(Generic[_T_Request]):
         # When a generator ends, Python 3.11 walks the line table of this function up to the line where
         # StopAsyncIteration is raised. That is slow, so there is little code before that line.
         unregistered, decoder = unregistered_generators(), self._decoder
-        decode_single = decoder.take_single
         requests: Iterator[_T_Request] | None = self._requests  # decoded requests that no generator has received
         is_drained = False  # whether the decoder returns no request until it gets new bytes
         last_yielded: Any = None  # the last valid object that was yielded
@@ -289,7 +288,6 @@ class StreamDispatcher(Generic[_T_Request]):
                 if self._has_changed:
                     self._has_changed = is_drained = False
                     decoder, requests = self._decoder, self._requests
-                    decode_single = decoder.take_single
                     last_yielded = _NOTHING_YIELDED
                     if self.watched is not None:
                         if steps:
@@ -349,7 +347,7 @@ class StreamDispatcher(Generic[_T_Request]):
                         self.has_ended = True
                         break
                     steps += 1
-                    argument = decode_single(received)
+                    argument = decoder.take_single(received)
                     received = None
                     if argument is not NEED_DATA:
                         break

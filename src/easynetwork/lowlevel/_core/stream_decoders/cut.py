@@ -11,7 +11,7 @@ from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.serializers._resuming import rest_of_refused
 from easynetwork.serializers.framing._cutting import ASK_AGAIN, CutFormat, FrameError
 
-from .frames import FrameDecoder
+from .frames import NO_FRAMES, FrameDecoder
 from .interface import NEED_DATA, FramingLostError, NeedData, protocol_crash
 
 _T_Packet = TypeVar("_T_Packet")
@@ -47,7 +47,7 @@ class CutDecoder(FrameDecoder[_T_Packet]):
     ) -> None:
         super().__init__(decode, decode_valid)
         self._format = format
-        self._frames: list[bytes] = []  # complete frames of the chunk, in reverse order
+        self._frames = NO_FRAMES  # complete frames of the chunk, in reverse order
         self._begin = 0  # where the first of them began in the chunk
         self._stop = 0  # where the last of them ends
         self._ends: list[int] | None = None  # where each of them ends, taken or not

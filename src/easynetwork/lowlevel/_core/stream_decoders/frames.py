@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["FrameDecoder"]
+__all__ = ["NO_FRAMES", "FrameDecoder"]
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, NoReturn, TypeVar
+from typing import ClassVar, Final, NoReturn, TypeVar
 
 from easynetwork.exceptions import (
     DeserializeError,
@@ -18,6 +18,9 @@ from easynetwork.serializers.framing.serializer import error_in_stream
 from .interface import StreamDecoder, protocol_crash
 
 _T_Packet = TypeVar("_T_Packet")
+
+NO_FRAMES: Final[list[bytes]] = []
+"""The frames of a decoder that has none yet. All share this list, to which nothing is appended."""
 
 
 class FrameDecoder(StreamDecoder[_T_Packet]):

@@ -10,7 +10,7 @@ from typing import Final, NoReturn, TypeVar
 
 from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
 
-from .frames import FrameDecoder
+from .frames import NO_FRAMES, FrameDecoder
 from .interface import NEED_DATA, NeedData
 
 _T_Packet = TypeVar("_T_Packet")
@@ -48,7 +48,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         super().__init__(decode, decode_valid)
         self._separator = separator
         self._limit = limit
-        self._frames: list[bytes] = []  # complete frames of the chunk, in reverse order
+        self._frames = NO_FRAMES  # complete frames of the chunk, in reverse order
         self._has_large_frames = False  # whether frames are decoded one by one
         self._tail: bytes | bytearray = b""  # bytes after the last separator
         self._is_tail_refused = False  # whether the tail belongs to a frame over the limit, which is dropped
