@@ -4,8 +4,8 @@
 Each shortcut replaces a function of the library, which stays the reference and the way to do everything else: a
 shortcut that meets anything unusual calls the function, or hands over to it what it has done.
 
-The shortcuts read and write the slots of the library's classes by their offsets, as the descriptors of the slots do.
-Every object is checked for its class before.
+The shortcuts read and write the slots of the library's classes by their offsets, as the descriptors of the slots do. They
+check the class of an object first.
 """
 
 cimport cython
@@ -100,6 +100,10 @@ cdef extern from "Python.h":
 source_digest = SOURCE_DIGEST.decode()
 
 
+cdef inline bint is_instance(object value, object type_):
+    return PyObject_TypeCheck(value, <PyTypeObject *>type_)
+
+
 cdef inline PyObject *peek(object instance, Py_ssize_t offset) noexcept:
     return (<PyObject **>(<char *><PyObject *>instance + offset))[0]
 
@@ -127,6 +131,7 @@ cdef class Shortcut:
 
     cdef vectorcallfunc vectorcall
     cdef object function
+    cdef object __weakref__
 
     def __init__(self, function):
         self.function = function
@@ -142,6 +147,12 @@ cdef class Shortcut:
 
     def __repr__(self):
         return repr(self.function)
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
 
     @property
     def __wrapped__(self):
@@ -184,14 +195,16 @@ cdef int learn_senders() except -1:
 cdef bint knows_datagrams = False
 cdef Py_ssize_t datagram_server, datagram_lowlevel_server, datagram_address
 cdef Py_ssize_t server_is_in_service, server_make_datagram, server_send_nowait
-cdef object DatagramSender, _raise_if_unanswerable
+cdef object DatagramSender, AsyncDatagramServer, BaseAsyncNetworkServer, raise_if_unanswerable
 
 
 cdef int learn_datagrams() except -1:
-    global knows_datagrams, DatagramSender, _raise_if_unanswerable
+    global knows_datagrams, DatagramSender, AsyncDatagramServer, BaseAsyncNetworkServer, raise_if_unanswerable
     global datagram_server, datagram_lowlevel_server, datagram_address
     global server_is_in_service, server_make_datagram, server_send_nowait
-    from easynetwork.lowlevel.api_async.servers.datagram import AsyncDatagramServer, _raise_if_unanswerable
+    from easynetwork.lowlevel.api_async.servers.datagram import (
+        AsyncDatagramServer, _raise_if_unanswerable as raise_if_unanswerable
+    )
     from easynetwork.servers._datagram_server import DatagramSender
     from easynetwork.servers._network_server import BaseAsyncNetworkServer
     learn_senders()
@@ -206,7 +219,7 @@ cdef int learn_datagrams() except -1:
 
 
 cdef enum:
-    CREATED, STARTED, CLOSED
+    CLOSED, CREATED, STARTED
 
 
 @cython.freelist(16)
@@ -219,6 +232,7 @@ cdef class SendPacket:
     cdef object rest  # the coroutine that does all that this object does not
     cdef object (*send_now)(object sender, object packet)
     cdef int state
+    cdef object __weakref__
 
     def __await__(self):
         return self
@@ -255,27 +269,52 @@ cdef class SendPacket:
             raise RuntimeError("cannot reuse already awaited coroutine")
         return self.rest
 
-    def __getattr__(self, name):  # __name__, __qualname__
-        return getattr(self.function, name)
+    @property
+    def __name__(self):
+        return self.function.__name__
+
+    @property
+    def __qualname__(self):
+        return self.function.__qualname__
 
     def __repr__(self):
-        return f"<coroutine object {self.function.__qualname__} at {id(self):#x}>"
+        return f"<coroutine object {self.__qualname__} at {id(self):#x}>"
 
     def __dealloc__(self):
-        if self.state == CREATED:
-            warn_never_awaited()
+        if self.state == CREATED and self.function is not None:
+            warn_never_awaited(self.function)
 
 
-cdef int warn_never_awaited() noexcept:
+cdef int warn_never_awaited(object function) noexcept:
     try:
-        PyErr_WarnEx(RuntimeWarning, b"coroutine 'send_packet' was never awaited", 1)
-    except BaseException as exc:
-        PyErr_WriteUnraisable(None)
+        PyErr_WarnEx(RuntimeWarning, f"coroutine '{function.__qualname__}' was never awaited".encode(), 1)
+    except BaseException:
+        PyErr_WriteUnraisable(function)
     return 0
 
 
-cdef object send_now(object sender, object packet):
-    """Do the part of `send_packet` that does not wait. Return the bytes left for ``_send_slowly``, or None."""
+cdef SendPacket new_call(Shortcut shortcut, PyObject **args, object (*send_now)(object, object)):
+    cdef SendPacket call = SendPacket.__new__(SendPacket)
+    call.function, call.sender, call.packet = shortcut.function, <object>args[0], <object>args[1]
+    call.send_now, call.state = send_now, CREATED
+    return call
+
+
+cdef object send_packet(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
+    if not knows_senders:
+        learn_senders()
+    if (
+        kwnames is not NULL
+        or PyVectorcall_NARGS(nargsf) != 2
+        or not is_instance(<object>args[0], PacketSender)
+        or not is_instance(get(<object>args[0], sender_batch), WriteBatch)
+    ):
+        return call_function(shortcut, args, nargsf, kwnames)
+    return new_call(shortcut, args, send_packet_now)
+
+
+cdef object send_packet_now(object sender, object packet):
+    """Do the part of ``PacketSender.send_packet`` that does not wait. Return the bytes left to send, or None."""
     cdef object data, batch
     cdef Py_ssize_t capacity
     try:
@@ -283,18 +322,34 @@ cdef object send_now(object sender, object packet):
     except Exception as exc:
         raise encoding_crash(packet, exc) from exc
     batch = get(sender, sender_batch)
+    if not is_instance(batch, WriteBatch):  # exchanged since the call
+        return None if batch.write_nowait(data) else data
     capacity = get(batch, batch_capacity)
     capacity -= len(data)
     if capacity > 0:
         put(batch, batch_capacity, capacity)
-        (<list>get(batch, batch_parts)).append(data)
+        (<list?>get(batch, batch_parts)).append(data)
     elif not batch.write_nowait(data):
         return data
     return None
 
 
+cdef object send_datagram(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
+    if not knows_datagrams:
+        learn_datagrams()
+    if (
+        kwnames is not NULL
+        or PyVectorcall_NARGS(nargsf) != 2
+        or not is_instance(<object>args[0], DatagramSender)
+        or not is_instance(get(<object>args[0], datagram_server), BaseAsyncNetworkServer)
+        or not is_instance(get(<object>args[0], datagram_lowlevel_server), AsyncDatagramServer)
+    ):
+        return call_function(shortcut, args, nargsf, kwnames)
+    return new_call(shortcut, args, send_datagram_now)
+
+
 cdef object send_datagram_now(object sender, object packet):
-    """Do the part of ``DatagramSender.send_packet`` that does not wait. Return the datagram if it is left to send."""
+    """Do the part of ``DatagramSender.send_packet`` that does not wait. Return the datagram left to send, or None."""
     cdef object server = get(sender, datagram_lowlevel_server)
     cdef object address = get(sender, datagram_address)
     cdef object datagram
@@ -307,38 +362,8 @@ cdef object send_datagram_now(object sender, object packet):
     try:
         return None if get(server, server_send_nowait)(datagram, address) else datagram
     except OSError as exc:
-        _raise_if_unanswerable(exc, address)
+        raise_if_unanswerable(exc, address)
         raise
-
-
-cdef object new_call(Shortcut shortcut, PyObject **args, object (*send_now)(object, object)):
-    cdef SendPacket call = SendPacket.__new__(SendPacket)
-    call.function, call.sender, call.packet = shortcut.function, <object>args[0], <object>args[1]
-    call.send_now = send_now
-    return call
-
-
-cdef object send_datagram(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
-    if not knows_datagrams:
-        learn_datagrams()
-    if (
-        kwnames is not NULL
-        or PyVectorcall_NARGS(nargsf) != 2
-        or not PyObject_TypeCheck(<object>args[0], <PyTypeObject *>DatagramSender)
-    ):
-        return call_function(shortcut, args, nargsf, kwnames)
-    return new_call(shortcut, args, send_datagram_now)
-
-
-cdef object send_packet(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
-    if kwnames is not NULL or PyVectorcall_NARGS(nargsf) != 2:
-        return call_function(shortcut, args, nargsf, kwnames)
-    if not knows_senders:
-        learn_senders()
-    if not PyObject_TypeCheck(<object>args[0], <PyTypeObject *>PacketSender):
-        return call_function(shortcut, args, nargsf, kwnames)
-    return new_call(shortcut, args, send_now)
-
 
 
 # ---------------------------------------------------------------------------------------------------- stream handlers
@@ -444,7 +469,7 @@ cdef object step(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kw
     driver, received = <object>args[0], <object>args[1]
     if (
         type(received) is not bytes
-        or not PyObject_TypeCheck(driver, <PyTypeObject *>InlineDriver)
+        or not is_instance(driver, InlineDriver)
         or peek(driver, driver_required) is not <PyObject *>BYTES
         or peek(driver, waiter_wakeup) is <PyObject *>None
     ):
@@ -460,6 +485,8 @@ cdef object step(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kw
     ):
         return call_function(shortcut, args, nargsf, kwnames)
     stream, loop, task = get(driver, driver_stream), get(driver, waiter_loop), get(driver, carrier_task)
+    if not is_instance(stream, AsyncioStream):
+        return call_function(shortcut, args, nargsf, kwnames)
     context = get(driver, waiter_context)
     try:
         _enter_task(loop, task)
@@ -505,14 +532,19 @@ cdef object handle(object driver, object dispatcher, object decoder, bytes recei
     """Send the requests in *received* to the handler. Return what the dispatcher requires then."""
     cdef object generator = get(dispatcher, dispatcher_generator)
     cdef object decode = get(decoder, decoder_decode)
-    cdef object packet, rest
-    cdef object frame = cut(decoder, received)
+    cdef object frame = None, packet = None, rest, error = None
     cdef list frames = None
     cdef Py_ssize_t steps = 0, next_look = 1, size = 0, position = 0
     cdef double started = 0.0
+    try:
+        frame = cut(decoder, received)
+    except BaseException as exc:
+        error = exc
+    if error is not None:
+        (<list?>get(decoder, decoder_received)).append(received)  # nothing is consumed
+        return fail(driver, dispatcher, generator, error, 0)
     if frame is None:
-        (<list>get(decoder, decoder_received)).append(received)
-        return hand_over(driver, finished_step(None), 0)
+        return get(driver, driver_requests).send(received)
     if type(frame) is list:
         frames = frame
         if PyList_GET_SIZE(frames) == 0:
@@ -523,19 +555,22 @@ cdef object handle(object driver, object dispatcher, object decoder, bytes recei
     while True:
         if frames is not None:
             frame = frames[PyList_GET_SIZE(frames) - 1]
+        put(dispatcher, dispatcher_is_stepped, True)
         try:
             packet = PyObject_CallOneArg(decode, frame)
         except BaseException as exc:
-            if frames is None:
-                (<list>get(decoder, decoder_received)).append(received)
-            if not isinstance(exc, (KeyboardInterrupt, SystemExit)):  # decoding again raises the error for the handler
-                return hand_over(driver, finished_step(None), steps)
-            dispatcher.claim(exc)
-            dispatcher._note_failure(exc)
-            return hand_over(driver, generator.athrow(exc), steps)
-        if frames is not None:
+            error = exc
+        put(dispatcher, dispatcher_is_stepped, False)
+        if error is not None:  # outside of the block above, where this error would be the context of all others
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                if frames is None:
+                    (<list?>get(decoder, decoder_received)).append(received)
+                return fail(driver, dispatcher, generator, error, steps)
+            error = None  # decoding again raises it for the handler
+            return get(driver, driver_requests).send(received) if frames is None else go_on(driver, steps)
+        if frames is not None and PyList_GET_SIZE(frames):  # not if decoding has closed the connection
             frames.pop()
-            if size:
+            if size and not get(dispatcher, dispatcher_is_stopped):
                 position += size
                 put(decoder, fixed_position, position)
         put(dispatcher, dispatcher_is_stepped, True)
@@ -543,12 +578,12 @@ cdef object handle(object driver, object dispatcher, object decoder, bytes recei
         packet = None
         put(dispatcher, dispatcher_is_stepped, False)
         if rest is HAS_RETURNED:
-            generator = None
-            if get(dispatcher, dispatcher_is_stopped) is False:
-                generator = new_generator(driver)
+            generator = None if get(dispatcher, dispatcher_is_stopped) else new_generator(driver, dispatcher)
             if generator is None:
-                return hand_over(driver, failed_step(StopAsyncIteration()), steps)
+                return hand_over(driver, what_is_left(HAS_RETURNED), steps)
             put(dispatcher, dispatcher_generator, generator)
+            if type(generator) is not AsyncGenerator:
+                return hand_over(driver, generator.asend(None), steps, True)
             put(dispatcher, dispatcher_is_stepped, True)
             rest = take_step(generator, None)
             put(dispatcher, dispatcher_is_stepped, False)
@@ -557,29 +592,49 @@ cdef object handle(object driver, object dispatcher, object decoder, bytes recei
         elif rest is not None:
             return hand_over(driver, rest, steps)
         steps += 1
-        if get(dispatcher, dispatcher_has_changed) is not False:
-            return hand_over(driver, finished_step(None), steps)
-        if frames is None:
+        if get(dispatcher, dispatcher_has_changed):
+            return go_on(driver, steps)
+        if frames is None or get(dispatcher, dispatcher_is_stopped):  # then the other frames are dropped
             return BYTES
         if PyList_GET_SIZE(frames) == 0:
-            return BYTES if leave(decoder, received) else hand_over(driver, finished_step(None), steps)
+            return BYTES if leave(decoder, received) else go_on(driver, steps)
         if steps == next_look:
             next_look *= 4
             if steps >= STEPS_PER_TURN or now() - started > TURN_TIME:
-                return hand_over(driver, finished_step(None), STEPS_PER_TURN)
+                return go_on(driver, STEPS_PER_TURN)
 
 
-cdef object new_generator(object driver):
+cdef object hand_over(object driver, object rest, Py_ssize_t steps, bint is_start=False):
+    """Let the dispatcher go on: with *rest*, what is left of a step of the generator. Return what it requires then."""
+    return get(driver, driver_requests).throw(HandedOver(rest, steps, is_start))
+
+
+cdef object go_on(object driver, Py_ssize_t steps):
+    """Let the dispatcher go on. The generator waits at a `yield` for the next request."""
+    return hand_over(driver, finished_step(None), steps)
+
+
+cdef object fail(object driver, object dispatcher, object generator, object error, Py_ssize_t steps):
+    """Let the dispatcher go on. The generator gets *error*, which the protocol object has raised."""
+    dispatcher.claim(error)
+    dispatcher._note_failure(error)
+    return hand_over(driver, generator.athrow(error), steps)
+
+
+cdef object new_generator(object driver, object dispatcher):
     """Return the generator for the next requests, or None to end. If that fails, the dispatcher ends too."""
     cdef object generator
+    put(dispatcher, dispatcher_is_stepped, True)
     try:
         generator = get(driver, driver_next_generator)()
-        if generator is not None and type(generator) is not AsyncGenerator:
+        if type(generator) is not AsyncGenerator and generator is not None and not hasattr(generator, "asend"):
             raise not_a_generator(generator)
         return generator
     except BaseException:
         get(driver, driver_requests).close()
         raise
+    finally:
+        put(dispatcher, dispatcher_is_stepped, False)
 
 
 cdef object cut(object decoder, bytes chunk):
@@ -612,12 +667,14 @@ cdef bint leave(object decoder, bytes chunk) except -1:
 
 
 cdef object cut_fixed_size(object decoder, bytes chunk):
-    cdef Py_ssize_t size = get(decoder, fixed_size)
-    cdef Py_ssize_t position = PyBytes_GET_SIZE(chunk) // size * size
+    cdef Py_ssize_t size, position
     cdef list frames
+    if get(decoder, fixed_size) > PyBytes_GET_SIZE(chunk):
+        return None
+    size = get(decoder, fixed_size)
+    position = PyBytes_GET_SIZE(chunk) // size * size
     if (
-        position == 0
-        or PyBytes_GET_SIZE(get(decoder, decoder_chunk))
+        PyBytes_GET_SIZE(get(decoder, decoder_chunk))
         or get(decoder, fixed_partial) is not None
     ):
         return None
@@ -653,15 +710,16 @@ cdef object cut_by_format(object decoder, bytes chunk):
 
 
 cdef object cut_separated(object decoder, bytes chunk):
-    cdef bytes separator = get(decoder, decoder_separator)
+    cdef object separator = get(decoder, decoder_separator)
     cdef const char *position = PyBytes_AS_STRING(chunk)
     cdef const char *end = position + PyBytes_GET_SIZE(chunk)
     cdef const char *found
     cdef char byte
     cdef list frames
     if (
-        PyBytes_GET_SIZE(separator) != 1
-        or end - position > <Py_ssize_t>get(decoder, decoder_limit)
+        type(separator) is not bytes
+        or PyBytes_GET_SIZE(separator) != 1
+        or get(decoder, decoder_limit) < PyBytes_GET_SIZE(chunk)
         or PyList_GET_SIZE(get(decoder, decoder_frames))
         or get(decoder, decoder_tail)
     ):
@@ -721,11 +779,6 @@ cdef object take_step(object generator, object argument):
     return None if yielded is None else finished_step(yielded)
 
 
-cdef object hand_over(object driver, object rest, Py_ssize_t steps, bint is_start=False):
-    """Let the dispatcher go on: with *rest*, what is left of a step of the generator. Return what it requires then."""
-    return get(driver, driver_requests).throw(HandedOver(rest, steps, is_start))
-
-
 cdef inline double now() noexcept:
     cdef timespec time
     clock_gettime(CLOCK_MONOTONIC, &time)
@@ -740,7 +793,7 @@ cdef Py_ssize_t carrier_conversation, carrier_context, carrier_deadline, carrier
 cdef Py_ssize_t conversation_agen, conversation_asend, conversation_client, conversation_required, conversation_yielded
 cdef Py_ssize_t conversation_claim, conversation_refused, conversation_address
 cdef Py_ssize_t shared_codec, shared_clients, shared_handler, shared_ancillary_bufsize, codec_build
-cdef object InlineReception, ConversationCarrier, Conversation, DATAGRAM, IDLE
+cdef object InlineReception, ConversationCarrier, Conversation, DatagramDispatcher, DATAGRAM, IDLE
 
 
 cdef int learn_conversations() except -1:
@@ -750,7 +803,7 @@ cdef int learn_conversations() except -1:
     global conversation_agen, conversation_asend, conversation_client, conversation_required, conversation_yielded
     global conversation_claim, conversation_refused, conversation_address
     global shared_codec, shared_clients, shared_handler, shared_ancillary_bufsize, codec_build
-    global InlineReception, ConversationCarrier, Conversation, DATAGRAM, IDLE
+    global InlineReception, ConversationCarrier, Conversation, DatagramDispatcher, DATAGRAM, IDLE
     from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
     from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
     from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE
@@ -795,9 +848,11 @@ cdef object deliver(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject 
     if not knows_conversations:
         learn_conversations()
     reception, received, address = <object>args[0], <object>args[1], <object>args[2]
-    if not PyObject_TypeCheck(reception, <PyTypeObject *>InlineReception):
+    if not is_instance(reception, InlineReception):
         return call_function(shortcut, args, nargsf, kwnames)
     dispatcher = get(reception, reception_dispatcher)
+    if type(dispatcher) is not DatagramDispatcher:
+        return call_function(shortcut, args, nargsf, kwnames)
     found = PyDict_GetItemWithError(get(reception, reception_carriers), address)
     if found is not NULL:
         carrier = <object>found
@@ -859,16 +914,18 @@ cdef object continue_conversation(
     object carrier, object conversation, object dispatcher, object generator, object received
 ):
     """Send a datagram to the generator that waits for it. Return what the conversation requires then."""
-    cdef object packet, rest
+    cdef object packet = None, rest, error = None
     try:
         packet = PyObject_CallOneArg(get(get(dispatcher, shared_codec), codec_build), received)
     except BaseException as exc:
-        rest = generator.athrow(error_for(conversation, dispatcher, exc))
-    else:
+        error = error_for(conversation, dispatcher, exc)
+    if error is None:
         rest = take_step(generator, packet)
         if rest is None:
             return DATAGRAM
         rest = what_is_left(rest)
+    else:
+        rest = generator.athrow(error)
     return get(carrier, carrier_coroutine).throw(HandedOver(rest))
 
 
@@ -883,32 +940,40 @@ cdef object begin_conversation(object carrier, object conversation, object dispa
     """Start a generator and send it its first datagram. Return what the conversation requires then."""
     cdef object clients = get(dispatcher, shared_clients)
     cdef object address = get(conversation, conversation_address)
-    cdef object client, generator, rest, packet
+    cdef object client, generator = None, rest = None, packet = None, error = None
     client = clients.at(address)
     try:
         generator = PyObject_CallOneArg(get(dispatcher, shared_handler), client)
-        if type(generator) is not AsyncGenerator:
+        if type(generator) is not AsyncGenerator and not hasattr(generator, "asend"):
             raise not_a_generator(generator)
     except BaseException as exc:
-        put(conversation, conversation_client, client)
-        return get(carrier, carrier_coroutine).throw(HandedOver(failed_step(exc)))
-    rest = take_step(generator, None)
-    if rest is None:
-        try:
-            packet = PyObject_CallOneArg(get(get(dispatcher, shared_codec), codec_build), received)
-        except BaseException as exc:
-            rest, received = generator.athrow(error_for(conversation, dispatcher, exc)), None
-        else:
-            rest, received, packet = take_step(generator, packet), None, None
-            if rest is HAS_RETURNED:
-                generator = None
-                if Py_REFCNT(client) > 1:  # still in use
-                    clients.keep(address, client)
-                return IDLE
-            rest = finished_step(None) if rest is None else rest
+        error = exc
+    if error is not None:
+        rest, received = failed_step(error), None
+    elif type(generator) is not AsyncGenerator:
+        rest = generator.asend(None)
+    else:
+        rest = take_step(generator, None)
+        if rest is None:
+            try:
+                packet = PyObject_CallOneArg(get(get(dispatcher, shared_codec), codec_build), received)
+            except BaseException as exc:
+                error = error_for(conversation, dispatcher, exc)
+            received = None
+            if error is None:
+                rest, packet = take_step(generator, packet), None
+                if rest is HAS_RETURNED:
+                    generator = None
+                    if Py_REFCNT(client) > 1:  # still in use
+                        clients.keep(address, client)
+                    return IDLE
+                if rest is None:
+                    rest = finished_step(None)
+            else:
+                rest = generator.athrow(error)
     put(conversation, conversation_client, client)
     put(conversation, conversation_agen, generator)
-    put(conversation, conversation_asend, generator.asend)
+    put(conversation, conversation_asend, getattr(generator, "asend", None))
     return get(carrier, carrier_coroutine).throw(HandedOver(what_is_left(rest), 0, False, received))
 
 
@@ -946,10 +1011,12 @@ cdef object send_nowait(Shortcut shortcut, PyObject **args, size_t nargsf, PyObj
     if (
         kwnames is not NULL
         or PyVectorcall_NARGS(nargsf) != 3
-        or not PyObject_TypeCheck(<object>args[0], <PyTypeObject *>UDPListener)
+        or not is_instance(<object>args[0], UDPListener)
     ):
         return call_function(shortcut, args, nargsf, kwnames)
     listener = <object>args[0]
+    if not is_instance(get(listener, listener_protocol), ListenerProtocol):
+        return call_function(shortcut, args, nargsf, kwnames)
     if get(get(listener, listener_protocol), protocol_is_full) or not is_numeric_host((<object>args[2])[0]):
         return False
     try:
@@ -966,7 +1033,7 @@ cdef object datagram_received(Shortcut shortcut, PyObject **args, size_t nargsf,
     if (
         kwnames is not NULL
         or PyVectorcall_NARGS(nargsf) != 3
-        or not PyObject_TypeCheck(<object>args[0], <PyTypeObject *>ListenerProtocol)
+        or not is_instance(<object>args[0], ListenerProtocol)
     ):
         return call_function(shortcut, args, nargsf, kwnames)
     protocol = <object>args[0]
@@ -991,7 +1058,7 @@ cdef object next_generator(Shortcut shortcut, PyObject **args, size_t nargsf, Py
         from easynetwork.lowlevel._core.handler_generators import refuse_none
         from easynetwork.servers._stream_server import ConnectedClient
         client_request_handler = slot_offset(ConnectedClient._request_handler)
-    if PyVectorcall_NARGS(nargsf) == 1 and PyObject_TypeCheck(<object>args[0], <PyTypeObject *>ConnectedClient):
+    if kwnames is NULL and PyVectorcall_NARGS(nargsf) == 1 and is_instance(<object>args[0], ConnectedClient):
         client = <object>args[0]
         generator = get(client, client_request_handler).handle(client)
         return generator if type(generator) is AsyncGenerator else generator or refuse_none()
@@ -1071,19 +1138,23 @@ call_by_vector(LineCodec, <char *>&line_codec.vectorcall - <char *><PyObject *>l
 
 def faster(method):
     """Return a function that does the same as the bound *method*; the method itself if there is no shortcut of it."""
-    from easynetwork.serializers.line import StringLineSerializer
+    from easynetwork.serializers import line
 
     cdef object function = getattr(method, "__func__", None)
     cdef object serializer = getattr(method, "__self__", None)
     cdef LineCodec codec
-    if not isinstance(serializer, StringLineSerializer) or serializer.encoding not in ("ascii", "utf-8"):
+    if (
+        not isinstance(serializer, line.StringLineSerializer)
+        or serializer.encoding not in ("ascii", "utf-8")
+        or getattr(function, "__globals__", None) is not vars(line)  # overridden or replaced
+    ):
         return method
     codec = LineCodec(method, serializer)
-    if function is StringLineSerializer.deserialize:
+    if function.__code__.co_qualname == "StringLineSerializer.deserialize":
         codec.vectorcall = <vectorcallfunc>decode_line
-    elif function is StringLineSerializer.serialize:
+    elif function.__code__.co_qualname == "StringLineSerializer.serialize":
         codec.vectorcall = <vectorcallfunc>encode_text
-    elif function is StringLineSerializer.encode_frame and len(serializer.separator) == 1:
+    elif function.__code__.co_qualname == "StringLineSerializer.encode_frame" and len(serializer.separator) == 1:
         codec.vectorcall = <vectorcallfunc>encode_line
     else:
         return method

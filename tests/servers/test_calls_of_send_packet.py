@@ -130,6 +130,21 @@ async def test_wrong_arguments_are_refused_by_the_call(arguments: tuple[Any, ...
     await answered(act)
 
 
+async def test_its_class_makes_no_other_calls() -> None:
+    async def act(client: Any) -> None:
+        call = client.send_packet("answer")
+        try:
+            other = type(call)()
+        except TypeError:  # as pure Python
+            pass
+        else:
+            with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+                await other
+        await call
+
+    await answered(act)
+
+
 async def test_a_crash_of_the_serializer_is_raised_by_the_await() -> None:
     async def act(client: Any) -> None:
         call = client.send_packet(5)

@@ -50,7 +50,11 @@ def receive_handled(
         transport = FakeTransport(loop, stream)
         dispatcher = StreamDispatcher(decoder_factory(StreamProtocol(serializer), 2**16)(), 2**16)
         driver = SharedBufferDriver(None, stream, dispatcher)  # type: ignore[arg-type]  # it is for ancillary data
-        carrier = loop.start(driver.run(lambda: handler(received)))
+
+        async def handle() -> None:
+            await driver.run(lambda: handler(received))
+
+        carrier = loop.start(handle())
         for chunk in chunks:
             if carrier.done():
                 break

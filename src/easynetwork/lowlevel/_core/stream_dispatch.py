@@ -386,8 +386,10 @@ class StreamDispatcher(Generic[_T_Request]):
             try:
                 yielded = yield from self._next_step(agen)
             except StopAsyncIteration:
-                if is_start and not self._has_received:
-                    return NEVER_YIELDED
+                if is_start:
+                    if not self._has_received:
+                        return NEVER_YIELDED
+                    self._has_received = False
                 agen = None
 
     def drain(self, *, is_busy: bool, unread: int = 0) -> None:

@@ -98,6 +98,9 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
                     return self._decode(frame)
                 except Exception as exc:
                     self._fail(exc, memoryview(b""))
+                except (KeyboardInterrupt, SystemExit):
+                    self._received.append(chunk)  # nothing is consumed
+                    raise
         self._received.append(chunk)
         return NEED_DATA
 
