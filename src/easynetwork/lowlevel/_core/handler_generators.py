@@ -141,21 +141,21 @@ def failed_step(exc: BaseException) -> Generator[Any, Any, Any]:
 @types.coroutine
 def resumed_step(step: Any, awaited: Any) -> Generator[Any, Any, Any]:
     """Return what is left of *step*, an iterator, of which *awaited* is the first item."""
-    thrown: BaseException | None = None
+    received: list[
+        Any
+    ] = []  # the answer or the error of the driver: taken from here, it is not kept while *step* waits
     try:
         while True:
+            resume = step.send
             try:
-                answer = yield awaited
+                received.append((yield awaited))
             except GeneratorExit:
                 step.close()
                 raise
             except BaseException as exc:
-                thrown = exc
-            if thrown is None:
-                awaited = step.send(answer)
-            else:
-                error, thrown = thrown, None
-                awaited = step.throw(error)
+                resume = step.throw
+                received.append(exc)
+            awaited = resume(received.pop())
     except StopIteration as stop:
         return stop.value
 
