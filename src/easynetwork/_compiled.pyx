@@ -171,6 +171,8 @@ cdef Shortcut dummy = Shortcut(None)
 call_as_method(Shortcut, <char *>&dummy.vectorcall - <char *><PyObject *>dummy)
 
 
+# What a shortcut needs of the library, it learns at its first call: the library imports this module, not the reverse.
+
 # ------------------------------------------------------------------------------------------------------------ sending
 
 cdef bint knows_senders = False
