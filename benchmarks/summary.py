@@ -15,8 +15,8 @@ __all__ = ["COLUMNS", "ROWS", "TCP", "Column", "figure", "summary_table", "when_
 ROWS = {
     "this library, looping handler": "ours-full-loop",
     "this library, a generator per request": "ours-full",
-    "the same as pure Python, looping handler": "pure-full-loop",
-    "the same as pure Python, a generator per request": "pure-full",
+    "pure Python, looping handler": "pure-full-loop",
+    "pure Python, a generator per request": "pure-full",
     "hand-written Protocol": "protocol",
     "hand-written Protocol on aiofastnet": "protocol-aiofastnet",
     "asyncio streams": "streams",
