@@ -141,9 +141,7 @@ def failed_step(exc: BaseException) -> Generator[Any, Any, Any]:
 @types.coroutine
 def resumed_step(step: Any, awaited: Any) -> Generator[Any, Any, Any]:
     """Return what is left of *step*, an iterator, of which *awaited* is the first item."""
-    received: list[
-        Any
-    ] = []  # the answer or the error of the driver: taken from here, it is not kept while *step* waits
+    received: list[Any] = []  # what the driver answers or throws; taken from here, nobody keeps it while *step* waits
     try:
         while True:
             resume = step.send
