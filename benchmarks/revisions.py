@@ -149,7 +149,7 @@ def _packages(folder: Path, python: str) -> Path:
     pip builds it as at any installation, unless EASYNETWORK_PURE_PYTHON is set. For a folder without a build hook, and
     without the module, these are its sources.
     """
-    if os.environ.get("EASYNETWORK_PURE_PYTHON") or not (folder / "hatch_build.py").exists():
+    if os.environ.get("EASYNETWORK_PURE_PYTHON", "0") not in ("", "0") or not (folder / "hatch_build.py").exists():
         return folder / "src"
     target = folder / "installed" / Path(python).name
     command = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(folder)]

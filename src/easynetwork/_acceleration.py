@@ -42,7 +42,7 @@ def _load() -> ModuleType | None:
 
 
 def _is_current(file: str, digest: str) -> bool:
-    """Return whether *digest* is that of the source beside the compiled module *file*, or there is no source."""
+    """Return whether the source beside the compiled module *file* has this *digest*. Without a source, return true."""
     try:
         with open(os.path.join(os.path.dirname(file), "_compiled.pyx"), "rb") as source:
             return importlib.util.source_hash(source.read()).hex() == digest  # as hatch_build.py computes it

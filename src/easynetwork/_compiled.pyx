@@ -163,6 +163,11 @@ cdef class Shortcut:
         return self.function.__doc__
 
 
+cdef inline bint has_only(Py_ssize_t number, size_t nargsf, PyObject *kwnames) noexcept:
+    """Return whether a call has this number of arguments, and none by name."""
+    return kwnames is NULL and PyVectorcall_NARGS(nargsf) == number
+
+
 cdef inline object call_function(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
     return PyObject_Vectorcall(shortcut.function, args, nargsf, kwnames)
 
@@ -302,12 +307,19 @@ cdef SendPacket new_call(Shortcut shortcut, PyObject **args, object (*send_now)(
     return call
 
 
+cdef inline object encoded(object encode, object packet):
+    """Return the bytes of *packet*. An error of *encode* becomes that of `send_packet`."""
+    try:
+        return PyObject_CallOneArg(encode, packet)
+    except Exception as exc:
+        raise encoding_crash(packet, exc) from exc
+
+
 cdef object send_packet(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
     if not knows_senders:
         learn_senders()
     if (
-        kwnames is not NULL
-        or PyVectorcall_NARGS(nargsf) != 2
+        not has_only(2, nargsf, kwnames)
         or not is_instance(<object>args[0], PacketSender)
         or not is_instance(get(<object>args[0], sender_batch), WriteBatch)
     ):
@@ -317,13 +329,9 @@ cdef object send_packet(Shortcut shortcut, PyObject **args, size_t nargsf, PyObj
 
 cdef object send_packet_now(object sender, object packet):
     """Do the part of ``PacketSender.send_packet`` that does not wait. Return the bytes left to send, or None."""
-    cdef object data, batch
+    cdef object data = encoded(get(sender, sender_encode), packet)
+    cdef object batch = get(sender, sender_batch)
     cdef Py_ssize_t capacity
-    try:
-        data = PyObject_CallOneArg(get(sender, sender_encode), packet)
-    except Exception as exc:
-        raise encoding_crash(packet, exc) from exc
-    batch = get(sender, sender_batch)
     if not is_instance(batch, WriteBatch):  # exchanged since the call
         return None if batch.write_nowait(data) else data
     capacity = get(batch, batch_capacity)
@@ -340,8 +348,7 @@ cdef object send_datagram(Shortcut shortcut, PyObject **args, size_t nargsf, PyO
     if not knows_datagrams:
         learn_datagrams()
     if (
-        kwnames is not NULL
-        or PyVectorcall_NARGS(nargsf) != 2
+        not has_only(2, nargsf, kwnames)
         or not is_instance(<object>args[0], DatagramSender)
         or not is_instance(get(<object>args[0], datagram_server), BaseAsyncNetworkServer)
         or not is_instance(get(<object>args[0], datagram_lowlevel_server), AsyncDatagramServer)
@@ -357,10 +364,7 @@ cdef object send_datagram_now(object sender, object packet):
     cdef object datagram
     if get(get(sender, datagram_server), server_is_in_service) is not True:
         sender._check_can_send()
-    try:
-        datagram = PyObject_CallOneArg(get(server, server_make_datagram), packet)
-    except Exception as exc:
-        raise encoding_crash(packet, exc) from exc
+    datagram = encoded(get(server, server_make_datagram), packet)
     try:
         return None if get(server, server_send_nowait)(datagram, address) else datagram
     except OSError as exc:
@@ -464,7 +468,7 @@ cdef int learn_streams() except -1:
 cdef object step(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
     cdef object driver, received, dispatcher, decoder, stream, loop, task, context, yielded, state
     cdef list parts
-    if kwnames is not NULL or PyVectorcall_NARGS(nargsf) != 2:
+    if not has_only(2, nargsf, kwnames):
         return call_function(shortcut, args, nargsf, kwnames)
     if not knows_streams:
         learn_streams()
@@ -845,7 +849,7 @@ cdef object deliver(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject 
     cdef PyObject *found
     cdef Py_ssize_t references = 0
     cdef bint has_failed = False
-    if kwnames is not NULL or PyVectorcall_NARGS(nargsf) != 3:
+    if not has_only(3, nargsf, kwnames):
         return call_function(shortcut, args, nargsf, kwnames)
     if not knows_conversations:
         learn_conversations()
@@ -1011,8 +1015,7 @@ cdef object send_nowait(Shortcut shortcut, PyObject **args, size_t nargsf, PyObj
     if not knows_udp:
         learn_udp()
     if (
-        kwnames is not NULL
-        or PyVectorcall_NARGS(nargsf) != 3
+        not has_only(3, nargsf, kwnames)
         or not is_instance(<object>args[0], UDPListener)
     ):
         return call_function(shortcut, args, nargsf, kwnames)
@@ -1033,8 +1036,7 @@ cdef object datagram_received(Shortcut shortcut, PyObject **args, size_t nargsf,
     if not knows_udp:
         learn_udp()
     if (
-        kwnames is not NULL
-        or PyVectorcall_NARGS(nargsf) != 3
+        not has_only(3, nargsf, kwnames)
         or not is_instance(<object>args[0], ListenerProtocol)
     ):
         return call_function(shortcut, args, nargsf, kwnames)
@@ -1060,7 +1062,7 @@ cdef object next_generator(Shortcut shortcut, PyObject **args, size_t nargsf, Py
         from easynetwork.lowlevel._core.handler_generators import refuse_none
         from easynetwork.servers._stream_server import ConnectedClient
         client_request_handler = slot_offset(ConnectedClient._request_handler)
-    if kwnames is NULL and PyVectorcall_NARGS(nargsf) == 1 and is_instance(<object>args[0], ConnectedClient):
+    if has_only(1, nargsf, kwnames) and is_instance(<object>args[0], ConnectedClient):
         client = <object>args[0]
         generator = get(client, client_request_handler).handle(client)
         return generator if type(generator) is AsyncGenerator else generator or refuse_none()
@@ -1096,7 +1098,7 @@ cdef object decode_line(LineCodec codec, PyObject **args, size_t nargsf, PyObjec
     cdef object data
     cdef const char *text
     cdef Py_ssize_t size
-    if kwnames is NULL and PyVectorcall_NARGS(nargsf) == 1 and type(<object>args[0]) is bytes:
+    if has_only(1, nargsf, kwnames) and type(<object>args[0]) is bytes:
         data = <object>args[0]
         text, size = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
         if codec.keeps_end or size == 0 or text[size - 1] != codec.newline:
@@ -1111,7 +1113,7 @@ cdef object decode_line(LineCodec codec, PyObject **args, size_t nargsf, PyObjec
 
 cdef object encode_text(LineCodec codec, PyObject **args, size_t nargsf, PyObject *kwnames):
     cdef object packet
-    if kwnames is NULL and PyVectorcall_NARGS(nargsf) == 1 and type(<object>args[0]) is str:
+    if has_only(1, nargsf, kwnames) and type(<object>args[0]) is str:
         packet = <object>args[0]
         if PyUnicode_IS_COMPACT_ASCII(packet):
             return PyBytes_FromStringAndSize(<const char *>PyUnicode_DATA(packet), PyUnicode_GET_LENGTH(packet))
@@ -1122,7 +1124,7 @@ cdef object encode_line(LineCodec codec, PyObject **args, size_t nargsf, PyObjec
     cdef object packet, line
     cdef const char *text
     cdef Py_ssize_t size
-    if kwnames is NULL and PyVectorcall_NARGS(nargsf) == 1 and type(<object>args[0]) is str:
+    if has_only(1, nargsf, kwnames) and type(<object>args[0]) is str:
         packet = <object>args[0]
         if PyUnicode_IS_COMPACT_ASCII(packet):
             text, size = <const char *>PyUnicode_DATA(packet), PyUnicode_GET_LENGTH(packet)

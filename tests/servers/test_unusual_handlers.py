@@ -137,6 +137,20 @@ async def test_a_decoding_error_is_not_the_context_of_later_errors(framing: Any)
     assert seen == [(b"a", None, KeyError), "refused", (b"b", None, KeyError)]
 
 
+def noting_interrupts(seen: list[Any]) -> Callable[[Any], Requests]:
+    """Return a handler that answers each request with itself, and notes it, or what is raised at the yield."""
+
+    async def handler(client: Any) -> Requests:
+        while True:
+            try:
+                seen.append((yield None))
+                await client.send_packet(seen[-1])
+            except (KeyboardInterrupt, SystemExit) as exc:
+                seen.append(type(exc))
+
+    return handler
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 async def test_what_ends_a_program_is_raised_at_the_yield_first(framing: Any, error: type[BaseException]) -> None:
     serializer, frame = framing
@@ -148,16 +162,7 @@ async def test_what_ends_a_program_is_raised_at_the_yield_first(framing: Any, er
 
     serializer.act = interrupt
     seen: list[Any] = []
-
-    async def handler(client: Any) -> Requests:
-        while True:
-            try:
-                seen.append((yield None))
-                await client.send_packet(seen[-1])
-            except (KeyboardInterrupt, SystemExit) as exc:
-                seen.append(type(exc))
-
-    async with lowlevel.serving(handler, protocol=StreamProtocol(serializer)) as it:
+    async with lowlevel.serving(noting_interrupts(seen), protocol=StreamProtocol(serializer)) as it:
         peer = await it.connect()
         await peer.send(stream(frame, b"abc"))
         peer.half_close()
@@ -178,16 +183,7 @@ async def test_what_ends_a_program_in_a_function_that_cuts_frames_is_raised_at_t
             return CutFrames(cut)
 
     seen: list[Any] = []
-
-    async def handler(client: Any) -> Requests:
-        while True:
-            try:
-                seen.append((yield None))
-                await client.send_packet(seen[-1])
-            except KeyboardInterrupt as exc:
-                seen.append(type(exc))
-
-    async with lowlevel.serving(handler, protocol=StreamProtocol[Any, Any](Cut())) as it:
+    async with lowlevel.serving(noting_interrupts(seen), protocol=StreamProtocol[Any, Any](Cut())) as it:
         peer = await it.connect()
         await peer.send(b"ab")
         peer.half_close()

@@ -141,7 +141,7 @@ def failed_step(exc: BaseException) -> Generator[Any, Any, Any]:
 @types.coroutine
 def resumed_step(step: Any, awaited: Any) -> Generator[Any, Any, Any]:
     """Return what is left of *step*, an iterator, of which *awaited* is the first item."""
-    received: list[Any] = []  # what the driver answers or throws; taken from here, nobody keeps it while *step* waits
+    received: list[Any] = []  # holds an answer or error only until *step* gets it: a chunk must not stay in memory
     try:
         while True:
             resume = step.send

@@ -214,23 +214,22 @@ class _ConversationCarrier(Steppable):
             return None
         finally:
             _leave_task(self._loop, self._task)
-        return self.take(yielded)
+        if yielded is not DATAGRAM and yielded is not IDLE:
+            self.take(yielded)
+        return yielded
 
     def fail(self, exc: BaseException) -> None:
         """End the task with *exc*, which ended the conversation in a callback."""
         self._failure = exc
         self.wake()  # not wake_now(): the task must end after this callback
 
-    def take(self, yielded: Any) -> object:
-        """Take the object that the conversation has *yielded* in a callback, and return it."""
-        if yielded is DATAGRAM or yielded is IDLE:
-            pass
-        elif isinstance(yielded, Wait):
+    def take(self, yielded: Any) -> None:
+        """Take what the conversation has *yielded* in a callback: neither `DATAGRAM` nor `IDLE`."""
+        if isinstance(yielded, Wait):
             self._begin_wait(yielded)
         else:
             self._suspended = None if yielded is TURN else yielded
             self.wake_now()
-        return yielded
 
     def _begin_wait(self, wait: Wait) -> None:
         assert wait.timeout is not None
