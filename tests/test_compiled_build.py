@@ -154,7 +154,11 @@ def test_a_build_can_leave_the_compiled_module_out(python: Path, source: Path, t
 def test_it_is_not_compiled_where_it_is_not_supported(
     change: str, reason: str, python: Path, source: Path, tmp_path: Path
 ) -> None:
-    program = f"import hatch_build, sys, sysconfig; {change}; print(hatch_build.why_unsupported())"
+    # The variables are read before the change: on another platform, sysconfig would look for the file of that one.
+    program = (
+        "import hatch_build, sys, sysconfig; sysconfig.get_config_vars(); "
+        f"{change}; print(hatch_build.why_unsupported())"
+    )
     assert run(python, "-c", program, cwd=tmp_path, PYTHONPATH=str(source)) == f"{reason}\n"
 
 
