@@ -44,29 +44,62 @@ cdef extern from *:
         ((PyTypeObject *)type)->tp_flags |= Py_TPFLAGS_METHOD_DESCRIPTOR;
     }
 
+    /* The value of a slot, by its offset. */
+    static inline PyObject *get(PyObject *instance, Py_ssize_t offset) {
+        PyObject *value = *(PyObject **)((char *)instance + offset);
+        if (value == NULL)
+            PyErr_SetString(PyExc_AttributeError, "The slot is empty");
+        return Py_XNewRef(value);
+    }
+
     /* What has come of the step of an asynchronous generator. */
     enum outcome { FAILED = -1, YIELDED, SUSPENDED, RETURNED };
 
-    /* Resume an asynchronous generator: take the first step of what asend() has returned. The result is what the
-       generator yields, or what it yields to the event loop. */
-    static enum outcome take_first_step(PyObject *awaitable, PyObject **result) {
+    /* The class of the objects that the frame of an asynchronous generator yields in place of those that the generator
+       yields. It tells them from objects for the event loop. */
+    static PyTypeObject *wrapper = NULL;
+    typedef struct {
+        PyObject_HEAD
+        PyObject *yielded;
+    } Wrapper;
+
+    /* Resume an asynchronous generator, as the first step of asend() does, which would need an exception to tell what
+       the generator yields. The result is what it yields, or what it yields to the event loop. */
+    static enum outcome resume(PyObject *generator, PyObject *argument, PyObject **result) {
         *result = NULL;
-        switch (PyIter_Send(awaitable, Py_None, result)) {
-        case PYGEN_RETURN:
-            return YIELDED;
+        switch (PyIter_Send(generator, argument, result)) {
         case PYGEN_NEXT:
-            return SUSPENDED;
-        default:
-            if (!PyErr_ExceptionMatches(PyExc_StopAsyncIteration))
-                return FAILED;
-            PyErr_Clear();
+            if (!Py_IS_TYPE(*result, wrapper))
+                return SUSPENDED;
+            Py_SETREF(*result, Py_NewRef(((Wrapper *)*result)->yielded));
+            return YIELDED;
+        case PYGEN_RETURN:
+            Py_CLEAR(*result);
             return RETURNED;
+        default:
+            return FAILED;
         }
+    }
+
+    /* Learn the class from a new generator that yields this object. */
+    static int learn_wrapper(PyObject *generator, PyObject *yielded) {
+        PyObject *result = NULL;
+        int is_known = PyIter_Send(generator, Py_None, &result) == PYGEN_NEXT
+            && Py_TYPE(result)->tp_basicsize == sizeof(Wrapper)
+            && ((Wrapper *)result)->yielded == yielded;
+        if (is_known)
+            wrapper = Py_TYPE(result);
+        else if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_ImportError, "the asynchronous generators of this Python are not known");
+        Py_XDECREF(result);
+        return is_known ? 0 : -1;
     }
     """
     ctypedef enum outcome "enum outcome":
         FAILED, YIELDED, SUSPENDED, RETURNED
-    outcome take_first_step(object, PyObject **) except FAILED
+    outcome resume(object, object, PyObject **) except FAILED
+    int learn_wrapper(object, object) except -1
+    object get(object, Py_ssize_t)
     Py_ssize_t slot_offset(object) except -1
     void call_as_method(object, Py_ssize_t)
     void call_by_vector(object, Py_ssize_t)
@@ -104,15 +137,12 @@ cdef inline bint is_instance(object value, object type_):
     return PyObject_TypeCheck(value, <PyTypeObject *>type_)
 
 
+cdef inline Py_ssize_t size_of(object data) except -1:
+    return PyBytes_GET_SIZE(data) if type(data) is bytes else len(data)
+
+
 cdef inline PyObject *peek(object instance, Py_ssize_t offset) noexcept:
     return (<PyObject **>(<char *><PyObject *>instance + offset))[0]
-
-
-cdef inline object get(object instance, Py_ssize_t offset):
-    cdef PyObject *value = (<PyObject **>(<char *><PyObject *>instance + offset))[0]
-    if value is NULL:
-        raise AttributeError("The slot is empty")
-    return <object>value
 
 
 cdef inline void put(object instance, Py_ssize_t offset, object value) noexcept:
@@ -179,6 +209,12 @@ call_as_method(Shortcut, <char *>&dummy.vectorcall - <char *><PyObject *>dummy)
 # What a shortcut needs of the library, it learns at its first call: the library imports this module, not the reverse.
 
 # ------------------------------------------------------------------------------------------------------------ sending
+
+cdef enum:
+    # So many small parts of a batch are not counted: for each, a new int would cost as much as the part itself. In all they
+    # are half a batch at most.
+    SMALL_PART = 512
+    SMALL_PARTS = 64
 
 cdef bint knows_senders = False
 cdef Py_ssize_t sender_batch, sender_encode, batch_capacity, batch_parts
@@ -331,17 +367,17 @@ cdef object send_packet_now(object sender, object packet):
     """Do the part of ``PacketSender.send_packet`` that does not wait. Return the bytes left to send, or None."""
     cdef object data = encoded(get(sender, sender_encode), packet)
     cdef object batch = get(sender, sender_batch)
-    cdef Py_ssize_t capacity
-    if not is_instance(batch, WriteBatch):  # exchanged since the call
-        return None if batch.write_nowait(data) else data
-    capacity = get(batch, batch_capacity)
-    capacity -= len(data)
-    if capacity > 0:
-        put(batch, batch_capacity, capacity)
-        (<list?>get(batch, batch_parts)).append(data)
-    elif not batch.write_nowait(data):
-        return data
-    return None
+    cdef Py_ssize_t capacity, size = size_of(data)
+    cdef list parts
+    if is_instance(batch, WriteBatch):  # if it has not been exchanged since the call
+        capacity = get(batch, batch_capacity)
+        if capacity > size:
+            parts = get(batch, batch_parts)
+            if size > SMALL_PART or PyList_GET_SIZE(parts) >= SMALL_PARTS:
+                put(batch, batch_capacity, capacity - size)
+            parts.append(data)
+            return None
+    return None if batch.write_nowait(data) else data
 
 
 cdef object send_datagram(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
@@ -379,7 +415,7 @@ cdef Py_ssize_t waiter_wakeup, waiter_loop, waiter_context, carrier_task, carrie
 cdef Py_ssize_t driver_dispatcher, driver_required, driver_stream, driver_next_generator, driver_requests
 cdef Py_ssize_t dispatcher_decoder, dispatcher_has_changed, dispatcher_generator, dispatcher_is_stepped
 cdef Py_ssize_t dispatcher_is_stopped
-cdef Py_ssize_t decoder_received, decoder_decode, decoder_chunk
+cdef Py_ssize_t decoder_received, decoder_decode, decoder_decode_valid, decoder_chunk
 cdef Py_ssize_t decoder_separator, decoder_frames, decoder_tail, decoder_limit, decoder_has_large, decoder_sizes
 cdef Py_ssize_t fixed_size, fixed_position, fixed_partial
 cdef Py_ssize_t cut_format, cut_frames, cut_has_uncut, cut_partial, cut_dropping, cut_lost
@@ -388,11 +424,15 @@ cdef object InlineDriver, StreamDispatcher, AsyncioStream
 cdef object SeparatedDecoder, CauseReportingDecoder, FixedSizeDecoder, CutDecoder
 cdef object BYTES, TURN, PARKED, HIGH_WATER, HandedOver, finished_step, failed_step, not_a_generator, resumed_step
 cdef object _enter_task, _leave_task
-cdef object asend = types.AsyncGeneratorType.asend
 cdef object AsyncGenerator = types.AsyncGeneratorType
 cdef object HAS_RETURNED = object()
 cdef double TURN_TIME
 cdef Py_ssize_t STEPS_PER_TURN
+
+cdef dict names = {}
+exec("async def generate(item):\n    yield item", names)  # that of an `async def` here would be one of Cython
+learn_wrapper(names["generate"](HAS_RETURNED), HAS_RETURNED)
+names = None
 
 
 cdef int learn_streams() except -1:
@@ -401,7 +441,7 @@ cdef int learn_streams() except -1:
     global driver_dispatcher, driver_required, driver_stream, driver_next_generator, driver_requests
     global dispatcher_decoder, dispatcher_has_changed, dispatcher_generator, dispatcher_is_stepped
     global dispatcher_is_stopped
-    global decoder_received, decoder_decode, decoder_chunk
+    global decoder_received, decoder_decode, decoder_decode_valid, decoder_chunk
     global decoder_separator, decoder_frames, decoder_tail, decoder_limit, decoder_has_large, decoder_sizes
     global stream_writable, stream_transport
     global InlineDriver, StreamDispatcher, AsyncioStream
@@ -442,7 +482,8 @@ cdef int learn_streams() except -1:
     dispatcher_is_stepped = slot_offset(StreamDispatcher.is_stepped)
     dispatcher_is_stopped = slot_offset(StreamDispatcher.is_stopped)
     decoder_received = slot_offset(FrameDecoder._received)
-    decoder_decode = slot_offset(FrameDecoder._decode_valid)
+    decoder_decode = slot_offset(FrameDecoder._decode)
+    decoder_decode_valid = slot_offset(FrameDecoder._decode_valid)
     decoder_chunk = slot_offset(FrameDecoder._chunk)
     decoder_separator = slot_offset(SeparatedDecoder._separator)
     decoder_frames = slot_offset(SeparatedDecoder._frames)
@@ -527,17 +568,18 @@ cdef object step(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kw
         driver.wake_now()
 
 
+cdef bint is_separated(object decoder):
+    return type(decoder) is CauseReportingDecoder or type(decoder) is SeparatedDecoder
+
+
 cdef bint is_framed(object decoder):
-    cdef object type_ = type(decoder)
-    return (
-        type_ is CauseReportingDecoder or type_ is SeparatedDecoder or type_ is CutDecoder or type_ is FixedSizeDecoder
-    )
+    return is_separated(decoder) or type(decoder) is CutDecoder or type(decoder) is FixedSizeDecoder
 
 
 cdef object handle(object driver, object dispatcher, object decoder, bytes received):
     """Send the requests in *received* to the handler. Return what the dispatcher requires then."""
     cdef object generator = get(dispatcher, dispatcher_generator)
-    cdef object decode = get(decoder, decoder_decode)
+    cdef object decode = get(decoder, decoder_decode_valid)
     cdef object frame = None, packet = None, rest, error = None
     cdef list frames = None
     cdef Py_ssize_t steps = 0, next_look = 1, size = 0, position = 0
@@ -648,12 +690,11 @@ cdef object cut(object decoder, bytes chunk):
 
     Return None, with nothing done, if that is not as simple as usual.
     """
-    cdef object type_ = type(decoder)
     if PyList_GET_SIZE(get(decoder, decoder_received)):
         return None
-    if type_ is SeparatedDecoder or type_ is CauseReportingDecoder:
+    if is_separated(decoder):
         return cut_separated(decoder, chunk)
-    return cut_fixed_size(decoder, chunk) if type_ is FixedSizeDecoder else cut_by_format(decoder, chunk)
+    return cut_fixed_size(decoder, chunk) if type(decoder) is FixedSizeDecoder else cut_by_format(decoder, chunk)
 
 
 cdef bint leave(object decoder, bytes chunk) except -1:
@@ -750,30 +791,68 @@ cdef object cut_separated(object decoder, bytes chunk):
     return frames
 
 
+cdef object next_packet(Shortcut shortcut, PyObject **args, size_t nargsf, PyObject *kwnames):
+    cdef object decoder, frame, chunk = None
+    cdef list received = None
+    if not knows_streams:
+        learn_streams()
+    if not has_only(1, nargsf, kwnames) or not is_framed(<object>args[0]):
+        return call_function(shortcut, args, nargsf, kwnames)
+    decoder = <object>args[0]
+    frame = take_frame(decoder)
+    if frame is None:
+        received = get(decoder, decoder_received)
+        if PyList_GET_SIZE(received) != 1 or type(received[0]) is not bytes or not is_separated(decoder):
+            return call_function(shortcut, args, nargsf, kwnames)
+        frame = cut_separated(decoder, received[0])
+        if frame is None:
+            return call_function(shortcut, args, nargsf, kwnames)
+        chunk = received.pop()
+        if type(frame) is list:
+            frame, chunk = (<list>frame).pop(), None
+    try:
+        return PyObject_CallOneArg(get(decoder, decoder_decode), frame)
+    except Exception as exc:
+        decoder._fail(exc, decoder._remaining() if chunk is None else memoryview(b""))
+    except (KeyboardInterrupt, SystemExit):
+        if chunk is None:
+            decoder._put_back(frame)
+        else:
+            received.append(chunk)
+        raise
+
+
+cdef object take_frame(object decoder):
+    """Take the next frame that *decoder* has cut. Return None if there is none, or if that is not as simple as usual."""
+    cdef object type_ = type(decoder), chunk
+    cdef Py_ssize_t size, position
+    cdef list frames
+    if type_ is FixedSizeDecoder:
+        chunk = get(decoder, decoder_chunk)
+        if type(chunk) is not bytes or get(decoder, fixed_size) > PyBytes_GET_SIZE(chunk):
+            return None
+        size, position = get(decoder, fixed_size), get(decoder, fixed_position)
+        if size > PyBytes_GET_SIZE(chunk) - position:
+            return None
+        put(decoder, fixed_position, position + size)
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(chunk) + position, size)
+    frames = get(decoder, cut_frames if type_ is CutDecoder else decoder_frames)
+    if PyList_GET_SIZE(frames) == 0 or (type_ is not CutDecoder and get(decoder, decoder_has_large) is not False):
+        return None
+    return frames.pop()
+
+
 cdef object take_step(object generator, object argument):
-    """Resume *generator* with *argument*.
+    """Resume *generator* with *argument*: None for its first step.
 
     Return None if it waits for the next request without a limit, `HAS_RETURNED` if it has returned, and otherwise what
     is left of the step: an awaitable.
     """
-    cdef PyObject *arguments[2]
     cdef PyObject *result = NULL
-    cdef PyObject *hook
-    cdef PyThreadState *thread
-    cdef object awaitable, yielded
+    cdef object yielded
     cdef outcome outcome
-    arguments[0], arguments[1] = <PyObject *>generator, <PyObject *>argument
-    if argument is None:  # it starts, and the hook of the event loop must not register it: see UnregisteredGenerators
-        thread = PyThreadState_Get()
-        hook, thread.async_gen_firstiter = thread.async_gen_firstiter, NULL
-        try:
-            awaitable = PyObject_Vectorcall(asend, arguments, 2, NULL)
-        finally:
-            thread.async_gen_firstiter = hook
-    else:
-        awaitable = PyObject_Vectorcall(asend, arguments, 2, NULL)
     try:
-        outcome = take_first_step(awaitable, &result)
+        outcome = resume(generator, argument, &result)
     except BaseException as exc:
         return failed_step(exc)
     if outcome == RETURNED:
@@ -781,8 +860,22 @@ cdef object take_step(object generator, object argument):
     yielded = <object>result
     Py_XDECREF(result)
     if outcome == SUSPENDED:
-        return resumed_step(awaitable, yielded)
+        return resumed_step(asend_unregistered(generator), yielded)
     return None if yielded is None else finished_step(yielded)
+
+
+cdef object asend_unregistered(object generator):
+    """Return an awaitable that resumes *generator* where it is suspended.
+
+    The event loop would register the generator at this call, if `take_step` has started it: see UnregisteredGenerators.
+    """
+    cdef PyThreadState *thread = PyThreadState_Get()
+    cdef PyObject *hook = thread.async_gen_firstiter
+    thread.async_gen_firstiter = NULL
+    try:
+        return generator.asend(None)
+    finally:
+        thread.async_gen_firstiter = hook
 
 
 cdef inline double now() noexcept:
@@ -799,7 +892,8 @@ cdef Py_ssize_t carrier_conversation, carrier_context, carrier_deadline, carrier
 cdef Py_ssize_t conversation_agen, conversation_asend, conversation_client, conversation_required, conversation_yielded
 cdef Py_ssize_t conversation_claim, conversation_refused, conversation_address
 cdef Py_ssize_t shared_codec, shared_clients, shared_handler, shared_ancillary_bufsize, codec_build
-cdef object InlineReception, ConversationCarrier, Conversation, DatagramDispatcher, DATAGRAM, IDLE
+cdef Py_ssize_t clients_kept, clients_new
+cdef object InlineReception, ConversationCarrier, Conversation, DatagramDispatcher, Clients, DATAGRAM, IDLE
 
 
 cdef int learn_conversations() except -1:
@@ -809,9 +903,10 @@ cdef int learn_conversations() except -1:
     global conversation_agen, conversation_asend, conversation_client, conversation_required, conversation_yielded
     global conversation_claim, conversation_refused, conversation_address
     global shared_codec, shared_clients, shared_handler, shared_ancillary_bufsize, codec_build
-    global InlineReception, ConversationCarrier, Conversation, DatagramDispatcher, DATAGRAM, IDLE
+    global clients_kept, clients_new
+    global InlineReception, ConversationCarrier, Conversation, DatagramDispatcher, Clients, DATAGRAM, IDLE
     from easynetwork.lowlevel._core.datagram_codec import DatagramCodec
-    from easynetwork.lowlevel._core.datagram_dispatch import Conversation, DatagramDispatcher
+    from easynetwork.lowlevel._core.datagram_dispatch import Clients, Conversation, DatagramDispatcher
     from easynetwork.lowlevel._core.requirements import DATAGRAM, IDLE
     from easynetwork.lowlevel.api_async.backend._asyncio.datagram.driver import (
         _ConversationCarrier as ConversationCarrier, _InlineReception as InlineReception
@@ -839,6 +934,8 @@ cdef int learn_conversations() except -1:
     shared_handler = slot_offset(DatagramDispatcher.handler)
     shared_ancillary_bufsize = slot_offset(DatagramDispatcher.ancillary_bufsize)
     codec_build = slot_offset(DatagramCodec.build)
+    clients_kept = slot_offset(Clients._kept)
+    clients_new = slot_offset(Clients._new)
     knows_conversations = True
     return 0
 
@@ -947,7 +1044,10 @@ cdef object begin_conversation(object carrier, object conversation, object dispa
     cdef object clients = get(dispatcher, shared_clients)
     cdef object address = get(conversation, conversation_address)
     cdef object client, generator = None, rest = None, packet = None, error = None
-    client = clients.at(address)
+    if type(clients) is Clients and peek(clients, clients_kept) is <PyObject *>None:
+        client = PyObject_CallOneArg(get(clients, clients_new), address)
+    else:
+        client = clients.at(address)
     try:
         generator = PyObject_CallOneArg(get(dispatcher, shared_handler), client)
         if type(generator) is not AsyncGenerator and not hasattr(generator, "asend"):
@@ -1175,6 +1275,8 @@ def shortcut(function):
         shortcut.vectorcall = <vectorcallfunc>send_packet
     elif function.__qualname__ == "InlineDriver.step":
         shortcut.vectorcall = <vectorcallfunc>step
+    elif function.__name__ == "next_packet":
+        shortcut.vectorcall = <vectorcallfunc>next_packet
     elif function.__qualname__ == "_InlineReception.deliver":
         shortcut.vectorcall = <vectorcallfunc>deliver
     elif function.__qualname__ == "AsyncioUDPListener._send_nowait":

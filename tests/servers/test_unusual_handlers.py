@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
@@ -246,6 +247,33 @@ async def test_what_has_the_methods_of_a_generator_is_a_generator() -> None:
         await peer.send(b"c\nd\n")
         peer.half_close()
         assert await peer.rest() == b"c\nd\n"
+
+
+async def test_generators_that_await_do_not_register_at_the_event_loop() -> None:
+    registered: list[Any] = []
+
+    async def relayed(client: Any) -> Requests:
+        request = yield None
+        if request in "bd":
+            await asyncio.sleep(0)
+        await client.send_packet(request)
+
+    class Handler(AsyncStreamRequestHandler[str, str]):
+        def handle(self, client: Any, /) -> Any:
+            return relayed(client)
+
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=registered.append)
+    try:
+        async with network.serving(Handler()) as it:
+            peer = await it.connect()
+            for request in b"a", b"b", b"c":
+                assert await peer.ask(request) == request
+            await peer.send(b"d\ne\n")
+            assert await peer.lines(2) == [b"d", b"e"]
+            assert [agen for agen in registered if agen.__name__ == "relayed"] == []
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
 
 
 async def test_the_protocol_may_change_before_a_generator_is_made() -> None:

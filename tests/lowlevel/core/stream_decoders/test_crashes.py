@@ -22,7 +22,7 @@ from tests.support.framing_cases import (
 )
 
 from easynetwork.converter import AbstractPacketConverter
-from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError
+from easynetwork.exceptions import DeserializeError, IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.lowlevel._core.stream_decoders.generators import BufferedDecoder
 from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, FramingLostError, StreamDecoder
@@ -190,29 +190,83 @@ def test_what_is_not_an_exception_goes_through_and_costs_one_packet(
         assert decoder.next_packets(batch) == [9]
 
 
-@pytest.mark.parametrize(
-    ("base", "framing", "stream"),
+THREE_FRAMES = pytest.mark.parametrize(
+    ("base", "framing", "frames"),
     [
-        (Line, b"\n", b"one\ntwo\nsix\n"),
-        (Block, 3, b"onetwosix"),
-        (Framed, LengthPrefixedFrames(1), b"\3one\3two\3six"),
+        (Line, b"\n", (b"one\n", b"two\n", b"six\n")),
+        (Block, 3, (b"one", b"two", b"six")),
+        (Framed, LengthPrefixedFrames(1), (b"\3one", b"\3two", b"\3six")),
     ],
     ids=["lines", "blocks", "frames"],
 )
-def test_an_interruption_within_a_batch_loses_no_packet(base: Any, framing: Any, stream: bytes) -> None:
-    interruptions = [KeyboardInterrupt()]
 
-    class Interrupted(base):  # type: ignore[misc]
+
+def raising_at_two(base: Any, framing: Any, error: BaseException) -> StreamDecoder[Any]:
+    """Return a decoder that raises *error* for the packet ``b"two"``, the first time."""
+    errors = [error]
+
+    class Failing(base):  # type: ignore[misc]
         def deserialize(self, data: bytes) -> bytes:
-            if data == b"two" and interruptions:
-                raise interruptions.pop()
+            if data == b"two" and errors:
+                raise errors.pop()
             return data
 
-    decoder = new_decoder(StreamProtocol(Interrupted(framing)))
-    decoder.feed(stream)
+    return new_decoder(StreamProtocol(Failing(framing)))
+
+
+@THREE_FRAMES
+def test_an_interruption_within_a_batch_loses_no_packet(base: Any, framing: Any, frames: tuple[bytes, ...]) -> None:
+    decoder = raising_at_two(base, framing, KeyboardInterrupt())
+    decoder.feed(b"".join(frames))
     with pytest.raises(KeyboardInterrupt):
         decoder.next_packets(10)
     assert decoder.next_packets(10) == [b"one", b"two", b"six"]
+
+
+@THREE_FRAMES
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit()], ids=repr)
+@pytest.mark.parametrize("join", [True, False], ids=["in one chunk", "in chunks"])
+def test_an_interruption_loses_no_packet(
+    base: Any, framing: Any, frames: tuple[bytes, ...], error: BaseException, join: bool
+) -> None:
+    decoder = raising_at_two(base, framing, error)
+    received = []
+    for chunk in [b"".join(frames)] if join else frames:
+        decoder.feed(chunk)
+        while True:
+            try:
+                if (packet := decoder.next_packet()) is NEED_DATA:
+                    break
+            except (KeyboardInterrupt, SystemExit) as exc:
+                packet = exc
+            received.append(packet)
+    assert received == [b"one", error, b"two", b"six"]
+
+
+@THREE_FRAMES
+@pytest.mark.parametrize("join", [True, False], ids=["in one chunk", "in chunks"])
+def test_the_error_of_a_packet_has_the_bytes_after_it(
+    base: Any, framing: Any, frames: tuple[bytes, ...], join: bool
+) -> None:
+    decoder = raising_at_two(base, framing, DeserializeError("two"))
+    for chunk in [b"".join(frames)] if join else frames[:2]:
+        assert decoder.next_packet() is NEED_DATA
+        decoder.feed(chunk)
+        if chunk != frames[1]:
+            assert decoder.next_packet() == b"one"
+    with pytest.raises(StreamProtocolParseError) as info:
+        decoder.next_packet()
+    assert bytes(info.value.remaining_data) == (frames[2] if join else b"")
+    if not join:
+        decoder.feed(frames[2])
+    assert decoder.next_packet() == b"six"
+
+
+def test_blocks_may_be_larger_than_any_chunk() -> None:
+    decoder = new_decoder(StreamProtocol(Block(1 << 70)))
+    decoder.feed(b"a")
+    assert decoder.next_packet() is NEED_DATA
+    assert decoder.pending == 1
 
 
 # --- only the generator knew where the packet ends

@@ -7,6 +7,7 @@ __all__ = ["CutDecoder"]
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
+from easynetwork._acceleration import with_shortcut
 from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.serializers._resuming import rest_of_refused
 from easynetwork.serializers.framing._cutting import ASK_AGAIN, CutFormat, FrameError
@@ -58,6 +59,7 @@ class CutDecoder(FrameDecoder[_T_Packet]):
         self._dropping: Generator[None, bytes, bytes] | None = None  # drops the rest of a refused frame
         self._lost: BaseException | None = None  # the error after which the stream cannot continue
 
+    @with_shortcut
     def next_packet(self) -> _T_Packet | NeedData:
         frames = self._frames or self._cut_received()
         return self._decode_last(frames) if frames else NEED_DATA
@@ -204,8 +206,10 @@ class CutDecoder(FrameDecoder[_T_Packet]):
             self._lost = refusal
         return refusal
 
+    def _put_back(self, frame: bytes) -> None:
+        self._frames.append(frame)
+
     def _remaining(self) -> memoryview:
-        """Return the bytes after the last frame taken, without a copy."""
         return memoryview(self._chunk)[self._find_ends(self._chunk)[-len(self._frames) - 1] :]
 
     def _find_ends(self, chunk: bytes) -> list[int]:

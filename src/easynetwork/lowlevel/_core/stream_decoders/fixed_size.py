@@ -7,6 +7,8 @@ __all__ = ["FixedSizeDecoder"]
 from collections.abc import Callable
 from typing import TypeVar
 
+from easynetwork._acceleration import with_shortcut
+
 from .frames import FrameDecoder
 from .interface import NEED_DATA, NeedData
 
@@ -24,6 +26,7 @@ class FixedSizeDecoder(FrameDecoder[_T_Packet]):
         self._position: int = 0  # start of the next frame in the chunk
         self._partial: bytearray | None = None
 
+    @with_shortcut
     def next_packet(self) -> _T_Packet | NeedData:
         start = self._position
         end = start + self._size
@@ -32,10 +35,14 @@ class FixedSizeDecoder(FrameDecoder[_T_Packet]):
                 return NEED_DATA
             start, end = 0, self._size
         self._position = end
+        frame = self._chunk[start:end]
         try:
-            return self._decode(self._chunk[start:end])
+            return self._decode(frame)
         except Exception as exc:
-            self._fail(exc, memoryview(self._chunk)[end:])
+            self._fail(exc, self._remaining())
+        except (KeyboardInterrupt, SystemExit):
+            self._put_back(frame)  # nothing is consumed
+            raise
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
         self.drained = False
@@ -77,6 +84,12 @@ class FixedSizeDecoder(FrameDecoder[_T_Packet]):
         super().clear()
         self._position = 0
         self._partial = None
+
+    def _put_back(self, frame: bytes) -> None:
+        self._position = max(self._position - self._size, 0)  # 0 if decoding has closed the connection
+
+    def _remaining(self) -> memoryview:
+        return memoryview(self._chunk)[self._position :]
 
     def _next_chunk(self) -> bool:
         """Join the rest of the last chunk and the received bytes to a new chunk.

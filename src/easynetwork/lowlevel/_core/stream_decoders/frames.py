@@ -86,9 +86,15 @@ class FrameDecoder(StreamDecoder[_T_Packet]):
         except Exception as exc:
             self._fail(exc, self._remaining())
         except (KeyboardInterrupt, SystemExit):
-            frames.append(frame)  # nothing is consumed
+            self._put_back(frame)  # nothing is consumed
             raise
 
+    @abstractmethod
+    def _put_back(self, frame: bytes) -> None:
+        """Undo that *frame* was taken, the last thing that happened."""
+        raise NotImplementedError
+
+    @abstractmethod
     def _remaining(self) -> memoryview:
         """Return the bytes after the last frame taken, without a copy."""
         raise NotImplementedError

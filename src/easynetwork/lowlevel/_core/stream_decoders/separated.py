@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import accumulate
 from typing import Final, NoReturn, TypeVar
 
+from easynetwork._acceleration import with_shortcut
 from easynetwork.exceptions import LimitOverrunError, StreamProtocolParseError
 
 from .frames import NO_FRAMES, FrameDecoder
@@ -54,6 +55,7 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         self._is_tail_refused = False  # whether the tail belongs to a frame over the limit, which is dropped
         self._remaining_sizes: list[int] | None = None
 
+    @with_shortcut
     def next_packet(self) -> _T_Packet | NeedData:
         frames = self._frames
         if not frames:
@@ -69,10 +71,14 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
                 return NEED_DATA
         if self._has_large_frames:
             return self._decode_last(frames)
+        frame = frames.pop()
         try:
-            return self._decode(frames.pop())
+            return self._decode(frame)
         except Exception as exc:
             self._fail(exc, self._remaining())
+        except (KeyboardInterrupt, SystemExit):
+            self._put_back(frame)  # nothing is consumed
+            raise
 
     def next_packets(self, limit: int) -> list[_T_Packet]:
         self.drained = False
@@ -188,8 +194,11 @@ class SeparatedDecoder(FrameDecoder[_T_Packet]):
         self._remaining_sizes = None
         return frames
 
+    def _put_back(self, frame: bytes) -> None:
+        self._frames.append(frame)
+
     def _remaining(self) -> memoryview:
-        """Return the bytes after the last frame taken, without a copy. The sizes are computed once per chunk."""
+        # The sizes are computed once per chunk.
         frames, sizes = self._frames, self._remaining_sizes
         if sizes is None:
             frame_sizes = (len(frame) + len(self._separator) for frame in frames)
