@@ -241,7 +241,7 @@ def run(target: Target, data: bytes, size: int) -> int:
         pass
     chunks = pieces(data, size)
     whole, in_pieces = receive(serializer, [data] if data else []), receive(serializer, chunks)
-    decoded = receive_decoded(serializer, chunks)
+    decoded = receive_decoded(serializer, chunks, one_by_one=size % 4 < 2)
     handled = receive_handled(serializer, chunks, looping if size % 2 else one_per_request)
     results = [whole, in_pieces, decoded, handled]
     if isinstance(serializer, BufferedIncrementalPacketSerializer):

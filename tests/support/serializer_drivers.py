@@ -9,7 +9,7 @@ from typing import Any
 
 from easynetwork.exceptions import IncrementalDeserializeError, StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
-from easynetwork.lowlevel._core.stream_decoders.interface import FramingLostError
+from easynetwork.lowlevel._core.stream_decoders.interface import NEED_DATA, FramingLostError
 from easynetwork.protocol import BufferedStreamProtocol, StreamProtocol
 from easynetwork.serializers._resuming import rest_of_refused
 from easynetwork.serializers.abc import AbstractIncrementalPacketSerializer, BufferedIncrementalPacketSerializer
@@ -126,15 +126,24 @@ def receive_buffered(
     return [result for chunk in chunks for result in receiver.feed(chunk)]
 
 
-def receive_decoded(serializer: AbstractIncrementalPacketSerializer[Any, Any], chunks: Iterable[bytes]) -> list[Any]:
-    """Return the packets and parse errors (as objects) that the library's own decoder makes of *chunks*."""
+def receive_decoded(
+    serializer: AbstractIncrementalPacketSerializer[Any, Any], chunks: Iterable[bytes], *, one_by_one: bool = False
+) -> list[Any]:
+    """Return the packets and parse errors (as objects) that the library's own decoder makes of *chunks*.
+
+    It makes one packet at a time, as for a client, or many.
+    """
     decoder = decoder_factory(StreamProtocol(serializer), 2**16)()
     results: list[Any] = []
     for chunk in chunks:
         decoder.feed(chunk)
         while True:
             try:
-                packets = decoder.next_packets(100)
+                if one_by_one:
+                    packet = decoder.next_packet()
+                    packets = [] if packet is NEED_DATA else [packet]
+                else:
+                    packets = decoder.next_packets(100)
             except StreamProtocolParseError as exc:
                 results.append(exc)
             except FramingLostError:
