@@ -26,5 +26,5 @@ class Server(TransportWrapper):
             warnings.warn(f"unclosed server {self!r}", ResourceWarning, stacklevel=2, source=self)
 
     async def aclose(self) -> None:
-        """Close the listener. Running handlers continue."""
+        """Close the listener, which ends ``serve()``. Handlers continue only in a task group that it was given."""
         await super().aclose()
