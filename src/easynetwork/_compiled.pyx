@@ -44,6 +44,11 @@ cdef extern from *:
         ((PyTypeObject *)type)->tp_flags |= Py_TPFLAGS_METHOD_DESCRIPTOR;
     }
 
+    /* Return a new reference as an object, or raise the error of which NULL tells. */
+    static inline PyObject *pass_on(PyObject *reference) {
+        return reference;
+    }
+
     /* The value of a slot, by its offset. */
     static inline PyObject *get(PyObject *instance, Py_ssize_t offset) {
         PyObject *value = *(PyObject **)((char *)instance + offset);
@@ -52,53 +57,96 @@ cdef extern from *:
         return Py_XNewRef(value);
     }
 
-    /* What has come of the step of an asynchronous generator. */
-    enum outcome { FAILED = -1, YIELDED, SUSPENDED, RETURNED };
+    /* Asynchronous generators, resumed without asend(), which would have to raise an exception for each `yield`. All that
+       the first step of asend() does to a generator is done here. learn_generators() checks that they are as expected. */
 
-    /* The class of the objects that the frame of an asynchronous generator yields in place of those that the generator
-       yields. It tells them from objects for the event loop. */
-    static PyTypeObject *wrapper = NULL;
-    typedef struct {
+    typedef struct { /* the part of a generator that has no public name */
+        PyObject *finalizer;
+        char has_hooks;
+        char is_closed;
+        char is_running;
+    } State;
+    static Py_ssize_t state_offset;
+
+    typedef struct { /* what the frame of a generator yields, to tell it from objects for the event loop */
         PyObject_HEAD
         PyObject *yielded;
     } Wrapper;
+    static PyTypeObject *wrapper_type;
 
-    /* Resume an asynchronous generator, as the first step of asend() does, which would need an exception to tell what
-       the generator yields. The result is what it yields, or what it yields to the event loop. */
+    static State *state_of(PyObject *generator) {
+        return (State *)((char *)generator + state_offset);
+    }
+
+    /* What has come of a step. */
+    enum outcome { FAILED = -1, YIELDED, SUSPENDED, RETURNED };
+
+    /* Resume a generator that is not running. The result is what it yields; or what it yields to the event loop, which
+       suspends it. The hook of the event loop that registers new generators is not called: see UnregisteredGenerators. */
     static enum outcome resume(PyObject *generator, PyObject *argument, PyObject **result) {
+        State *state = state_of(generator);
         *result = NULL;
+        if (!state->has_hooks) {
+            state->has_hooks = 1;
+            state->finalizer = Py_XNewRef(PyThreadState_Get()->async_gen_finalizer);
+        }
+        state->is_running = 1;
         switch (PyIter_Send(generator, argument, result)) {
         case PYGEN_NEXT:
-            if (!Py_IS_TYPE(*result, wrapper))
+            if (!Py_IS_TYPE(*result, wrapper_type))
                 return SUSPENDED;
+            state->is_running = 0;
             Py_SETREF(*result, Py_NewRef(((Wrapper *)*result)->yielded));
             return YIELDED;
         case PYGEN_RETURN:
+            state->is_running = 0;
+            state->is_closed = 1;
             Py_CLEAR(*result);
             return RETURNED;
         default:
+            state->is_running = 0;
+            if (PyErr_ExceptionMatches(PyExc_GeneratorExit))
+                state->is_closed = 1;
             return FAILED;
         }
     }
 
-    /* Learn the class from a new generator that yields this object. */
-    static int learn_wrapper(PyObject *generator, PyObject *yielded) {
-        PyObject *result = NULL;
-        int is_known = PyIter_Send(generator, Py_None, &result) == PYGEN_NEXT
-            && Py_TYPE(result)->tp_basicsize == sizeof(Wrapper)
-            && ((Wrapper *)result)->yielded == yielded;
+    static int is_state(PyObject *generator, PyObject *finalizer, char has_hooks, char is_closed, char is_running) {
+        State *state = state_of(generator);
+        return state->finalizer == finalizer && state->has_hooks == has_hooks && state->is_closed == is_closed
+            && state->is_running == is_running;
+    }
+
+    /* Learn how generators are made from two new ones that yield this object, and from the offset of ag_running. */
+    static int learn_generators(PyObject *first, PyObject *second, PyObject *yielded, Py_ssize_t running_offset) {
+        PyObject *asend = NULL, *result = NULL, *finalizer = PyThreadState_Get()->async_gen_finalizer;
+        int is_known;
+        state_offset = running_offset - offsetof(State, is_running);
+        is_known = is_state(first, NULL, 0, 0, 0);
+        asend = PyObject_CallMethod(first, "asend", "O", Py_None);
+        is_known = is_known && asend != NULL && is_state(first, finalizer, 1, 0, 0)
+            && PyIter_Send(asend, Py_None, &result) == PYGEN_RETURN && result == yielded
+            && is_state(first, finalizer, 1, 0, 0);
+        Py_XDECREF(asend);
+        Py_CLEAR(result);
+        is_known = is_known && PyIter_Send(second, Py_None, &result) == PYGEN_NEXT
+            && Py_TYPE(result)->tp_basicsize == sizeof(Wrapper) && ((Wrapper *)result)->yielded == yielded;
         if (is_known)
-            wrapper = Py_TYPE(result);
-        else if (!PyErr_Occurred())
-            PyErr_SetString(PyExc_ImportError, "the asynchronous generators of this Python are not known");
+            wrapper_type = Py_TYPE(result);
         Py_XDECREF(result);
+        if (!is_known && !PyErr_Occurred())
+            PyErr_SetString(PyExc_ImportError, "the asynchronous generators of this Python are not known");
         return is_known ? 0 : -1;
     }
     """
     ctypedef enum outcome "enum outcome":
         FAILED, YIELDED, SUSPENDED, RETURNED
+    ctypedef struct State:
+        char is_running
+    State *state_of(object)
     outcome resume(object, object, PyObject **) except FAILED
-    int learn_wrapper(object, object) except -1
+    int learn_generators(object, object, object, Py_ssize_t) except -1
+    object pass_on(PyObject *)
     object get(object, Py_ssize_t)
     Py_ssize_t slot_offset(object) except -1
     void call_as_method(object, Py_ssize_t)
@@ -108,16 +156,19 @@ cdef extern from *:
     const char *SOURCE_DIGEST  # a macro that hatch_build.py defines
 
 cdef extern from "Python.h":
+    ctypedef struct ExceptionStackItem "_PyErr_StackItem":
+        PyObject *exc_value
+        ExceptionStackItem *previous_item
     ctypedef struct PyThreadState:
-        PyObject *async_gen_firstiter
+        ExceptionStackItem *exc_info
     PyThreadState *PyThreadState_Get()
     Py_ssize_t Py_REFCNT(object)
     object PyContext_Copy(object)
     int PyContext_Enter(object) except -1
     int PyContext_Exit(object) except -1
     object PyMethod_New(object, object)
-    object PyUnicode_DecodeASCII(const char *, Py_ssize_t, const char *)
-    object PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
+    PyObject *PyUnicode_DecodeASCII(const char *, Py_ssize_t, const char *)
+    PyObject *PyUnicode_DecodeUTF8(const char *, Py_ssize_t, const char *)
     bint PyUnicode_IS_COMPACT_ASCII(object)
     void *PyUnicode_DATA(object)
     Py_ssize_t PyUnicode_GET_LENGTH(object)
@@ -127,8 +178,9 @@ cdef extern from "Python.h":
     object PyVectorcall_Call(object, object, object)
     Py_ssize_t PyVectorcall_NARGS(size_t)
     void PyErr_WriteUnraisable(object)
-    int PyErr_WarnEx(object, const char *, Py_ssize_t) except -1
-    ctypedef PyObject *(*vectorcallfunc)(PyObject *, PyObject **, size_t, PyObject *)
+    void PyErr_Clear()
+    int PyErr_WarnFormat(object, Py_ssize_t, const char *, ...)
+    ctypedef PyObject *(*vectorcallfunc)(PyObject *, PyObject **, size_t, PyObject *) noexcept
 
 source_digest = SOURCE_DIGEST.decode()
 
@@ -160,11 +212,13 @@ cdef class Shortcut:
     """A function of the library with a shortcut. All that does not concern calls is that of the function."""
 
     cdef vectorcallfunc vectorcall
+    cdef vectorcallfunc shortcut
     cdef object function
     cdef object __weakref__
 
     def __init__(self, function):
         self.function = function
+        self.vectorcall = <vectorcallfunc>call_apart
 
     def __call__(self, *args, **kwargs):
         return PyVectorcall_Call(self, args, kwargs)
@@ -191,6 +245,31 @@ cdef class Shortcut:
     @property
     def __doc__(self):
         return self.function.__doc__
+
+
+cdef PyObject *call_apart(PyObject *shortcut, PyObject **args, size_t nargsf, PyObject *kwnames) noexcept:
+    """Call the shortcut, with an item of its own on the stack of the exceptions that are being handled.
+
+    After a `try`, Cython stores the exception that was handled before in the item on top, although it may come from an item
+    below. In the item of a generator it would stay when the generator is suspended.
+    """
+    cdef PyThreadState *thread = PyThreadState_Get()
+    cdef ExceptionStackItem item
+    cdef PyObject *result
+    push(thread, &item)
+    result = (<Shortcut>shortcut).shortcut(shortcut, args, nargsf, kwnames)
+    pop(thread, &item)
+    return result
+
+
+cdef inline void push(PyThreadState *thread, ExceptionStackItem *item) noexcept:
+    item.exc_value, item.previous_item = NULL, thread.exc_info
+    thread.exc_info = item
+
+
+cdef inline void pop(PyThreadState *thread, ExceptionStackItem *item) noexcept:
+    thread.exc_info = item.previous_item
+    Py_XDECREF(item.exc_value)
 
 
 cdef inline bint has_only(Py_ssize_t number, size_t nargsf, PyObject *kwnames) noexcept:
@@ -265,6 +344,9 @@ cdef enum:
     CLOSED, CREATED, STARTED
 
 
+ctypedef PyObject *(*SendNow)(PyObject *sender, PyObject *packet) noexcept
+
+
 @cython.freelist(16)
 cdef class SendPacket:
     """What `send_packet` returns. Like a coroutine, it does nothing before it is awaited, and can be awaited once."""
@@ -273,7 +355,7 @@ cdef class SendPacket:
     cdef object sender
     cdef object packet
     cdef object rest  # the coroutine that does all that this object does not
-    cdef object (*send_now)(object sender, object packet)
+    cdef SendNow send_now
     cdef int state
     cdef object __weakref__
 
@@ -286,7 +368,7 @@ cdef class SendPacket:
     def __next__(self):
         if self.state == CREATED:
             self.state = CLOSED
-            data = self.send_now(self.sender, self.packet)
+            data = pass_on(send_apart(self))
             if data is None:
                 raise StopIteration
             self.state = STARTED
@@ -325,21 +407,26 @@ cdef class SendPacket:
 
     def __dealloc__(self):
         if self.state == CREATED and self.function is not None:
-            warn_never_awaited(self.function)
+            name = self.function.__qualname__
+            if PyErr_WarnFormat(RuntimeWarning, 1, "coroutine '%U' was never awaited", <PyObject *>name) < 0:
+                PyErr_WriteUnraisable(self.function)
 
 
-cdef int warn_never_awaited(object function) noexcept:
-    try:
-        PyErr_WarnEx(RuntimeWarning, f"coroutine '{function.__qualname__}' was never awaited".encode(), 1)
-    except BaseException:
-        PyErr_WriteUnraisable(function)
-    return 0
+cdef PyObject *send_apart(SendPacket call) noexcept:
+    """Call `send_now` as `call_apart` calls a shortcut."""
+    cdef PyThreadState *thread = PyThreadState_Get()
+    cdef ExceptionStackItem item
+    cdef PyObject *result
+    push(thread, &item)
+    result = call.send_now(<PyObject *>call.sender, <PyObject *>call.packet)
+    pop(thread, &item)
+    return result
 
 
-cdef SendPacket new_call(Shortcut shortcut, PyObject **args, object (*send_now)(object, object)):
+cdef SendPacket new_call(Shortcut shortcut, PyObject **args, void *send_now):
     cdef SendPacket call = SendPacket.__new__(SendPacket)
     call.function, call.sender, call.packet = shortcut.function, <object>args[0], <object>args[1]
-    call.send_now, call.state = send_now, CREATED
+    call.send_now, call.state = <SendNow>send_now, CREATED
     return call
 
 
@@ -360,7 +447,7 @@ cdef object send_packet(Shortcut shortcut, PyObject **args, size_t nargsf, PyObj
         or not is_instance(get(<object>args[0], sender_batch), WriteBatch)
     ):
         return call_function(shortcut, args, nargsf, kwnames)
-    return new_call(shortcut, args, send_packet_now)
+    return new_call(shortcut, args, <void *>send_packet_now)
 
 
 cdef object send_packet_now(object sender, object packet):
@@ -390,7 +477,7 @@ cdef object send_datagram(Shortcut shortcut, PyObject **args, size_t nargsf, PyO
         or not is_instance(get(<object>args[0], datagram_lowlevel_server), AsyncDatagramServer)
     ):
         return call_function(shortcut, args, nargsf, kwnames)
-    return new_call(shortcut, args, send_datagram_now)
+    return new_call(shortcut, args, <void *>send_datagram_now)
 
 
 cdef object send_datagram_now(object sender, object packet):
@@ -430,8 +517,10 @@ cdef double TURN_TIME
 cdef Py_ssize_t STEPS_PER_TURN
 
 cdef dict names = {}
-exec("async def generate(item):\n    yield item", names)  # that of an `async def` here would be one of Cython
-learn_wrapper(names["generate"](HAS_RETURNED), HAS_RETURNED)
+exec("async def generate(item):\n    yield item", names)  # an `async def` here would make generators of Cython
+learn_generators(
+    names["generate"](HAS_RETURNED), names["generate"](HAS_RETURNED), HAS_RETURNED, slot_offset(AsyncGenerator.ag_running)
+)
 names = None
 
 
@@ -851,6 +940,8 @@ cdef object take_step(object generator, object argument):
     cdef PyObject *result = NULL
     cdef object yielded
     cdef outcome outcome
+    if state_of(generator).is_running:
+        return generator.asend(argument)  # which will raise the error
     try:
         outcome = resume(generator, argument, &result)
     except BaseException as exc:
@@ -860,22 +951,42 @@ cdef object take_step(object generator, object argument):
     yielded = <object>result
     Py_XDECREF(result)
     if outcome == SUSPENDED:
-        return resumed_step(asend_unregistered(generator), yielded)
+        return resumed_step(SuspendedStep(generator), yielded)
     return None if yielded is None else finished_step(yielded)
 
 
-cdef object asend_unregistered(object generator):
-    """Return an awaitable that resumes *generator* where it is suspended.
+cdef class SuspendedStep:
+    """What is left of a step of a generator that `take_step` has begun. An object of ``asend()`` takes the rest of it.
 
-    The event loop would register the generator at this call, if `take_step` has started it: see UnregisteredGenerators.
+    The generator counts as running until the step is over. Only the first step of that object would be refused therefore.
     """
-    cdef PyThreadState *thread = PyThreadState_Get()
-    cdef PyObject *hook = thread.async_gen_firstiter
-    thread.async_gen_firstiter = NULL
-    try:
-        return generator.asend(None)
-    finally:
-        thread.async_gen_firstiter = hook
+
+    cdef object generator
+    cdef object asend
+    cdef bint has_begun
+
+    def __init__(self, generator):
+        self.generator = generator
+
+    cdef object rest(self):
+        if self.asend is None:
+            self.asend = self.generator.asend(None)
+        if not self.has_begun:
+            state_of(self.generator).is_running = False
+        return self.asend
+
+    def send(self, value):
+        rest = self.rest()
+        self.has_begun = True
+        return rest.send(value)
+
+    def throw(self, exc):
+        yielded = self.rest().throw(exc)
+        state_of(self.generator).is_running = True
+        return yielded
+
+    def close(self):
+        self.rest().close()
 
 
 cdef inline double now() noexcept:
@@ -1198,16 +1309,15 @@ cdef object decode_line(LineCodec codec, PyObject **args, size_t nargsf, PyObjec
     cdef object data
     cdef const char *text
     cdef Py_ssize_t size
+    cdef PyObject *decoded
     if has_only(1, nargsf, kwnames) and type(<object>args[0]) is bytes:
         data = <object>args[0]
         text, size = PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data)
         if codec.keeps_end or size == 0 or text[size - 1] != codec.newline:
-            try:
-                if codec.is_ascii:
-                    return PyUnicode_DecodeASCII(text, size, NULL)
-                return PyUnicode_DecodeUTF8(text, size, NULL)
-            except UnicodeError:
-                pass
+            decoded = PyUnicode_DecodeASCII(text, size, NULL) if codec.is_ascii else PyUnicode_DecodeUTF8(text, size, NULL)
+            if decoded is not NULL:
+                return pass_on(decoded)
+            PyErr_Clear()  # the method raises the error
     return call_method(codec, args, nargsf, kwnames)
 
 
@@ -1272,21 +1382,21 @@ def shortcut(function):
     """Return *function* with its shortcut."""
     cdef Shortcut shortcut = Shortcut(function)
     if function.__qualname__ == "PacketSender.send_packet":
-        shortcut.vectorcall = <vectorcallfunc>send_packet
+        shortcut.shortcut = <vectorcallfunc>send_packet
     elif function.__qualname__ == "InlineDriver.step":
-        shortcut.vectorcall = <vectorcallfunc>step
+        shortcut.shortcut = <vectorcallfunc>step
     elif function.__name__ == "next_packet":
-        shortcut.vectorcall = <vectorcallfunc>next_packet
+        shortcut.shortcut = <vectorcallfunc>next_packet
     elif function.__qualname__ == "_InlineReception.deliver":
-        shortcut.vectorcall = <vectorcallfunc>deliver
+        shortcut.shortcut = <vectorcallfunc>deliver
     elif function.__qualname__ == "AsyncioUDPListener._send_nowait":
-        shortcut.vectorcall = <vectorcallfunc>send_nowait
+        shortcut.shortcut = <vectorcallfunc>send_nowait
     elif function.__qualname__ == "_ListenerProtocol.datagram_received":
-        shortcut.vectorcall = <vectorcallfunc>datagram_received
+        shortcut.shortcut = <vectorcallfunc>datagram_received
     elif function.__qualname__ == "DatagramSender.send_packet":
-        shortcut.vectorcall = <vectorcallfunc>send_datagram
+        shortcut.shortcut = <vectorcallfunc>send_datagram
     elif function.__qualname__ == "ConnectedClient._next_generator":
-        shortcut.vectorcall = <vectorcallfunc>next_generator
+        shortcut.shortcut = <vectorcallfunc>next_generator
     else:
         raise ValueError(f"There is no shortcut of {function.__qualname__}")
     return shortcut

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 from unittest.mock import Mock
 
@@ -15,12 +17,13 @@ from tests.support import stream_servers as network
 from tests.support.background import until
 from tests.support.lines import line_protocol
 
+from easynetwork.clients import TCPNetworkClient
 from easynetwork.exceptions import StreamProtocolParseError
 from easynetwork.lowlevel._core.stream_decoders.choice import decoder_factory
 from easynetwork.lowlevel.api_async._packet_streams import PacketSender
 from easynetwork.lowlevel.api_async.backend.abc import AsyncBackend
 from easynetwork.protocol import StreamProtocol
-from easynetwork.serializers import StringLineSerializer
+from easynetwork.serializers import JSONSerializer, StringLineSerializer
 from easynetwork.serializers.base_stream import AutoSeparatedPacketSerializer, FixedSizePacketSerializer
 from easynetwork.serializers.framing import CutFrames, FramedPacketSerializer, LengthPrefixedFrames
 from easynetwork.servers._datagram_server import DatagramSender
@@ -249,31 +252,179 @@ async def test_what_has_the_methods_of_a_generator_is_a_generator() -> None:
         assert await peer.rest() == b"c\nd\n"
 
 
-async def test_generators_that_await_do_not_register_at_the_event_loop() -> None:
+async def test_generators_of_handlers_do_not_register_at_the_event_loop() -> None:
     registered: list[Any] = []
 
-    async def relayed(client: Any) -> Requests:
+    async def handle_one(client: Any) -> Requests:
         request = yield None
         if request in "bd":
             await asyncio.sleep(0)
+        if request in "ce":
+            request += yield 10.0
         await client.send_packet(request)
 
     class Handler(AsyncStreamRequestHandler[str, str]):
         def handle(self, client: Any, /) -> Any:
-            return relayed(client)
+            return handle_one(client)
 
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(firstiter=registered.append)
     try:
         async with network.serving(Handler()) as it:
             peer = await it.connect()
-            for request in b"a", b"b", b"c":
-                assert await peer.ask(request) == request
-            await peer.send(b"d\ne\n")
-            assert await peer.lines(2) == [b"d", b"e"]
-            assert [agen for agen in registered if agen.__name__ == "relayed"] == []
+            # The compiled module starts the generators after those that answer at once.
+            for request, answer in (b"a", b"a"), (b"b", b"b"), (b"a", b"a"), (b"c\n1", b"c1"), (b"a", b"a"):
+                assert await peer.ask(request) == answer
+            await peer.send(b"d\ne\n2\na\n")
+            peer.half_close()
+            assert await peer.rest() == b"d\ne2\na\n"
+        assert [agen for agen in registered if agen.__name__ == "handle_one"] == []
     finally:
         sys.set_asyncgen_hooks(*hooks)
+
+
+Foreign = Callable[[AsyncGenerator[Any, Any]], Any]
+FOREIGN: dict[str, Foreign] = {
+    "asend": lambda agen: agen.asend("foreign"),
+    "athrow": lambda agen: agen.athrow(ValueError("foreign")),
+    "aclose": lambda agen: agen.aclose(),
+}
+
+
+@pytest.mark.parametrize("call", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("is_awaiting", [True, False], ids=["awaiting", "not awaiting"])
+async def test_a_generator_in_use_refuses_others(call: Foreign, is_awaiting: bool) -> None:
+    made: list[Any] = []
+    refusals: list[str] = []
+
+    async def interfere() -> None:
+        with pytest.raises(RuntimeError, match="already running") as info:
+            await call(made[-1])
+        refusals.append(str(info.value))
+
+    async def handle_one(client: Any) -> Requests:
+        request = yield None
+        assert made[-1].ag_running
+        if is_awaiting:
+            task = asyncio.create_task(interfere())
+            for _ in range(3):
+                await asyncio.sleep(0)
+            await task
+            assert made[-1].ag_running
+        else:
+            await interfere()
+        await client.send_packet(request)
+
+    class Handler(AsyncStreamRequestHandler[str, str]):
+        def handle(self, client: Any, /) -> Any:
+            made.append(handle_one(client))
+            return made[-1]
+
+    async with network.serving(Handler()) as it:
+        peer = await it.connect()
+        for request in b"a", b"b", b"c":
+            assert await peer.ask(request) == request
+        await peer.send(b"d\ne\n")
+        assert await peer.lines(2) == [b"d", b"e"]
+        assert not made[-1].ag_running
+    assert len(refusals) == 5
+
+
+async def test_a_suspended_generator_may_catch_what_is_thrown_and_wait_again() -> None:
+    events: list[object] = []
+
+    async def handle_one(client: Any) -> Requests:
+        request = yield None
+        if request == "b":
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.get_running_loop().call_soon(task.cancel)
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                events.append(task.uncancel())
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+        await client.send_packet(request)
+
+    class Handler(AsyncStreamRequestHandler[str, str]):
+        def handle(self, client: Any, /) -> Any:
+            return handle_one(client)
+
+    async with network.serving(Handler()) as it:
+        peer = await it.connect()
+        for request in b"a", b"b", b"a", b"b":
+            assert await peer.ask(request) == request
+    assert events == [0, 0]
+
+
+async def test_an_exception_is_not_handled_any_more_after_its_except_block() -> None:
+    handled: list[object] = []
+
+    async def handler(client: Any) -> Requests:
+        while True:
+            request = yield None
+            handled.append(sys.exc_info()[1])
+            if request == "a":
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(0):
+                        await asyncio.sleep(10)
+            await client.send_packet(request)
+            handled.append(sys.exc_info()[1])
+
+    async with lowlevel.serving(handler, protocol=StreamProtocol(StringLineSerializer())) as it:
+        peer = await it.connect()
+        for request in b"b", b"a", b"b", b"c":
+            assert await peer.ask(request) == request
+        large = b"x" * 5000
+        await peer.send(large + b"\n" + large + b"\n")
+        assert await peer.lines(2) == [large, large]
+    assert handled == [None] * 12
+
+
+async def test_an_exception_is_not_handled_any_more_in_a_datagram_handler(backend: AsyncBackend) -> None:
+    handled: list[object] = []
+
+    class Handler(AsyncDatagramRequestHandler[str, str]):
+        async def handle(self, client: Any, /) -> Requests:
+            while True:
+                request = yield None
+                handled.append(sys.exc_info()[1])
+                if request == "a":
+                    with contextlib.suppress(TimeoutError):
+                        with backend.timeout(0):
+                            await backend.sleep(10)
+                await client.send_packet(request)
+                handled.append(sys.exc_info()[1])
+
+    async with datagrams.serving(backend, Handler()) as it:
+        peer = it.peer()
+        for request in b"b", b"a", b"b", b"c":
+            assert await peer.ask(request) == request
+    assert handled == [None] * 8
+
+
+@pytest.mark.parametrize("serializer", [JSONSerializer(), StringLineSerializer()], ids=["JSON", "lines"])
+def test_a_client_does_not_keep_what_its_caller_handles(serializer: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = socket.create_connection(listener.getsockname())
+        peer = listener.accept()[0]
+    with peer, TCPNetworkClient(connection, StreamProtocol[Any, Any](serializer)) as client:
+
+        def packets() -> Iterator[object]:
+            while True:
+                client.recv_packet()
+                yield sys.exc_info()[1]
+
+        receiving = packets()
+        error = ValueError()
+        peer.sendall(b"1\n2\n3\n")
+        try:
+            raise error
+        except ValueError:
+            assert next(receiving) is error
+        assert next(receiving) is None
+        assert next(receiving) is None
 
 
 async def test_the_protocol_may_change_before_a_generator_is_made() -> None:

@@ -61,29 +61,34 @@ class Steppable(Waiter):
         task = asyncio.current_task(self._loop)
         assert task is not None
         self._task = task
+        raised: Any = None
         try:
             state = self._start()
             while True:
-                if state is PARKED:
-                    try:
+                is_parked = state is PARKED
+                try:
+                    if is_parked:
                         yield self.renew()
                         self.result()
-                    except asyncio.CancelledError as exc:
-                        state = self._unpark_cancelled(exc)
-                    else:
-                        state = self._unpark()
-                    continue
-                try:
-                    if isinstance(state, types.CoroutineType):
+                    elif isinstance(state, types.CoroutineType):
                         answer = yield from state.__await__()
                     else:
                         answer = yield state
                 except GeneratorExit:
                     raise  # the coroutine is closed together with this one, in its own frame: see closes_coroutine()
                 except BaseException as exc:
-                    state = self._throw(exc)
+                    if is_parked and not isinstance(exc, asyncio.CancelledError):
+                        raise
+                    raised = (
+                        exc  # for the block below: it would be the context of all errors of a handler that ran here
+                    )
+                if raised is not None:
+                    try:
+                        state = self._unpark_cancelled(raised) if is_parked else self._throw(raised)
+                    finally:
+                        raised = None  # avoid a reference cycle with the traceback
                 else:
-                    state = self._resume(answer)
+                    state = self._unpark() if is_parked else self._resume(answer)
         except StopIteration as stop:
             return stop.value
         finally:
