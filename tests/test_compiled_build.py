@@ -202,3 +202,16 @@ def warning_of(python: Path, folder: Path) -> str:
         print(warning.message)
     """
     return run(python, "-c", program, cwd=folder)
+
+
+def test_an_import_in_a_running_event_loop_leaves_nothing_there(tmp_path: Path) -> None:
+    """The compiled module makes asynchronous generators when it is imported, to learn how they are made."""
+    program = """
+import gc, sys
+seen = []
+sys.set_asyncgen_hooks(seen.append, seen.append)  # as a running event loop does
+import easynetwork.servers
+gc.collect()
+print(seen)
+"""
+    assert run(Path(sys.executable), "-X", "dev", "-W", "error", "-c", program, cwd=tmp_path) == "[]\n"

@@ -117,18 +117,27 @@ cdef extern from *:
             && state->is_running == is_running;
     }
 
-    /* Learn how generators are made from two new ones that yield this object, and from the offset of ag_running. */
+    /* Learn how generators are made from two new ones that yield this object, and from the offset of ag_running. Meanwhile
+       the object is the hook for abandoned generators. An event loop that is running does not see these two. */
     static int learn_generators(PyObject *first, PyObject *second, PyObject *yielded, Py_ssize_t running_offset) {
-        PyObject *asend = NULL, *result = NULL, *finalizer = PyThreadState_Get()->async_gen_finalizer;
+        PyThreadState *thread = PyThreadState_Get();
+        PyObject *firstiter = thread->async_gen_firstiter, *finalizer = thread->async_gen_finalizer;
+        PyObject *asend, *result = NULL;
         int is_known;
         state_offset = running_offset - offsetof(State, is_running);
         is_known = is_state(first, NULL, 0, 0, 0);
+        thread->async_gen_firstiter = NULL;
+        thread->async_gen_finalizer = yielded;
         asend = PyObject_CallMethod(first, "asend", "O", Py_None);
-        is_known = is_known && asend != NULL && is_state(first, finalizer, 1, 0, 0)
+        thread->async_gen_firstiter = firstiter;
+        thread->async_gen_finalizer = finalizer;
+        is_known = is_known && asend != NULL && is_state(first, yielded, 1, 0, 0)
             && PyIter_Send(asend, Py_None, &result) == PYGEN_RETURN && result == yielded
-            && is_state(first, finalizer, 1, 0, 0);
+            && is_state(first, yielded, 1, 0, 0);
         Py_XDECREF(asend);
         Py_CLEAR(result);
+        if (is_known)
+            Py_CLEAR(state_of(first)->finalizer);
         is_known = is_known && PyIter_Send(second, Py_None, &result) == PYGEN_NEXT
             && Py_TYPE(result)->tp_basicsize == sizeof(Wrapper) && ((Wrapper *)result)->yielded == yielded;
         if (is_known)
