@@ -44,7 +44,7 @@ cdef extern from *:
         ((PyTypeObject *)type)->tp_flags |= Py_TPFLAGS_METHOD_DESCRIPTOR;
     }
 
-    /* Return a new reference as an object, or raise the error of which NULL tells. */
+    /* Return a new reference as an object. If it is NULL, raise the error that is set. */
     static inline PyObject *pass_on(PyObject *reference) {
         return reference;
     }
@@ -299,8 +299,8 @@ call_as_method(Shortcut, <char *>&dummy.vectorcall - <char *><PyObject *>dummy)
 # ------------------------------------------------------------------------------------------------------------ sending
 
 cdef enum:
-    # So many small parts of a batch are not counted: for each, a new int would cost as much as the part itself. In all they
-    # are half a batch at most.
+    # The first small parts of a batch are not counted: a new int would cost as much as the part itself. Together, they fill
+    # half a batch at most.
     SMALL_PART = 512
     SMALL_PARTS = 64
 
@@ -967,7 +967,8 @@ cdef object take_step(object generator, object argument):
 cdef class SuspendedStep:
     """What is left of a step of a generator that `take_step` has begun. An object of ``asend()`` takes the rest of it.
 
-    The generator counts as running until the step is over. Only the first step of that object would be refused therefore.
+    The generator counts as running until the step is over. That object does not start while the generator counts as
+    running, so the mark is removed for its first step, which sets it again.
     """
 
     cdef object generator

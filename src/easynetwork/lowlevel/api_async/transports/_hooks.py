@@ -60,7 +60,10 @@ class WriteBatch:
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
-        """The bytes to send. Code that appends bytes subtracts their number from `capacity`."""
+        """The bytes to send. Code that appends bytes subtracts their number from `capacity`.
+
+        The compiled module does not count a few small parts, half of a full batch at most.
+        """
         self.capacity = 0
         """Number of bytes that may be appended now. For more bytes, call `write_nowait`."""
 

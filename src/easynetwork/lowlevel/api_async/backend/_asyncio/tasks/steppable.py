@@ -79,9 +79,8 @@ class Steppable(Waiter):
                 except BaseException as exc:
                     if is_parked and not isinstance(exc, asyncio.CancelledError):
                         raise
-                    raised = (
-                        exc  # for the block below: it would be the context of all errors of a handler that ran here
-                    )
+                    raised = exc
+                # Not in the `except` block: there, the exception would be the context of all later errors of a handler.
                 if raised is not None:
                     try:
                         state = self._unpark_cancelled(raised) if is_parked else self._throw(raised)
